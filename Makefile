@@ -1,0 +1,42 @@
+# What people do with this checkout; `make` alone lists it. Nothing is needed but Python and make.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/installed
+
+.PHONY: help lab test check format bench bench-verdicts notebooks clean
+
+help:  ## list these commands
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+lab: $(STAMP)  ## run the quick study with the tiny voice, and write its report
+	$(BIN)/listen2lab run --quick
+
+test: $(STAMP)  ## run the checks and the tests
+	$(MAKE) --no-print-directory check
+	$(BIN)/pytest -q
+
+check: $(STAMP)  ## lint, types, notebooks without outputs
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --quiet --check .
+	$(BIN)/mypy
+
+format: $(STAMP)  ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix --quiet .
+
+bench: $(STAMP)  ## measure what the instrument itself costs, as ratios
+	$(BIN)/python benchmarks/cost.py
+
+bench-verdicts: $(STAMP)  ## judge labelled series and print the goal table
+	$(BIN)/python benchmarks/verdicts.py
+
+notebooks: $(STAMP)  ## open JupyterLab
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+clean:  ## remove what was generated: models and caches, never a study
+	rm -rf data/voices .mypy_cache .ruff_cache .pytest_cache .hypothesis

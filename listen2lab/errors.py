@@ -1,0 +1,94 @@
+"""Every error this package raises on purpose.
+
+::
+
+    LabError                    something to act on; the command line prints it and exits 2
+    ├── InputError              what was given cannot be used: a text, a knob, a name, a file
+    │   ├── TextError           a text or book
+    │   ├── VoiceError          a voice or recognizer folder, found bad *before* the engine sees it
+    │   ├── UnknownNameError    a name that does not exist; suggests the nearest
+    │   └── WorkloadError       a workload file that cannot be loaded or breaks its protocol
+    ├── StudyError              a study folder: locked, read-only, full, damaged, of another version
+    ├── EngineError             the speech engine did not do what was asked (0 samples, ...)
+    ├── FetchError              a download or an archive that was refused
+    └── ProbeError              this system does not let a quantity be measured
+
+Each message says what happened, what was done about it, and what to do next.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "EngineError",
+    "FetchError",
+    "InputError",
+    "LabError",
+    "ProbeError",
+    "StudyError",
+    "TextError",
+    "UnknownNameError",
+    "VoiceError",
+    "WorkloadError",
+]
+
+
+class LabError(Exception):
+    """Something went wrong that the user can act on."""
+
+
+class InputError(LabError):
+    """What was given cannot be used."""
+
+
+class TextError(InputError):
+    """A text or book cannot be read, or a paragraph cannot be spoken."""
+
+
+class VoiceError(InputError):
+    """A voice or recognizer folder would make the engine fail or end the process."""
+
+
+class WorkloadError(InputError):
+    """A workload file cannot be loaded, or does not keep the protocol."""
+
+
+class UnknownNameError(InputError):
+    """A name that does not exist.
+
+    Parameters
+    ----------
+    kind
+        What was looked for, in the singular: ``"experiment"``, ``"knob"``.
+    name
+        What was given.
+    known
+        The names that exist.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        import difflib  # noqa: PLC0415 - only when something is wrong: a worker stays light
+
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names)}"
+        super().__init__(f"no {kind} is named {name!r}; {hint}")
+
+
+class StudyError(LabError):
+    """A study folder cannot be written, read or continued."""
+
+
+class EngineError(LabError):
+    """The speech engine did not do what it was asked."""
+
+
+class FetchError(LabError):
+    """A download failed, or what came was refused."""
+
+
+class ProbeError(LabError):
+    """The system does not let a quantity be measured."""

@@ -1,0 +1,1 @@
+"""The reading pipeline: what is studied. It knows nothing of experiments."""

@@ -1,0 +1,97 @@
+"""The workload protocol: what the lab steps and measures, the pipeline or anyone's own file."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Protocol
+
+from listen2lab.errors import WorkloadError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import ModuleType
+
+__all__ = ["Workload", "load_file"]
+
+
+class Workload(Protocol):
+    """What a worker needs of a workload.
+
+    A file of one's own defines the same as functions at module level; only ``setup`` and
+    ``step`` are required there.
+    """
+
+    def setup(self) -> None:
+        """Load what must be there before the first step."""
+
+    def step(self, i: int) -> Mapping[str, Any] | None:
+        """Do one unit of work; may return facts about it (JSON values) for the sample."""
+
+    def teardown(self) -> None:
+        """Drop everything that was set up."""
+
+    def size(self, i: int) -> float | None:
+        """Return the size of step ``i``'s input, the covariate; None if it has none."""
+
+    def components(self) -> Mapping[str, int]:
+        """Return the bytes that the workload knows it holds, by name."""
+
+
+class _FileWorkload:
+    """A module's functions, with the optional ones filled in."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self.setup: Callable[[], None] = module.setup
+        self.step: Callable[[int], Any] = module.step
+        self.teardown: Callable[[], None] = getattr(module, "teardown", lambda: None)
+        self.size: Callable[[int], float | None] = getattr(module, "size", lambda _i: None)
+        self.components: Callable[[], Mapping[str, int]] = getattr(module, "components", dict)
+
+
+def load_file(path: str) -> Workload:
+    """Load a workload from a Python file with ``setup()`` and ``step(i)``.
+
+    Parameters
+    ----------
+    path
+        The file. Its folder is put first on ``sys.path``, as Python does for a script.
+
+    Returns
+    -------
+    Workload
+        The file's functions; ``teardown``, ``size`` and ``components`` are optional in it.
+
+    Raises
+    ------
+    WorkloadError
+        The file is missing, has a syntax error, raises while it is imported, or lacks one of
+        the two functions.
+    """
+    import importlib.util  # noqa: PLC0415 - the pipeline's own runs do not need it
+    import os.path  # noqa: PLC0415
+
+    where = os.path.abspath(path)  # noqa: PTH100 - pathlib would cost a worker 1 MiB
+    spec = importlib.util.spec_from_file_location("listen2lab_workload", where)
+    if spec is None or spec.loader is None:
+        raise WorkloadError(f"{path} is not a Python file; give one that ends in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, os.path.dirname(where))  # noqa: PTH120
+    sys.modules[spec.name] = module  # pickle and dataclasses look it up there
+    try:
+        spec.loader.exec_module(module)
+    except FileNotFoundError as error:
+        if error.filename != where:
+            raise WorkloadError(f"{path} raised while it was imported: {error!r}") from error
+        raise WorkloadError(f"there is no workload file {path}") from error
+    except SyntaxError as error:
+        raise WorkloadError(f"{path}, line {error.lineno}: syntax error: {error.msg}") from error
+    except Exception as error:
+        raise WorkloadError(f"{path} raised while it was imported: {error!r}") from error
+    missing = [name for name in ("setup", "step") if not callable(getattr(module, name, None))]
+    if missing:
+        raise WorkloadError(
+            f"{path} defines no function {' and no '.join(missing)}; "
+            "a workload has setup() and step(i)"
+        )
+    return _FileWorkload(module)
