@@ -1,0 +1,246 @@
+"""Read a process's memory: resident, anonymous, peak, and what the allocator holds.
+
+What each quantity is, and how it misleads, stands in ``docs/quantities.md``. On Linux this reads
+/proc and asks glibc through ctypes; elsewhere psutil gives the fewer quantities it has. A quantity
+that a system does not give is absent from the sample, and `Meter.gaps` says why: nothing is
+guessed.
+"""
+
+from __future__ import annotations
+
+import os
+
+from listen2lab.errors import ProbeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Meter", "outside", "read_status"]
+
+# The lines of smaps_rollup that are kept, and the words used for them everywhere.
+_ROLLUP = {
+    b"Rss": "rss",
+    b"Anonymous": "anonymous",
+    b"Private_Dirty": "private_dirty",
+    b"LazyFree": "lazy_free",
+    b"Swap": "swap",
+}
+# The lines of status; VmHWM is the peak since the last reset.
+_STATUS = {
+    b"VmRSS": "rss",
+    b"RssAnon": "anonymous",
+    b"VmHWM": "peak",
+    b"VmSwap": "swap",
+}
+_RESET_PEAK = b"5"  # what Documentation/filesystems/proc names for clear_refs
+
+
+class Meter:
+    """Reads this process's memory, with whatever this system gives.
+
+    Parameters
+    ----------
+    proc
+        The folder with this process's /proc files; another one only in tests.
+
+    Attributes
+    ----------
+    gaps : dict of str to str
+        Quantities that cannot be read here, each with the reason.
+    """
+
+    def __init__(self, proc: str = "/proc/self") -> None:
+        self.gaps: dict[str, str] = {}
+        self._rollup = _open(f"{proc}/smaps_rollup")
+        self._status = _open(f"{proc}/status")
+        self._clear_refs = f"{proc}/clear_refs"
+        self._psutil: Callable[[], dict[str, int]] | None = None
+        if self._status < 0:
+            self._psutil = _psutil_reader()
+            self.gaps["anonymous"] = "no /proc here: unique set size (psutil) stands in for it"
+        elif self._rollup < 0:
+            why = "this kernel has no smaps_rollup: anonymous is the RssAnon counter of status"
+            self.gaps["private_dirty"] = self.gaps["lazy_free"] = why
+        self._mallinfo, self._trim = _glibc()
+        if self._mallinfo is None:
+            self.gaps["in_use"] = "the C library has no mallinfo2 (glibc 2.33 or newer has)"
+        self.reset_peak()
+
+    def read(self) -> dict[str, int]:
+        """Read one sample.
+
+        Returns
+        -------
+        dict of str to int
+            Bytes: ``rss``, ``anonymous``, ``private_dirty``, ``lazy_free``, ``swap``, ``peak``
+            (resident, since `reset_peak`), ``in_use``, ``kept`` and ``mapped`` (malloc's live
+            bytes, its free ones, and the part of the live ones in mappings of their own); and
+            ``minor_faults``, a count since the process began.
+        """
+        sample: dict[str, int] = {}
+        if self._psutil is not None:
+            sample.update(self._psutil())
+        else:
+            sample.update(_kib_lines(os.pread(self._status, 4096, 0), _STATUS))
+            if self._rollup >= 0:
+                try:
+                    rollup = os.pread(self._rollup, 4096, 0)
+                except OSError as error:
+                    self.gaps.setdefault("private_dirty", f"smaps_rollup: {error.strerror}")
+                else:
+                    sample.update(_kib_lines(rollup, _ROLLUP))
+        if "peak" in self.gaps:
+            sample.pop("peak", None)
+        if self._mallinfo is not None:
+            sample.update(self._mallinfo())
+        sample["minor_faults"] = _minor_faults()
+        return sample
+
+    def resident(self) -> int:
+        """Return the resident bytes now: what the app logs."""
+        return self.read()["rss"]
+
+    def reset_peak(self) -> None:
+        """Make ``peak`` count from now; where that is not allowed, ``peak`` becomes a gap."""
+        if "peak" in self.gaps:
+            return
+        try:
+            fd = os.open(self._clear_refs, os.O_WRONLY)
+            try:
+                os.write(fd, _RESET_PEAK)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            self.gaps["peak"] = f"the peak cannot be reset at each step: {error}"
+
+    def trim(self) -> bool:
+        """Give the allocator's free pages back to the system; False where that cannot be asked."""
+        if self._trim is None:
+            return False
+        self._trim()
+        return True
+
+
+def read_status(text: bytes) -> dict[str, int]:
+    """Read the memory lines of a /proc/PID/status text.
+
+    Parameters
+    ----------
+    text
+        The file's bytes.
+
+    Returns
+    -------
+    dict of str to int
+        ``rss``, ``anonymous``, ``peak`` and ``swap`` in bytes, those that were there.
+    """
+    return _kib_lines(text, _STATUS)
+
+
+def outside(pid: int) -> dict[str, int]:
+    """Read another process's counters, without walking its page tables.
+
+    The counters of status cost microseconds and hold no lock, so that a parent may poll them;
+    smaps_rollup of a large process would stop the process while it is read.
+
+    Parameters
+    ----------
+    pid
+        The process.
+
+    Returns
+    -------
+    dict of str to int
+        As `read_status`; empty when the process is gone.
+    """
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:  # noqa: PTH123 - as in the worker
+            return read_status(file.read())
+    except OSError:
+        if os.path.exists("/proc/self/status"):  # noqa: PTH110
+            return {}
+    import psutil  # noqa: PLC0415 - only where there is no /proc
+
+    try:
+        return {"rss": int(psutil.Process(pid).memory_info().rss)}
+    except psutil.Error:
+        return {}
+
+
+def _open(path: str) -> int:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1
+    try:  # some sandboxes let it be opened and not read
+        os.pread(fd, 1, 0)
+    except OSError:
+        os.close(fd)
+        return -1
+    return fd
+
+
+def _kib_lines(text: bytes, wanted: dict[bytes, str]) -> dict[str, int]:
+    found = {}
+    for line in text.split(b"\n"):
+        name, colon, rest = line.partition(b":")
+        if colon and name in wanted:
+            found[wanted[name]] = int(rest.split()[0]) * 1024
+    return found
+
+
+def _minor_faults() -> int:
+    import resource  # noqa: PLC0415 - not on every system
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
+def _glibc() -> tuple[Callable[[], dict[str, int]] | None, Callable[[], object] | None]:
+    """Return readers for mallinfo2 and malloc_trim, or None for what the C library lacks."""
+    import ctypes  # noqa: PLC0415 - kept out of processes that only read others
+
+    library = ctypes.CDLL(None)
+    trim = getattr(library, "malloc_trim", None)
+    mallinfo2 = getattr(library, "mallinfo2", None)
+    release = None if trim is None else lambda: trim(ctypes.c_size_t(0))
+    if mallinfo2 is None:
+        return None, release
+
+    class MallInfo2(ctypes.Structure):
+        _fields_ = tuple(
+            (name, ctypes.c_size_t)
+            for name in (
+                "arena", "ordblks", "smblks", "hblks", "hblkhd",
+                "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
+            )
+        )  # fmt: skip
+
+    mallinfo2.restype = MallInfo2
+
+    def read() -> dict[str, int]:
+        info = mallinfo2()
+        return {
+            "in_use": info.uordblks + info.hblkhd,
+            "kept": info.fordblks,
+            "mapped": info.hblkhd,
+        }
+
+    return read, release
+
+
+def _psutil_reader() -> Callable[[], dict[str, int]]:
+    try:
+        import psutil  # noqa: PLC0415 - only where there is no /proc
+    except ImportError as error:
+        raise ProbeError(
+            "this system has no /proc, and psutil is not installed in the worker's environment; "
+            "install psutil there"
+        ) from error
+    process = psutil.Process()
+
+    def read() -> dict[str, int]:
+        info = process.memory_full_info()
+        return {"rss": int(info.rss), "anonymous": int(info.uss)}
+
+    return read
