@@ -1,0 +1,175 @@
+"""Conduct a study: every run of a plan, each in a fresh process, into one folder."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any, Protocol
+
+from listen2lab.errors import StudyError
+from listen2lab.experiment import facts
+from listen2lab.experiment.design import Plan, Run, paragraph_order, schedule
+from listen2lab.experiment.inputs import Inputs, gather
+from listen2lab.experiment.runner import execute
+from listen2lab.experiment.store import RunFolder, StudyFolder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Progress", "resume", "start"]
+
+
+class Progress(Protocol):
+    """Who wants to know how a study goes: a bar in a terminal or a notebook."""
+
+    def begin(self, total: int, done: int) -> None:
+        """Hear that there are ``total`` runs, of which ``done`` were there before."""
+
+    def sample(self, run: Run, line: dict[str, Any]) -> None:
+        """Hear of a line that a run has written."""
+
+    def end(self, run: Run, result: dict[str, Any]) -> None:
+        """Hear how a run has ended."""
+
+
+def start(
+    plan: Plan,
+    inputs: Inputs,
+    path: Path,
+    *,
+    command: str,
+    python: str | None = None,
+    progress: Progress | None = None,
+) -> StudyFolder:
+    """Run a plan into a new study.
+
+    Parameters
+    ----------
+    plan
+        What to run.
+    inputs
+        What is read and spoken with.
+    path
+        The study's folder, new or empty.
+    command
+        The command that does the same again, for the manifest.
+    python
+        Another interpreter for the workers.
+    progress
+        Told of every sample and every end.
+
+    Returns
+    -------
+    StudyFolder
+        The study, complete; its lock is released.
+
+    Raises
+    ------
+    StudyError
+        The folder cannot be used or written.
+    KeyboardInterrupt
+        Ctrl-C: the run under way is killed, what it measured stays, `resume` completes the study.
+    """
+    study = StudyFolder(path)
+    manifest = {
+        "created": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+        "command": command,
+        "python": python,
+        "plan": plan.to_json(),
+        "inputs": inputs.described(),
+        **facts.collect(python),
+    }
+    study.create(manifest, list(inputs.paragraphs))
+    return _run_all(study, plan, inputs, python, progress)
+
+
+def resume(path: Path, *, progress: Progress | None = None) -> StudyFolder:
+    """Run what a study still lacks.
+
+    Parameters
+    ----------
+    path
+        A study that was interrupted.
+    progress
+        As in `start`.
+
+    Returns
+    -------
+    StudyFolder
+        The study, complete.
+
+    Raises
+    ------
+    StudyError
+        This is no study, another process is writing it, or the models are not the same any more.
+    """
+    study = StudyFolder(path)
+    manifest = study.manifest()
+    wanted = manifest["inputs"]
+    inputs = gather(wanted["voice"], recognizer=wanted["recognizer"], paragraphs=study.paragraphs())
+    now = inputs.described()
+    for what in ("voice_hash", "recognizer_hash", "paragraphs_hash"):
+        if now[what] != wanted[what]:
+            raise StudyError(
+                f"{what.removesuffix('_hash')} is not what {path} was begun with; the runs there "
+                "are kept as they are; start a new study instead of mixing two"
+            )
+    study.acquire()
+    plan = Plan.from_json(manifest["plan"])
+    return _run_all(study, plan, inputs, manifest["python"], progress)
+
+
+def _run_all(
+    study: StudyFolder, plan: Plan, inputs: Inputs, python: str | None, progress: Progress | None
+) -> StudyFolder:
+    try:
+        runs = schedule(plan)
+        left = [run for run in runs if study.run(run.key).result() is None]
+        if progress is not None:
+            progress.begin(len(runs), len(runs) - len(left))
+        for run in left:
+            folder = study.run(run.key)
+            folder.prepare(_spec(study, folder, run, plan, inputs))
+            result = execute(
+                folder,
+                python=python,
+                memory_limit=plan.memory_limit,
+                step_timeout=plan.step_timeout,
+                on_sample=None if progress is None else _bound(progress, run),
+            )
+            if progress is not None:
+                progress.end(run, result)
+    finally:
+        study.release()
+    return study
+
+
+def _bound(progress: Progress, run: Run) -> Any:
+    return lambda line: progress.sample(run, line)
+
+
+def _spec(
+    study: StudyFolder, folder: RunFolder, run: Run, plan: Plan, inputs: Inputs
+) -> dict[str, Any]:
+    """Say everything that a worker needs to know."""
+    experiment = run.experiment
+    steps = experiment.warmup + experiment.steps + 1  # the last step looks one paragraph ahead
+    order = paragraph_order(
+        [len(text) for text in inputs.paragraphs],
+        steps,
+        f"{plan.seed}/{experiment.name}/{run.repeat}/texts",
+        max_characters=plan.max_characters,
+    )
+    return {
+        "workload": {
+            "kind": "listen2",
+            "voice": str(inputs.voice_folder),
+            "recognizer": str(inputs.recognizer_folder),
+            "knobs": experiment.settings(run.level),
+            "paragraphs": study.paragraphs_from(folder),
+            "order": order,
+        },
+        "warmup": experiment.warmup,
+        "steps": experiment.steps,
+        "sample_every": max(1, -(-experiment.steps // plan.max_samples)),
+        "traced": run.traced,
+    }

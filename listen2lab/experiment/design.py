@@ -1,0 +1,253 @@
+"""What an experiment is, and in which order its conditions run."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from listen2lab.errors import InputError, UnknownNameError
+from listen2lab.pipeline.knobs import knobs_from
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["Experiment", "Level", "Plan", "Run", "paragraph_order", "schedule"]
+
+TRACED = "traced"
+"""The name that stands in a run's key where a plain run has its repeat number."""
+
+LONG_AFTER = 10
+"""The longest paragraph comes at a random place after the tenth step, so that a curve has a
+stretch before it to compare with."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """One value of an experiment's factor: a condition once the rest of the knobs is filled in."""
+
+    name: str
+    knobs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A question, a factor with its levels, and what each hypothesis predicts.
+
+    Parameters
+    ----------
+    name, question
+        Its name on the command line, and the question that it answers.
+    factor
+        The knob that varies, in words; None for an experiment of one condition.
+    levels
+        The values of the factor, the app's own among them.
+    predictions
+        Hypothesis to what it says must be seen. Written down before any run.
+    knobs
+        Knobs that differ from the app's in every condition.
+    steps, warmup
+        Measured paragraphs, and unmeasured ones before them.
+    """
+
+    name: str
+    question: str
+    factor: str | None
+    levels: tuple[Level, ...]
+    predictions: Mapping[str, str]
+    knobs: Mapping[str, Any] = field(default_factory=dict)
+    steps: int = 30
+    warmup: int = 2
+
+    def __post_init__(self) -> None:
+        for level in self.levels:
+            knobs_from(self.settings(level))
+
+    def settings(self, level: Level) -> dict[str, Any]:
+        """Return the knobs of a level, those that differ from the app's."""
+        return {**self.knobs, **level.knobs}
+
+    def only(self, wanted: Sequence[Any]) -> Experiment:
+        """Return this experiment with some of its levels, by name or by the knob's value.
+
+        Raises
+        ------
+        UnknownNameError
+            A name is not a level's.
+        """
+        known = {level.name: level for level in self.levels}
+        chosen = []
+        for item in wanted:
+            by_value = [x for x in self.levels if list(x.knobs.values()) == [item]]
+            if str(item) not in known and not by_value:
+                raise UnknownNameError(f"level of {self.name}", str(item), known)
+            chosen.append(by_value[0] if by_value else known[str(item)])
+        return replace(self, levels=tuple(chosen))
+
+    def with_knobs(self, knobs: Mapping[str, Any]) -> Experiment:
+        """Return this experiment with knobs set in every condition.
+
+        Raises
+        ------
+        InputError
+            A knob is the one that the experiment varies.
+        """
+        for name in knobs:
+            if any(name in level.knobs for level in self.levels):
+                raise InputError(
+                    f"{name!r} is what {self.name} varies; choose among its levels instead"
+                )
+        return replace(self, knobs={**self.knobs, **knobs})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides what a study measures; with the inputs it can be rerun from it.
+
+    Parameters
+    ----------
+    experiments
+        What is run.
+    repeats
+        Plain runs of each condition.
+    seed
+        Decides the order of conditions and of texts.
+    traced
+        Whether each condition also has one traced run.
+    max_characters
+        Paragraphs longer than this are left out, except the longest one; None: none are.
+    memory_limit
+        Bytes of anonymous memory at which a run is killed; None: never.
+    step_timeout
+        Seconds without a new sample after which a run counts as hung.
+    max_samples
+        Runs with more steps than this are sampled every few steps.
+    """
+
+    experiments: tuple[Experiment, ...]
+    repeats: int = 3
+    seed: int = 0
+    traced: bool = True
+    max_characters: int | None = None
+    memory_limit: int | None = None
+    step_timeout: float = 600.0
+    max_samples: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.repeats < 1:
+            raise InputError(f"repeats is {self.repeats}; a condition needs at least one run")
+        for experiment in self.experiments:
+            if experiment.steps < 1 or experiment.warmup < 0:
+                raise InputError(
+                    f"{experiment.name}: {experiment.steps} steps after {experiment.warmup} of "
+                    "warm-up; there must be at least one step, and the warm-up cannot be negative"
+                )
+
+    def with_lengths(self, steps: int | None, warmup: int | None) -> Plan:
+        """Return the plan with another number of steps, of warm-up steps, or both."""
+        changes: dict[str, Any] = {
+            name: value
+            for name, value in (("steps", steps), ("warmup", warmup))
+            if value is not None
+        }
+        return replace(
+            self, experiments=tuple(replace(item, **changes) for item in self.experiments)
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as a manifest holds it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Plan:
+        """Read a plan back from a manifest."""
+        experiments = tuple(
+            Experiment(**{**item, "levels": tuple(Level(**level) for level in item["levels"])})
+            for item in values["experiments"]
+        )
+        return cls(**{**values, "experiments": experiments})
+
+
+@dataclass(frozen=True)
+class Run:
+    """One condition in one fresh process."""
+
+    experiment: Experiment
+    level: Level
+    repeat: int
+    traced: bool = False
+
+    @property
+    def key(self) -> str:
+        """``experiment/condition/repeat``: the run's name, and its folder in a study."""
+        last = TRACED if self.traced else f"{self.repeat:02d}"
+        return f"{self.experiment.name}/{self.level.name}/{last}"
+
+
+def schedule(plan: Plan) -> list[Run]:
+    """Order the runs of a plan.
+
+    Experiment by experiment; in each block every condition once, in a random order drawn from the
+    seed, so that a drift of the machine meets all conditions alike. The traced runs come last.
+
+    Parameters
+    ----------
+    plan
+        What to run.
+
+    Returns
+    -------
+    list of Run
+        The same for the same plan, always.
+    """
+    runs: list[Run] = []
+    for experiment in plan.experiments:
+        for repeat in range(plan.repeats):
+            levels = list(experiment.levels)
+            random.Random(f"{plan.seed}/{experiment.name}/{repeat}").shuffle(levels)
+            runs += [Run(experiment, level, repeat) for level in levels]
+        if plan.traced:
+            runs += [Run(experiment, level, 0, traced=True) for level in experiment.levels]
+    return runs
+
+
+def paragraph_order(
+    lengths: Sequence[int], steps: int, seed: str, *, max_characters: int | None = None
+) -> list[int]:
+    """Choose the paragraphs of a run and shuffle them.
+
+    Every run of an experiment reads the same paragraphs; the order is drawn anew for each repeat
+    and shared by the conditions of a block, so that neither a sorted text nor one lucky order can
+    look like growth, and conditions are compared on equal input.
+
+    Parameters
+    ----------
+    lengths
+        Characters of each paragraph of the book.
+    steps
+        Paragraphs needed, warm-up included.
+    seed
+        What the order is drawn from.
+    max_characters
+        Longer paragraphs are left out, except the longest of all.
+
+    Returns
+    -------
+    list of int
+        Indices into the book, ``steps`` of them. The longest paragraph stands at a random place
+        after the first ten; with twelve steps or fewer, in the second half. A book that is too
+        short is read again from its start.
+    """
+    longest = max(range(len(lengths)), key=lengths.__getitem__)
+    fitting = [
+        k
+        for k, length in enumerate(lengths)
+        if k != longest and (max_characters is None or length <= max_characters)
+    ] or [longest]
+    chosen = [fitting[k % len(fitting)] for k in range(steps - 1)]
+    draw = random.Random(seed)
+    draw.shuffle(chosen)
+    after = LONG_AFTER if steps > LONG_AFTER + 2 else steps // 2
+    place = draw.randint(after, max(after, steps - 2))
+    chosen.insert(place, longest)
+    return chosen

@@ -1,0 +1,287 @@
+"""The parent's side of one run: start the worker, watch it from outside, say how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from listen2lab.errors import InputError, StudyError
+from listen2lab.experiment import worker
+from listen2lab.probes.process import outside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import IO
+
+    from listen2lab.experiment.store import RunFolder
+
+__all__ = ["child_environment", "execute"]
+
+_POLL_SECONDS = 0.02
+# Reading the child's counters takes some 30 µs, so polling costs it nothing it could feel.
+_OUTPUT_KEPT = 64 * 1024  # bytes kept of what a run prints, from each end of it
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment that every run gets.
+
+    One thread for numerical libraries (each thread would bring buffers of its own), a fixed hash
+    seed, and no allocator setting or ``PYTHON*`` variable that happens to be set in this shell.
+
+    Parameters
+    ----------
+    extra
+        Variables on top, such as ``MALLOC_ARENA_MAX``.
+
+    Returns
+    -------
+    dict of str to str
+        The environment; recorded in the manifest as far as it differs from the shell's.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MALLOC_", "PYTHON", "GLIBC_TUNABLES", "LD_PRELOAD"))
+    }
+    return {
+        **kept,
+        **dict.fromkeys(_THREADS, "1"),
+        "PYTHONHASHSEED": "0",
+        "PYTHONUNBUFFERED": "1",
+        **(extra or {}),
+    }
+
+
+def execute(
+    run: RunFolder,
+    *,
+    python: str | None = None,
+    memory_limit: int | None = None,
+    step_timeout: float = 600.0,
+    environment: Mapping[str, str] | None = None,
+    on_sample: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
+    """Run one prepared folder in a fresh process, to its end or to a limit.
+
+    Parameters
+    ----------
+    run
+        A folder with its spec.
+    python
+        The interpreter; None: this one.
+    memory_limit
+        Bytes of anonymous memory (the footprint's nearest pair) at which the run is killed, as a
+        phone would do. A peak between two looks counts too: the kernel keeps it.
+    step_timeout
+        Seconds without a new sample after which the run is killed as hung.
+    environment
+        The child's; None: `child_environment`.
+    on_sample
+        Called with each line that the worker has written.
+
+    Returns
+    -------
+    dict
+        ``outcome`` (``complete``, ``killed``, ``crashed`` or ``timed-out``), ``because`` (a
+        sentence), ``status``, ``signal``, ``wall_s``, ``peak_rss``, ``last_step``. Also written to
+        the folder, last.
+
+    Raises
+    ------
+    StudyError
+        The folder cannot be written, by the worker or here; the run then has no result.
+    InputError
+        The interpreter cannot be started.
+    """
+    command = [python or sys.executable, str(Path(worker.__file__)), str(run.spec_path)]
+    began = time.monotonic()
+    try:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=dict(environment) if environment is not None else child_environment(),
+            start_new_session=True,  # Ctrl-C is for the parent; a kill takes grandchildren along
+        )
+    except OSError as error:
+        raise InputError(f"cannot start {command[0]}: {error.strerror}") from error
+    assert child.stdout is not None
+    output = _Output(child.stdout)
+    watch = _Watch(child.pid, run, memory_limit, on_sample)
+    try:
+        because = _wait(child, watch, step_timeout)
+    finally:
+        _kill_group(child)
+    output.finish()
+    watch.look()
+    run.write_output(output.text())
+    result = {
+        **_ending(child.returncode, because, watch, output),
+        "status": child.returncode,
+        "wall_s": round(time.monotonic() - began, 3),
+        "peak_rss": watch.peak_rss,
+        "last_step": watch.last_step,
+    }
+    run.write_result(result)
+    return result
+
+
+class _Watch:
+    """What the parent sees of a run while it goes."""
+
+    def __init__(
+        self,
+        pid: int,
+        run: RunFolder,
+        limit: int | None,
+        on_sample: Callable[[dict[str, Any]], None] | None,
+    ) -> None:
+        self.pid = pid
+        self.limit = limit
+        self.peak_rss = 0
+        self.last_step: int | None = None
+        self.error: str | None = None
+        self.changed = time.monotonic()
+        self._path = run.steps_path
+        self._on_sample = on_sample
+        self._read = 0
+        self._rest = b""
+
+    def over_limit(self) -> int | None:
+        """Return the footprint if it is, or was since the last step, over the limit."""
+        seen = outside(self.pid)
+        rss, anonymous = seen.get("rss", 0), seen.get("anonymous", seen.get("rss", 0))
+        peak = max(seen.get("peak", 0), rss)
+        self.peak_rss = max(self.peak_rss, peak)
+        footprint = max(anonymous, peak - (rss - anonymous)) + seen.get("swap", 0)
+        return footprint if self.limit is not None and footprint > self.limit else None
+
+    def look(self) -> None:
+        """Read the lines that are new."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._read)
+                new = file.read(os.fstat(file.fileno()).st_size - self._read)
+        except FileNotFoundError:
+            return
+        if not new:
+            return
+        self._read += len(new)
+        self.changed = time.monotonic()
+        *lines, self._rest = (self._rest + new).split(b"\n")
+        for line in lines:
+            try:
+                sample = json.loads(line)
+            except ValueError:
+                continue  # the store says so when the run is read
+            self.peak_rss = max(self.peak_rss, sample.get("peak", 0))
+            self.last_step = sample.get("step", self.last_step)
+            self.error = sample.get("error", self.error)
+            if self._on_sample is not None:
+                self._on_sample(sample)
+
+
+def _wait(child: subprocess.Popen[bytes], watch: _Watch, timeout: float) -> tuple[str, str] | None:
+    """Wait for the end; return (outcome, sentence) if it was killed from here."""
+    while child.poll() is None:
+        footprint = watch.over_limit()
+        watch.look()
+        where = (
+            "before the first step" if watch.last_step is None else f"after step {watch.last_step}"
+        )
+        if footprint is not None:
+            assert watch.limit is not None
+            return "killed", (
+                f"{footprint / 2**20:.0f} MiB of anonymous memory {where}, over the limit of "
+                f"{watch.limit / 2**20:.0f} MiB"
+            )
+        if time.monotonic() - watch.changed > timeout:
+            return "timed-out", f"no new sample for {timeout:g} s {where}"
+        time.sleep(_POLL_SECONDS)
+    return None
+
+
+def _kill_group(child: subprocess.Popen[bytes]) -> None:
+    """Kill the run and whatever it has started."""
+    # It may be gone already; on macOS a group of zombies alone gives a permission error.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def _ending(
+    status: int, killed: tuple[str, str] | None, watch: _Watch, output: _Output
+) -> dict[str, Any]:
+    """Say in a word and a sentence how a run ended."""
+    if killed is not None:
+        return {"outcome": killed[0], "because": killed[1], "signal": "SIGKILL"}
+    if status == 0:
+        return {"outcome": "complete", "because": "", "signal": None}
+    if status == worker.EXIT_CANNOT_WRITE:
+        raise StudyError(
+            f"the run could not write its samples: {output.last_line()}; what was measured before "
+            "is kept; free some room or make the folder writable, then go on with --resume"
+        )
+    if status == worker.EXIT_ERROR and watch.error:
+        return {"outcome": "crashed", "because": watch.error, "signal": None}
+    if status < 0:
+        name = signal.Signals(-status).name
+        why = f"ended by {name}"
+        if name == "SIGKILL":
+            why += ", not sent from here: the system may have been out of memory"
+        return {"outcome": "crashed", "because": why, "signal": name}
+    why = f"ended the process with status {status}"
+    last = output.last_line()
+    return {
+        "outcome": "crashed",
+        "because": f"{why}; it last printed: {last}" if last else f"{why}, and printed nothing",
+        "signal": None,
+    }
+
+
+class _Output:
+    """Reads what a run prints, and keeps its beginning and its end, however much it is."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._head = bytearray()
+        self._tail = bytearray()
+        self._dropped = 0
+        self._thread = threading.Thread(target=self._pump, daemon=True)
+        self._thread.start()
+
+    def _pump(self) -> None:
+        while data := os.read(self._stream.fileno(), 65536):
+            room = _OUTPUT_KEPT - len(self._head)
+            self._head += data[:room]
+            self._tail += data[room:]
+            extra = len(self._tail) - _OUTPUT_KEPT
+            if extra > 0:
+                del self._tail[:extra]
+                self._dropped += extra
+
+    def finish(self) -> None:
+        """Wait for the last bytes; a grandchild that left the group cannot hold this up."""
+        self._thread.join(timeout=2.0)
+        if not self._thread.is_alive():
+            self._stream.close()
+
+    def text(self) -> bytes:
+        """Return what was kept."""
+        gap = f"\n[... {self._dropped} bytes left out ...]\n".encode() if self._dropped else b""
+        return bytes(self._head) + gap + bytes(self._tail)
+
+    def last_line(self) -> str:
+        """Return the last line that says something."""
+        lines = self.text().decode("utf-8", "replace").strip().splitlines()
+        return lines[-1].strip()[:500] if lines else ""

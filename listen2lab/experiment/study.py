@@ -1,0 +1,142 @@
+"""A study as tables: one row a run, one row a sample."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from listen2lab.errors import StudyError
+from listen2lab.experiment.design import Plan, schedule
+from listen2lab.experiment.store import StudyFolder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Study"]
+
+_KEYS = ("experiment", "condition", "repeat", "traced")
+BYTES = (
+    "rss",
+    "anonymous",
+    "private_dirty",
+    "lazy_free",
+    "swap",
+    "peak",
+    "in_use",
+    "kept",
+    "mapped",
+)
+"""Columns of `Study.samples` that are bytes."""
+
+
+class Study:
+    """Reads a study; nothing in the folder is changed.
+
+    Parameters
+    ----------
+    path
+        The study's folder, complete or not.
+
+    Attributes
+    ----------
+    manifest : dict
+        What was run, on what.
+    plan : Plan
+        The plan in it.
+    damage : list of str
+        A sentence for each run that could not be read and is left out.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.folder = StudyFolder(path)
+        self.manifest = self.folder.manifest()
+        try:
+            self.plan = Plan.from_json(self.manifest["plan"])
+        except (KeyError, TypeError) as error:
+            raise StudyError(
+                f"the manifest of {path} holds no plan that can be read ({error!r}); "
+                "its runs are untouched"
+            ) from error
+        self.damage: list[str] = []
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """One row a planned run.
+
+        Returns
+        -------
+        DataFrame
+            ``experiment``, ``condition``, ``repeat``, ``traced``, ``outcome`` (``complete``,
+            ``killed``, ``crashed``, ``timed-out``, ``missing``), ``because``, ``wall_s``,
+            ``peak_rss`` (bytes), ``last_step``.
+        """
+        rows = []
+        for run in schedule(self.plan):
+            try:
+                result = self.folder.run(run.key).result()
+            except ValueError:
+                self.damage.append(f"{run.key}: result.json is damaged")
+                result = None
+            row: dict[str, Any] = dict(
+                zip(
+                    _KEYS,
+                    (run.experiment.name, run.level.name, run.repeat, run.traced),
+                    strict=True,
+                )
+            )
+            row |= (
+                {"outcome": "missing", "because": "it has not ended"} if result is None else result
+            )
+            rows.append(row)
+        return pd.DataFrame(
+            rows, columns=[*_KEYS, "outcome", "because", "wall_s", "peak_rss", "last_step"]
+        )
+
+    @cached_property
+    def samples(self) -> pd.DataFrame:
+        """One row a sample, of every run that wrote any.
+
+        Returns
+        -------
+        DataFrame
+            The run's keys; ``phase``; ``step`` (from 0, warm-up included; missing outside of
+            steps); ``t`` (seconds since the worker began); ``wall_s`` and ``cpu_s`` of the step;
+            the columns of `BYTES`, in bytes; ``size`` (of the input: seconds of the longest
+            sentence for the reading pipeline); ``gc_found`` (objects that only the collector
+            freed); ``component.NAME`` in bytes and ``fact.NAME``.
+        """
+        rows = []
+        for run in schedule(self.plan):
+            keys = (run.experiment.name, run.level.name, run.repeat, run.traced)
+            try:
+                lines = list(self.folder.run(run.key).lines())
+            except StudyError as error:
+                self.damage.append(str(error))
+                continue
+            rows += [
+                {**dict(zip(_KEYS, keys, strict=True)), **_flat(line)}
+                for line in lines
+                if line["phase"] not in ("meter", "error")
+            ]
+        columns = [*_KEYS, "phase", "step", "t", "wall_s", "cpu_s", *BYTES, "size", "gc_found"]
+        frame = pd.DataFrame(rows)
+        return frame.reindex(columns=[*columns, *(c for c in frame.columns if c not in columns)])
+
+    def heap(self, experiment: str, condition: str) -> dict[str, Any] | None:
+        """Return what the traced run of a condition says, or None if there is none.
+
+        See `listen2lab.probes.heap.reduce_capture` for its content.
+        """
+        return self.folder.run(f"{experiment}/{condition}/traced").heap()
+
+
+def _flat(line: dict[str, Any]) -> dict[str, Any]:
+    components = line.pop("components", None) or {}
+    facts = line.pop("facts", None) or {}
+    return {
+        **line,
+        **{f"component.{name}": value for name, value in components.items()},
+        **{f"fact.{name}": value for name, value in facts.items()},
+    }

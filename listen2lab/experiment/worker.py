@@ -1,0 +1,240 @@
+"""The child process: one run of one condition, from ``spec.json`` to whole lines of samples.
+
+It imports the standard library and the workload, nothing else of weight: what it weighs itself is
+in every level that it measures. It can run under another interpreter, whose environment holds only
+the workload's packages (started by path, it makes this package importable by itself).
+
+Phases of a run, each a sample or more: ``start`` (nothing loaded yet), ``import`` (the workload's
+code and libraries), ``setup`` (models loaded), ``warmup`` and ``step`` (one line each), ``end``
+(collected and trimmed), ``released`` (after teardown, collected and trimmed). ``error`` ends a run
+that raised.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import sys
+import time
+
+if __name__ == "__main__" and not __package__:  # started by path, under another interpreter
+    import importlib.util
+
+    _home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
+    _spec = importlib.util.spec_from_file_location(
+        "listen2lab",
+        os.path.join(_home, "__init__.py"),  # noqa: PTH118
+        submodule_search_locations=[_home],
+    )
+    assert _spec is not None
+    assert _spec.loader is not None
+    sys.modules["listen2lab"] = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(sys.modules["listen2lab"])
+    sys.path.pop(0)  # the folder of this file: its names would shadow the workload's
+
+from listen2lab.probes.process import Meter
+from listen2lab.workload import load_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from listen2lab.workload import Workload
+
+__all__ = ["EXIT_CANNOT_WRITE", "EXIT_ERROR", "main"]
+
+EXIT_ERROR = 3
+"""Exit status of a run that raised: the ``error`` line of its samples says what."""
+
+EXIT_CANNOT_WRITE = 4
+"""Exit status of a run whose samples could not be written: it is no result of the workload."""
+
+_SNAPSHOT_SECONDS = 0.015
+# memray looks at the heap every 10 ms: a traced step rests this long, so that one look falls
+# after its end and the heap's curve has a point that belongs to the step.
+
+
+class _Run:
+    """One run: where its lines go, and how a sample is read."""
+
+    def __init__(self, spec: dict[str, Any], folder: str) -> None:
+        self.spec = spec
+        self.folder = folder
+        self.meter = Meter()
+        self.began = time.perf_counter()
+        self.lines = self._open("steps.jsonl")
+        self.log: int | None = None
+
+    def _open(self, name: str) -> int:
+        return os.open(f"{self.folder}/{name}", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+    def write(self, phase: str, **values: Any) -> None:
+        """Append one line in one write, so that a kill leaves whole lines."""
+        line = {"phase": phase, "t": round(time.perf_counter() - self.began, 6), **values}
+        _write_all(self.lines, json.dumps(line, separators=(",", ":")).encode() + b"\n")
+
+    def write_event(self, text: str) -> None:
+        """Append one line to the log of events, which the workload writes in the app's grammar."""
+        if self.log is None:
+            self.log = self._open("events.log")
+        _write_all(self.log, text.encode() + b"\n")
+
+    def level(self, phase: str, workload: Workload | None = None, *, trim: bool = False) -> None:
+        """Settle, and write what is held between steps."""
+        found = gc.collect()
+        trimmed = trim and self.meter.trim()
+        held = dict(workload.components()) if workload is not None else {}
+        self.write(phase, **self.meter.read(), gc_found=found, trimmed=trimmed, components=held)
+        self.meter.reset_peak()
+
+    def steps(self, workload: Workload) -> None:
+        """Step, and read a sample after each (or after every ``sample_every``)."""
+        spec, meter = self.spec, self.meter
+        warmup, every = int(spec["warmup"]), int(spec["sample_every"])
+        total = warmup + int(spec["steps"])
+        step, size_of, traced = workload.step, workload.size, bool(spec["traced"])
+        since, largest, summed, facts = 0, None, 0.0, None
+        meter.reset_peak()
+        clock, cpu = time.perf_counter(), time.process_time()
+        own = os.getpid()
+        for i in range(total):
+            facts = step(i)
+            if os.getpid() != own:
+                os._exit(0)  # a fork of the workload's must not go on as a second run
+            size = size_of(i)
+            if size is not None:
+                largest = size if largest is None else max(largest, size)
+                summed += size
+            since += 1
+            if since < every and i + 1 not in (warmup, total):
+                continue
+            wall_s, cpu_s = time.perf_counter() - clock, time.process_time() - cpu
+            found = gc.collect()
+            if traced:
+                time.sleep(_SNAPSHOT_SECONDS)
+            sample = meter.read()
+            values: dict[str, Any] = {
+                "step": i,
+                "steps": since,
+                "wall_s": round(wall_s, 6),
+                "cpu_s": round(cpu_s, 6),
+                **sample,
+                "gc_found": found,
+                "components": dict(workload.components()),
+            }
+            if largest is not None:
+                values["size"], values["size_sum"] = largest, summed
+            if facts:
+                values["facts"] = dict(facts)
+            if traced:
+                values["epoch_s"] = time.time()
+            self.write("warmup" if i < warmup else "step", **values)
+            since, largest, summed = 0, None, 0.0
+            meter.reset_peak()
+            clock, cpu = time.perf_counter(), time.process_time()
+
+
+def main(spec_path: str) -> int:
+    """Run one spec to its end.
+
+    Parameters
+    ----------
+    spec_path
+        The run's ``spec.json``; everything is written beside it.
+
+    Returns
+    -------
+    int
+        0, or `EXIT_ERROR` when the workload raised and the ``error`` line says what.
+    """
+    _die_with_parent()
+    with open(spec_path, "rb") as file:  # noqa: PTH123 - pathlib would cost a worker 1 MiB
+        spec = json.load(file)
+    folder = os.path.dirname(os.path.abspath(spec_path))  # noqa: PTH100, PTH120
+    run = _Run(spec, folder)
+    run.level("start")
+    run.write("meter", gaps=run.meter.gaps, python=sys.version.split()[0], pid=os.getpid())
+    if not spec["traced"]:
+        return _guarded(run, lambda: _run(run))
+    from listen2lab.probes import heap  # noqa: PLC0415 - a plain run does not load memray
+
+    capture = f"{folder}/heap.bin"
+    with heap.recording(capture):
+        status = _guarded(run, lambda: _run(run))
+    heap.write_reduced(capture, f"{folder}/heap.json")
+    return status
+
+
+def _guarded(run: _Run, body: Callable[[], None]) -> int:
+    """Turn whatever the workload raises into an ``error`` line and a status."""
+    try:
+        body()
+    except BaseException as error:  # noqa: BLE001 - a workload may also call sys.exit
+        import traceback  # noqa: PLC0415 - only when something is wrong
+
+        from listen2lab.errors import LabError  # noqa: PLC0415
+
+        print("".join(traceback.format_exception(error)), file=sys.stderr, flush=True)
+        words = str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
+        if isinstance(error, SystemExit):
+            words = f"the workload ended the process: sys.exit({error.code!r})"
+        run.write("error", error=words, type=type(error).__name__)
+        return EXIT_ERROR
+    return 0
+
+
+def _run(run: _Run) -> None:
+    workload = _load(run)
+    run.level("import")
+    workload.setup()
+    run.level("setup", workload)
+    run.steps(workload)
+    run.level("end", workload, trim=True)
+    workload.teardown()
+    del workload
+    run.level("released", trim=True)
+
+
+def _load(run: _Run) -> Workload:
+    described = run.spec["workload"]
+    if described["kind"] == "file":
+        return load_file(described["path"])
+    from listen2lab.pipeline.knobs import knobs_from  # noqa: PLC0415 - the workload's own weight
+    from listen2lab.pipeline.listen2 import Listen2  # noqa: PLC0415
+
+    with open(f"{run.folder}/{described['paragraphs']}", "rb") as file:  # noqa: PTH123
+        book = json.load(file)
+    return Listen2(
+        [book[k] for k in described["order"]],
+        voice_folder=described["voice"],
+        recognizer_folder=described["recognizer"],
+        knobs=knobs_from(described["knobs"]),
+        log=run.write_event,
+        resident=run.meter.resident,
+        scratch=run.folder,
+    )
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    try:
+        while data:
+            data = data[os.write(fd, data) :]
+    except OSError as error:
+        print(error, file=sys.stderr, flush=True)
+        os._exit(EXIT_CANNOT_WRITE)
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to kill this process when its parent dies, so that none is left measuring."""
+    import ctypes  # noqa: PLC0415 - the meter loads it anyway
+
+    pr_set_pdeathsig = 1
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

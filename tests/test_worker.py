@@ -1,0 +1,245 @@
+"""A run in its own process: whole lines whatever happens, and a light worker."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from listen2lab.errors import StudyError
+from listen2lab.experiment import worker
+from listen2lab.experiment.runner import execute
+from listen2lab.units import MIB
+
+
+def phases(run):
+    """Return the phases of a run's lines, in order."""
+    return [line["phase"] for line in run.lines()]
+
+
+def test_a_run_goes_through_its_phases_in_order(prepared):
+    """Warm-up and steps share one numbering from 0."""
+    run = prepared(warmup=2, steps=3)
+    assert execute(run)["outcome"] == "complete"
+    levels = ["start", "meter", "import", "setup", "warmup", "warmup", *["step"] * 3]
+    assert phases(run) == [*levels, "end", "released"]
+    assert [line["step"] for line in run.lines() if "step" in line] == [0, 1, 2, 3, 4]
+
+
+def test_a_step_s_input_facts_and_components_are_in_its_line(prepared):
+    """What a workload says of itself is kept with the sample."""
+    run = prepared("""
+        def setup(): pass
+        def step(i): return {"words": i * 2}
+        def size(i): return i / 2
+        def components(): return {"cache": 100}
+    """)
+    execute(run)
+    last = [line for line in run.lines() if line["phase"] == "step"][-1]
+    assert last["facts"] == {"words": 8}
+    assert last["size"] == 2.0
+    assert last["components"] == {"cache": 100}
+
+
+def test_many_steps_are_sampled_every_few(prepared):
+    """A thinned sample holds the largest input and the sum of inputs since the one before."""
+    run = prepared(
+        "def setup(): pass\ndef step(i): pass\ndef size(i): return 1.0\n",
+        steps=100, warmup=0, sample_every=10,
+    )  # fmt: skip
+    execute(run)
+    steps = [line for line in run.lines() if line["phase"] == "step"]
+    assert [line["step"] for line in steps] == list(range(9, 100, 10))
+    assert {line["size_sum"] for line in steps} == {10.0}
+
+
+def test_memory_that_is_held_shows_and_what_teardown_drops_goes(prepared):
+    """The level at the end holds 40 MiB that the level after the teardown does not."""
+    run = prepared(
+        """
+        held = []
+        def setup(): pass
+        def step(i): held.append(bytearray(10 << 20))
+        def teardown(): held.clear()
+    """,
+        warmup=0,
+    )
+    execute(run)
+    level = {line["phase"]: line for line in run.lines()}
+    assert level["end"]["rss"] - level["setup"]["rss"] == pytest.approx(40 * MIB, rel=0.02)
+    assert level["released"]["rss"] - level["setup"]["rss"] < 2 * MIB
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("def setup(): pass\ndef step(i): 1/0", "ZeroDivisionError"),
+        ("def setup(: pass", "syntax error"),
+        ("def setup(): pass", "no function step"),
+        ("import nonesuch", "nonesuch"),
+        ("import sys\nsys.exit(3)", "sys.exit(3)"),
+        ("def setup(): pass\ndef step(i):\n import os; os._exit(255)", "status 255"),
+        ("def setup(): pass\ndef step(i):\n import ctypes; ctypes.string_at(0)", "SIGSEGV"),
+    ],
+)  # fmt: skip
+def test_a_workload_that_fails_ends_in_a_sentence(prepared, code, words):
+    """Whatever a workload does to its process, the result says it and is written."""
+    run = prepared(code)
+    result = execute(run)
+    assert result["outcome"] == "crashed"
+    assert words in result["because"]
+    assert run.result() == result
+
+
+def test_a_hung_step_is_killed(prepared):
+    """A step that does not end is a result after the time limit."""
+    run = prepared("import time\ndef setup(): pass\ndef step(i): time.sleep(60)")
+    result = execute(run, step_timeout=0.5)
+    assert result["outcome"] == "timed-out"
+    assert "setup" in phases(run)
+
+
+def test_over_the_memory_limit_a_run_is_killed_and_says_where(prepared):
+    """The samples before the kill are whole, and the result names step and limit."""
+    run = prepared(
+        "held = []\ndef setup(): pass\ndef step(i): held.append(bytearray(20 << 20))", steps=50
+    )
+    result = execute(run, memory_limit=100 * MIB)
+    assert result["outcome"] == "killed"
+    assert "over the limit of 100 MiB" in result["because"]
+    assert 2 <= result["last_step"] <= 6
+    assert [line["step"] for line in run.lines() if "step" in line][-1] == result["last_step"]
+
+
+def test_a_short_peak_over_the_limit_counts(prepared):
+    """A peak that is gone before anyone looks is the kernel's to remember."""
+    run = prepared(
+        """
+        import time
+        def setup(): pass
+        def step(i):
+            block = bytearray(150 << 20)
+            del block
+            time.sleep(0.1)
+    """
+    )
+    assert execute(run, memory_limit=100 * MIB)["outcome"] == "killed"
+
+
+def test_file_backed_memory_does_not_count_against_the_limit(prepared, tmp_path):
+    """Clean pages of a mapped file are resident and not footprint."""
+    big = tmp_path / "big"
+    big.write_bytes(b"1" * (150 << 20))
+    run = prepared(f"""
+        import mmap
+        file = open({str(big)!r}, "rb")
+        m = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+        def setup(): pass
+        def step(i): sum(m[k] for k in range(0, len(m), 4096))
+    """)
+    result = execute(run, memory_limit=100 * MIB)
+    assert result["outcome"] == "complete", result
+    assert result["peak_rss"] > 150 * MIB
+
+
+def test_a_gigabyte_of_output_is_not_kept(prepared):
+    """What is printed is kept from both ends and costs the parent no memory."""
+    run = prepared("def setup(): print('first')\ndef step(i): print('x' * 10_000_000)\n"
+                   "def teardown(): print('last')")  # fmt: skip
+    assert execute(run)["outcome"] == "complete"
+    kept = (run.path / "output.log").read_bytes()
+    assert kept.startswith(b"first")
+    assert kept.endswith(b"last\n")
+    assert len(kept) < 200_000
+
+
+def test_a_fork_does_not_become_a_second_run(prepared):
+    """A child that the workload forks and forgets writes no samples of its own."""
+    run = prepared("import os\ndef setup(): pass\ndef step(i): os.fork()")
+    execute(run, step_timeout=20)
+    assert [line["step"] for line in run.lines() if "step" in line] == [0, 1, 2, 3, 4]
+
+
+def test_changing_the_directory_loses_nothing(prepared):
+    """Samples go where they belong wherever the workload stands."""
+    run = prepared("import os\ndef setup(): os.chdir('/')\ndef step(i): pass")
+    assert execute(run)["outcome"] == "complete"
+    assert phases(run)[-1] == "released"
+
+
+def test_a_full_disk_stops_the_study_and_is_no_result(prepared):
+    """Samples that cannot be written make no crash of the workload: the study says so."""
+    run = prepared()
+    run.steps_path.symlink_to("/dev/full")
+    with pytest.raises(StudyError, match="No space left"):
+        execute(run)
+    assert run.result() is None
+
+
+def test_a_worker_weighs_little_and_imports_nothing_of_weight(prepared):
+    """The instrument is at most 4 MiB over bare Python, read by the worker's own meter."""
+    run = prepared("import sys\ndef setup(): print(*sys.modules)\ndef step(i): pass")
+    execute(run)
+    started = next(line for line in run.lines() if line["phase"] == "start")
+    code = "print(open('/proc/self/statm').read().split()[1])"
+    pages = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert started["rss"] - int(pages.stdout) * 4096 < 4 * MIB
+    loaded = set((run.path / "output.log").read_text().split())
+    assert not loaded & {"numpy", "pandas", "scipy", "typer", "tqdm", "psutil", "asyncio", "memray"}
+
+
+def test_a_worker_runs_where_the_lab_is_not_installed(prepared):
+    """Started by path in isolated mode, it finds its own package and nothing else of the lab's."""
+    run = prepared("import sys\ndef setup(): print('listen2lab' in sys.modules)\ndef step(i): pass")
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", worker.__file__, str(run.spec_path)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "True" in done.stdout
+
+
+def test_a_traced_run_says_who_allocated(prepared):
+    """The capture is kept, and its reduction sums to the peak."""
+    run = prepared(
+        """
+        held = []
+        def setup(): pass
+        def step(i): held.append(bytearray(10 << 20))
+    """,
+        traced=True,
+        warmup=0,
+    )
+    assert execute(run)["outcome"] == "complete"
+    heap = run.heap()
+    assert run.capture_path.exists()
+    assert heap["peak"] == pytest.approx(40 * MIB, rel=0.05)
+    assert sum(place["bytes"] for place in heap["at_peak"]) == pytest.approx(heap["peak"], rel=0.01)
+    assert max(heap["curve"]["heap"]) == pytest.approx(heap["peak"], rel=0.05)
+
+
+def test_a_traced_run_that_is_killed_keeps_its_capture(prepared):
+    """What memray had written before the kill can still be read."""
+    run = prepared(
+        "held = []\ndef setup(): pass\ndef step(i): held.append(bytearray(20 << 20))",
+        steps=50, traced=True,
+    )  # fmt: skip
+    assert execute(run, memory_limit=150 * MIB)["outcome"] == "killed"
+    code = "import memray, sys; r = memray.FileReader(sys.argv[1]); print(r.metadata.total_allocations)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(run.capture_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(done.stdout) >= 0
+
+
+def test_a_line_is_whole_json(prepared):
+    """Each line can be read by itself by any tool."""
+    run = prepared()
+    execute(run)
+    for line in run.steps_path.read_text().splitlines():
+        assert json.loads(line)["phase"]
