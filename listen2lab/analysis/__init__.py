@@ -1,0 +1,1 @@
+"""Analysis: arrays and tables in, numbers and verdicts out. No files, no processes."""

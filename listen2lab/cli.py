@@ -1,0 +1,227 @@
+"""The command line: parse, call, print."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path  # noqa: TC003 - typer reads the annotations when it runs
+from typing import Annotated, Any
+
+import typer
+
+from listen2lab.errors import InputError, LabError, StudyError
+
+__all__ = ["main"]
+
+EXIT_MISUSED = 2
+"""What was given cannot be used, or nothing was measured."""
+EXIT_INTERRUPTED = 130
+"""Ctrl-C, as shells count it."""
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Does it leak, or is that the baseline; what holds the memory; what would change it?",
+)
+voice_app = typer.Typer(no_args_is_help=True, help="Build, fetch and check voices.")
+app.add_typer(voice_app, name="voice")
+
+
+def main() -> None:
+    """Run a command; a `LabError` is a sentence and an exit status, never a traceback."""
+    try:
+        app()
+    except LabError as error:
+        print(f"listen2lab: {error}", file=sys.stderr)
+        sys.exit(EXIT_MISUSED)
+
+
+@app.command()
+def run(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Experiments; none: all. See `listen2lab list`.")
+    ] = None,
+    *,
+    voice: Annotated[str, typer.Option(help="tiny, medium, high, or a voice's folder.")] = "tiny",
+    recognizer: Annotated[str, typer.Option(help="A recognizer's folder.")] = "recognizer",
+    text: Annotated[
+        list[Path] | None, typer.Option(help="A .txt, .md or .epub to read; may be repeated.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(help="Plain runs of each condition.")] = 3,
+    steps: Annotated[int | None, typer.Option(help="Measured paragraphs of a run.")] = None,
+    warmup: Annotated[int | None, typer.Option(help="Paragraphs before them.")] = None,
+    levels: Annotated[str | None, typer.Option(help="Only these levels: 1,2.")] = None,
+    knob: Annotated[
+        list[str] | None, typer.Option("--set", help="KNOB=VALUE in every condition.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Decides every order.")] = 0,
+    study: Annotated[Path | None, typer.Option(help="The study's folder, new or empty.")] = None,
+    memory_limit: Annotated[
+        str | None, typer.Option(help="Kill a run at this much: 2.5GB is the phone's.")
+    ] = None,
+    step_timeout: Annotated[float, typer.Option(help="Seconds until a step is hung.")] = 600.0,
+    trace: Annotated[bool, typer.Option(help="One traced run a condition.")] = True,
+    quick: Annotated[bool, typer.Option(help="Short paragraphs and few: minutes.")] = False,
+    python: Annotated[str | None, typer.Option(help="Another interpreter for the runs.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Complete this study; other options do not apply.")
+    ] = None,
+) -> None:
+    """Run experiments, each condition in fresh processes, and write the report."""
+    from listen2lab import api  # noqa: PLC0415 - a quick --help
+
+    folder = resume or study or api.new_folder()
+    try:
+        if resume is not None:
+            api.resume(resume)
+        else:
+            api.run(
+                names or (),
+                levels=None if levels is None else [name.strip() for name in levels.split(",")],
+                voice=voice,
+                recognizer=recognizer,
+                texts=text or (),
+                repeats=repeats,
+                steps=steps,
+                warmup=warmup,
+                knobs=_knobs(knob or []),
+                seed=seed,
+                study=folder,
+                memory_limit=memory_limit,
+                step_timeout=step_timeout,
+                trace=trace,
+                quick=quick,
+                python=python,
+                command=shlex.join(["listen2lab", *_without_study(sys.argv[1:])]),
+            )
+    except KeyboardInterrupt:
+        print(
+            f"interrupted; what was measured is kept; go on with: listen2lab run --resume {folder}",
+            file=sys.stderr,
+        )
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    _report(folder, as_json=False)
+
+
+@app.command()
+def report(
+    study: Annotated[Path, typer.Argument(help="A study's folder.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary, as JSON.")] = False,
+) -> None:
+    """Write a study's summary.json and report.html."""
+    _report(study, as_json=as_json)
+
+
+def _report(folder: Path, *, as_json: bool) -> None:
+    from listen2lab.experiment.study import Study  # noqa: PLC0415 - pandas and matplotlib
+    from listen2lab.report.html import write_report  # noqa: PLC0415
+
+    study = Study(folder)
+    summary, path = write_report(study)
+    for sentence in study.damage:
+        print(f"left out: {sentence}", file=sys.stderr)
+    if as_json:
+        print(json.dumps(summary, indent=1, ensure_ascii=False))
+    else:
+        _print_summary(summary)
+        print(path)
+    if not any(numbers["runs"]["complete"] for numbers in _conditions(summary)):
+        raise StudyError(f"no run of {folder} was complete: nothing was measured")
+
+
+@app.command("list")
+def list_names() -> None:
+    """List experiments with their levels, and the knobs."""
+    from listen2lab.experiment.catalog import EXPERIMENTS  # noqa: PLC0415 - quick --help
+    from listen2lab.pipeline.knobs import KNOB_MEANINGS, Knobs  # noqa: PLC0415
+
+    for item in EXPERIMENTS.values():
+        print(f"{item.name}: {item.question}")
+        print(f"    {item.factor or 'one condition'}: {', '.join(x.name for x in item.levels)}")
+    print("\nknobs (--set KNOB=VALUE), each with the app's value:")
+    for name, value in Knobs()._asdict().items():
+        print(f"    {name}={json.dumps(value)}: {KNOB_MEANINGS[name]}")
+
+
+@voice_app.command("build")
+def voice_build(
+    name: Annotated[str, typer.Argument(help="tiny, medium, high, recognizer.")],
+) -> None:
+    """Build a generated voice or the recognizer, unless it is there."""
+    from listen2lab.experiment.inputs import models_root  # noqa: PLC0415 - quick --help
+    from listen2lab.pipeline.labvoice import ensure  # noqa: PLC0415
+
+    print(ensure(name, models_root()))
+
+
+@voice_app.command("fetch")
+def voice_fetch(name: Annotated[str, typer.Argument(help="A known voice.")]) -> None:
+    """Download a known voice, check it, and unpack it."""
+    from listen2lab.experiment.inputs import models_root  # noqa: PLC0415 - quick --help
+    from listen2lab.pipeline.fetch import fetch_voice  # noqa: PLC0415
+
+    print(fetch_voice(name, models_root()))
+
+
+@voice_app.command("check")
+def voice_check(folder: Annotated[Path, typer.Argument(help="A voice's folder.")]) -> None:
+    """Check a voice's files without loading them: the engine would end the process."""
+    from listen2lab.pipeline.voices import check_voice  # noqa: PLC0415 - quick --help
+
+    print(check_voice(folder))
+
+
+def _knobs(given: list[str]) -> dict[str, Any]:
+    """Read KNOB=VALUE pairs; a value that is no JSON is a word."""
+    knobs = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise InputError(f"--set takes KNOB=VALUE, not {pair!r}")
+        try:
+            knobs[name] = json.loads({"none": "null"}.get(value.lower(), value))
+        except ValueError:
+            knobs[name] = value
+    return knobs
+
+
+def _without_study(arguments: list[str]) -> list[str]:
+    """Leave the folder out of the command that a manifest names: a rerun has another one."""
+    kept, skip = [], False
+    for argument in arguments:
+        if not skip and argument != "--study" and not argument.startswith("--study="):
+            kept.append(argument)
+        skip = argument == "--study"
+    return kept
+
+
+def _conditions(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    return [c for item in summary["experiments"].values() for c in item["conditions"].values()]
+
+
+def _print_summary(summary: dict[str, Any]) -> None:
+    print(f"\n{'experiment / condition':<40}{'level':>9}{'peak':>9}{'KiB/step':>22}")
+    for name, item in summary["experiments"].items():
+        for condition, numbers in item["conditions"].items():
+            rate = (
+                ""
+                if numbers["rate_kib_per_step"] is None
+                else f"{numbers['rate_kib_per_step']:.1f}"
+            )
+            if numbers["rate_interval"]:
+                low, high = numbers["rate_interval"]
+                rate += f" [{low:.1f}, {high:.1f}]"
+            level, peak = (
+                "-" if numbers[key] is None else f"{numbers[key]:.1f}"
+                for key in ("level_mib", "peak_mib")
+            )
+            print(f"{name + ' / ' + condition:<40}{level:>9}{peak:>9}{rate:>22}")
+    print("levels and peaks in MiB resident\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What people see and share: pictures, sentences, one page."""

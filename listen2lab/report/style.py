@@ -1,0 +1,116 @@
+"""One look for every picture.
+
+Colours that print, that colour-blind readers tell apart, and that follow a page's light or dark
+theme.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "DASHES",
+    "INK",
+    "MARKERS",
+    "QUIET",
+    "SERIES",
+    "new_figure",
+    "styled",
+    "to_png",
+    "to_svg",
+]
+
+# Okabe and Ito (2008), "Color universal design": told apart with any colour vision.
+SERIES: Sequence[str] = ("#0072b2", "#d55e00", "#009e73", "#aa4499", "#e69f00", "#56b4e9")
+DASHES: Sequence[Any] = ("-", (0, (5, 1.6)), (0, (1.5, 1.3)), (0, (6, 1.5, 1.5, 1.5)), "-", "--")
+MARKERS: Sequence[str] = ("o", "s", "^", "D", "v", "P")
+INK = "#1b1f24"
+QUIET = "#8a9099"
+
+# In a page the colours above become variables that its style sheet sets for light and dark.
+_VARIABLES = {INK: "var(--ink)", QUIET: "var(--quiet)"} | {
+    colour: f"var(--series-{k})" for k, colour in enumerate(SERIES)
+}
+_SETTINGS: Any = {  # matplotlib types its settings' names, not a dict of them
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.edgecolor": QUIET,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": QUIET,
+    "grid.alpha": 0.3,
+    "grid.linewidth": 0.6,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.size": 3,
+    "ytick.major.size": 0,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "listen2lab",
+}
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure, in inches, that belongs to no window."""
+    with mpl.rc_context(_SETTINGS):
+        return Figure(figsize=(width, height), layout="constrained")
+
+
+def styled() -> Any:
+    """Return the context in which axes are made, so that they have the look."""
+    return mpl.rc_context(_SETTINGS)
+
+
+def to_svg(figure: Figure, *, label: str) -> str:
+    """Return a figure as an ``<svg>`` element for a page.
+
+    Parameters
+    ----------
+    figure
+        The figure.
+    label
+        What it shows, for those who cannot see it.
+
+    Returns
+    -------
+    str
+        SVG without a header; text stays text; colours are the page's variables.
+    """
+    stream = io.StringIO()
+    with mpl.rc_context(_SETTINGS):
+        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+    svg = stream.getvalue()
+    svg = svg[svg.index("<svg") :]
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(colour, variable)
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    # The size comes from viewBox, so that the page decides.
+    svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
+    quoted = label.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    return svg.replace("<svg", f'<svg role="img" aria-label="{quoted}"', 1)
+
+
+def to_png(figure: Figure, *, dots_per_inch: int = 160) -> bytes:
+    """Return a figure as a PNG on white."""
+    stream = io.BytesIO()
+    with mpl.rc_context(_SETTINGS):
+        figure.savefig(stream, format="png", dpi=dots_per_inch, facecolor="white")
+    return stream.getvalue()
