@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from listen2lab.api import resume, run
     from listen2lab.errors import LabError
     from listen2lab.experiment.catalog import EXPERIMENTS
-    from listen2lab.experiment.study import Study
     from listen2lab.pipeline.knobs import KNOB_MEANINGS, Knobs
+    from listen2lab.study import Study
 
 __all__ = [
     "EXPERIMENTS",
@@ -34,7 +34,7 @@ _HOMES = {
     "KNOB_MEANINGS": "listen2lab.pipeline.knobs",
     "Knobs": "listen2lab.pipeline.knobs",
     "LabError": "listen2lab.errors",
-    "Study": "listen2lab.experiment.study",
+    "Study": "listen2lab.study",
     "resume": "listen2lab.api",
     "run": "listen2lab.api",
 }

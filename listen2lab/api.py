@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from listen2lab.experiment import catalog, conduct, inputs
 from listen2lab.experiment.design import Experiment, Plan
-from listen2lab.experiment.study import Study
 from listen2lab.progress import Bar
+from listen2lab.study import Study
 from listen2lab.units import parse_bytes
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def run(
     if quick:
         plan = catalog.quick(plan)
     plan = plan.with_lengths(steps, warmup)
-    given = inputs.gather(voice, recognizer=recognizer, texts_given=[Path(t) for t in texts])
+    given = inputs.open_book(voice, recognizer=recognizer, texts_given=[Path(t) for t in texts])
     folder = Path(study) if study is not None else new_folder()
     names = [item.name for item in chosen]
     progress = Bar()

@@ -117,8 +117,8 @@ def report(
 
 
 def _report(folder: Path, *, as_json: bool) -> None:
-    from listen2lab.experiment.study import Study  # noqa: PLC0415 - pandas and matplotlib
     from listen2lab.report.html import write_report  # noqa: PLC0415
+    from listen2lab.study import Study  # noqa: PLC0415 - pandas and matplotlib
 
     study = Study(folder)
     summary, path = write_report(study)
@@ -159,12 +159,18 @@ def voice_build(
 
 
 @voice_app.command("fetch")
-def voice_fetch(name: Annotated[str, typer.Argument(help="A known voice.")]) -> None:
-    """Download a known voice, check it, and unpack it."""
+def voice_fetch(
+    name: Annotated[str, typer.Argument(help="A known voice, or any name with --url.")],
+    *,
+    url: Annotated[str | None, typer.Option(help="An archive of your own choice.")] = None,
+    sha256: Annotated[str | None, typer.Option(help="Its checksum; needed with --url.")] = None,
+    kind: Annotated[str, typer.Option(help="voice or recognizer.")] = "voice",
+) -> None:
+    """Download a voice, verify its checksum, unpack and check it."""
     from listen2lab.experiment.inputs import models_root  # noqa: PLC0415 - quick --help
     from listen2lab.pipeline.fetch import fetch_voice  # noqa: PLC0415
 
-    print(fetch_voice(name, models_root()))
+    print(fetch_voice(name, models_root(), url=url, sha256=sha256, kind=kind))
 
 
 @voice_app.command("check")

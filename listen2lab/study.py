@@ -1,4 +1,4 @@
-"""A study as tables: one row a run, one row a sample."""
+"""A study as people look at it: tables of runs and samples, a summary, pictures, a report."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from listen2lab.errors import StudyError
+from listen2lab.errors import StudyError, UnknownNameError
 from listen2lab.experiment.design import Plan, schedule
 from listen2lab.experiment.store import StudyFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from matplotlib.figure import Figure
 
 __all__ = ["Study"]
 
@@ -123,6 +125,52 @@ class Study:
         columns = [*_KEYS, "phase", "step", "t", "wall_s", "cpu_s", *BYTES, "size", "gc_found"]
         frame = pd.DataFrame(rows)
         return frame.reindex(columns=[*columns, *(c for c in frame.columns if c not in columns)])
+
+    def summary(self) -> dict[str, Any]:
+        """Return levels, peaks and rates by condition: what ``summary.json`` holds.
+
+        See `listen2lab.analysis.summary.summarize`.
+        """
+        from listen2lab.report.html import build_summary  # noqa: PLC0415 - matplotlib
+
+        return build_summary(self)
+
+    def report(self) -> Path:
+        """Write ``summary.json`` and ``report.html`` into the study; return the report's path."""
+        from listen2lab.report.html import write_report  # noqa: PLC0415 - matplotlib
+
+        return write_report(self)[1]
+
+    def plot(self, experiment: str | None = None) -> Figure:
+        """Plot resident memory over the steps, by condition and repeat.
+
+        Parameters
+        ----------
+        experiment
+            Its name; None: the study's first.
+
+        Returns
+        -------
+        Figure
+            A notebook shows it.
+        """
+        from listen2lab.report.plots import plot_curves  # noqa: PLC0415 - matplotlib
+
+        return plot_curves(self, self._known(experiment))
+
+    def plot_levels(self, experiment: str | None = None) -> Figure:
+        """Plot the peak, the level at the end and the level after the teardown, by condition."""
+        from listen2lab.report.plots import plot_levels  # noqa: PLC0415 - matplotlib
+
+        return plot_levels(self, self._known(experiment))
+
+    def _known(self, experiment: str | None) -> str:
+        names = [item.name for item in self.plan.experiments]
+        if experiment is None:
+            return names[0]
+        if experiment not in names:
+            raise UnknownNameError("experiment of this study", experiment, names)
+        return experiment
 
     def heap(self, experiment: str, condition: str) -> dict[str, Any] | None:
         """Return what the traced run of a condition says, or None if there is none.

@@ -5,17 +5,16 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any, Protocol
 
-from listen2lab.errors import StudyError
 from listen2lab.experiment import facts
-from listen2lab.experiment.design import Plan, Run, paragraph_order, schedule
-from listen2lab.experiment.inputs import Inputs, gather
+from listen2lab.experiment.design import Plan, Run, schedule
+from listen2lab.experiment.inputs import Inputs, reopen
 from listen2lab.experiment.runner import execute
 from listen2lab.experiment.store import RunFolder, StudyFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Progress", "resume", "start"]
+__all__ = ["Progress", "make_spec", "resume", "start"]
 
 
 class Progress(Protocol):
@@ -104,15 +103,7 @@ def resume(path: Path, *, progress: Progress | None = None) -> StudyFolder:
     """
     study = StudyFolder(path)
     manifest = study.manifest()
-    wanted = manifest["inputs"]
-    inputs = gather(wanted["voice"], recognizer=wanted["recognizer"], paragraphs=study.paragraphs())
-    now = inputs.described()
-    for what in ("voice_hash", "recognizer_hash", "paragraphs_hash"):
-        if now[what] != wanted[what]:
-            raise StudyError(
-                f"{what.removesuffix('_hash')} is not what {path} was begun with; the runs there "
-                "are kept as they are; start a new study instead of mixing two"
-            )
+    inputs = reopen(manifest["inputs"], study.paragraphs())
     study.acquire()
     plan = Plan.from_json(manifest["plan"])
     return _run_all(study, plan, inputs, manifest["python"], progress)
@@ -128,10 +119,10 @@ def _run_all(
             progress.begin(len(runs), len(runs) - len(left))
         for run in left:
             folder = study.run(run.key)
-            folder.prepare(_spec(study, folder, run, plan, inputs))
+            folder.prepare(make_spec(study, folder, run, plan, inputs))
             result = execute(
                 folder,
-                python=python,
+                python=run.level.python or python,
                 memory_limit=plan.memory_limit,
                 step_timeout=plan.step_timeout,
                 on_sample=None if progress is None else _bound(progress, run),
@@ -147,27 +138,26 @@ def _bound(progress: Progress, run: Run) -> Any:
     return lambda line: progress.sample(run, line)
 
 
-def _spec(
+def make_spec(
     study: StudyFolder, folder: RunFolder, run: Run, plan: Plan, inputs: Inputs
 ) -> dict[str, Any]:
-    """Say everything that a worker needs to know."""
+    """Say everything that a worker needs to know of a run.
+
+    Parameters
+    ----------
+    study, folder
+        The study and the run's folder in it.
+    run, plan, inputs
+        What is run.
+
+    Returns
+    -------
+    dict
+        The content of ``spec.json``.
+    """
     experiment = run.experiment
-    steps = experiment.warmup + experiment.steps + 1  # the last step looks one paragraph ahead
-    order = paragraph_order(
-        [len(text) for text in inputs.paragraphs],
-        steps,
-        f"{plan.seed}/{experiment.name}/{run.repeat}/texts",
-        max_characters=plan.max_characters,
-    )
     return {
-        "workload": {
-            "kind": "listen2",
-            "voice": str(inputs.voice_folder),
-            "recognizer": str(inputs.recognizer_folder),
-            "knobs": experiment.settings(run.level),
-            "paragraphs": study.paragraphs_from(folder),
-            "order": order,
-        },
+        "workload": inputs.workload(run, plan, study.paragraphs_from(folder)),
         "warmup": experiment.warmup,
         "steps": experiment.steps,
         "sample_every": max(1, -(-experiment.steps // plan.max_samples)),

@@ -24,10 +24,21 @@ stretch before it to compare with."""
 
 @dataclass(frozen=True)
 class Level:
-    """One value of an experiment's factor: a condition once the rest of the knobs is filled in."""
+    """One value of an experiment's factor: a condition once the rest of the knobs is filled in.
+
+    Parameters
+    ----------
+    name
+        Its name, also of its folder in a study.
+    knobs
+        Knob to value, those that differ from the experiment's.
+    python
+        Another interpreter for its runs, where environments are what is compared.
+    """
 
     name: str
     knobs: Mapping[str, Any] = field(default_factory=dict)
+    python: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +58,9 @@ class Experiment:
     knobs
         Knobs that differ from the app's in every condition.
     steps, warmup
-        Measured paragraphs, and unmeasured ones before them.
+        Measured steps, and unmeasured ones before them.
+    unit
+        What a step is, in one word.
     """
 
     name: str
@@ -58,6 +71,7 @@ class Experiment:
     knobs: Mapping[str, Any] = field(default_factory=dict)
     steps: int = 30
     warmup: int = 2
+    unit: str = "paragraph"
 
     def __post_init__(self) -> None:
         for level in self.levels:

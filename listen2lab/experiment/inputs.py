@@ -1,28 +1,54 @@
-"""What a study reads and speaks with: texts, voice and recognizer, resolved and checked."""
+"""What a study is given: texts, voice and recognizer, or a workload's file; found and checked."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from listen2lab.errors import InputError, UnknownNameError
+from listen2lab.errors import InputError, StudyError, UnknownNameError, WorkloadError
+from listen2lab.experiment.design import paragraph_order
 from listen2lab.pipeline import labvoice, texts
 from listen2lab.pipeline.voices import check_recognizer, check_voice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["GENERATED_VOICES", "Inputs", "gather", "models_root"]
+    from listen2lab.experiment.design import Plan, Run
+
+__all__ = [
+    "GENERATED_VOICES",
+    "Book",
+    "Inputs",
+    "OwnFile",
+    "models_root",
+    "open_book",
+    "open_file",
+    "reopen",
+]
 
 GENERATED_VOICES = ("tiny", "medium", "high")
 """Voices that the lab builds itself, smallest first."""
 
 
+class Inputs(Protocol):
+    """What the runs of a study are given: by the manifest's words, and by a worker's spec."""
+
+    @property
+    def paragraphs(self) -> tuple[str, ...]:
+        """The texts that are read, kept in the study; none for a workload of one's own."""
+
+    def described(self) -> dict[str, Any]:
+        """Return what a manifest says of the inputs."""
+
+    def workload(self, run: Run, plan: Plan, texts_path: str) -> dict[str, Any]:
+        """Return what a worker must know to make a run's workload."""
+
+
 @dataclass(frozen=True)
-class Inputs:
-    """A voice, a recognizer and the paragraphs that are read.
+class Book:
+    """Inputs of the reading pipeline: a voice, a recognizer and the paragraphs that are read.
 
     Parameters
     ----------
@@ -58,15 +84,125 @@ class Inputs:
             "paragraphs_hash": hash_of(self.paragraphs),
         }
 
+    def workload(self, run: Run, plan: Plan, texts_path: str) -> dict[str, Any]:
+        """Choose a run's paragraphs and their order, and name its models and knobs."""
+        experiment = run.experiment
+        order = paragraph_order(
+            [len(text) for text in self.paragraphs],
+            experiment.warmup + experiment.steps + 1,  # the last step looks one paragraph ahead
+            f"{plan.seed}/{experiment.name}/{run.repeat}/texts",
+            max_characters=plan.max_characters,
+        )
+        return {
+            "kind": "listen2",
+            "voice": str(self.voice_folder),
+            "recognizer": str(self.recognizer_folder),
+            "knobs": experiment.settings(run.level),
+            "paragraphs": texts_path,
+            "order": order,
+        }
 
-def gather(
+
+@dataclass(frozen=True)
+class OwnFile:
+    """Inputs of a workload of one's own: its file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    content_hash
+        SHA-256 of its text.
+    """
+
+    path: Path
+    content_hash: str
+    paragraphs: tuple[str, ...] = ()
+
+    def described(self) -> dict[str, Any]:
+        """Return what a manifest says of the file."""
+        return {"workload": str(self.path), "workload_hash": self.content_hash}
+
+    def workload(self, run: Run, plan: Plan, texts_path: str) -> dict[str, Any]:  # noqa: ARG002
+        """Name the file: every run steps the same."""
+        return {"kind": "file", "path": str(self.path)}
+
+
+def open_file(path: Path) -> OwnFile:
+    """Take a workload of one's own.
+
+    Parameters
+    ----------
+    path
+        A Python file with ``setup()`` and ``step(i)``. It is read and never imported here.
+
+    Returns
+    -------
+    OwnFile
+        The file and its hash.
+
+    Raises
+    ------
+    WorkloadError
+        It cannot be read, or its syntax is wrong.
+    """
+    try:
+        text = path.read_bytes()
+        compile(text, str(path), "exec")
+    except OSError as error:
+        raise WorkloadError(f"cannot read the workload {path}: {error.strerror}") from error
+    except SyntaxError as error:
+        raise WorkloadError(f"{path}, line {error.lineno}: syntax error: {error.msg}") from error
+    except ValueError as error:
+        raise WorkloadError(f"{path} is no Python file: {error}") from error
+    return OwnFile(path.resolve(), hashlib.sha256(text).hexdigest())
+
+
+def reopen(described: dict[str, Any], paragraphs: Sequence[str]) -> Inputs:
+    """Open the inputs that a manifest describes.
+
+    Parameters
+    ----------
+    described
+        See `Inputs.described`.
+    paragraphs
+        The study's texts.
+
+    Returns
+    -------
+    Inputs
+        The same, found again.
+
+    Raises
+    ------
+    StudyError
+        Something is not what the study was begun with.
+    """
+    found: Inputs
+    if "workload" in described:
+        found = open_file(Path(described["workload"]))
+    else:
+        found = open_book(
+            described["voice"], recognizer=described["recognizer"], paragraphs=paragraphs
+        )
+    now = found.described()
+    for what, was in described.items():
+        if what.endswith("_hash") and now[what] != was:
+            raise StudyError(
+                f"the {what.removesuffix('_hash')} is not what the study was begun with; its runs "
+                "are kept as they are; start a new study instead of mixing two"
+            )
+    return found
+
+
+def open_book(
     voice: str = "tiny",
     *,
     recognizer: str = "recognizer",
     texts_given: Sequence[Path] = (),
     paragraphs: Sequence[str] | None = None,
-) -> Inputs:
-    """Find, build where needed, and check everything a study reads.
+) -> Book:
+    """Find, build where needed, and check everything the pipeline reads and speaks with.
 
     Parameters
     ----------
@@ -81,7 +217,7 @@ def gather(
 
     Returns
     -------
-    Inputs
+    Book
         Checked: the engine would end its process on a bad model.
 
     Raises
@@ -102,7 +238,7 @@ def gather(
     recognizer_folder = _folder(recognizer, ("recognizer",), "recognizer")
     check_voice(voice_folder)
     check_recognizer(recognizer_folder)
-    return Inputs(
+    return Book(
         voice=voice if voice in GENERATED_VOICES else str(voice_folder),
         voice_folder=voice_folder,
         voice_hash=labvoice.content_hash(voice_folder),

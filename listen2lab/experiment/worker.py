@@ -73,7 +73,12 @@ class _Run:
 
     def write(self, phase: str, **values: Any) -> None:
         """Append one line in one write, so that a kill leaves whole lines."""
-        line = {"phase": phase, "t": round(time.perf_counter() - self.began, 6), **values}
+        line = {
+            "phase": phase,
+            "t": round(time.perf_counter() - self.began, 6),
+            "cpu_total_s": round(time.process_time(), 6),
+            **values,
+        }
         _write_all(self.lines, json.dumps(line, separators=(",", ":")).encode() + b"\n")
 
     def write_event(self, text: str) -> None:

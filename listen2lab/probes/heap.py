@@ -20,6 +20,26 @@ __all__ = ["recording", "reduce_capture", "write_reduced"]
 
 _MAX_POINTS = 600  # points kept of the heap's curve: more than a plot can show
 _MAX_PLACES = 40  # places kept of a table of allocators
+_RESOLVED = 5000
+_FRAMES = 14
+# Resolving native symbols is what takes time. A capture has tens of thousands of stacks, and all
+# but the largest few thousand hold some bytes each; the innermost frames say whose they are.
+_ALLOCATORS = (
+    "operator new",
+    "malloc",
+    "calloc",
+    "realloc",
+    "_PyObject_",
+    "PyMem_",
+    "_PyMem_",
+    "PyObject_",
+    "default_malloc",
+    "__GI_",
+    "posix_memalign",
+    "aligned_alloc",
+    "mmap",
+)
+_SMALL = ("(small blocks)", "", False)
 _ENGINE = ("sherpa_onnx", "onnxruntime", "Ort", "BFCArena")
 
 
@@ -72,8 +92,9 @@ def reduce_capture(capture: str) -> dict[str, Any]:
     dict
         ``allocations`` (how many), ``peak`` (bytes), ``curve`` (``epoch_s``, ``heap`` and ``rss``
         bytes, thinned so that the peak stays), ``at_peak`` and ``not_freed``: lists of
-        ``{"bytes", "blocks", "function", "file", "engine"}`` by the innermost function, the
-        largest first; a last one, ``"(others)"``, holds the rest, so that a list sums to the whole.
+        ``{"bytes", "blocks", "function", "file", "engine"}`` by the innermost function that is no
+        allocator, the largest first; the last, ``"(others)"``, holds the rest, so that a list sums
+        to the whole. ``engine`` tells whether the speech engine stands behind an allocation.
     """
     import memray  # noqa: PLC0415 - only traced runs load it
 
@@ -98,18 +119,32 @@ def _thin(points: list[tuple[float, int, int]]) -> dict[str, list[float]]:
     return {name: [p[k] for p in kept] for k, name in enumerate(names)}
 
 
+def _place(stack: list[tuple[str, str, int]]) -> tuple[str, str, bool]:
+    """Return the function, its file, and whether the engine stands behind it."""
+    if not stack:
+        return ("(no frame)", "", False)
+    engine = any(mark in frame[0] for frame in stack for mark in _ENGINE)
+    named = next((f for f in stack if not f[0].startswith(_ALLOCATORS)), stack[0])
+    function = named[0].partition(" [clone")[0]
+    if "::" in function and not function.startswith("("):
+        function = function.partition("(")[0]  # C++ brings its arguments' types along
+    return function, os.path.basename(named[1]).replace("<unknown>", ""), engine  # noqa: PTH119
+
+
+def _size_of(record: Any) -> int:
+    return int(record.size)
+
+
 def _heap_of(point: tuple[float, int, int]) -> int:
     return point[1]
 
 
 def _places(records: Iterable[Any]) -> list[dict[str, Any]]:
-    """Sum records by the innermost frame, native or Python."""
+    """Sum records by the innermost function that is no allocator."""
     sums: dict[tuple[str, str, bool], list[int]] = {}
-    for record in records:
-        stack = record.hybrid_stack_trace()
-        function, file, _line = stack[0] if stack else ("(no frame)", "", 0)
-        engine = any(mark in frame[0] for frame in stack for mark in _ENGINE)
-        entry = sums.setdefault((function, os.path.basename(file), engine), [0, 0])  # noqa: PTH119
+    for rank, record in enumerate(sorted(records, key=_size_of, reverse=True)):
+        place = _place(record.hybrid_stack_trace(_FRAMES)) if rank < _RESOLVED else _SMALL
+        entry = sums.setdefault(place, [0, 0])
         entry[0] += record.size
         entry[1] += record.n_allocations
     ranked = sorted(sums.items(), key=lambda item: -item[1][0])

@@ -15,7 +15,7 @@ from listen2lab.units import MIB
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from listen2lab.experiment.study import Study
+    from listen2lab.study import Study
 
 __all__ = ["build_summary", "write_report"]
 
@@ -50,7 +50,7 @@ def build_summary(study: Study) -> dict[str, Any]:
                 "question": item.question,
                 "factor": item.factor,
                 "predictions": dict(item.predictions),
-                "conditions": numbers.get(item.name, {}),
+                "conditions": {level.name: numbers[item.name][level.name] for level in item.levels},
             }
             for item in study.plan.experiments
         },

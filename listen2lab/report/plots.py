@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from listen2lab.experiment.study import Study
+    from listen2lab.study import Study
 
 __all__ = ["plot_curves", "plot_heap", "plot_levels"]
 
@@ -29,7 +29,7 @@ def plot_curves(study: Study, experiment: str) -> Figure:
     warm-up is shaded; a run that was killed or crashed ends in a cross.
     """
     plain = _plain(study, experiment)
-    conditions = list(study.runs.query("experiment == @experiment")["condition"].unique())
+    conditions = _conditions(study, experiment)
     columns = min(len(conditions), 3)
     rows = -(-len(conditions) // columns)
     figure = new_figure(3.1 * columns + 0.4 if columns > 1 else 7.2, _PANEL_HEIGHT * rows + 0.6)
@@ -49,7 +49,8 @@ def plot_curves(study: Study, experiment: str) -> Figure:
             if warmup:
                 panel.axvspan(-0.5, warmup - 0.5, color=QUIET, alpha=0.15, linewidth=0)
             panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-            panel.set_ylim(bottom=0)
+        top = float(plain["rss"].max()) / MIB if len(plain) else 1.0
+        axes[0, 0].set_ylim(0, top * 1.08)  # the axes are shared
         for panel in axes[:, 0]:
             panel.set_ylabel("resident, MiB")
         figure.supxlabel("step (paragraph)", fontsize=10, color=INK)
@@ -78,7 +79,7 @@ def plot_levels(study: Study, experiment: str) -> Figure:
     One mark a repeat, so that their agreement is seen.
     """
     plain = _plain(study, experiment, steps_only=False)
-    conditions = list(study.runs.query("experiment == @experiment")["condition"].unique())
+    conditions = _conditions(study, experiment)
     figure = new_figure(7.2, 0.42 * len(conditions) + 1.2)
     kinds = (
         ("peak of a step", "step", "peak", SERIES[1], MARKERS[2]),
@@ -145,6 +146,12 @@ def plot_heap(heap: dict[str, Any], samples: pd.DataFrame) -> Figure:
         axes.set_xlabel("seconds of the traced run")
         figure.legend(loc="outside upper left", ncols=3, fontsize=9, labelcolor=INK)
     return figure
+
+
+def _conditions(study: Study, experiment: str) -> list[str]:
+    """Return the names of an experiment's conditions, in its own order."""
+    (item,) = (item for item in study.plan.experiments if item.name == experiment)
+    return [level.name for level in item.levels]
 
 
 def _plain(study: Study, experiment: str, *, steps_only: bool = True) -> pd.DataFrame:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from listen2lab.experiment.study import Study
+    from listen2lab.study import Study
 
-__all__ = ["answer", "endings", "limits", "number", "provenance"]
+__all__ = ["answer", "endings", "limits", "number", "provenance", "without_paths"]
+
+_PATH = re.compile(r"(?<![\w.])/(?:[^\s/:;,'\"]+/)*[^\s/:;,'\"]+/?")
 
 
 def number(value: float | None, digits: int = 1) -> str:
@@ -60,9 +63,17 @@ def endings(runs: pd.DataFrame) -> list[str]:
     bad = runs[runs["outcome"] != "complete"]
     return [
         f"{row['experiment']}/{row['condition']}/{'traced' if row['traced'] else row['repeat']}: "
-        f"{row['outcome']}: {row['because']}"
+        f"{row['outcome']}: {without_paths(row['because'])}"
         for row in bad.to_dict("records")
     ]
+
+
+def without_paths(text: str) -> str:
+    """Return a sentence with every absolute path cut down to its last part.
+
+    Where a file lies on somebody's machine is nobody's business, and says who they are.
+    """
+    return _PATH.sub(lambda match: match[0].rstrip("/").rsplit("/", 1)[-1], text)
 
 
 def limits(study: Study) -> list[str]:
@@ -90,7 +101,7 @@ def provenance(manifest: dict[str, Any]) -> list[tuple[str, str]]:
     inputs = manifest["inputs"]
     memory = machine["memory"] / 2**30
     return [
-        ("command", manifest["command"]),
+        ("command", without_paths(manifest["command"])),
         ("created", manifest["created"]),
         ("voice", f"{_leaf(inputs['voice'])}, sha256 {inputs['voice_hash'][:16]}"),
         ("recognizer", f"{_leaf(inputs['recognizer'])}, sha256 {inputs['recognizer_hash'][:16]}"),

@@ -1,0 +1,167 @@
+"""What the instrument costs: each promised bound, measured as a ratio in one run.
+
+``make bench`` prints one line a bound: what was asked, what was measured, kept or missed. The
+exit status is 1 when one is missed. ``--fast`` leaves out the medium voice.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from listen2lab.experiment import catalog, conduct, inputs
+from listen2lab.experiment.design import Plan
+from listen2lab.experiment.runner import child_environment, execute
+from listen2lab.experiment.store import RunFolder, StudyFolder
+from listen2lab.units import MIB
+
+BARE_LOOP = """
+import json, sys, time
+spec_path = sys.argv[1]
+from listen2lab.experiment import worker
+spec = json.load(open(spec_path))
+run = worker._Run(spec, spec_path.rsplit("/", 1)[0])
+workload = worker._load(run)
+workload.setup()
+began, cpu = time.perf_counter(), time.process_time()
+for i in range(spec["warmup"] + spec["steps"]):
+    workload.step(i)
+print(json.dumps([time.perf_counter() - began, time.process_time() - cpu]))
+"""
+RESIDENT = "print(int(open('/proc/self/statm').read().split()[1]) * 4096)"
+IMPORT_RUNS = 15
+
+_missed: list[str] = []
+
+
+def main() -> int:
+    """Measure every bound."""
+    fast = "--fast" in sys.argv
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        worker_weight(root)
+        import_time()
+        loop_ratio(root, "tiny", bound=1.03, pairs=7)
+        end_levels(root)
+        lab_time(root)
+        if not fast:
+            loop_ratio(root, "medium", bound=1.05, pairs=3)
+    print(f"\nmissed: {', '.join(_missed)}" if _missed else "\nevery bound is kept")
+    return 1 if _missed else 0
+
+
+def say(what: str, measured: float, bound: float, unit: str, detail: str = "") -> None:
+    """Print one line, and remember a miss."""
+    kept = measured <= bound
+    if not kept:
+        _missed.append(what)
+    print(
+        f"{'kept  ' if kept else 'MISSED'}  {what}: {measured:.3f} {unit} (bound {bound:g})"
+        f"{'; ' + detail if detail else ''}",
+        flush=True,
+    )
+
+
+def child(*arguments: str) -> str:
+    """Run this interpreter in a run's environment, and return what it prints."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True, text=True, check=True, env=child_environment(),
+    )  # fmt: skip
+    return done.stdout
+
+
+def prepared(root: Path, name: str, voice: str = "tiny", *, steps: int = 30) -> RunFolder:
+    """Prepare one run of the baseline, and return its folder."""
+    plan = Plan((catalog.experiment("baseline"),), repeats=1, traced=False)
+    plan = plan.with_lengths(steps, None)
+    given = inputs.open_book(voice)
+    study = StudyFolder(root / name)
+    study.create({}, list(given.paragraphs))
+    study.release()
+    (run,) = conduct.schedule(plan)
+    folder = study.run(run.key)
+    folder.prepare(conduct.make_spec(study, folder, run, plan, given))
+    return folder
+
+
+def worker_weight(root: Path) -> None:
+    """Compare the worker before its workload with bare Python, read the same way."""
+    file = root / "nothing.py"
+    file.write_text("def setup(): pass\ndef step(i): pass\n")
+    weights = []
+    for k in range(5):
+        study = StudyFolder(root / f"weight{k}")
+        study.create({}, [])
+        study.release()
+        run = study.run("a/b/00")
+        workload = {"kind": "file", "path": str(file)}
+        run.prepare(
+            {"workload": workload, "warmup": 0, "steps": 1, "sample_every": 1, "traced": False}
+        )
+        execute(run)
+        start = next(line["rss"] for line in run.lines() if line["phase"] == "start")
+        weights.append((start - int(child("-c", RESIDENT))) / MIB)
+    say("worker before the workload, above bare Python", max(weights), 4.0, "MiB")
+
+
+def import_time() -> None:
+    """Compare ``import listen2lab`` with doing nothing, alternately."""
+
+    def seconds(code: str) -> float:
+        began = time.perf_counter()
+        child("-c", code)
+        return time.perf_counter() - began
+
+    pairs = [(seconds("pass"), seconds("import listen2lab")) for _ in range(IMPORT_RUNS)]
+    more = statistics.median(b - a for a, b in pairs) * 1000
+    say("import listen2lab, above bare Python", more, 60.0, "ms")
+
+
+def loop_ratio(root: Path, voice: str, *, bound: float, pairs: int) -> None:
+    """Compare a plain run's steps with the bare loop over the same workload, alternately."""
+    walls, cpus = [], []
+    for k in range(pairs):
+        folder = prepared(root, f"{voice}-loop{k}", voice)
+        bare_wall, bare_cpu = json.loads(child("-c", BARE_LOOP, str(folder.spec_path)))
+        folder.steps_path.unlink(missing_ok=True)
+        execute(folder)
+        at = {line["phase"]: line for line in folder.lines()}
+        last = [line for line in folder.lines() if line["phase"] == "step"][-1]
+        walls.append((last["t"] - at["setup"]["t"]) / bare_wall)
+        cpus.append(last["cpu_total_s"] - at["setup"]["cpu_total_s"])
+        cpus[-1] /= bare_cpu
+    say(
+        f"plain run against the bare loop, {voice}",
+        statistics.median(walls),
+        bound,
+        "x",
+        f"CPU {statistics.median(cpus):.3f} x, {pairs} pairs, wall {min(walls):.3f}-{max(walls):.3f}",
+    )
+
+
+def end_levels(root: Path) -> None:
+    """Run one condition in five fresh processes and compare where they end."""
+    levels = []
+    for k in range(5):
+        folder = prepared(root, f"level{k}")
+        execute(folder)
+        levels += [line["rss"] / MIB for line in folder.lines() if line["phase"] == "end"]
+    spread = max(levels) - min(levels)
+    say("five processes of one condition, end levels", spread, 2.0, "MiB", f"at {levels[0]:.0f}")
+
+
+def lab_time(root: Path) -> None:
+    """Time what ``make lab`` does after the installation."""
+    began = time.perf_counter()
+    child("-m", "listen2lab.cli", "run", "--quick", "--study", str(root / "lab"))
+    say("make lab, tiny voice", time.perf_counter() - began, 180.0, "s")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

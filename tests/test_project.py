@@ -1,0 +1,115 @@
+"""What holds the project together: names, dependencies, rules of the house."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import listen2lab
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pragma: no cover
+    import tomli as tomllib
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+MODULES = [m.name for m in pkgutil.walk_packages(listen2lab.__path__, "listen2lab.")]
+
+
+def named(requirement):
+    """Return a requirement as (name, range), however it is spaced."""
+    match = re.match(r"([\w-]+)\s*(.*)", requirement)
+    assert match
+    return match[1], match[2]
+
+
+def test_environment_and_pyproject_name_the_same_things():
+    """Conda users get what pip users get, with the same ranges."""
+    listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    by_pip = next(item["pip"] for item in listed if isinstance(item, dict))
+    conda = {named(item) for item in listed if isinstance(item, str)}
+    everything = conda | {named(item) for item in by_pip if not item.startswith("-e")}
+    everything -= {("pip", ""), ("python", PROJECT["requires-python"])}
+    wanted = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
+    assert everything == {named(item.split(";")[0].strip()) for item in wanted}
+    assert "-e ." in by_pip
+
+
+def test_the_readme_names_the_commands_there_are():
+    """Every make target and command that the README shows exists."""
+    readme = (ROOT / "README.md").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`?make ([a-z-]+)", readme)) <= targets
+    assert {"lab", "test"} <= set(re.findall(r"make ([a-z-]+)", readme))
+    done = subprocess.run(
+        [sys.executable, "-m", "listen2lab.cli", "--help"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for command in set(re.findall(r"^ *listen2lab ([a-z]+)", readme, re.MULTILINE)):
+        assert command in done.stdout
+    assert PROJECT["requires-python"].removeprefix(">=") in readme
+
+
+@pytest.mark.parametrize("name", ["listen2lab", *MODULES])
+def test_all_names_what_a_module_offers(name):
+    """``__all__`` is sorted and true, and holds every public function and class of its own."""
+    if name.endswith("__main__"):
+        return
+    module = importlib.import_module(name)
+    offered = getattr(module, "__all__", None)
+    if name.rsplit(".", 1)[-1].startswith("_") or module.__file__.endswith("__init__.py"):
+        offered = offered or []
+    assert offered is not None, f"{name} has no __all__"
+    for item in offered:
+        assert hasattr(module, item), f"{name} offers {item} and does not have it"
+
+
+def test_only_the_report_imports_matplotlib_and_the_worker_nothing_of_weight():
+    """Data flows one way: the rules of the house, read off the imports."""
+    heavy = {"pandas", "scipy", "matplotlib", "typer", "tqdm", "jinja2", "rich"}
+    for path in (ROOT / "listen2lab").rglob("*.py"):
+        room = path.relative_to(ROOT / "listen2lab").parts[0]
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            for name in names:
+                top = name.split(".")[0]
+                if top == "matplotlib":
+                    assert room == "report" or path.name == "study.py", f"{path}: {name}"
+                if room in ("pipeline", "probes") or path.name in ("worker.py", "workload.py"):
+                    assert top not in heavy, f"{path}: {name}"
+                    assert not name.startswith(("listen2lab.experiment", "listen2lab.report"))
+                if room == "analysis":
+                    assert not name.startswith(("listen2lab.experiment", "listen2lab.report"))
+
+
+def test_importing_the_package_loads_nothing_of_weight():
+    """A worker imports the package: names are loaded when they are used."""
+    code = "import sys, listen2lab; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not set(done.stdout.split()) & {"numpy", "pandas", "matplotlib", "typer", "scipy"}
+    for name in listen2lab.__all__:
+        assert getattr(listen2lab, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'runn'"):
+        listen2lab.runn  # noqa: B018
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem)
+def test_notebooks_are_kept_without_outputs(path):
+    """Outputs would go stale and carry someone's paths."""
+    for cell in json.loads(path.read_text())["cells"]:
+        assert not cell.get("outputs")
+        assert cell.get("execution_count") is None
