@@ -71,6 +71,12 @@ KNOB_MEANINGS: dict[str, str] = {
 }
 
 
+# With 0, nothing could be synthesized, or "every so many" would have no meaning.
+_AT_LEAST_ONE = frozenset(
+    ("in_flight", "session_every", "voice_change_every", "num_threads", "max_num_sentences")
+)
+
+
 def knobs_from(values: dict[str, object]) -> Knobs:
     """Check names and values, and fill in the defaults.
 
@@ -114,5 +120,7 @@ def _check(name: str, value: object, kind: Any) -> None:
     if not is_right:
         words = " or ".join("none" if t is type(None) else t.__name__ for t in allowed)
         raise InputError(f"knob {name!r} takes {words}, not {value!r}")
-    if isinstance(value, int) and not isinstance(value, bool) and value < 0:
-        raise InputError(f"knob {name!r} cannot be negative, got {value}")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        least = 1 if name in _AT_LEAST_ONE else 0
+        if not value >= least:  # so that NaN is refused as well
+            raise InputError(f"knob {name!r} must be at least {least}, got {value}")

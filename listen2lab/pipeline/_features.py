@@ -1,0 +1,147 @@
+"""What a NeMo CTC recognizer is fed: 16 kHz samples, then normalised log-mel frames.
+
+The engine computes the same inside `OfflineRecognizer`, but does not hand out the model's
+log-probabilities, which forced alignment needs. So with these two functions and onnxruntime,
+any model folder for ``from_nemo_ctc`` gives them::
+
+    frames = log_mel(resample(samples, 22050, 16000))
+    outputs = session.run(None, {
+        session.get_inputs()[0].name: frames.T[None],                    # float32 [1, 80, frames]
+        session.get_inputs()[1].name: np.array([len(frames)], np.int64),
+    })
+    log_probs = outputs[0][0, : len(frames) // subsampling_factor]       # [outputs, vocabulary]
+
+The inputs are named ``audio_signal`` and ``length``, the output ``logprobs``. The blank is the
+token ``<blk>`` of tokens.txt, by NeMo's habit the last; ``subsampling_factor`` is in the model's
+metadata, and ``normalize_type`` there must be ``per_feature``. Output ``k`` stands for the time
+``k * subsampling_factor * FRAME_SHIFT_S`` in the engine's own timestamps.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from listen2lab.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["FRAME_SHIFT_S", "MEL_BINS", "RECOGNIZER_RATE", "log_mel", "resample"]
+
+RECOGNIZER_RATE = 16000
+MEL_BINS = 80
+FRAME_SHIFT_S = 0.01
+
+_FLOOR = 1e-5  # added to each bin's deviation, as the engine does
+_ZERO_CROSSINGS = (
+    32  # of the filter, each way: flat to 0.88 of the lower Nyquist, 50 dB down at 1.02
+)
+_CUTOFF = 0.95  # of the lower Nyquist frequency
+_KAISER_BETA = 8.0  # 80 dB
+_CHUNK = 1 << 13  # outputs at once: a few MB of windows, however long the recording
+
+
+def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Compute the frames that sherpa-onnx feeds a NeMo CTC model.
+
+    Hann windows of 25 ms every 10 ms, 80 mel bins after librosa from 0 to 8 kHz, no dither;
+    then each bin less its mean and divided by its deviation over the recording.
+
+    Parameters
+    ----------
+    samples
+        One-dimensional, at 16 kHz, between -1 and 1.
+
+    Returns
+    -------
+    ndarray, float32, (frames, 80)
+        One frame each 10 ms, the first centred at 5 ms; none for no samples.
+    """
+    import kaldi_native_fbank as knf  # noqa: PLC0415 - only where features are needed
+
+    options = knf.FbankOptions()
+    options.frame_opts.samp_freq = RECOGNIZER_RATE
+    options.frame_opts.dither = 0.0
+    options.frame_opts.snip_edges = False
+    options.frame_opts.remove_dc_offset = False
+    options.frame_opts.window_type = "hann"
+    options.mel_opts.num_bins = MEL_BINS
+    options.mel_opts.low_freq = 0.0
+    options.mel_opts.high_freq = 0.0  # the Nyquist frequency
+    options.mel_opts.is_librosa = True
+    bank = knf.OnlineFbank(options)
+    if len(samples):
+        bank.accept_waveform(RECOGNIZER_RATE, np.asarray(samples, np.float32))
+    bank.input_finished()
+    frames = np.empty((bank.num_frames_ready, MEL_BINS), np.float32)
+    for place in range(len(frames)):
+        frames[place] = bank.get_frame(place)
+    if len(frames):
+        mean = frames.mean(axis=0, dtype=np.float64)
+        deviation = frames.std(axis=0, dtype=np.float64)
+        frames -= mean.astype(np.float32)
+        frames /= (deviation + _FLOOR).astype(np.float32)
+    return frames
+
+
+def resample(
+    samples: NDArray[np.float32],
+    from_hz: int,
+    to_hz: int,
+) -> NDArray[np.float32]:
+    """Change the sampling rate with a Kaiser-windowed sinc filter.
+
+    Parameters
+    ----------
+    samples
+        One-dimensional.
+    from_hz, to_hz
+        The rates.
+
+    Returns
+    -------
+    ndarray, float32
+        ``ceil(len(samples) * to_hz / from_hz)`` samples, the first at the same time as before;
+        the samples themselves if the rates are equal.
+
+    Raises
+    ------
+    InputError
+        A rate is not positive.
+    """
+    if from_hz <= 0 or to_hz <= 0:
+        raise InputError(f"a sampling rate must be positive, not {from_hz} or {to_hz} Hz")
+    samples = np.asarray(samples, np.float32)
+    if from_hz == to_hz or not len(samples):
+        return samples
+    common = math.gcd(from_hz, to_hz)
+    up, down = to_hz // common, from_hz // common
+    filters = _phases(up, down)
+    taps = filters.shape[1]
+    padded = np.pad(samples, (taps // 2 - 1, taps // 2 + 1))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, taps)
+    result = np.empty(-(-len(samples) * up // down), np.float32)
+    for start in range(0, len(result), _CHUNK):
+        places = np.arange(start, min(start + _CHUNK, len(result))) * down
+        np.einsum(
+            "ij,ij->i", windows[places // up], filters[places % up],
+            out=result[start : start + _CHUNK],
+        )  # fmt: skip
+    return result
+
+
+@functools.lru_cache(maxsize=2)
+def _phases(up: int, down: int) -> NDArray[np.float32]:
+    """Return the filter at each of the ``up`` places that an output can have between inputs."""
+    cutoff = _CUTOFF * min(1.0, up / down)  # of the input's Nyquist frequency
+    half = math.ceil(_ZERO_CROSSINGS / cutoff)
+    offsets = np.arange(1 - half, half + 1) - (np.arange(up) / up)[:, None]
+    window: Any = np.i0(_KAISER_BETA * np.sqrt(np.clip(1 - (offsets / half) ** 2, 0, None)))
+    filters = np.sinc(cutoff * offsets) * window
+    filters /= filters.sum(axis=1, keepdims=True)  # a constant stays the same
+    result: NDArray[np.float32] = filters.astype(np.float32)
+    return result

@@ -1,0 +1,248 @@
+"""Words and when they sound: the result, and the app's service that keeps the latest of them."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import OrderedDict
+from typing import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from concurrent.futures import Executor
+    from typing import Protocol
+
+    from listen2lab.pipeline.align_cache import AlignmentCache
+    from listen2lab.pipeline.log import AppLog
+    from listen2lab.pipeline.synthesis import Speech
+
+    class Aligner(Protocol):
+        """What finds the words of a text in its speech."""
+
+        trellis_bytes: int
+        """What a trellis takes now; 0 for aligners without one."""
+        peak_trellis_bytes: int
+        """The largest one since it was set back to 0."""
+
+        def align(self, text: str, speech: Speech) -> Alignment:
+            """Return the words with their times; runs in a thread of its own."""
+
+        def close(self) -> None:
+            """Drop the model."""
+
+
+__all__ = ["Alignment", "AlignmentService", "Word", "match_words", "place_words"]
+
+
+class Word(NamedTuple):
+    """A word of the text, and when it sounds."""
+
+    text: str
+    start_s: float
+    end_s: float
+
+
+class Alignment:
+    """The words of a paragraph in time.
+
+    Parameters
+    ----------
+    words
+        In the order of the text.
+    is_estimated
+        Nothing of the text was found in the speech: the times are only spread over it.
+
+    Attributes
+    ----------
+    n_bytes : int
+        What it takes in memory: the objects, their strings and numbers. Counted once, here, so
+        that asking a large cache for its size costs little.
+    """
+
+    __slots__ = ("is_estimated", "n_bytes", "words")
+
+    def __init__(self, words: Iterable[Word], *, is_estimated: bool = False) -> None:
+        self.words = tuple(words)
+        self.is_estimated = is_estimated
+        self.n_bytes = sys.getsizeof(self) + sys.getsizeof(self.words)
+        for word in self.words:
+            self.n_bytes += sys.getsizeof(word) + sum(map(sys.getsizeof, word))
+
+
+class AlignmentService:
+    """Alignments, the latest of them in memory under ``"<paragraph>:<text>"`` as in the app.
+
+    The key does not hold the audio. A text that is synthesized again, with other durations,
+    gets the times of the first time; that is the app's behaviour.
+
+    Parameters
+    ----------
+    aligner
+        Makes what is not there.
+    log
+        Where the app's lines go.
+    max_size
+        How many are kept, the least recently used leaving first; None: all, 0: none.
+    disk
+        Where alignments are also written and looked for; None: nowhere.
+    executor
+        Where the aligner runs; None: the loop's own.
+
+    Attributes
+    ----------
+    hits, misses : int
+        Of the memory.
+    """
+
+    def __init__(
+        self,
+        aligner: Aligner,
+        log: AppLog,
+        *,
+        max_size: int | None = 100,
+        disk: AlignmentCache | None = None,
+        executor: Executor | None = None,
+    ) -> None:
+        self._aligner = aligner
+        self._log = log
+        self._max_size = max_size
+        self._disk = disk
+        self._executor = executor
+        self._kept: OrderedDict[str, Alignment] = OrderedDict()
+        self.hits = 0
+        self.misses = 0
+
+    @property
+    def kept(self) -> dict[str, Alignment]:
+        """What is kept, the least recently used first; a copy."""
+        return dict(self._kept)
+
+    @property
+    def key_bytes(self) -> int:
+        """Bytes of the keys; each holds a paragraph's whole text."""
+        return sum(map(sys.getsizeof, self._kept)) + sys.getsizeof(self._kept)
+
+    async def align(
+        self, paragraph: int, text: str, speech: Speech, speed: float = 1.0
+    ) -> Alignment:
+        """Return a paragraph's alignment: from memory, from disk, or made now.
+
+        Parameters
+        ----------
+        paragraph, text
+            The key.
+        speech
+            What was synthesized of the text.
+        speed
+            Part of the key on disk.
+
+        Raises
+        ------
+        LabError
+            What the aligner raises, or StudyError for a damaged file on disk.
+        """
+        key = f"{paragraph}:{text}"
+        kept = self._kept.get(key)
+        if kept is not None:
+            self._kept.move_to_end(key)
+            self.hits += 1
+            self._log.alignment_hit(paragraph, self.hits, self.misses)
+            return kept
+        self.misses += 1
+        made = self._disk.load(paragraph, speed) if self._disk is not None else None
+        if made is None:
+            loop = asyncio.get_running_loop()
+            made = await loop.run_in_executor(self._executor, self._aligner.align, text, speech)
+            if self._disk is not None:
+                self._disk.save(paragraph, speed, made)
+        self._kept[key] = made
+        while self._max_size is not None and len(self._kept) > self._max_size:
+            self._kept.popitem(last=False)
+        return made
+
+    def clear(self) -> None:
+        """Drop what is kept in memory."""
+        self._kept.clear()
+
+
+def match_words(
+    text: str, heard: Sequence[tuple[str, float, float]], duration_s: float
+) -> Alignment:
+    """Find a text's words in what a recognizer heard, which may have misread or missed some.
+
+    Characters are matched in blocks, the longest first (Ratcliff and Obershelp's method, as
+    difflib has it).
+
+    Parameters
+    ----------
+    text
+        What was spoken.
+    heard
+        Characters with the times of their beginning and end in seconds, in order.
+    duration_s
+        How long the speech is.
+
+    Returns
+    -------
+    Alignment
+        As `place_words`.
+    """
+    import difflib  # noqa: PLC0415 - only where words are aligned
+
+    spoken = [_plain(character) for word in text.split() for character in word]
+    found = [(_plain(c), start, end) for c, start, end in heard if not c.isspace()]
+    matcher = difflib.SequenceMatcher(None, spoken, [c for c, _, _ in found], autojunk=False)
+    times = {
+        block.a + k: found[block.b + k][1:]
+        for block in matcher.get_matching_blocks()
+        for k in range(block.size)
+    }
+    return place_words(text, times, duration_s)
+
+
+def place_words(
+    text: str, times: Mapping[int, tuple[float, float]], duration_s: float
+) -> Alignment:
+    """Give each word the time from its first character to its last.
+
+    Parameters
+    ----------
+    text
+        What was spoken.
+    times
+        Beginning and end in seconds of those characters whose times are known, in order.
+        Characters are counted without the spaces between words; the others are interpolated.
+    duration_s
+        How long the speech is.
+
+    Returns
+    -------
+    Alignment
+        One entry for each of ``text.split()``: beginnings do not decrease, and all times lie
+        within the speech.
+    """
+    import numpy as np  # noqa: PLC0415 - not before the engine
+
+    words = text.split()
+    n_characters = sum(map(len, words))
+    at = [-1, *times, n_characters]
+    places = np.arange(n_characters)
+    begin = np.interp(places, at, [0.0, *(start for start, _ in times.values()), duration_s])
+    end = np.interp(places, at, [0.0, *(end for _, end in times.values()), duration_s])
+    begin = np.clip(begin, 0.0, duration_s)
+    end = np.clip(end, begin, duration_s)
+    placed = []
+    first = 0
+    for word in words:
+        last = first + len(word) - 1
+        placed.append(Word(word, float(begin[first]), float(end[last])))
+        first = last + 1
+    return Alignment(placed, is_estimated=not times)
+
+
+def _plain(character: str) -> str:
+    """Return a character without case and accents."""
+    import unicodedata  # noqa: PLC0415
+
+    return unicodedata.normalize("NFD", character.casefold())[:1]

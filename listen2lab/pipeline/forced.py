@@ -1,0 +1,205 @@
+"""Alignment by force: the text is known, and a CTC model's emissions say when it sounds.
+
+sherpa-onnx does not hand out emissions, so the recognizer's model runs through onnxruntime,
+which is a second engine in the process and is loaded for this kind of alignment only.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from listen2lab.errors import EngineError, VoiceError
+from listen2lab.pipeline._features import FRAME_SHIFT_S, log_mel
+from listen2lab.pipeline._tokens import read_tokens
+from listen2lab.pipeline.alignment import place_words
+from listen2lab.pipeline.recognizer import floats_of
+from listen2lab.pipeline.trellis import best_path, can_align, spans, trellis
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from listen2lab.pipeline.alignment import Alignment
+    from listen2lab.pipeline.synthesis import Speech
+    from listen2lab.pipeline.voices import RecognizerFiles
+
+__all__ = ["ForcedAligner", "Label", "labels_of"]
+
+_SPACE = "▁"
+_ALIKE = str.maketrans("‘’ʼ′“”„«»″–―‐‑−", '\'\'\'\'""""""——---')
+
+
+class Label(NamedTuple):
+    """A token of the text."""
+
+    number: int
+    first: int
+    """Its first character in the text, counted without spaces."""
+    n_characters: int
+    """How many it stands for; 0 for a space of its own."""
+
+
+class ForcedAligner:
+    """Aligns text with speech through a CTC trellis, as a version of the app did.
+
+    Parameters
+    ----------
+    recognizer
+        Checked files of a NeMo CTC model.
+
+    Attributes
+    ----------
+    trellis_bytes : int
+        Bytes of the trellis that is there now; 0 when nothing is being aligned.
+    peak_trellis_bytes : int
+        The largest one. May be set back to 0.
+
+    Raises
+    ------
+    VoiceError
+        onnxruntime does not accept the model, or its frames are not normalised per feature.
+    """
+
+    def __init__(self, recognizer: RecognizerFiles) -> None:
+        import onnxruntime  # noqa: PLC0415 - a second engine, for this kind of alignment only
+
+        if recognizer.normalize_type != "per_feature":
+            raise VoiceError(
+                f"the recognizer {recognizer.model} wants frames that are not normalised, which "
+                "forced alignment does not make; nothing was loaded; align with 'recognizer'"
+            )
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        try:
+            self._session: Any = onnxruntime.InferenceSession(
+                recognizer.model, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # its exceptions have no common base but this
+            raise VoiceError(
+                f"onnxruntime does not accept the recognizer {recognizer.model} ({error}); "
+                "nothing was loaded"
+            ) from error
+        self._ids = read_tokens(recognizer.tokens, single_characters=False).ids
+        self._blank = recognizer.blank_id
+        self._subsampling = recognizer.subsampling_factor
+        self._frame_s = recognizer.subsampling_factor * FRAME_SHIFT_S
+        self.trellis_bytes = 0
+        self.peak_trellis_bytes = 0
+
+    def align(self, text: str, speech: Speech) -> Alignment:
+        """Return the text's words with the times of the best path.
+
+        Parameters
+        ----------
+        text
+            What was spoken.
+        speech
+            It.
+
+        Returns
+        -------
+        Alignment
+            Words that hold no token of the model lie between their neighbours. When the speech
+            has too few frames for the text, all times are estimated, and it says so.
+            Measured on the generated voices, times are 5 ± 6 ms late, and always within the
+            20 ms of one output; that bias is left in, so that they agree with the times that
+            sherpa-onnx gives.
+        """
+        labels = labels_of(text, self._ids)
+        numbers = np.array([label.number for label in labels], dtype=np.int64)
+        emissions = self._emissions(speech)
+        if not labels or not can_align(len(emissions), numbers):
+            return place_words(text, {}, speech.seconds)
+        cells = trellis(emissions, numbers, self._blank)
+        self.trellis_bytes = cells.nbytes
+        self.peak_trellis_bytes = max(self.peak_trellis_bytes, cells.nbytes)
+        path = best_path(cells, numbers)
+        del cells
+        self.trellis_bytes = 0
+        times = {}
+        for label, span in zip(labels, spans(path, len(labels)), strict=True):
+            for place in range(label.first, label.first + label.n_characters):
+                times[place] = (span.start * self._frame_s, span.end * self._frame_s)
+        return place_words(text, times, speech.seconds)
+
+    def close(self) -> None:
+        """Drop the model."""
+        self._session = None
+
+    def _emissions(self, speech: Speech) -> Any:
+        """Return float32 scores, shape (frames, classes)."""
+        if self._session is None:
+            raise EngineError("the aligner was closed; build another one")
+        frames = log_mel(floats_of(speech))
+        signal, length = (each.name for each in self._session.get_inputs()[:2])
+        fed = {
+            signal: np.ascontiguousarray(frames.T[np.newaxis]),
+            length: np.array([len(frames)], dtype=np.int64),
+        }
+        return self._session.run(None, fed)[0][0, : len(frames) // self._subsampling]
+
+
+def labels_of(text: str, ids: Mapping[str, int]) -> list[Label]:
+    """Spell a text with a model's tokens, the longest that fits first.
+
+    Parameters
+    ----------
+    text
+        What was spoken.
+    ids
+        Tokens to numbers, with ``▁`` for the beginning of a word, alone or in front of others.
+
+    Returns
+    -------
+    list of Label
+        A character that has no token, neither as a small letter nor without its accent, goes
+        with the one before it, or at a word's beginning with the one after it.
+    """
+    has_pieces = any(token.startswith(_SPACE) and len(token) > 1 for token in ids)
+    longest = max(map(len, ids))
+    labels = []
+    first = 0
+    for k, word in enumerate(text.split()):
+        # Models of characters hear the space between two words, models of pieces its lack.
+        space = _SPACE if k or has_pieces else ""
+        spelled = space + "".join(_known(character, ids) for character in word)
+        voiced = []
+        for number, start, end in _tokens_of(spelled, ids, longest):
+            if end > len(space):
+                voiced.append((number, start - len(space)))
+            else:
+                labels.append(Label(number, first, 0))
+        bounds = [0, *(start for _, start in voiced[1:]), len(word)]
+        for (number, _), start, end in zip(voiced, bounds, bounds[1:], strict=False):
+            labels.append(Label(number, first + start, end - start))
+        first += len(word)
+    return labels
+
+
+def _tokens_of(
+    spelled: str, ids: Mapping[str, int], longest: int
+) -> Iterator[tuple[int, int, int]]:
+    """Yield number, start and end of each token, the longest that fits first."""
+    start = 0
+    while start < len(spelled):
+        for end in range(min(start + longest, len(spelled)), start, -1):
+            if spelled[start:end] in ids:
+                yield ids[spelled[start:end]], start, end
+                start = end
+                break
+        else:
+            start += 1
+
+
+def _known(character: str, ids: Mapping[str, int]) -> str:
+    """Return the form of a character that the model knows; itself if it knows none."""
+    small = character.lower()[:1]
+    for form in (character, small, unicodedata.normalize("NFD", small)[:1]):
+        for same in (form, form.translate(_ALIKE)):
+            if same in ids:
+                return same
+    return small

@@ -1,0 +1,302 @@
+"""The workload ``listen2``: the reading pipeline, one paragraph a step."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sys
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from listen2lab.errors import InputError
+from listen2lab.pipeline._lengths import SeenLengths
+from listen2lab.pipeline.align_cache import AlignmentCache
+from listen2lab.pipeline.alignment import AlignmentService
+from listen2lab.pipeline.log import AppLog
+from listen2lab.pipeline.player import AudioPlayer, InstantClock
+from listen2lab.pipeline.queue import SynthesisQueue
+from listen2lab.pipeline.reading import ReadingSession
+from listen2lab.pipeline.sessions import Sessions
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from listen2lab.pipeline.alignment import Aligner, Alignment
+    from listen2lab.pipeline.knobs import Knobs
+    from listen2lab.pipeline.synthesis import Speech
+    from listen2lab.pipeline.voices import RecognizerFiles
+
+__all__ = ["Listen2"]
+
+_SKIP_EVERY = 3
+_SKIP_AT = 0.5  # of the paragraph's audio
+
+_MANY_THREADS = 32
+# Where the app's fault lets every waiter in, the pool must not be what holds them back. Elsewhere
+# there are as many threads as permits, so that their number is the same in every run.
+
+
+class Listen2:
+    """The app's reading pipeline as a workload.
+
+    Making one loads the code and libraries, `setup` the models, so that a run can tell what each
+    of them weighs.
+
+    Parameters
+    ----------
+    paragraphs
+        What is read. Steps beyond the last paragraph read the book again from the beginning.
+    voice_folder
+        A voice; its files are checked before the engine sees them.
+    recognizer_folder
+        A recognizer; None where `knobs.alignment` is off.
+    knobs
+        The condition.
+    log
+        Takes the app's log lines.
+    resident
+        Returns the process's resident bytes, for the log.
+    scratch
+        A folder for session options and alignments on disk.
+
+    Raises
+    ------
+    InputError
+        There is nothing to read, or no recognizer where one is needed.
+    VoiceError
+        A model's files are not usable.
+    """
+
+    def __init__(
+        self,
+        paragraphs: Sequence[str],
+        *,
+        voice_folder: str,
+        recognizer_folder: str | None,
+        knobs: Knobs,
+        log: Callable[[str], None],
+        resident: Callable[[], int],
+        scratch: str,
+    ) -> None:
+        import numpy  # noqa: F401, ICN001, PLC0415 - the libraries' weight, apart from the models'
+        import sherpa_onnx  # noqa: F401, PLC0415
+
+        from listen2lab.pipeline.voices import check_recognizer, check_voice  # noqa: PLC0415
+
+        if not paragraphs:
+            raise InputError("there is no paragraph to read; give a text with at least one")
+        self._recognizer: RecognizerFiles | None = None
+        if knobs.alignment != "off":
+            if recognizer_folder is None:
+                raise InputError(
+                    f"knob 'alignment' is {knobs.alignment!r}, which needs a recognizer; "
+                    "give its folder, or set the knob to 'off'"
+                )
+            self._recognizer = check_recognizer(recognizer_folder)
+        if knobs.alignment == "forced":
+            import onnxruntime  # noqa: F401, PLC0415
+        self._paragraphs = tuple(paragraphs)
+        self._knobs = knobs
+        self._log = AppLog(log, resident)
+        self._scratch = str(scratch)
+        self._sessions = Sessions(check_voice(voice_folder), knobs, self._scratch)
+        self._aligner: Aligner | None = None
+        self._service: AlignmentService | None = None
+        self._lengths = SeenLengths()
+        self._made: list[tuple[int, ...]] = []  # stretches of this step's syntheses
+        self._n_words = 0
+        self._sample_rate = 1
+        self._sized_step = -1
+        self._size_s = 0.0
+
+    def setup(self) -> None:
+        """Start the loop, build the engine's session, load the aligner."""
+        self._loop = asyncio.new_event_loop()
+        may_overflow = self._knobs.cancel_resumes == "all" and self._knobs.reading == "skips"
+        n_threads = _MANY_THREADS if may_overflow else self._knobs.in_flight
+        self._executor = ThreadPoolExecutor(n_threads, thread_name_prefix="engine")
+        self._sessions.create()
+        self._aligner = self._make_aligner()
+        if self._aligner is not None and self._knobs.alignment != "loaded":
+            disk = None
+            if self._knobs.alignment_disk_cache:
+                number = zlib.crc32("\n".join(self._paragraphs).encode())
+                disk = AlignmentCache(f"{self._scratch}/alignments", f"{number:08x}")
+            self._service = AlignmentService(
+                self._aligner,
+                self._log,
+                max_size=self._knobs.service_cache_size,
+                disk=disk,
+                executor=self._executor,
+            )
+        self._queue = SynthesisQueue(
+            self._synthesize,
+            self._log,
+            self._knobs,
+            align=None if self._service is None else self._align,
+            trim=_trim,
+        )
+        self._player = AudioPlayer(
+            InstantClock(), retains=self._knobs.player == "retains", tick_s=math.inf
+        )
+        self._reading = ReadingSession(self._queue, self._player)
+
+    def step(self, i: int) -> dict[str, Any]:
+        """Play paragraph ``i``, and wait until what it began ahead of playback is done.
+
+        Parameters
+        ----------
+        i
+            The step; they follow each other from 0.
+
+        Returns
+        -------
+        dict
+            `paragraph`, `audio_s` (of what was played), `characters`, `longest_s` (the longest
+            stretch that the engine made in one go in this step), `made_s`, `syntheses`,
+            `evictions`, `in_flight_peak`, `new_lengths` (stretches of a length that the engine
+            had not made before), `sessions_created`, `is_skipped`, `words_aligned`, and
+            `trellis_bytes` (the largest trellis of this step).
+        """
+        return self._loop.run_until_complete(self._step(i))
+
+    def size(self, i: int) -> float | None:
+        """Return the seconds of the longest stretch made in step ``i``; known after the step."""
+        return self._size_s if i == self._sized_step else None
+
+    def components(self) -> dict[str, int]:
+        """Return the bytes that the pipeline knows it holds.
+
+        Returns
+        -------
+        dict of str to int
+            Objects counted with `sys.getsizeof` and once each, in this order: `audio_cache`
+            (WAV files in the queue), `player` (what is scheduled and not in the cache as well),
+            `alignments` (in the queue), `service_cache` (keys, and alignments not in the queue
+            as well), `trellis` (0 between steps: it lives as long as an alignment is made; its
+            peak is among a step's facts).
+        """
+        audio = {id(each.wav): sys.getsizeof(each.wav) for each in self._queue.cached.values()}
+        player = {id(each): sys.getsizeof(each) for each in self._player.node.scheduled}
+        words = {id(each): each.n_bytes for each in self._queue.alignments.values()}
+        kept: dict[int, int] = {}
+        keys = 0
+        if self._service is not None:
+            kept = {id(each): each.n_bytes for each in self._service.kept.values()}
+            keys = self._service.key_bytes
+        return {
+            "audio_cache": sum(audio.values()),
+            "player": sum(size for key, size in player.items() if key not in audio),
+            "alignments": sum(words.values()),
+            "service_cache": keys + sum(size for key, size in kept.items() if key not in words),
+            "trellis": 0 if self._aligner is None else self._aligner.trellis_bytes,
+        }
+
+    def stop(self) -> None:
+        """Stop reading and clear the queue, as the app's ``stop()`` does."""
+        self._loop.run_until_complete(self._stop())
+
+    def drop_session(self) -> None:
+        """Drop the engine's sessions."""
+        self._sessions.drop()
+
+    def create_session(self) -> None:
+        """Build the engine's sessions again."""
+        self._sessions.create()
+
+    def teardown(self) -> None:
+        """Drop everything: what is cached, sessions, models, threads, loop."""
+        self.stop()
+        self._player.node.reset()
+        self._sessions.drop()
+        if self._service is not None:
+            self._service.clear()
+        if self._aligner is not None:
+            self._aligner.close()
+        self._executor.shutdown()
+        self._loop.close()
+        self._aligner = self._service = None
+        del self._queue, self._player, self._reading, self._executor, self._loop
+
+    def _make_aligner(self) -> Aligner | None:
+        if self._recognizer is None:
+            return None
+        if self._knobs.alignment == "forced":
+            from listen2lab.pipeline.forced import ForcedAligner  # noqa: PLC0415 - its own weight
+
+            return ForcedAligner(self._recognizer)
+        from listen2lab.pipeline.recognizer import RecognizerAligner  # noqa: PLC0415
+
+        return RecognizerAligner(self._recognizer)
+
+    async def _synthesize(self, text: str, speed: float) -> Speech:
+        loop = asyncio.get_running_loop()
+        speech = await loop.run_in_executor(self._executor, self._sessions.synthesize, text, speed)
+        self._made.append(speech.stretches)
+        self._sample_rate = speech.sample_rate
+        return speech
+
+    async def _align(self, paragraph: int, text: str, speech: Speech) -> Alignment:
+        assert self._service is not None
+        alignment = await self._service.align(paragraph, text, speech, self._knobs.speed)
+        self._n_words += len(alignment.words)
+        return alignment
+
+    async def _stop(self) -> None:
+        self._reading.stop()
+        await self._queue.idle()
+
+    async def _step(self, i: int) -> dict[str, Any]:
+        paragraph = i % len(self._paragraphs)
+        created, evictions = self._sessions.n_created, self._queue.n_evictions
+        every = self._knobs.voice_change_every
+        if every and i and i % every == 0:
+            self._queue.drop_audio()
+            self._sessions.change_voice()
+        if not self._reading.is_open or self._reading.current != paragraph:
+            self._reading.open(self._paragraphs, paragraph)
+        self._queue.peak_in_flight = 0
+        self._made.clear()
+        self._n_words = 0
+        is_skipped = self._knobs.reading == "skips" and i % _SKIP_EVERY == _SKIP_EVERY - 1
+        try:
+            speech = await self._reading.play_one(skip_at=_SKIP_AT if is_skipped else None)
+        finally:
+            await self._queue.idle()
+        assert speech is not None  # nothing replaces the book during a step
+        lengths = [n for stretches in self._made for n in stretches]
+        self._sized_step = i
+        self._size_s = max(lengths, default=0) / self._sample_rate
+        return {
+            "paragraph": paragraph,
+            "audio_s": round(speech.seconds, 3),
+            "characters": len(self._paragraphs[paragraph]),
+            "longest_s": round(self._size_s, 3),
+            "made_s": round(sum(lengths) / self._sample_rate, 3),
+            "syntheses": len(self._made),
+            "evictions": self._queue.n_evictions - evictions,
+            "in_flight_peak": self._queue.peak_in_flight,
+            "new_lengths": sum(map(self._lengths.add, lengths)),
+            "sessions_created": self._sessions.n_created - created,
+            "is_skipped": is_skipped,
+            "words_aligned": self._n_words,
+            "trellis_bytes": self._take_peak_trellis(),
+        }
+
+    def _take_peak_trellis(self) -> int:
+        if self._aligner is None:
+            return 0
+        peak = self._aligner.peak_trellis_bytes
+        self._aligner.peak_trellis_bytes = 0
+        return peak
+
+
+def _trim() -> None:
+    """Ask glibc to give free pages back; elsewhere nothing happens."""
+    import ctypes  # noqa: PLC0415 - only for one level of one knob
+
+    release = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if release is not None:
+        release(ctypes.c_size_t(0))

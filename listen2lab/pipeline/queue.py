@@ -1,0 +1,346 @@
+"""The app's synthesis queue: audio ahead of playback, a window of it kept, one engine.
+
+Everything here runs in one event loop's thread; only `synthesize` and `align`, which the caller
+gives, may use others. The names and the order of events are the app's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import time
+
+from listen2lab.errors import InputError
+from listen2lab.pipeline._jobs import Job, retrieve, to_the_end
+from listen2lab.pipeline._permits import Permits
+from listen2lab.pipeline.log import BREAKDOWN_EVERY
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from listen2lab.pipeline.alignment import Alignment
+    from listen2lab.pipeline.knobs import Knobs
+    from listen2lab.pipeline.log import AppLog
+    from listen2lab.pipeline.synthesis import Speech
+
+    Synthesize = Callable[[str, float], Awaitable[Speech]]
+    Align = Callable[[int, str, Speech], Awaitable[Alignment]]
+
+__all__ = ["SynthesisQueue"]
+
+
+class SynthesisQueue:
+    """Paragraphs in, audio out: the one that is asked for, and those after it in advance.
+
+    Parameters
+    ----------
+    synthesize
+        Makes speech of a text at a speed; called with at most `knobs.in_flight` in flight.
+    log
+        Where the app's lines go.
+    knobs
+        The queue's knobs, and the speed to begin with.
+    align
+        Makes an alignment of a paragraph's number, text and speech; None: no alignments.
+    trim
+        Gives the allocator's free memory back; used by ``after_eviction="clear+trim"``.
+    now
+        The clock of the logged durations, in seconds.
+
+    Attributes
+    ----------
+    peak_in_flight : int
+        The most syntheses that were in the engine at once. May be set back to 0.
+    n_syntheses, n_evictions : int
+        Since the beginning. An eviction counts the audio of one paragraph.
+    """
+
+    def __init__(
+        self,
+        synthesize: Synthesize,
+        log: AppLog,
+        knobs: Knobs,
+        *,
+        align: Align | None = None,
+        trim: Callable[[], object] | None = None,
+        now: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        if knobs.in_flight < 1:
+            raise InputError("knob 'in_flight' is 0: nothing could ever be synthesized; use 1")
+        self._synthesize = synthesize
+        self._align = align
+        self._log = log
+        self._knobs = knobs
+        self._trim = trim
+        self._now = now
+        self._permits = Permits(knobs.in_flight)
+        self._paragraphs: Sequence[str] = ()
+        self._current = 0
+        self._speed = knobs.speed
+        self._content = 0  # counts what was put in: an answer for older content is none
+        self._epoch = 0  # counts content, speed and voice: audio of an older one is not kept
+        self._audio: dict[int, Speech] = {}
+        self._alignments: dict[int, Alignment] = {}
+        self._jobs: dict[int, Job] = {}  # those that get_audio may wait for
+        self._tasks: set[asyncio.Task[Speech | None]] = set()  # these, and the forgotten ones
+        self._n_in_engine = 0
+        self.peak_in_flight = 0
+        self.n_syntheses = 0
+        self.n_evictions = 0
+
+    # What is held
+
+    @property
+    def cached(self) -> dict[int, Speech]:
+        """The audio that is held, by paragraph; a copy."""
+        return dict(self._audio)
+
+    @property
+    def alignments(self) -> dict[int, Alignment]:
+        """The alignments that are held, by paragraph; a copy."""
+        return dict(self._alignments)
+
+    @property
+    def n_tasks(self) -> int:
+        """How many syntheses run or wait."""
+        return len(self._tasks)
+
+    # What it reads
+
+    def set_content(self, paragraphs: Sequence[str], start: int = 0) -> None:
+        """Replace what is read; whatever was under way for the old content comes to nothing.
+
+        Parameters
+        ----------
+        paragraphs
+            The texts, one synthesis each.
+        start
+            The paragraph to begin with.
+        """
+        self.clear_all()
+        self._paragraphs = paragraphs
+        self._current = start
+
+    def set_speed(self, speed: float) -> None:
+        """Change the speed, which drops what is cached and starts again what is waited for."""
+        if speed != self._speed:
+            self._speed = speed
+            self.drop_audio()
+
+    def drop_audio(self) -> None:
+        """Drop what is cached and under way, and keep the content: the speed or voice changed."""
+        self._epoch += 1
+        self.cancel_all()
+        self._audio.clear()
+        self._alignments.clear()
+
+    def clear_all(self) -> None:
+        """Drop content and caches; a `get_audio` that waits returns None."""
+        self._content += 1
+        self._paragraphs = ()
+        self.drop_audio()
+
+    def cancel_all(self) -> None:
+        """Give up what was to be synthesized in advance.
+
+        The engine cannot be interrupted: what is in it runs to its end. With
+        ``cancel_resumes="all"``, as in the app, *every* waiter is let into the engine at once and
+        the lock counts as free, so that several syntheses run together. With ``"one"`` those that
+        nobody listens to any more are dropped, and the others keep their places.
+        """
+        if self._knobs.cancel_resumes == "all":
+            self._jobs.clear()
+            self._permits.resume_all()
+            return
+        for job in list(self._jobs.values()):
+            is_stale = job.epoch != self._epoch
+            if not job.is_running and (is_stale or not job.is_awaited):
+                job.task.cancel()
+                del self._jobs[job.paragraph]
+            elif is_stale:
+                del self._jobs[job.paragraph]
+
+    # What it gives
+
+    async def get_audio(self, paragraph: int) -> Speech | None:
+        """Return a paragraph's audio, and begin the ones after it.
+
+        Cached audio comes at once. A pre-synthesis in progress is waited for rather than done
+        twice; if it fails, the paragraph is tried again on demand. A cancelled caller does not
+        stop the synthesis: its result is cached.
+
+        Parameters
+        ----------
+        paragraph
+            Its number; it becomes the current one.
+
+        Returns
+        -------
+        Speech or None
+            None when the content was replaced or cleared in the meantime.
+
+        Raises
+        ------
+        InputError
+            There is no such paragraph.
+        LabError
+            The synthesis on demand failed.
+        """
+        if not 0 <= paragraph < len(self._paragraphs):
+            raise InputError(
+                f"there is no paragraph {paragraph}; the text has {len(self._paragraphs)}, from 0"
+            )
+        content = self._content
+        self._current = paragraph
+        if paragraph % BREAKDOWN_EVERY == 0:
+            self._log_breakdown()
+        looked_ahead = -1  # in which epoch
+        while True:
+            speech = self._audio.get(paragraph)
+            job = None
+            if speech is None:
+                job = self._jobs.get(paragraph) or self._start(paragraph, is_on_demand=True)
+            if looked_ahead != self._epoch:
+                self._look_ahead()  # after the start: the current paragraph comes first
+                looked_ahead = self._epoch
+            if job is not None:
+                job.is_awaited = True
+                # wait, unlike shield, neither cancels the job with its caller nor raises here.
+                await asyncio.wait([job.task])
+                if content != self._content:
+                    return None
+                if job.epoch != self._epoch or job.task.cancelled():
+                    continue  # made at another speed or with another voice, or given up
+                speech = job.task.result()
+            if speech is not None:
+                return speech
+
+    def alignment(self, paragraph: int) -> Alignment | None:
+        """Return a paragraph's alignment, if it is held."""
+        return self._alignments.get(paragraph)
+
+    async def idle(self) -> None:
+        """Wait until nothing runs or waits, whatever comes of it."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    # How it works
+
+    def _look_ahead(self) -> None:
+        first = self._current + 1
+        last = min(self._current + self._knobs.lookahead_count, len(self._paragraphs) - 1)
+        for paragraph in range(first, last + 1):
+            if paragraph in self._audio:
+                self._log.pre_skipped(f"paragraph {paragraph} is cached")
+            elif paragraph in self._jobs:
+                self._log.pre_skipped(f"paragraph {paragraph} is in progress")
+            else:
+                self._start(paragraph, is_on_demand=False)
+
+    def _start(self, paragraph: int, *, is_on_demand: bool) -> Job:
+        job = Job(paragraph, self._paragraphs[paragraph], self._epoch, is_on_demand=is_on_demand)
+        self._jobs[paragraph] = job
+        job.task = asyncio.get_running_loop().create_task(self._run(job))
+        self._tasks.add(job.task)
+        job.task.add_done_callback(self._tasks.discard)
+        job.task.add_done_callback(retrieve)
+        return job
+
+    async def _run(self, job: Job) -> Speech | None:
+        """Take a job through the engine; None when it failed in advance."""
+        try:
+            await self._permits.acquire()
+            try:
+                job.is_running = True
+                work = self._on_demand if job.is_on_demand else self._in_advance
+                speech = await work(job)
+            finally:
+                self._permits.release()
+        finally:
+            if self._jobs.get(job.paragraph) is job:
+                del self._jobs[job.paragraph]
+        return speech
+
+    async def _on_demand(self, job: Job) -> Speech:
+        before = self._log.resident()
+        self._log.on_demand_started(job.paragraph)
+        began = self._now()
+        speech = await self._through_engine(job)
+        synthesis_s = self._now() - began
+        self._log.on_demand_done(job.paragraph, synthesis_s, before)
+        began = self._now()
+        await self._keep(job, speech)
+        self._log.total_time(job.paragraph, synthesis_s, self._now() - began)
+        return speech
+
+    async def _in_advance(self, job: Job) -> Speech | None:
+        self._log.pre_started(job.paragraph)
+        began = self._now()
+        try:
+            speech = await self._through_engine(job)
+            self._log.pre_done(job.paragraph, self._now() - began)
+            await self._keep(job, speech)
+        except Exception as error:  # noqa: BLE001 - reading goes on; on demand it will be raised
+            self._log.pre_failed(job.paragraph, self._now() - began, error)
+            return None
+        return speech
+
+    async def _through_engine(self, job: Job) -> Speech:
+        self._n_in_engine += 1
+        self.peak_in_flight = max(self.peak_in_flight, self._n_in_engine)
+        try:
+            speech = await to_the_end(self._synthesize(job.text, self._speed))
+        finally:
+            self._n_in_engine -= 1
+        self.n_syntheses += 1
+        self._log.synthesized(speech.n_samples, speech.sample_rate)
+        return speech
+
+    async def _keep(self, job: Job, speech: Speech) -> None:
+        """Cache, align, evict: what follows each synthesis, before the next may begin."""
+        if job.epoch == self._epoch:
+            self._audio[job.paragraph] = speech
+            if self._align is not None:
+                alignment = await to_the_end(self._align(job.paragraph, job.text, speech))
+                self._log.aligned(job.paragraph, len(alignment.words), speech.seconds)
+                if job.epoch == self._epoch:
+                    self._alignments[job.paragraph] = alignment
+        self._evict()
+
+    def _evict(self) -> None:
+        size = self._knobs.max_cache_size
+        if size is None:
+            return
+        window = range(self._current, self._current + size)
+        outside = [paragraph for paragraph in self._audio if paragraph not in window]
+        for paragraph in outside:
+            del self._audio[paragraph]
+            self._log.evicted_audio(paragraph)
+        for paragraph in [key for key in self._alignments if key not in window]:
+            del self._alignments[paragraph]
+            self._log.evicted_alignment(paragraph)
+        self.n_evictions += len(outside)
+        if outside:
+            self._after_eviction()
+
+    def _after_eviction(self) -> None:
+        what = self._knobs.after_eviction
+        if what == "gc":
+            gc.collect()
+        elif what != "nothing":
+            self._audio.clear()
+            self._alignments.clear()
+            if what == "clear+trim" and self._trim is not None:
+                self._trim()
+
+    def _log_breakdown(self) -> None:
+        self._log.breakdown(
+            n_audio=len(self._audio),
+            audio_bytes=sum(sys.getsizeof(speech.wav) for speech in self._audio.values()),
+            n_alignments=len(self._alignments),
+            alignment_bytes=sum(each.n_bytes for each in self._alignments.values()),
+            n_synthesizing=self._n_in_engine,
+            n_tasks=len(self._tasks),
+        )

@@ -1,0 +1,138 @@
+"""The engine sessions of a reading: one or several, recreated or changed as the knobs say."""
+
+from __future__ import annotations
+
+import threading
+
+from listen2lab.errors import EngineError
+from listen2lab.pipeline.synthesis import Synthesizer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from listen2lab.pipeline.knobs import Knobs
+    from listen2lab.pipeline.synthesis import Speech
+    from listen2lab.pipeline.voices import VoiceFiles
+
+__all__ = ["Sessions"]
+
+
+class _Slot:
+    """A synthesizer, and how many threads are in it."""
+
+    __slots__ = ("n_users", "synthesizer")
+
+    def __init__(self, synthesizer: Synthesizer) -> None:
+        self.synthesizer = synthesizer
+        self.n_users = 0
+
+
+class Sessions:
+    """All engine sessions of a reading.
+
+    Parameters
+    ----------
+    voice
+        Checked files of a voice.
+    knobs
+        `sessions`, `in_flight`, `session_every`, `voice_change`, and those of `Synthesizer`.
+    scratch
+        A folder for short-lived files.
+
+    Attributes
+    ----------
+    n_created : int
+        Sessions built so far.
+    peak_alive : int
+        The most that were there at once.
+    """
+
+    def __init__(self, voice: VoiceFiles, knobs: Knobs, scratch: str) -> None:
+        self._voice = voice
+        self._knobs = knobs
+        self._scratch = scratch
+        self._n_slots = knobs.in_flight if knobs.sessions == "each" else 1
+        self._slots: list[_Slot] = []
+        self._lock = threading.Lock()
+        self.n_created = 0
+        self.peak_alive = 0
+
+    @property
+    def n_alive(self) -> int:
+        """How many sessions there are."""
+        return sum(slot.synthesizer.is_loaded for slot in self._slots)
+
+    def create(self) -> None:
+        """Build the sessions, unless they are there."""
+        with self._lock:
+            if not self._slots:
+                self._slots = self._build()
+                self.peak_alive = max(self.peak_alive, len(self._slots))
+
+    def drop(self) -> None:
+        """Drop every session. One that a thread is still in goes when the thread leaves it."""
+        with self._lock:
+            _cleanup(self._slots)
+            self._slots = []
+
+    def change_voice(self) -> None:
+        """Put new sessions in place of the old, in the order of the knob `voice_change`.
+
+        As the app does it, the new provider is built before the old one is gone, so that twice
+        the sessions are there for a moment.
+        """
+        with self._lock:
+            old, self._slots = self._slots, []
+            if self._knobs.voice_change == "drop-first":
+                _cleanup(old)
+                old = []
+            self._slots = self._build()
+            self.peak_alive = max(self.peak_alive, len(old) + len(self._slots))
+            _cleanup(old)
+
+    def synthesize(self, text: str, speed: float) -> Speech:
+        """Make speech of a text in the session with the fewest threads in it.
+
+        Every `session_every` texts of a session it is dropped and built anew, as soon as the
+        last of them is done.
+
+        Raises
+        ------
+        LabError
+            As `Synthesizer.synthesize`; EngineError when there is no session.
+        """
+        slot = self._enter()
+        try:
+            return slot.synthesizer.synthesize(text, speed)
+        finally:
+            self._leave(slot)
+
+    def _enter(self) -> _Slot:
+        with self._lock:
+            if not self._slots:
+                raise EngineError("there is no engine session; create() builds one")
+            slot = min(self._slots, key=lambda each: each.n_users)
+            slot.n_users += 1
+            return slot
+
+    def _leave(self, slot: _Slot) -> None:
+        every = self._knobs.session_every
+        with self._lock:
+            slot.n_users -= 1
+            is_due = every is not None and slot.synthesizer.n_done >= every
+            if is_due and slot.n_users == 0 and slot in self._slots:
+                slot.synthesizer.load()
+                self.n_created += 1
+
+    def _build(self) -> list[_Slot]:
+        slots = []
+        for _ in range(self._n_slots):
+            synthesizer = Synthesizer(self._voice, self._knobs, self._scratch)
+            synthesizer.load()
+            self.n_created += 1
+            slots.append(_Slot(synthesizer))
+        return slots
+
+
+def _cleanup(slots: list[_Slot]) -> None:
+    for slot in slots:
+        slot.synthesizer.cleanup()
