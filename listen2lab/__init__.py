@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from listen2lab.api import resume, run
+    from listen2lab.api import resume, run, watch
     from listen2lab.errors import LabError
     from listen2lab.experiment.catalog import EXPERIMENTS
     from listen2lab.pipeline.knobs import KNOB_MEANINGS, Knobs
@@ -25,6 +25,7 @@ __all__ = [
     "__version__",
     "resume",
     "run",
+    "watch",
 ]
 
 __version__ = "0.1.0"
@@ -37,6 +38,7 @@ _HOMES = {
     "Study": "listen2lab.study",
     "resume": "listen2lab.api",
     "run": "listen2lab.api",
+    "watch": "listen2lab.api",
 }
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from listen2lab.experiment import catalog, conduct, inputs
-from listen2lab.experiment.design import Experiment, Plan
+from listen2lab.experiment.design import Experiment, Level, Plan
 from listen2lab.progress import Bar
 from listen2lab.study import Study
 from listen2lab.units import parse_bytes
@@ -15,7 +18,7 @@ from listen2lab.units import parse_bytes
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["new_folder", "resume", "run"]
+__all__ = ["new_folder", "resume", "run", "watch"]
 
 
 def run(
@@ -34,6 +37,7 @@ def run(
     memory_limit: int | str | None = None,
     step_timeout: float = 600.0,
     trace: bool = True,
+    jobs: int | None = None,
     quick: bool = False,
     python: str | None = None,
     command: str | None = None,
@@ -66,6 +70,8 @@ def run(
         Seconds without a new sample after which a run counts as hung.
     trace
         Whether each condition also has one run traced by memray.
+    jobs
+        Runs at a time; None: one, or with `quick` as many as there are cores, at most two.
     quick
         Few and short paragraphs.
     python
@@ -98,23 +104,104 @@ def run(
         traced=trace,
         memory_limit=parse_bytes(memory_limit) if isinstance(memory_limit, str) else memory_limit,
         step_timeout=step_timeout,
+        jobs=1 if jobs is None else jobs,
     )
     if quick:
         plan = catalog.quick(plan)
+    if quick and jobs is None:
+        plan = replace(plan, jobs=min(2, os.cpu_count() or 1))
     plan = plan.with_lengths(steps, warmup)
     given = inputs.open_book(voice, recognizer=recognizer, texts_given=[Path(t) for t in texts])
-    folder = Path(study) if study is not None else new_folder()
     names = [item.name for item in chosen]
+    command = command or f"lab.run({names!r}, voice={voice!r}, repeats={repeats})"
+    return _conducted(plan, given, study, command, python)
+
+
+def watch(
+    file: Path | str,
+    *,
+    steps: int = 200,
+    warmup: int | None = None,
+    repeats: int = 5,
+    python: str | None = None,
+    against: str | None = None,
+    seed: int = 0,
+    study: Path | str | None = None,
+    memory_limit: int | str | None = None,
+    step_timeout: float = 600.0,
+    trace: bool = False,
+    jobs: int = 1,
+    command: str | None = None,
+) -> Study:
+    """Step a workload of your own in fresh processes.
+
+    Parameters
+    ----------
+    file
+        A Python file with ``setup()`` and ``step(i)``; optionally ``teardown()``, ``size(i)`` (the
+        size of the step's input) and ``components()`` (name to bytes it knows it holds).
+    steps, warmup
+        Measured steps, and steps before them; None: a twentieth, at least 2 and at most 50.
+    repeats
+        Fresh processes; at least 5 for a firm verdict.
+    python
+        Another interpreter, whose environment needs nothing but the workload's packages.
+    against
+        A second interpreter to compare with.
+    seed, study, memory_limit, step_timeout, trace, jobs, command
+        As in `run`.
+
+    Returns
+    -------
+    Study
+        One experiment named after the file; its conditions are ``this`` and, with `against`,
+        ``against``.
+
+    Raises
+    ------
+    LabError
+        The file or something else given cannot be used.
+    """
+    path = Path(file)
+    given = inputs.open_file(path)
+    levels = [Level("this", python=python)]
+    if against is not None:
+        levels.append(Level("against", python=against))
+    experiment = Experiment(
+        name=_slug(path.stem),
+        question=f"Does {path.name} hold more memory with every step?",
+        factor=None if against is None else "interpreter",
+        levels=tuple(levels),
+        predictions={},
+        steps=steps,
+        warmup=min(50, max(2, steps // 20)) if warmup is None else warmup,
+        unit="step",
+    )
+    plan = Plan(
+        (experiment,),
+        repeats=repeats,
+        seed=seed,
+        traced=trace,
+        memory_limit=parse_bytes(memory_limit) if isinstance(memory_limit, str) else memory_limit,
+        step_timeout=step_timeout,
+        jobs=jobs,
+    )
+    command = command or f"lab.watch({path.name!r}, steps={steps}, repeats={repeats})"
+    return _conducted(plan, given, study, command, python)
+
+
+def _slug(name: str) -> str:
+    """Return a name that is a folder's on any system."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "workload"
+
+
+def _conducted(
+    plan: Plan, given: inputs.Inputs, study: Path | str | None, command: str, python: str | None
+) -> Study:
+    folder = Path(study) if study is not None else new_folder()
     progress = Bar()
     try:
-        conduct.start(
-            plan,
-            given,
-            folder,
-            command=command or f"lab.run({names!r}, voice={voice!r}, repeats={repeats})",
-            python=python,
-            progress=progress,
-        )
+        conduct.start(plan, given, folder, command=command, python=python, progress=progress)
     finally:
         progress.close()
     return Study(folder)

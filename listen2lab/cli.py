@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import sys
 from pathlib import Path  # noqa: TC003 - typer reads the annotations when it runs
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from listen2lab.errors import InputError, LabError, StudyError
+from listen2lab.errors import InputError, LabError, StudyError, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["main"]
 
+EXIT_FAILED = 1
+"""The verdict is the one that `--fail-on` names."""
 EXIT_MISUSED = 2
 """What was given cannot be used, or nothing was measured."""
 EXIT_INTERRUPTED = 130
@@ -64,6 +70,7 @@ def run(
     ] = None,
     step_timeout: Annotated[float, typer.Option(help="Seconds until a step is hung.")] = 600.0,
     trace: Annotated[bool, typer.Option(help="One traced run a condition.")] = True,
+    jobs: Annotated[int | None, typer.Option(help="Runs at a time; levels do not change.")] = None,
     quick: Annotated[bool, typer.Option(help="Short paragraphs and few: minutes.")] = False,
     python: Annotated[str | None, typer.Option(help="Another interpreter for the runs.")] = None,
     resume: Annotated[
@@ -74,7 +81,7 @@ def run(
     from listen2lab import api  # noqa: PLC0415 - a quick --help
 
     folder = resume or study or api.new_folder()
-    try:
+    with _said_how_to_resume(folder):
         if resume is not None:
             api.resume(resume)
         else:
@@ -93,17 +100,62 @@ def run(
                 memory_limit=memory_limit,
                 step_timeout=step_timeout,
                 trace=trace,
+                jobs=jobs,
                 quick=quick,
                 python=python,
                 command=shlex.join(["listen2lab", *_without_study(sys.argv[1:])]),
             )
-    except KeyboardInterrupt:
-        print(
-            f"interrupted; what was measured is kept; go on with: listen2lab run --resume {folder}",
-            file=sys.stderr,
-        )
-        raise typer.Exit(EXIT_INTERRUPTED) from None
     _report(folder, as_json=False)
+
+
+@app.command()
+def watch(
+    file: Annotated[Path, typer.Argument(help="A Python file with setup() and step(i).")],
+    *,
+    steps: Annotated[int, typer.Option(help="Measured steps of a run: 10 to 100,000.")] = 200,
+    warmup: Annotated[int | None, typer.Option(help="Steps before them.")] = None,
+    repeats: Annotated[int, typer.Option(help="Fresh processes.")] = 5,
+    python: Annotated[str | None, typer.Option(help="Another interpreter.")] = None,
+    against: Annotated[str | None, typer.Option(help="A second one to compare with.")] = None,
+    seed: Annotated[int, typer.Option(help="Decides the order of runs.")] = 0,
+    study: Annotated[Path | None, typer.Option(help="The study's folder, new or empty.")] = None,
+    memory_limit: Annotated[str | None, typer.Option(help="Kill a run at this much.")] = None,
+    step_timeout: Annotated[float, typer.Option(help="Seconds until a step is hung.")] = 600.0,
+    trace: Annotated[bool, typer.Option(help="One traced run as well.")] = False,
+    jobs: Annotated[int, typer.Option(help="Runs at a time.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    fail_on: Annotated[str | None, typer.Option(help="Exit with 1 on this verdict: leak.")] = None,
+) -> None:
+    """Step a workload of your own in fresh processes, and judge what its memory does."""
+    from listen2lab import api  # noqa: PLC0415 - a quick --help
+    from listen2lab.report import words  # noqa: PLC0415
+
+    if fail_on is not None and fail_on not in words.VERDICTS:
+        raise UnknownNameError("verdict", fail_on, words.VERDICTS)
+    folder = study or api.new_folder()
+    with _said_how_to_resume(folder):
+        watched = api.watch(
+            file,
+            steps=steps,
+            warmup=warmup,
+            repeats=repeats,
+            python=python,
+            against=against,
+            seed=seed,
+            study=folder,
+            memory_limit=memory_limit,
+            step_timeout=step_timeout,
+            trace=trace,
+            jobs=jobs,
+            command=shlex.join(["listen2lab", *_without_study(sys.argv[1:])]),
+        )
+    watched.report()
+    answer = watched.answer()
+    print(json.dumps(answer, indent=1) if as_json else words.watched(watched, answer))
+    if not answer["runs"]["complete"]:
+        raise StudyError(words.nothing_measured(watched))
+    if fail_on is not None and answer["verdict"] == fail_on:
+        raise typer.Exit(EXIT_FAILED)
 
 
 @app.command()
@@ -114,6 +166,19 @@ def report(
 ) -> None:
     """Write a study's summary.json and report.html."""
     _report(study, as_json=as_json)
+
+
+@contextlib.contextmanager
+def _said_how_to_resume(folder: Path) -> Iterator[None]:
+    """On Ctrl-C, say what is kept and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(
+            f"interrupted; what was measured is kept; go on with: listen2lab run --resume {folder}",
+            file=sys.stderr,
+        )
+        raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
 def _report(folder: Path, *, as_json: bool) -> None:
@@ -164,12 +229,13 @@ def voice_fetch(
     *,
     url: Annotated[str | None, typer.Option(help="An archive of your own choice.")] = None,
     sha256: Annotated[str | None, typer.Option(help="Its checksum; needed with --url.")] = None,
-    kind: Annotated[str, typer.Option(help="voice or recognizer.")] = "voice",
+    recognizer: Annotated[bool, typer.Option(help="It is a recognizer.")] = False,
 ) -> None:
     """Download a voice, verify its checksum, unpack and check it."""
     from listen2lab.experiment.inputs import models_root  # noqa: PLC0415 - quick --help
     from listen2lab.pipeline.fetch import fetch_voice  # noqa: PLC0415
 
+    kind: Literal["voice", "recognizer"] = "recognizer" if recognizer else "voice"
     print(fetch_voice(name, models_root(), url=url, sha256=sha256, kind=kind))
 
 

@@ -9,6 +9,7 @@
     │   ├── UnknownNameError    a name that does not exist; suggests the nearest
     │   └── WorkloadError       a workload file that cannot be loaded or breaks its protocol
     ├── StudyError              a study folder: locked, read-only, full, damaged, of another version
+    ├── RunStoppedError             a run was stopped with its study, on request
     ├── EngineError             the speech engine did not do what was asked (0 samples, ...)
     ├── FetchError              a download or an archive that was refused
     └── ProbeError              this system does not let a quantity be measured
@@ -28,6 +29,7 @@ __all__ = [
     "InputError",
     "LabError",
     "ProbeError",
+    "RunStoppedError",
     "StudyError",
     "TextError",
     "UnknownNameError",
@@ -80,6 +82,10 @@ class UnknownNameError(InputError):
 
 class StudyError(LabError):
     """A study folder cannot be written, read or continued."""
+
+
+class RunStoppedError(LabError):
+    """A run was stopped with its study, on request; it has no result and runs again on resume."""
 
 
 class EngineError(LabError):

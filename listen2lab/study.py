@@ -141,6 +141,44 @@ class Study:
 
         return write_report(self)[1]
 
+    def answer(self) -> dict[str, Any]:
+        """Return the verdict of a study of one experiment, as ``watch --json`` prints it.
+
+        Returns
+        -------
+        dict
+            ``verdict``, ``rate_kib_per_step``, ``interval_kib_per_step``,
+            ``smallest_visible_kib_per_step``, ``reasons``, ``confidence``, ``steps``, ``repeats``,
+            ``runs``, ``study`` (its path) and, where samples were thinned, ``thinned``; the first
+            condition's. With more conditions, ``conditions`` holds the same for each.
+        """
+        ((_, item),) = self.summary()["experiments"].items()
+        (experiment,) = self.plan.experiments
+        answers = {
+            name: {
+                "verdict": numbers["verdict"],
+                "rate_kib_per_step": numbers["rate_kib_per_step"],
+                "interval_kib_per_step": numbers["rate_interval"],
+                "smallest_visible_kib_per_step": numbers["smallest_visible_kib_per_step"],
+                "reasons": numbers["reasons"],
+                "confidence": numbers["confidence"],
+                "steps": numbers["steps"],
+                "repeats": numbers["runs"]["complete"],
+                "runs": numbers["runs"],
+            }
+            for name, numbers in item["conditions"].items()
+        }
+        found: dict[str, Any] = {**next(iter(answers.values())), "study": str(self.folder.path)}
+        if len(answers) > 1:
+            found["conditions"] = answers
+        every = self.plan.sample_every(experiment)
+        if every > 1:
+            found["thinned"] = (
+                f"A sample was read every {every} steps, so that reading costs little; what "
+                "happens within such a stretch is summed."
+            )
+        return found
+
     def plot(self, experiment: str | None = None) -> Figure:
         """Plot resident memory over the steps, by condition and repeat.
 

@@ -225,15 +225,15 @@ def test_log_probs_read_as_the_engine_does(root):
 
 
 def test_log_mel_is_what_the_engine_feeds(tmp_path):
-    """A model that answers with one bin's level shows the engine's own frames to 0.02."""
+    """A model that answers with one bin's level shows the engine's own frames to 0.01."""
     from onnx import TensorProto, helper, numpy_helper, save
 
-    levels = np.linspace(-5, 5, 501, dtype=np.float32)
-    bins = [0, 17, 40, 79]
+    levels = (np.arange(701, dtype=np.float32) - 300) / 50
+    bins = [0, 5, 17, 79]  # the first ones are nearly silent
     for place in bins:
         # the level nearest to f has the largest 2 f l - l**2
-        weights = np.zeros((502, 80, 1), np.float32)
-        weights[:501, place, 0] = 2 * levels
+        weights = np.zeros((702, 80, 1), np.float32)
+        weights[:701, place, 0] = 2 * levels
         offsets = np.append(-(levels**2), np.float32(-1e9))
         nodes = [
             helper.make_node("Conv", ["x", "weights", "offsets"], ["y"]),
@@ -246,20 +246,20 @@ def test_log_mel_is_what_the_engine_feeds(tmp_path):
                 helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 80, "t"]),
                 helper.make_tensor_value_info("length", TensorProto.INT64, [1]),
             ],
-            [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, "t", 502])],
+            [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, "t", 702])],
             [
                 numpy_helper.from_array(weights, "weights"),
                 numpy_helper.from_array(offsets, "offsets"),
             ],
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-        props = {"vocab_size": "501", "subsampling_factor": "1", "normalize_type": "per_feature"}
+        props = {"vocab_size": "701", "subsampling_factor": "1", "normalize_type": "per_feature"}
         helper.set_model_props(model, props)
         folder = tmp_path / str(place)
         folder.mkdir()
         save(model, folder / "model.onnx")
-        lines = [f"v{k} {k}\n" for k in range(501)]
-        (folder / "tokens.txt").write_text("".join([*lines, "<blk> 501\n"]))
+        lines = [f"v{k} {k}\n" for k in range(701)]
+        (folder / "tokens.txt").write_text("".join([*lines, "<blk> 701\n"]))
 
     random = np.random.default_rng(3)
     time_s = np.arange(24123) / 16000

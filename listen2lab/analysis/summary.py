@@ -7,19 +7,16 @@ runs that were complete.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from scipy import stats
-
+from listen2lab.analysis.growth import judge
 from listen2lab.units import KIB, mib
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["growth_rate", "summarize"]
-
-_CONFIDENCE = 0.95
+__all__ = ["summarize"]
 
 
 def summarize(runs: pd.DataFrame, samples: pd.DataFrame) -> dict[str, dict[str, Any]]:
@@ -28,15 +25,17 @@ def summarize(runs: pd.DataFrame, samples: pd.DataFrame) -> dict[str, dict[str, 
     Parameters
     ----------
     runs, samples
-        `listen2lab.experiment.study.Study.runs` and ``.samples``.
+        `listen2lab.study.Study.runs` and ``.samples``.
 
     Returns
     -------
     dict
         Experiment to condition to numbers: ``level_mib``, ``anonymous_mib`` (resident and
         anonymous at the end), ``level_range_mib`` (lowest and highest repeat), ``peak_mib``,
-        ``released_mib`` (resident after the teardown), ``rate_kib_per_step`` and
-        ``rate_interval`` (see `growth_rate`), ``components_mib``, ``unaccounted_mib`` (the level
+        ``released_mib`` (resident after the teardown), ``verdict``, ``confidence``, ``reasons``,
+        ``rate_kib_per_step`` with ``rate_interval`` and ``upper_kib_per_step``, and
+        ``smallest_visible_kib_per_step`` (see `listen2lab.analysis.growth.judge`, on anonymous
+        memory), ``components_mib``, ``unaccounted_mib`` (the level
         less the components), ``steps`` (measured, of a run) and ``runs`` (how they ended). A
         number that no run gave is None.
     """
@@ -71,8 +70,6 @@ def _numbers(samples: pd.DataFrame) -> dict[str, Any]:
     steps = at["step"]
     end = at["end"]["rss"]
     peaks = steps.groupby("repeat")["peak"].max()
-    curves = [rows["anonymous"].to_numpy(float) for _, rows in steps.groupby("repeat")]
-    rate, interval = growth_rate(curves)
     components = _components(at)
     level = _mean(end)
     unaccounted = None if level is None else level - sum(components.values())
@@ -82,50 +79,42 @@ def _numbers(samples: pd.DataFrame) -> dict[str, Any]:
         "anonymous_mib": _mib(_mean(at["end"]["anonymous"])),
         "peak_mib": _mib(_mean(peaks)),
         "released_mib": _mib(_mean(at["released"]["rss"])),
-        "rate_kib_per_step": None if rate is None else round(rate / KIB, 4),
-        "rate_interval": None if interval is None else [round(x / KIB, 4) for x in interval],
+        **_judged(steps),
         "components_mib": {name: mib(size) for name, size in components.items()},
         "unaccounted_mib": _mib(unaccounted),
-        "steps": min((len(curve) for curve in curves), default=0),
+        "steps": 0 if steps.empty else int(steps.groupby("repeat")["steps"].sum().min()),
     }
 
 
 _PHASES = ("start", "import", "setup", "step", "end", "released")
 
 
-def growth_rate(
-    curves: list[np.ndarray[Any, np.dtype[np.float64]]],
-) -> tuple[float | None, tuple[float, float] | None]:
-    """Estimate growth over the second half of a run, in bytes per step.
+def _judged(steps: pd.DataFrame) -> dict[str, Any]:
+    """Return the verdict on anonymous memory over the measured steps, as JSON values."""
+    repeats = [rows for _, rows in steps.groupby("repeat")]
+    sizes = None
+    if repeats and steps["size"].notna().all():
+        sizes = [rows["size"].to_numpy(float) for rows in repeats]
+    verdict = judge(
+        [rows["anonymous"].to_numpy(float) for rows in repeats],
+        sizes,
+        shapes=sizes,  # an input of another size is another shape to the engine
+    )
+    each = 1.0 if steps.empty else float(steps["steps"].median())  # steps between two samples
+    return {
+        "verdict": verdict.verdict,
+        "confidence": verdict.confidence,
+        "rate_kib_per_step": _kib(verdict.rate / each),
+        "rate_interval": [_kib(bound / each) for bound in verdict.interval],
+        "upper_kib_per_step": _kib(verdict.upper / each),
+        "smallest_visible_kib_per_step": _kib(verdict.smallest_visible / each),
+        "reasons": [str(reason) for reason in verdict.reasons],
+    }
 
-    The first half holds what only happens once (first touch of pages, new maxima). A least-squares
-    line is fitted to the second half of each repeat; the repeats' slopes give the mean and
-    Student's interval, so that it is wide when the repeats disagree.
 
-    Parameters
-    ----------
-    curves
-        Bytes, one array of shape (steps,) a repeat.
-
-    Returns
-    -------
-    rate : float or None
-        Bytes per step; None with fewer than four steps.
-    interval : tuple of float or None
-        95 %; None with a single repeat.
-    """
-    slopes = []
-    for curve in curves:
-        tail = curve[len(curve) // 2 :]
-        if len(curve) >= 4 and np.isfinite(tail).all():
-            slopes.append(float(np.polyfit(np.arange(tail.size), tail, 1)[0]))
-    if not slopes:
-        return None, None
-    rate = float(np.mean(slopes))
-    if len(slopes) == 1:
-        return rate, None
-    half = float(stats.t.ppf((1 + _CONFIDENCE) / 2, len(slopes) - 1) * stats.sem(slopes))
-    return rate, (rate - half, rate + half)
+def _kib(size: float) -> float | None:
+    """Return KiB, or None for a number that could not be estimated."""
+    return round(size / KIB, 4) if math.isfinite(size) else None
 
 
 def _components(at: dict[str, pd.DataFrame]) -> dict[str, float]:

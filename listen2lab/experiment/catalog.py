@@ -118,6 +118,6 @@ def quick(plan: Plan) -> Plan:
     Returns
     -------
     Plan
-        18 steps of at most 110 characters (9 s of speech).
+        18 steps of at most 90 characters (7 s of speech), and one of at most 430 (35 s).
     """
-    return replace(plan, max_characters=110).with_lengths(steps=18, warmup=2)
+    return replace(plan, max_characters=90, longest_characters=430).with_lengths(18, 2)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from listen2lab.experiment import facts
@@ -112,30 +115,61 @@ def resume(path: Path, *, progress: Progress | None = None) -> StudyFolder:
 def _run_all(
     study: StudyFolder, plan: Plan, inputs: Inputs, python: str | None, progress: Progress | None
 ) -> StudyFolder:
+    """Run what has no result yet, ``plan.jobs`` at a time, and release the study's lock."""
+    teller = _Teller(progress)
+    stop = threading.Event()
+
+    def conduct_one(run: Run) -> None:
+        if stop.is_set():
+            return
+        folder = study.run(run.key)
+        folder.prepare(make_spec(study, folder, run, plan, inputs))
+        result = execute(
+            folder,
+            python=run.level.python or python,
+            memory_limit=plan.memory_limit,
+            step_timeout=plan.step_timeout,
+            on_sample=partial(teller.sample, run),
+            stop=stop,
+        )
+        teller.end(run, result)
+
     try:
         runs = schedule(plan)
         left = [run for run in runs if study.run(run.key).result() is None]
-        if progress is not None:
-            progress.begin(len(runs), len(runs) - len(left))
-        for run in left:
-            folder = study.run(run.key)
-            folder.prepare(make_spec(study, folder, run, plan, inputs))
-            result = execute(
-                folder,
-                python=run.level.python or python,
-                memory_limit=plan.memory_limit,
-                step_timeout=plan.step_timeout,
-                on_sample=None if progress is None else _bound(progress, run),
-            )
-            if progress is not None:
-                progress.end(run, result)
+        teller.begin(len(runs), len(runs) - len(left))
+        with ThreadPoolExecutor(plan.jobs, thread_name_prefix="run") as pool:
+            try:
+                for future in as_completed([pool.submit(conduct_one, run) for run in left]):
+                    future.result()
+            except BaseException:  # Ctrl-C as well: what is under way is killed, not waited for
+                stop.set()
+                raise
     finally:
         study.release()
     return study
 
 
-def _bound(progress: Progress, run: Run) -> Any:
-    return lambda line: progress.sample(run, line)
+class _Teller:
+    """Tells the progress of several runs, one at a time."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._lock = threading.Lock()
+
+    def begin(self, total: int, done: int) -> None:
+        if self._progress is not None:
+            self._progress.begin(total, done)
+
+    def sample(self, run: Run, line: dict[str, Any]) -> None:
+        if self._progress is not None:
+            with self._lock:
+                self._progress.sample(run, line)
+
+    def end(self, run: Run, result: dict[str, Any]) -> None:
+        if self._progress is not None:
+            with self._lock:
+                self._progress.end(run, result)
 
 
 def make_spec(
@@ -160,6 +194,6 @@ def make_spec(
         "workload": inputs.workload(run, plan, study.paragraphs_from(folder)),
         "warmup": experiment.warmup,
         "steps": experiment.steps,
-        "sample_every": max(1, -(-experiment.steps // plan.max_samples)),
+        "sample_every": plan.sample_every(experiment),
         "traced": run.traced,
     }

@@ -128,12 +128,15 @@ class Plan:
         Decides the order of conditions and of texts.
     traced
         Whether each condition also has one traced run.
-    max_characters
-        Paragraphs longer than this are left out, except the longest one; None: none are.
+    max_characters, longest_characters
+        The longest paragraph that is read is the longest of at most ``longest_characters``; all
+        others have at most ``max_characters``. None: no limit.
     memory_limit
         Bytes of anonymous memory at which a run is killed; None: never.
     step_timeout
         Seconds without a new sample after which a run counts as hung.
+    jobs
+        Runs at a time.
     max_samples
         Runs with more steps than this are sampled every few steps.
     """
@@ -143,19 +146,27 @@ class Plan:
     seed: int = 0
     traced: bool = True
     max_characters: int | None = None
+    longest_characters: int | None = None
     memory_limit: int | None = None
     step_timeout: float = 600.0
+    jobs: int = 1
     max_samples: int = 1000
 
     def __post_init__(self) -> None:
         if self.repeats < 1:
             raise InputError(f"repeats is {self.repeats}; a condition needs at least one run")
+        if self.jobs < 1:
+            raise InputError(f"jobs is {self.jobs}; at least one run must be under way")
         for experiment in self.experiments:
             if experiment.steps < 1 or experiment.warmup < 0:
                 raise InputError(
                     f"{experiment.name}: {experiment.steps} steps after {experiment.warmup} of "
                     "warm-up; there must be at least one step, and the warm-up cannot be negative"
                 )
+
+    def sample_every(self, experiment: Experiment) -> int:
+        """Return after how many steps a sample is read."""
+        return max(1, -(-experiment.steps // self.max_samples))
 
     def with_lengths(self, steps: int | None, warmup: int | None) -> Plan:
         """Return the plan with another number of steps, of warm-up steps, or both."""
@@ -226,7 +237,12 @@ def schedule(plan: Plan) -> list[Run]:
 
 
 def paragraph_order(
-    lengths: Sequence[int], steps: int, seed: str, *, max_characters: int | None = None
+    lengths: Sequence[int],
+    steps: int,
+    seed: str,
+    *,
+    max_characters: int | None = None,
+    longest_characters: int | None = None,
 ) -> list[int]:
     """Choose the paragraphs of a run and shuffle them.
 
@@ -242,8 +258,8 @@ def paragraph_order(
         Paragraphs needed, warm-up included.
     seed
         What the order is drawn from.
-    max_characters
-        Longer paragraphs are left out, except the longest of all.
+    max_characters, longest_characters
+        See `Plan`. A book without any paragraph that short is read as if there were no limit.
 
     Returns
     -------
@@ -252,11 +268,12 @@ def paragraph_order(
         after the first ten; with twelve steps or fewer, in the second half. A book that is too
         short is read again from its start.
     """
-    longest = max(range(len(lengths)), key=lengths.__getitem__)
+    short = [k for k, n in enumerate(lengths) if n <= (longest_characters or n)]
+    longest = max(short or range(len(lengths)), key=lengths.__getitem__)
     fitting = [
         k
         for k, length in enumerate(lengths)
-        if k != longest and (max_characters is None or length <= max_characters)
+        if k != longest and length <= min(max_characters or length, lengths[longest])
     ] or [longest]
     chosen = [fitting[k % len(fitting)] for k in range(steps - 1)]
     draw = random.Random(seed)

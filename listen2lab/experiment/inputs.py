@@ -92,6 +92,7 @@ class Book:
             experiment.warmup + experiment.steps + 1,  # the last step looks one paragraph ahead
             f"{plan.seed}/{experiment.name}/{run.repeat}/texts",
             max_characters=plan.max_characters,
+            longest_characters=plan.longest_characters,
         )
         return {
             "kind": "listen2",

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from listen2lab.errors import InputError, StudyError
+from listen2lab.errors import InputError, RunStoppedError, StudyError
 from listen2lab.experiment import worker
 from listen2lab.probes.process import outside
 
@@ -69,6 +69,7 @@ def execute(
     step_timeout: float = 600.0,
     environment: Mapping[str, str] | None = None,
     on_sample: Callable[[dict[str, Any]], None] | None = None,
+    stop: threading.Event | None = None,
 ) -> dict[str, Any]:
     """Run one prepared folder in a fresh process, to its end or to a limit.
 
@@ -87,6 +88,8 @@ def execute(
         The child's; None: `child_environment`.
     on_sample
         Called with each line that the worker has written.
+    stop
+        When set, the run is killed and has no result.
 
     Returns
     -------
@@ -101,6 +104,8 @@ def execute(
         The folder cannot be written, by the worker or here; the run then has no result.
     InputError
         The interpreter cannot be started.
+    RunStoppedError
+        `stop` was set.
     """
     command = [python or sys.executable, str(Path(worker.__file__)), str(run.spec_path)]
     began = time.monotonic()
@@ -119,7 +124,7 @@ def execute(
     output = _Output(child.stdout)
     watch = _Watch(child.pid, run, memory_limit, on_sample)
     try:
-        because = _wait(child, watch, step_timeout)
+        because = _wait(child, watch, step_timeout, stop or threading.Event())
     finally:
         _kill_group(child)
     output.finish()
@@ -191,9 +196,13 @@ class _Watch:
                 self._on_sample(sample)
 
 
-def _wait(child: subprocess.Popen[bytes], watch: _Watch, timeout: float) -> tuple[str, str] | None:
+def _wait(
+    child: subprocess.Popen[bytes], watch: _Watch, timeout: float, stop: threading.Event
+) -> tuple[str, str] | None:
     """Wait for the end; return (outcome, sentence) if it was killed from here."""
     while child.poll() is None:
+        if stop.is_set():
+            raise RunStoppedError("the study was interrupted; the run is killed, its samples stay")
         footprint = watch.over_limit()
         watch.look()
         where = (

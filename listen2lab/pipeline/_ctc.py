@@ -10,7 +10,7 @@ References
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import onnx
@@ -56,6 +56,7 @@ _CHARACTERS_PER_LENGTH = 1500
 _LETTERS = 26
 _OTHERS_SHARE = 0.15  # of the random words end in another character
 _DURATION_NOISES = (0.0, 0.8)
+_GUARDS: tuple[Literal["floor"], Literal["add"]] = ("floor", "add")  # both versions' features
 
 
 class _Utterance(NamedTuple):
@@ -152,7 +153,8 @@ def _utterances(
             "scales": np.array([0.667, 1.0, _DURATION_NOISES[turn % 2]], np.float32),
         }
         audio, durations = session.run(["output", DURATIONS], inputs)
-        frames = log_mel(resample(audio.ravel(), SAMPLE_RATE, RECOGNIZER_RATE))
+        samples = resample(audio.ravel(), SAMPLE_RATE, RECOGNIZER_RATE)
+        frames = log_mel(samples, guard=_GUARDS[turn // 2 % 2])
         yield _Utterance(frames, _labels(tokens[0], durations.ravel(), len(frames)))
 
 

@@ -21,7 +21,8 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -36,7 +37,11 @@ RECOGNIZER_RATE = 16000
 MEL_BINS = 80
 FRAME_SHIFT_S = 0.01
 
-_FLOOR = 1e-5  # added to each bin's deviation, as the engine does
+_DEVIATION_GUARD = 1e-5  # added to each bin's deviation, as the engine does
+# What keeps the logarithm of a silent bin finite, measured: 1.13.8 takes at least the first,
+# 2.0.1 adds the second, as NeMo does. It matters: bins of a clean voice are often below both.
+_ENERGY_FLOOR = float(np.finfo(np.float32).eps)
+_ENERGY_ADDED = 2.0**-24
 _ZERO_CROSSINGS = (
     32  # of the filter, each way: flat to 0.88 of the lower Nyquist, 50 dB down at 1.02
 )
@@ -45,7 +50,9 @@ _KAISER_BETA = 8.0  # 80 dB
 _CHUNK = 1 << 13  # outputs at once: a few MB of windows, however long the recording
 
 
-def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+def log_mel(
+    samples: NDArray[np.float32], guard: Literal["floor", "add"] | None = None
+) -> NDArray[np.float32]:
     """Compute the frames that sherpa-onnx feeds a NeMo CTC model.
 
     Hann windows of 25 ms every 10 ms, 80 mel bins after librosa from 0 to 8 kHz, no dither;
@@ -55,6 +62,9 @@ def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     ----------
     samples
         One-dimensional, at 16 kHz, between -1 and 1.
+    guard
+        How silent bins are treated: ``floor`` as sherpa-onnx 1.13.8 does, ``add`` as 2.0.1 does,
+        or, if not given, as the installed version.
 
     Returns
     -------
@@ -73,6 +83,7 @@ def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     options.mel_opts.low_freq = 0.0
     options.mel_opts.high_freq = 0.0  # the Nyquist frequency
     options.mel_opts.is_librosa = True
+    options.use_log_fbank = False
     bank = knf.OnlineFbank(options)
     if len(samples):
         bank.accept_waveform(RECOGNIZER_RATE, np.asarray(samples, np.float32))
@@ -80,12 +91,30 @@ def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     frames = np.empty((bank.num_frames_ready, MEL_BINS), np.float32)
     for place in range(len(frames)):
         frames[place] = bank.get_frame(place)
-    if len(frames):
-        mean = frames.mean(axis=0, dtype=np.float64)
-        deviation = frames.std(axis=0, dtype=np.float64)
-        frames -= mean.astype(np.float32)
-        frames /= (deviation + _FLOOR).astype(np.float32)
+    if not len(frames):
+        return frames
+    if (guard or _engine_guard()) == "add":
+        frames += np.float32(_ENERGY_ADDED)
+    else:
+        np.maximum(frames, np.float32(_ENERGY_FLOOR), out=frames)
+    np.log(frames, out=frames)
+    mean = frames.mean(axis=0, dtype=np.float64)
+    deviation = frames.std(axis=0, dtype=np.float64)
+    frames -= mean.astype(np.float32)
+    frames /= (deviation + _DEVIATION_GUARD).astype(np.float32)
     return frames
+
+
+@functools.cache
+def _engine_guard() -> Literal["floor", "add"]:
+    engine = sys.modules.get("sherpa_onnx")
+    if engine is not None:
+        version = str(engine.__version__)
+    else:
+        import importlib.metadata  # noqa: PLC0415 - a worker has the engine loaded
+
+        version = importlib.metadata.version("sherpa-onnx")
+    return "add" if int(version.split(".")[0]) >= 2 else "floor"
 
 
 def resample(

@@ -33,8 +33,8 @@ def build_summary(study: Study) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``format``, ``created``, ``inputs`` and ``versions`` of the manifest, and ``experiments``:
-        name to ``question``, ``factor`` and ``conditions`` (see
+        ``format``, ``created`` and ``versions`` of the manifest, ``subject`` (what was run), and
+        ``experiments``: name to ``question``, ``factor`` and ``conditions`` (see
         `listen2lab.analysis.summary.summarize`).
     """
     numbers = summarize(study.runs, study.samples)
@@ -42,13 +42,13 @@ def build_summary(study: Study) -> dict[str, Any]:
     return {
         "format": manifest["format"],
         "created": manifest["created"],
-        "voice": manifest["inputs"]["voice"],
-        "voice_hash": manifest["inputs"]["voice_hash"],
+        "subject": words.subject(manifest["inputs"]),
         "versions": manifest["versions"],
         "experiments": {
             item.name: {
                 "question": item.question,
                 "factor": item.factor,
+                "unit": item.unit,
                 "predictions": dict(item.predictions),
                 "conditions": {level.name: numbers[item.name][level.name] for level in item.levels},
             }
@@ -97,6 +97,9 @@ def _section(study: Study, name: str, item: dict[str, Any]) -> dict[str, Any]:
         "name": name,
         **item,
         "answer": words.answer(item),
+        "verdicts": {
+            condition: words.verdict(n, item["unit"]) for condition, n in item["conditions"].items()
+        },
         "parts": list(
             dict.fromkeys(part for n in item["conditions"].values() for part in n["components_mib"])
         ),

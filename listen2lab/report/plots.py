@@ -53,7 +53,9 @@ def plot_curves(study: Study, experiment: str) -> Figure:
         axes[0, 0].set_ylim(0, top * 1.08)  # the axes are shared
         for panel in axes[:, 0]:
             panel.set_ylabel("resident, MiB")
-        figure.supxlabel("step (paragraph)", fontsize=10, color=INK)
+        (item,) = (item for item in study.plan.experiments if item.name == experiment)
+        label = "step" if item.unit == "step" else f"step ({item.unit})"
+        figure.supxlabel(label, fontsize=10, color=INK)
     return figure
 
 

@@ -1,0 +1,349 @@
+"""From the surfaces of all repeats to the odds of growth, and what is known of its rate.
+
+The repeats share the rate b, or each has its own b + N(0, omega²): the random-effects model of a
+meta-analysis, with omega averaged over a few values, zero among them, so that repeats which
+drift by chance are an explanation that growth has to beat. b itself is zero, or has a
+unit-information prior on either side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from listen2lab.analysis._models import Block, Layout, Surface, Whitened
+from listen2lab.analysis._noise import KINDS, Array, Kind
+from listen2lab.analysis._pool import dersimonian_laird
+from listen2lab.analysis._shapes import FAMILIES
+
+__all__ = ["Evidence", "weigh"]
+
+# Spread between repeats over a repeat's own error; its prior weight if memory grows (processes
+# lose at unequal pace), and if it does not (each would drift its own way, which is rare).
+_OMEGAS = (0.0, 1.0, 2.5, 6.0, 15.0, 40.0)
+_OMEGA_GROWS = (0.4, 0.2, 0.15, 0.1, 0.08, 0.07)
+_OMEGA_NONE = (0.9, 0.03, 0.02, 0.02, 0.015, 0.015)
+
+_WEIGHTS: dict[str, float] = {
+    "none": 0.5,
+    **{f.name: f.weight for f in FAMILIES},
+    "free steps": 0.08,
+    "steps at records": 0.08,
+    "cache of the last inputs": 0.05,
+    "cache of so much input": 0.05,
+    "another input measure": 0.08,
+    "fitted exponential": 0.02,
+    "fitted ramp": 0.02,
+    "common fitted exponential": 0.02,
+    "common fitted ramp": 0.02,
+}
+_SLOW = {f.name for f in FAMILIES if f.slow}
+_GRID = np.sinh(np.linspace(-4.2, 4.2, 37)) / 4.0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the series says, all rates per run and in the scale of the blocks.
+
+    Attributes
+    ----------
+    log_growth, log_none, log_fall, log_slow
+        Log evidence of growth, of shapes that stop, of decline, of saturation after the run.
+    points, mass
+        The rate's posterior where it is not zero: points and their probabilities.
+    shapes
+        Posterior share of each family if nothing grows.
+    rates, errors
+        Each repeat's own rate and standard error, under the best model.
+    kind, base, trend
+        The best model's noise, covariate set and trend.
+    slowing
+        Growth late in the run over growth in its middle, as the best model has it.
+    """
+
+    log_growth: float
+    log_none: float
+    log_fall: float
+    log_slow: float
+    points: Array
+    mass: Array
+    shapes: dict[str, float]
+    bases: dict[int, float]
+    growth_shapes: dict[str, float]
+    rates: Array
+    errors: Array
+    kind: Kind
+    base: int
+    trend: int
+    slowing: float
+    pure: dict[tuple[int, str], float]
+
+
+_STACKED = ("top", "centre", "spread", "amount", "tilt", "weight", "middle", "late")
+
+
+def _merge(parts: tuple[Surface, ...]) -> Surface:
+    """Join the same model's surfaces of several blocks, one repeat under the other."""
+    if len(parts) == 1:
+        return parts[0]
+    p = parts[0]
+    stacked = (np.concatenate([getattr(x, name) for x in parts]) for name in _STACKED)
+    return Surface(
+        p.kind, p.base, p.trend, *stacked, float(np.mean([x.dof for x in parts]))
+    )
+
+
+def weigh(blocks: list[Block], samples: int, span: float, grain: float, temper: float) -> Evidence:
+    """Weigh growth against every other history.
+
+    Parameters
+    ----------
+    blocks
+        The repeats (see `Block`), scaled so that their noise is about 1.
+    samples
+        Samples of the longest repeat.
+    span
+        End of the run in the times' unit.
+    grain
+        The smallest difference of the bytes, in the blocks' scale.
+    temper
+        Power of the likelihood, below 1 where repeats are copies of each other.
+    """
+    white = [Whitened(b, samples, span, grain) for b in blocks]
+    places = white[0].places
+    bases = len(blocks[0].bases)
+
+    def models(base: int, kinds: list[int], trends: list[int]) -> list[Surface]:
+        per_block = [w.surfaces(base, kinds, trends) for w in white]
+        return [_merge(parts) for parts in zip(*per_block, strict=True)]
+
+    # The kinds of noise are chosen among under the richest covariates; the rest is not worth
+    # the time.
+    found = models(bases - 1, list(range(len(KINDS))), [0])
+    option = _log_weights(places)
+    score = [_score(m, option, temper) for m in found]
+    order = np.argsort(score)[::-1]
+    kinds = []
+    for i in order:
+        k = KINDS.index(found[i].kind)
+        if score[i] > max(score) - 5 and k not in kinds and len(kinds) < 3:
+            kinds.append(k)
+    trends = list(range(len(blocks[0].trends)))
+    for base in range(bases):
+        wanted = trends if base < bases - 1 else trends[1:]
+        more = models(base, kinds, wanted) if wanted else []
+        found.extend(more)
+        score.extend(_score(m, option, temper) for m in more)
+    best = max(score)
+    order = np.argsort(score)[::-1][:3]
+    kept = [found[i] for i in order if score[i] > best - 4]
+    pure = _pure(found, places)
+    return _combine(kept, places, temper, bases, len(blocks[0].trends), pure)
+
+
+def _pure(models: list[Surface], places: tuple[Layout, ...]) -> dict[tuple[int, str], float]:
+    """Return, for each covariate set and family, the best score of a history without growth."""
+    out: dict[tuple[int, str], float] = {}
+    for m in models:
+        if m.trend:
+            continue
+        top = m.top - 0.5 * m.dof * np.log1p(m.centre**2 / (m.dof * m.spread**2))
+        scores = np.maximum.reduceat(top, [p.start for p in places], axis=1).sum(axis=0)
+        for p, value in zip(places, scores.tolist(), strict=True):
+            key = (m.base, p.name)
+            out[key] = max(out.get(key, -np.inf), value + float(np.log(m.kind.weight)))
+    return out
+
+
+def _log_weights(places: tuple[Layout, ...]) -> Array:
+    return np.concatenate([np.full(p.stop - p.start, np.log(_WEIGHTS[p.name])) for p in places])
+
+
+def _score(m: Surface, option: Array, temper: float) -> float:
+    return float((m.top + option).max(axis=1).sum() * temper + np.log(m.kind.weight))
+
+
+def _combine(
+    models: list[Surface],
+    places: tuple[Layout, ...],
+    temper: float,
+    n_bases: int,
+    n_trends: int,
+    pure: dict[tuple[int, str], float],
+) -> Evidence:
+    best = models[0]
+    rates, errors = _own(best, places)
+    fixed = float(1 / np.sqrt((1 / errors**2).sum()))
+    # One sample's worth of information about b, the same for all models.
+    prior_scale = fixed * np.sqrt(best.dof * len(errors) / temper)
+    fast = np.array([p.name not in _SLOW for p in places])
+    weights = np.log([_WEIGHTS[p.name] for p in places])
+    at_zero, densities, grids = [], [], []
+    for m in models:
+        b, s = _own(m, places)
+        several = slice(None) if len(b) > 1 else slice(1)
+        pooled = dersimonian_laird(b, s)
+        grid = pooled.mean + pooled.error / np.sqrt(temper) * _GRID
+        step = np.gradient(grid)
+        # Cauchy, not normal: a leak far above the noise must not be thought impossible.
+        prior = np.log(step / (np.pi * prior_scale)) - np.log1p((grid / prior_scale) ** 2)
+        wide = np.array(_OMEGAS[several]) * float(np.median(s))
+        value = _families(m, places, np.r_[0.0, grid], wide, temper)
+        value += weights[:, None] + np.log(m.kind.weight / n_bases / n_trends)
+        at_zero.append(value[:, :, 0] + np.log(_OMEGA_NONE[several])[:, None])
+        value[:, :, 1:] += np.log(_OMEGA_GROWS[several])[:, None, None]
+        densities.append(_lse(value[:, :, 1:], 0) + prior)
+        grids.append(np.broadcast_to(grid, densities[-1].shape))
+    zero = np.array([_lse(v, 0) for v in at_zero])
+    log_none = float(_lse(zero[:, fast].ravel(), 0))
+    # A slow shape's amplitude is each repeat's own: it needs no spread of b besides. It pays
+    # for being large as b does.
+    log_slow = float(
+        _lse(np.array([v[0, ~fast] - np.log(_OMEGA_NONE[0]) for v in at_zero]).ravel(), 0)
+    )
+    typical = dersimonian_laird(rates, errors).mean
+    log_slow -= float(np.log1p((typical / prior_scale) ** 2))
+    d = np.concatenate([x[fast].ravel() for x in densities])
+    x = np.concatenate([g[fast].ravel() for g in grids])
+    total = float(_lse(d, 0))
+    # Half of the prior mass lies on either side; growth is compared as a hypothesis of its own.
+    up, down = (float(_lse(np.r_[-1e300, d[side]], 0)) + np.log(2) for side in (x > 0, x < 0))
+    share = np.exp(np.minimum(zero - log_none, 0.0))
+    names = [p.name for p in places]
+    order = np.argsort(x, kind="stable")
+    growth = np.array([_lse(dens, 1) for dens in densities])
+    bases: dict[int, float] = {}
+    for m, row in zip(models, share, strict=True):
+        bases[m.base] = bases.get(m.base, 0.0) + float(row[fast].sum())
+    return Evidence(
+        log_growth=up,
+        log_none=log_none,
+        log_fall=down,
+        log_slow=log_slow,
+        points=x[order],
+        mass=np.exp(d[order] - total),
+        shapes={n: float(v) for n, v, ok in zip(names, share.sum(axis=0), fast, strict=True) if ok},
+        growth_shapes={
+            n: float(np.exp(_lse(v, 0) - total))
+            for n, v, ok in zip(names, growth.T, fast, strict=True)
+            if ok
+        },
+        bases=bases,
+        rates=rates,
+        errors=errors,
+        kind=best.kind,
+        base=best.base,
+        trend=best.trend,
+        slowing=_slowing(best, places),
+        pure=pure,
+    )
+
+
+def _slowing(m: Surface, places: tuple[Layout, ...]) -> float:
+    """Return growth in the run's late part over growth in its middle, under the best model."""
+    w = _responsibilities(m, places)
+    rise = w * (m.amount - m.centre * m.tilt)
+    steady = 0.4 * float((w * m.centre).sum())
+    middle, late = (steady + float((rise * change).sum()) for change in (m.middle, m.late))
+    return late / middle if middle > 0 else 1.0
+
+
+def _responsibilities(m: Surface, places: tuple[Layout, ...]) -> Array:
+    """Return each option's posterior share in each repeat, growth being free."""
+    fast = [-np.inf if p.name in _SLOW else 0.0 for p in places]
+    out = np.repeat(fast, [p.stop - p.start for p in places]) + _log_weights(places)
+    logw = m.top + out
+    return np.asarray(np.exp(logw - _lse(logw, 1)[:, None]))
+
+
+def _own(m: Surface, places: tuple[Layout, ...]) -> tuple[Array, Array]:
+    """Return each repeat's rate and its standard error, averaged over the options."""
+    w = _responsibilities(m, places)
+    mean = (w * m.centre).sum(axis=1)
+    var = (w * (m.spread**2 + (m.centre - mean[:, None]) ** 2)).sum(axis=1)
+    return mean, np.sqrt(var)
+
+
+def _families(
+    m: Surface, places: tuple[Layout, ...], at: Array, omegas: Array, temper: float
+) -> Array:
+    """Return every family's log likelihood: (omegas, families, b)."""
+    own, own_at, shared, shared_at = [], [], [], []
+    total = m.top.sum(axis=0)
+    for p in places:
+        options = np.arange(p.start, p.stop)
+        own_at.append(sum(x.shape[1] for x in own))
+        if options.size > 2 * _KEEP:
+            best = np.argpartition(-m.top[:, options], _KEEP, axis=1)[:, :_KEEP]
+            own.append(options[best])
+            options = options[np.argpartition(-total[options], _KEEP)[:_KEEP]]
+        else:
+            own.append(np.broadcast_to(options, (len(m.top), options.size)))
+        if p.shareable and p.stop - p.start > 1:
+            shared_at.append(sum(x.size for x in shared))
+            shared.append(options)
+    pick = np.concatenate(own, axis=1)
+    each = _at(
+        *(np.take_along_axis(x, pick, axis=1) for x in (m.top, m.centre, m.spread)),
+        at,
+        omegas,
+        m.dof,
+    )
+    high = each.max(axis=2, keepdims=True)
+    sums = np.add.reduceat(np.exp(each - high), own_at, axis=2)
+    with np.errstate(divide="ignore"):
+        out = temper * (np.log(sums) + high).sum(axis=1)
+    pick = np.concatenate(shared)
+    joint = temper * _at(
+        m.top[:, pick], m.centre[:, pick], m.spread[:, pick], at, omegas, m.dof
+    ).sum(axis=1)
+    # Repeats that share the shape may share its amplitude too: one is paid for instead of all,
+    # at the price of how much they differ in it. (With rates of their own, nothing is shared.)
+    differ, saved = _amplitudes(m, pick, at)
+    joint[0] = np.logaddexp(joint[0], joint[0] + temper * (saved - differ)) - np.log(2)
+    high = joint.max(axis=1, keepdims=True)
+    sums = np.add.reduceat(np.exp(joint - high), shared_at, axis=1)
+    with np.errstate(divide="ignore"):
+        joint = np.log(sums) + high
+    which = [i for i, p in enumerate(places) if p.shareable and p.stop - p.start > 1]
+    # The parameter's prior was counted once per repeat; shared, it counts once.
+    again = (temper * len(m.top) - 1) * np.log([places[i].stop - places[i].start for i in which])
+    out[:, which] = np.logaddexp(out[:, which], joint + again[:, None]) - np.log(2)
+    return np.asarray(out)
+
+
+def _amplitudes(m: Surface, pick: Array, at: Array) -> tuple[Array, float]:
+    """Return half of Cochran's Q of the repeats' amplitudes at each b, and what sharing saves."""
+    w = m.weight[:, pick]
+    total = np.maximum(w.sum(axis=0), 1e-300)
+    parts = []
+    for x in (m.amount[:, pick], m.tilt[:, pick]):
+        parts.append(x - (w * x).sum(axis=0) / total)
+    a, t = parts
+    saa, sat, stt = ((w * x).sum(axis=0)[:, None] for x in (a * a, a * t, t * t))
+    q = np.maximum(saa - 2 * sat * at + stt * at**2, 0.0)
+    repeats = len(w)
+    saved = 0.5 * (repeats - 1) * np.log(m.dof + 1) - 0.5 * np.log(repeats)
+    return 0.5 * q, float(saved)
+
+
+def _at(top: Array, centre: Array, spread: Array, at: Array, omegas: Array, dof: float) -> Array:
+    """Return the surfaces at each b, widened by each omega: (omegas, repeats, options, b)."""
+    wide = spread**2 + (omegas**2)[:, None, None]
+    off = (at - centre[:, :, None]) ** 2 / (dof * wide[..., None])
+    lift = top - 0.5 * np.log(wide / spread**2)
+    np.log1p(off, out=off)
+    off *= -0.5 * dof
+    off += lift[..., None]
+    return np.asarray(off)
+
+
+def _lse(x: Array, axis: int) -> Array:
+    high = np.maximum(x.max(axis=axis, keepdims=True), -1e300)
+    with np.errstate(divide="ignore"):
+        out = np.log(np.exp(x - high).sum(axis=axis, keepdims=True)) + high
+    return np.asarray(out.squeeze(axis))
+
+
+_KEEP = 10

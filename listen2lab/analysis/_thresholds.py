@@ -1,0 +1,111 @@
+"""Every threshold of the verdicts, with the sentence that says why it stands where it stands."""
+
+from __future__ import annotations
+
+__all__ = [
+    "FEWEST_STEPS",
+    "LEAK_ODDS",
+    "MOST_MISSING",
+    "MOST_SAMPLES",
+    "MOST_SPIKES",
+    "SPIKE",
+]
+
+FEWEST_STEPS = 15
+"""Fewer steps cannot tell a rise that goes on from one that ends: every shape fits them."""
+
+FEWEST_IN_REPEAT = 8
+"""A repeat with fewer samples says nothing about a slope beside a level and a shape."""
+
+FIRM_STEPS, FIRM_REPEATS = 50, 5
+"""From here on a verdict is called firm: in the benchmark, recall falls below .9 under it."""
+
+MOST_SAMPLES = 600
+"""Longer runs are averaged in blocks: a slope's precision depends on the run's length, hardly on
+how finely it is cut, and cost grows with the square."""
+
+MOST_MISSING = 0.3
+"""With more than this share of samples missing, what was not seen could have decided."""
+
+MOST_BYTES = 2.0**63
+"""No process holds so much: such a value, like an infinite one, counts as missing."""
+
+SPIKE, MOST_SPIKES = 6.0, 0.05
+"""A sample this many typical moves beyond both neighbours is a stray; if more than this share
+are, they are the series' nature."""
+
+LEAK_ODDS = 16.0
+"""Odds of growth without end, against all shapes that stop, from which a leak is called: the
+conventional border of strong evidence (Kass and Raftery 1995), and Delta BIC = 6."""
+
+SLOW_ODDS = 4.0
+"""Odds of a slow saturation against a leak from which a leak is no longer called."""
+
+ONE_SIDED = 0.005
+"""Largest probability of no growth at all that a leak may leave."""
+
+GREY_ODDS, GREY_TAIL = 1.5, 0.05
+"""Odds of growth, and the largest probability of none, from which nothing that stops is called
+either."""
+
+WORTH_RATE = 256.0
+"""Bytes a step below which growth is not called a leak: a harness's own records cost as much
+(150 B a step were measured in a clean run of a microsecond workload)."""
+
+WORTH_GROWTH = 1024.0 * 1024.0
+"""Over a long run a smaller rate matters too: what adds up to this much in the run does."""
+
+CLEAR_RISE = 4.0
+"""A rise of so many noise standard deviations names the shape; less is a baseline."""
+
+TOOTH = 4.5
+"""A fall of so many standard deviations of a move is a tooth's end."""
+
+JUMP = 4.0
+"""A move of so many standard deviations is tried as a step."""
+
+MOST_JUMPS = 6
+"""More free steps than this could imitate any growth."""
+
+LONE_REPEAT = 10.0
+"""With one repeat, how far processes differ is unknown: so many times the odds are asked for."""
+
+SMALL_RUN = 3.0
+"""Below a firm run's size, so many times the odds are asked for: shapes hide more easily."""
+
+SLOWING = 0.8
+"""Growth late in the run below this share of growth in its middle is slowing down."""
+
+SLOW_SHAPE_ODDS = 3.0
+"""Odds of a slow saturation, against every shape that stops, from which it is not settled."""
+
+NOISE_SHARE, NOISE_SIGMAS = 0.1, 4.0
+"""A leak hidden in the noise may add up, over the run, to a tenth of the level or four standard
+deviations of the noise; if more could hide, nothing is called flat."""
+
+SORTED = 0.7
+"""Rank correlation of input size and step above which the inputs count as sorted; a shuffled run
+of 50 steps reaches 0.33 once in a hundred times."""
+
+TEETH_ODDS = 10.0
+"""Only the feet of a sawtooth are judged, a few samples for each tooth: so many times the odds
+are asked for."""
+
+FEWEST_TO_DISAGREE = 4
+"""With fewer repeats nobody can say which of them is the odd one."""
+
+ODD_ONE = 6.0
+"""A repeat whose rate is this many standard errors from all others, while they agree, is odd."""
+
+WORTH_SHARE, WORTH_LEVEL = 0.05, 2.0 * 1024 * 1024
+"""A change of level smaller than both is not worth acting on: below 2 MiB five fresh processes
+of one condition differ by themselves."""
+
+REMOVED_SHARE = 0.2
+"""A leak is removed when what may be left, at 95 %, is under a fifth of it."""
+
+SAME_SHARE = 0.25
+"""Rates whose difference is surely under a quarter of the leak are unchanged."""
+
+MISFIT = 0.1
+"""Growth under this share of all other movement after the warm-up may be misfit of the shapes."""

@@ -1,0 +1,203 @@
+"""Two conditions compared: did a change remove a leak, reduce it, or lower the level?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from scipy import stats
+
+from listen2lab.analysis import _thresholds as limits
+from listen2lab.analysis._series import matrix
+from listen2lab.analysis.growth import Reason, Verdict, judge
+
+__all__ = ["Contrast", "ContrastName", "Difference", "judge_pair"]
+
+ContrastName = Literal["removed", "reduced", "unchanged", "worse", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference, A minus B: positive where B has less.
+
+    Attributes
+    ----------
+    value, interval
+        The estimate and its 95 % interval (Welch).
+    a, b
+        What is compared.
+    freedom
+        Degrees of freedom, by Welch and Satterthwaite.
+    """
+
+    value: float
+    interval: tuple[float, float]
+    a: float
+    b: float
+    freedom: float
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """What became of memory between condition A and condition B.
+
+    Attributes
+    ----------
+    verdict
+        ``removed``: A leaks and B does not; ``reduced``, ``unchanged``, ``worse``; or
+        ``inconclusive``.
+    about
+        ``rate`` where either leaks, ``level`` where neither does.
+    rate
+        Bytes per step, A minus B.
+    level
+        Bytes over the last third of the run, A minus B.
+    a, b
+        The conditions' own verdicts.
+    sentence
+        The result in words.
+    """
+
+    verdict: ContrastName
+    about: Literal["rate", "level"]
+    rate: Difference
+    level: Difference
+    a: Verdict
+    b: Verdict
+    sentence: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        out = asdict(self)
+        out["a"], out["b"] = self.a.to_dict(), self.b.to_dict()
+        return out
+
+
+def judge_pair(
+    a: Any, b: Any, sizes_a: Any = None, sizes_b: Any = None, *, worth_level: float | None = None
+) -> Contrast:
+    """Compare two conditions of one workload.
+
+    Parameters
+    ----------
+    a, b
+        Bytes, shape (repeats, steps); repeats and steps may differ.
+    sizes_a, sizes_b
+        Input sizes (see `judge`).
+    worth_level
+        Smallest change of level worth acting on, in bytes; 5 % of A's level, at least 2 MiB,
+        if not given.
+
+    Returns
+    -------
+    Contrast
+        See there.
+
+    Raises
+    ------
+    InputError
+        As `judge`.
+
+    Notes
+    -----
+    Intervals are Welch's: unequal variances, degrees of freedom by Satterthwaite (Welch, B. L.
+    1947, Biometrika 34, 28-35). The unit of replication is the process, not the step.
+    """
+    first, second = judge(a, sizes_a), judge(b, sizes_b)
+    rate = _rates(first, second)
+    level = _levels(matrix(a, "a"), matrix(b, "b"))
+    worth = worth_level
+    if worth is None:
+        worth = max(limits.WORTH_SHARE * abs(level.a), limits.WORTH_LEVEL)
+    about: Literal["rate", "level"] = (
+        "rate" if "leak" in {first.verdict, second.verdict} else "level"
+    )
+    blind = next((v for v in (first, second) if not np.isfinite(v.rate)), None)
+    if blind is not None:
+        name, words = _unjudged(blind)
+    elif about == "rate":
+        name, words = _by_rate(first, second, rate)
+    elif "inconclusive" in {first.verdict, second.verdict}:
+        name, words = _unjudged(first if first.verdict == "inconclusive" else second)
+    else:
+        name, words = _by_level(level, worth)
+    return Contrast(name, about, rate, level, first, second, words)
+
+
+def _unjudged(verdict: Verdict) -> tuple[ContrastName, str]:
+    return "inconclusive", f"One condition has no verdict: {verdict.reasons[0].sentence}"
+
+
+def _welch(
+    a: float, b: float, var_a: float, var_b: float, free_a: float, free_b: float
+) -> Difference:
+    """Return A minus B with Welch's interval, from the variances of the two estimates."""
+    total = var_a + var_b
+    if not np.isfinite(total) or total <= 0:
+        half, free = (float("inf") if not np.isfinite(total) else 0.0), float("inf")
+    else:
+        free = total**2 / (var_a**2 / free_a + var_b**2 / free_b)
+        half = float(stats.t.ppf(0.975, free)) * float(np.sqrt(total))
+    return Difference(a - b, (a - b - half, a - b + half), a, b, float(free))
+
+
+def _rates(a: Verdict, b: Verdict) -> Difference:
+    def spread(v: Verdict) -> tuple[float, float]:
+        if not np.isfinite(v.rate):
+            return float("nan"), 1.0
+        error = (v.interval[1] - v.interval[0]) / (2 * 1.96)
+        # The interval already holds what few repeats leave unknown; the samples set the rest.
+        return error**2, float(max(v.evidence["repeats"] * v.evidence["samples"] - 2, 1))
+
+    (var_a, free_a), (var_b, free_b) = spread(a), spread(b)
+    return _welch(a.rate, b.rate, var_a, var_b, free_a, free_b)
+
+
+def _levels(a: np.ndarray, b: np.ndarray) -> Difference:
+    parts = []
+    for y in (a, b):
+        last = y[:, -max(1, -(-y.shape[1] // 3)) :] if y.size else y
+        levels = np.array(
+            [np.median(row[np.isfinite(row)]) for row in last if np.isfinite(row).any()]
+        )
+        parts.append(levels)
+    own = [float(np.var(x, ddof=1)) if x.size > 1 else float("nan") for x in parts]
+    # One process alone has no spread of its own: it borrows the other condition's.
+    known = [v for v in own if np.isfinite(v)]
+    var = [v if np.isfinite(v) else (known[0] if known else float("nan")) for v in own]
+    size = [max(x.size, 1) for x in parts]
+    mean = [float(x.mean()) if x.size else float("nan") for x in parts]
+    free = [float(max(n - 1, 1)) for n in size]
+    return _welch(mean[0], mean[1], var[0] / size[0], var[1] / size[1], free[0], free[1])
+
+
+def _by_rate(a: Verdict, b: Verdict, rate: Difference) -> tuple[ContrastName, str]:
+    low, high = rate.interval
+    if a.verdict != "leak":
+        if high < 0:
+            return "worse", "B leaks where A does not."
+        return "inconclusive", "B leaks; A's rate is not known well enough to say that it does not."
+    told = f"A loses {a.rate / 1024:.3g} KiB a step, B {b.rate / 1024:.3g}"
+    settled = b.verdict != "leak" and Reason.STILL_SLOWING not in b.reasons
+    if settled and b.upper < limits.REMOVED_SHARE * a.rate:
+        return "removed", f"{told}, at most {b.upper / 1024:.3g}: the leak is gone."
+    if low > 0 and b.rate < (1 - limits.SAME_SHARE / 2) * a.rate:
+        return "reduced", f"{told}: less, but not shown to be gone."
+    if high < 0 and b.rate > (1 + limits.SAME_SHARE / 2) * a.rate:
+        return "worse", f"{told}: more than before."
+    if max(abs(low), abs(high)) < limits.SAME_SHARE * a.rate:
+        return "unchanged", f"{told}: the same within a quarter."
+    return "inconclusive", f"{told}; the difference is not known well enough."
+
+
+def _by_level(level: Difference, worth: float) -> tuple[ContrastName, str]:
+    low, high = level.interval
+    told = f"A holds {level.a / 2**20:.4g} MiB at the end, B {level.b / 2**20:.4g}"
+    if low > 0 and level.value >= worth:
+        return "reduced", f"{told}: less."
+    if high < 0 and -level.value >= worth:
+        return "worse", f"{told}: more."
+    if max(abs(low), abs(high)) < worth or ((low > 0 or high < 0) and abs(level.value) < worth):
+        return "unchanged", f"{told}: no difference worth acting on."
+    return "inconclusive", f"{told}; the processes of one condition differ too much to say."
