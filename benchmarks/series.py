@@ -113,9 +113,11 @@ def family(label: str, *accept: str) -> Callable[[Family], Family]:
 # -- noise and inputs ----------------------------------------------------------------------------
 
 
-def _ar1(rng: Rng, repeats: int, steps: int, phi: float, heavy: bool) -> Array:
-    shocks = rng.standard_t(4, (repeats, steps)) / np.sqrt(2) if heavy else rng.standard_normal(
-        (repeats, steps)
+def _ar1(rng: Rng, repeats: int, steps: int, phi: float, *, heavy: bool) -> Array:
+    shocks = (
+        rng.standard_t(4, (repeats, steps)) / np.sqrt(2)
+        if heavy
+        else rng.standard_normal((repeats, steps))
     )
     out = np.empty((repeats, steps))
     out[:, 0] = shocks[:, 0]
@@ -126,7 +128,9 @@ def _ar1(rng: Rng, repeats: int, steps: int, phi: float, heavy: bool) -> Array:
 
 
 def _noise(s: Setting) -> Array:
-    kind = s.rng.choice(["plain", "heavy", "uneven", "spiky", "odd-repeat"], p=[0.5, 0.2, 0.1, 0.1, 0.1])
+    kind = s.rng.choice(
+        ["plain", "heavy", "uneven", "spiky", "odd-repeat"], p=[0.5, 0.2, 0.1, 0.1, 0.1]
+    )
     e = _ar1(s.rng, s.repeats, s.steps, s.phi, heavy=kind == "heavy")
     if kind == "uneven":
         e *= s.rng.uniform(0.6, 1.4, (s.repeats, 1)) * np.linspace(0.7, 1.3, s.steps)
@@ -172,7 +176,7 @@ def flat_live_input(s: Setting) -> Array:
 
 @family("baseline", "baseline", "plateau")
 def flat_after_first_steps(s: Setting) -> Array:
-    """A rise within the first three steps, then nothing: fixed-length text."""
+    """Rise within the first three steps, then nothing: fixed-length text."""
     return s.rise() * (1 - np.exp(-s.t / s.rng.uniform(0.3, 1.0))) + np.zeros((s.repeats, 1))
 
 
@@ -193,7 +197,7 @@ def follows_longest_squared(s: Setting) -> Array:
 
 @family("high-water", "high-water", "plateau")
 def arena_in_powers_of_two(s: Setting) -> Array:
-    """The arena doubles when an input does not fit; few inputs make it grow."""
+    """Double the arena when an input does not fit; few inputs make it grow."""
     m = 2 ** np.ceil(np.log2(_running_max(s.sizes)))
     return s.rise() * (m - m[:, :1]) / max(np.ptp(m), 1.0)
 
@@ -231,7 +235,7 @@ def fills_then_stops(s: Setting) -> Array:
 
 @family("plateau")
 def fills_by_coupons(s: Setting) -> Array:
-    """A cache keyed by input, drawn at random from few: each new key adds its entry."""
+    """Fill a cache keyed by input, drawn at random from few: each new key adds its entry."""
     keys = max(3, int(s.rng.uniform(0.05, 0.22) * s.steps))
 
     def row(_r: int) -> Array:
@@ -251,7 +255,7 @@ def fills_by_coupons(s: Setting) -> Array:
 
 @family("plateau")
 def bounded_cache_of_bytes(s: Setting) -> Array:
-    """The last so many inputs are kept: fills, then wanders about its capacity."""
+    """Keep the last so many inputs: fills, then wanders about its capacity."""
     held = max(3, int(s.rng.uniform(0.1, 0.5) * s.steps))
     sums = np.cumsum(s.sizes, axis=1)
     sums[:, held:] = sums[:, held:] - sums[:, :-held]
@@ -321,7 +325,9 @@ def after_warm_up(s: Setting) -> Array:
 @family("leak")
 def absorbed_at_first(s: Setting) -> Array:
     """Free heap left by imports takes the first losses."""
-    return s.rate * np.maximum(s.t - s.rng.uniform(0.05, 0.2) * s.steps, 0) + np.zeros((s.repeats, 1))
+    return s.rate * np.maximum(s.t - s.rng.uniform(0.05, 0.2) * s.steps, 0) + np.zeros(
+        (s.repeats, 1)
+    )
 
 
 @family("leak")
@@ -410,7 +416,7 @@ def grows_as_logarithm(s: Setting) -> Array:
 
 @family("wander", "baseline", "inconclusive", "plateau", "high-water", "sawtooth")
 def fragments(s: Setting) -> Array:
-    """A random walk without direction."""
+    """Walk at random, without direction."""
     steps = s.rng.normal(0, s.sigma * s.rng.uniform(0.1, 0.6), (s.repeats, s.steps))
     return np.cumsum(steps, axis=1)
 
@@ -458,7 +464,7 @@ def draw(
     """
     label, accept, make = FAMILIES[name]
     rng = np.random.default_rng([seed, sum(map(ord, name))])
-    n = steps or int(round(np.exp(rng.uniform(np.log(20), np.log(500)))))
+    n = steps or round(float(np.exp(rng.uniform(np.log(20), np.log(500)))))
     reps = repeats or int(rng.integers(3, 11))
     sigma = float(np.exp(rng.uniform(np.log(20 * KB), np.log(3 * MB))))
     phi = 0.0 if plain else float(rng.choice([0.0, rng.uniform(0.0, 0.85)]))

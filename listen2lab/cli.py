@@ -198,6 +198,27 @@ def _report(folder: Path, *, as_json: bool) -> None:
         raise StudyError(f"no run of {folder} was complete: nothing was measured")
 
 
+@app.command()
+def selftest(
+    *,
+    steps: Annotated[int, typer.Option(help="Measured steps of a run.")] = 60,
+    repeats: Annotated[int, typer.Option(help="Runs of each fault.")] = 3,
+    study: Annotated[Path | None, typer.Option(help="The study's folder, new or empty.")] = None,
+) -> None:
+    """Plant faults of known size in the pipeline, and find each of them and nothing else."""
+    from listen2lab import api  # noqa: PLC0415 - a quick --help
+    from listen2lab.progress import Bar  # noqa: PLC0415
+    from listen2lab.report import words  # noqa: PLC0415
+    from listen2lab.selftest import selftest as plant  # noqa: PLC0415
+
+    folder = study or api.new_folder()
+    with _said_how_to_resume(folder):
+        findings = plant(folder, steps=steps, repeats=repeats, progress=Bar())
+    print(words.selftest_table(findings))
+    if not all(finding.is_right for finding in findings):
+        raise typer.Exit(EXIT_FAILED)
+
+
 @app.command("list")
 def list_names() -> None:
     """List experiments with their levels, and the knobs."""
@@ -276,22 +297,14 @@ def _conditions(summary: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _print_summary(summary: dict[str, Any]) -> None:
-    print(f"\n{'experiment / condition':<40}{'level':>9}{'peak':>9}{'KiB/step':>22}")
+    print(f"\n{'experiment / condition':<40}{'verdict':<14}{'level':>9}{'peak':>9}")
     for name, item in summary["experiments"].items():
         for condition, numbers in item["conditions"].items():
-            rate = (
-                ""
-                if numbers["rate_kib_per_step"] is None
-                else f"{numbers['rate_kib_per_step']:.1f}"
-            )
-            if numbers["rate_interval"]:
-                low, high = numbers["rate_interval"]
-                rate += f" [{low:.1f}, {high:.1f}]"
             level, peak = (
                 "-" if numbers[key] is None else f"{numbers[key]:.1f}"
                 for key in ("level_mib", "peak_mib")
             )
-            print(f"{name + ' / ' + condition:<40}{level:>9}{peak:>9}{rate:>22}")
+            print(f"{name + ' / ' + condition:<40}{numbers['verdict']:<14}{level:>9}{peak:>9}")
     print("levels and peaks in MiB resident\n")
 
 

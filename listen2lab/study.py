@@ -107,7 +107,8 @@ class Study:
             steps); ``t`` (seconds since the worker began); ``wall_s`` and ``cpu_s`` of the step;
             the columns of `BYTES`, in bytes; ``size`` (of the input: seconds of the longest
             sentence for the reading pipeline); ``gc_found`` (objects that only the collector
-            freed); ``component.NAME`` in bytes and ``fact.NAME``.
+            freed), ``gc_freed`` (their bytes, as malloc counts), ``python_blocks`` (live small
+            blocks of Python objects); ``component.NAME`` in bytes and ``fact.NAME``.
         """
         rows = []
         for run in schedule(self.plan):
@@ -122,7 +123,19 @@ class Study:
                 for line in lines
                 if line["phase"] not in ("meter", "error")
             ]
-        columns = [*_KEYS, "phase", "step", "t", "wall_s", "cpu_s", *BYTES, "size", "gc_found"]
+        columns = [
+            *_KEYS,
+            "phase",
+            "step",
+            "t",
+            "wall_s",
+            "cpu_s",
+            *BYTES,
+            "size",
+            "gc_found",
+            "gc_freed",
+            "python_blocks",
+        ]
         frame = pd.DataFrame(rows)
         return frame.reindex(columns=[*columns, *(c for c in frame.columns if c not in columns)])
 

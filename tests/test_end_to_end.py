@@ -30,7 +30,7 @@ def command(*arguments, **options):
 def study(tmp_path_factory):
     """Return a study of two conditions with a heap trace each."""
     folder = tmp_path_factory.mktemp("lab") / "study"
-    return lab.run("cache-size", levels=[1, None], quick=True, steps=14, repeats=2, study=folder)
+    return lab.run("cache-size", levels=[1, None], quick=True, repeats=2, study=folder)
 
 
 def test_every_run_is_complete_and_in_a_process_of_its_own(study):
@@ -48,7 +48,7 @@ def test_the_cache_holds_what_its_knob_says(study):
     """One paragraph's audio with a window of 1; all of it when unbounded."""
     steps = study.samples.query("phase == 'step' and not traced")
     held = steps.groupby("condition")["component.audio_cache"].max()
-    # 13 short paragraphs and one of 110 s against the largest one or two of them
+    # 13 short paragraphs and one of 35 s against the largest one or two of them
     assert held["unbounded"] > 1.5 * held["1"]
     growing = steps[steps["condition"] == "unbounded"].groupby("repeat")["component.audio_cache"]
     assert growing.apply(lambda values: values.is_monotonic_increasing).all()
@@ -57,7 +57,7 @@ def test_the_cache_holds_what_its_knob_says(study):
 def test_the_engine_gives_its_memory_back_when_its_session_goes(study):
     """The level after the long paragraph goes with the teardown: held, not lost."""
     level = study.samples.query("not traced").groupby("phase")["rss"].mean() / 2**20
-    assert level["end"] - level["setup"] > 100
+    assert level["end"] - level["setup"] > 40
     assert level["released"] < level["setup"] + 30
 
 
@@ -66,8 +66,9 @@ def test_the_level_steps_up_where_the_longest_sentence_was_spoken(study):
     steps = study.samples.query("phase == 'step' and not traced")
     for _, rows in steps.groupby(["condition", "repeat"]):
         jump = rows["rss"].diff().idxmax()
-        assert rows.loc[jump, "size"] == rows["size"].max()
-        assert rows["size"].max() > 60
+        # nearly: with a window of one paragraph it is spoken twice, each time in another length
+        assert rows.loc[jump, "size"] > 0.8 * rows["size"].max()
+        assert rows["size"].max() > 20
 
 
 def test_the_log_is_in_the_app_s_grammar(study):
@@ -81,7 +82,7 @@ def test_the_log_is_in_the_app_s_grammar(study):
 def test_a_heap_trace_names_the_engine(study):
     """Native frames resolve in the process that recorded them."""
     heap = study.heap("cache-size", "1")
-    assert heap["peak"] > 100 * 2**20
+    assert heap["peak"] > 80 * 2**20
     largest = heap["at_peak"][0]
     assert largest["engine"]
     assert largest["bytes"] > 0.5 * heap["peak"]
@@ -95,7 +96,7 @@ def test_the_summary_has_the_promised_numbers(study):
     assert numbers["runs"] == {
         "complete": 2, "killed": 0, "crashed": 0, "timed-out": 0, "missing": 0,
     }  # fmt: skip
-    assert numbers["peak_mib"] >= numbers["level_mib"] > numbers["anonymous_mib"] > 100
+    assert numbers["peak_mib"] >= numbers["level_mib"] > numbers["anonymous_mib"] > 50
     low, high = numbers["rate_interval"]
     assert low <= numbers["rate_kib_per_step"] <= high
     whole = sum(numbers["components_mib"].values()) + numbers["unaccounted_mib"]
@@ -119,7 +120,7 @@ def test_the_report_needs_no_network_and_tells_no_secrets(study):
 def test_pictures_can_be_drawn(study):
     """Both pictures have a line or mark a repeat."""
     curves = study.plot("cache-size")
-    assert [axes.get_title() for axes in curves.axes] == ["1", "unbounded"]
+    assert [axes.get_title("left") for axes in curves.axes] == ["1", "unbounded"]
     assert all(len(axes.lines) >= 4 for axes in curves.axes)
     assert study.plot_levels().axes
     with pytest.raises(lab.LabError, match="did you mean 'cache-size'"):

@@ -8,7 +8,8 @@ unit-information prior on either side.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -88,10 +89,10 @@ def _merge(parts: tuple[Surface, ...]) -> Surface:
     if len(parts) == 1:
         return parts[0]
     p = parts[0]
-    stacked = (np.concatenate([getattr(x, name) for x in parts]) for name in _STACKED)
-    return Surface(
-        p.kind, p.base, p.trend, *stacked, float(np.mean([x.dof for x in parts]))
-    )
+    joined: dict[str, Any] = {
+        name: np.concatenate([getattr(x, name) for x in parts]) for name in _STACKED
+    }
+    return replace(p, dof=float(np.mean([x.dof for x in parts])), **joined)
 
 
 def weigh(blocks: list[Block], samples: int, span: float, grain: float, temper: float) -> Evidence:
@@ -124,7 +125,7 @@ def weigh(blocks: list[Block], samples: int, span: float, grain: float, temper: 
     option = _log_weights(places)
     score = [_score(m, option, temper) for m in found]
     order = np.argsort(score)[::-1]
-    kinds = []
+    kinds: list[int] = []
     for i in order:
         k = KINDS.index(found[i].kind)
         if score[i] > max(score) - 5 and k not in kinds and len(kinds) < 3:
@@ -139,7 +140,7 @@ def weigh(blocks: list[Block], samples: int, span: float, grain: float, temper: 
     order = np.argsort(score)[::-1][:3]
     kept = [found[i] for i in order if score[i] > best - 4]
     pure = _pure(found, places)
-    return _combine(kept, places, temper, bases, len(blocks[0].trends), pure)
+    return _combine(kept, places, temper, bases * len(trends), pure)
 
 
 def _pure(models: list[Surface], places: tuple[Layout, ...]) -> dict[tuple[int, str], float]:
@@ -168,8 +169,7 @@ def _combine(
     models: list[Surface],
     places: tuple[Layout, ...],
     temper: float,
-    n_bases: int,
-    n_trends: int,
+    variants: int,
     pure: dict[tuple[int, str], float],
 ) -> Evidence:
     best = models[0]
@@ -190,7 +190,7 @@ def _combine(
         prior = np.log(step / (np.pi * prior_scale)) - np.log1p((grid / prior_scale) ** 2)
         wide = np.array(_OMEGAS[several]) * float(np.median(s))
         value = _families(m, places, np.r_[0.0, grid], wide, temper)
-        value += weights[:, None] + np.log(m.kind.weight / n_bases / n_trends)
+        value += weights[:, None] + np.log(m.kind.weight / variants)
         at_zero.append(value[:, :, 0] + np.log(_OMEGA_NONE[several])[:, None])
         value[:, :, 1:] += np.log(_OMEGA_GROWS[several])[:, None, None]
         densities.append(_lse(value[:, :, 1:], 0) + prior)
@@ -269,7 +269,9 @@ def _families(
     m: Surface, places: tuple[Layout, ...], at: Array, omegas: Array, temper: float
 ) -> Array:
     """Return every family's log likelihood: (omegas, families, b)."""
-    own, own_at, shared, shared_at = [], [], [], []
+    own: list[Array] = []
+    shared: list[Array] = []
+    own_at, shared_at = [], []
     total = m.top.sum(axis=0)
     for p in places:
         options = np.arange(p.start, p.stop)
@@ -284,20 +286,13 @@ def _families(
             shared_at.append(sum(x.size for x in shared))
             shared.append(options)
     pick = np.concatenate(own, axis=1)
-    each = _at(
-        *(np.take_along_axis(x, pick, axis=1) for x in (m.top, m.centre, m.spread)),
-        at,
-        omegas,
-        m.dof,
-    )
+    each = _at(m, pick, at, omegas)
     high = each.max(axis=2, keepdims=True)
     sums = np.add.reduceat(np.exp(each - high), own_at, axis=2)
     with np.errstate(divide="ignore"):
         out = temper * (np.log(sums) + high).sum(axis=1)
     pick = np.concatenate(shared)
-    joint = temper * _at(
-        m.top[:, pick], m.centre[:, pick], m.spread[:, pick], at, omegas, m.dof
-    ).sum(axis=1)
+    joint = temper * _at(m, np.tile(pick, (len(m.top), 1)), at, omegas).sum(axis=1)
     # Repeats that share the shape may share its amplitude too: one is paid for instead of all,
     # at the price of how much they differ in it. (With rates of their own, nothing is shared.)
     differ, saved = _amplitudes(m, pick, at)
@@ -317,10 +312,7 @@ def _amplitudes(m: Surface, pick: Array, at: Array) -> tuple[Array, float]:
     """Return half of Cochran's Q of the repeats' amplitudes at each b, and what sharing saves."""
     w = m.weight[:, pick]
     total = np.maximum(w.sum(axis=0), 1e-300)
-    parts = []
-    for x in (m.amount[:, pick], m.tilt[:, pick]):
-        parts.append(x - (w * x).sum(axis=0) / total)
-    a, t = parts
+    a, t = (x - (w * x).sum(axis=0) / total for x in (m.amount[:, pick], m.tilt[:, pick]))
     saa, sat, stt = ((w * x).sum(axis=0)[:, None] for x in (a * a, a * t, t * t))
     q = np.maximum(saa - 2 * sat * at + stt * at**2, 0.0)
     repeats = len(w)
@@ -328,8 +320,10 @@ def _amplitudes(m: Surface, pick: Array, at: Array) -> tuple[Array, float]:
     return 0.5 * q, float(saved)
 
 
-def _at(top: Array, centre: Array, spread: Array, at: Array, omegas: Array, dof: float) -> Array:
-    """Return the surfaces at each b, widened by each omega: (omegas, repeats, options, b)."""
+def _at(m: Surface, pick: Array, at: Array, omegas: Array) -> Array:
+    """Return the surface at each b, widened by each omega: (omegas, repeats, options, b)."""
+    top, centre, spread = (np.take_along_axis(x, pick, axis=1) for x in (m.top, m.centre, m.spread))
+    dof = m.dof
     wide = spread**2 + (omegas**2)[:, None, None]
     off = (at - centre[:, :, None]) ** 2 / (dof * wide[..., None])
     lift = top - 0.5 * np.log(wide / spread**2)

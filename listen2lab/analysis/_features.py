@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import gammaln
 
 from listen2lab.analysis import _thresholds as limits
-from listen2lab.analysis._models import COMMON, SEARCHED, Block
+from listen2lab.analysis._columns import (
+    caches,
+    fitted,
+    jumps,
+    other_measures,
+    records,
+    unit,
+)
+from listen2lab.analysis._models import COMMON, Block
 from listen2lab.analysis._noise import Array, ar1_from_differences
 from listen2lab.analysis._series import Rows, row_medians
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["Features", "blocks", "find_features", "likeness"]
 
@@ -127,7 +131,10 @@ def _falls(y: Array) -> tuple[Array | None, float]:
     large = np.maximum(limits.TOOTH * width, 0.08 * size)
     with np.errstate(invalid="ignore"):
         falls = moves - typical < -large
-        rises = moves - typical > large
+        if not falls.any():
+            return None, 0.0
+        # A large input fills much at once; what rises as far as it falls is no tooth.
+        rises = moves - typical > max(0.6 * float(np.median(-moves[falls])), float(large.min()))
     per_repeat = falls.sum(axis=1)
     enough = per_repeat.sum() >= max(3, 2 * len(y) - 1) and np.median(per_repeat) >= 2
     if not enough or rises.sum() > 0.34 * falls.sum():
@@ -170,40 +177,6 @@ def _explained(y: Array, x: Array) -> float:
     return float((yc * xc).sum() ** 2 / max((xc * xc).sum(), 1e-300))
 
 
-def _jumps(row: Array, sigma: float) -> Array:
-    """Return columns that step up where the row jumps, the largest jump first."""
-    m = row.size
-    out = np.zeros((m, limits.MOST_JUMPS))
-    w = 3
-    if m < limits.FEWEST_STEPS:
-        return out
-    sums = np.r_[0.0, np.cumsum(row)]
-    at = np.arange(1, m)
-    lo, hi = np.maximum(at - w, 0), np.minimum(at + w, m)
-    move = (sums[hi] - sums[at]) / (hi - at) - (sums[at] - sums[lo]) / (at - lo)
-    move -= np.median(move)
-    width = max(1.4826 * float(np.median(np.abs(move))), 0.3 * sigma, 1e-12)
-    size = np.abs(move)
-    for k in range(limits.MOST_JUMPS):
-        i = int(np.argmax(size))
-        if size[i] < limits.JUMP * width:
-            break
-        out[at[i] :, k] = 1.0
-        size[max(i - 2, 0) : i + 3] = 0.0
-    return out
-
-
-def _records(sizes: Array, most: int = 8) -> Array:
-    """Return columns that step up where the largest input so far grows, the largest step first."""
-    top = np.maximum.accumulate(sizes)
-    growth = np.diff(top, prepend=top[0])
-    out = np.zeros((sizes.size, most))
-    for k, i in enumerate(np.argsort(-growth)[:most]):
-        if growth[i] > 0:
-            out[i:, k] = 1.0
-    return out
-
-
 def blocks(rows: Rows, found: Features, scale: float) -> list[Block]:
     """Return the repeats, grouped by which samples are there, as the models take them."""
     there = np.isfinite(found.y)
@@ -212,7 +185,8 @@ def blocks(rows: Rows, found: Features, scale: float) -> list[Block]:
         groups.setdefault(mask.tobytes(), []).append(r)
     u = rows.u
     out = []
-    for members in groups.values():
+    for group in groups.values():
+        members = np.array(group)
         where = np.flatnonzero(there[members[0]])
         m = where.size
         if m < limits.FEWEST_IN_REPEAT:
@@ -222,7 +196,7 @@ def blocks(rows: Rows, found: Features, scale: float) -> list[Block]:
         trends = [np.broadcast_to(u[where], y.shape)]
         teeth = [] if found.teeth is None else [found.age[np.ix_(members, where)]]
         covariates = [teeth]
-        nested = {"free steps": np.array([_jumps(row, found.sigma / scale) for row in y])}
+        nested = {"free steps": np.array([jumps(row, found.sigma / scale) for row in y])}
         j = np.arange(1, limits.MOST_JUMPS + 1)
         ways = gammaln(m) - gammaln(j + 1) - gammaln(m - j)
         prior = {"free steps": -ways - j * np.log(2)}
@@ -230,163 +204,31 @@ def blocks(rows: Rows, found: Features, scale: float) -> list[Block]:
             f"{whose}fitted {shape}": columns
             for shape in ("exponential", "ramp")
             for whose, columns in zip(
-                (COMMON, ""), _fitted(y, u[where], exponential=shape == "exponential"), strict=True
+                (COMMON, ""), fitted(y, u[where], exponential=shape == "exponential"), strict=True
             )
         }
         if rows.sizes is not None:
             sizes = rows.sizes[members]
-            held, capped = _caches(y, sizes, where)
+            held, capped = caches(y, sizes, where)
             single |= {"cache of the last inputs": held, "cache of so much input": capped}
-            single["another input measure"] = _other_measures(sizes, where)
+            single["another input measure"] = other_measures(sizes, where)
             top = np.maximum.accumulate(sizes, axis=1)[:, where]
             gathered = np.cumsum(sizes, axis=1)
             gathered = gathered / gathered[:, -1:] * u[-1]
             trends.append(gathered[:, where])
             covariates.append([*teeth, top])
             nested["steps at records"] = np.array(
-                [_records(s) for s in rows.sizes[np.ix_(members, where)]]
+                [records(s) for s in rows.sizes[np.ix_(members, where)]]
             )
             prior["steps at records"] = np.full(8, -np.log(8))
         if rows.distinct is not None:
             covariates.append([*teeth, rows.distinct[np.ix_(members, where)]])
         bases = tuple(
-            np.stack([_unit(c) for c in cols], axis=2) if cols else np.zeros((*y.shape, 0))
+            np.stack([unit(c) for c in cols], axis=2) if cols else np.zeros((*y.shape, 0))
             for cols in covariates
         )
         out.append(Block(y, tuple(where.tolist()), np.array(trends), bases, nested, prior, single))
     return out
-
-
-def _caches(y: Array, sizes: Array, where: Array) -> tuple[Array, Array]:
-    """Return what a cache of the last h inputs holds, and one of so many bytes, for the best h.
-
-    A bounded cache follows its inputs while it fills, and wanders with them when it is full. The
-    capacities that fit best are handed on.
-    """
-    n = sizes.shape[1]
-    total = np.cumsum(sizes, axis=1)
-
-    def held(lengths: Array) -> Array:
-        before = np.zeros((len(lengths), *sizes.shape))
-        for i, h in enumerate(lengths.astype(int)):
-            before[i, :, h:] = total[:, :-h]
-        return np.asarray((total - before)[:, :, where])
-
-    def capped(rooms: Array) -> Array:
-        return np.asarray(np.minimum(total, rooms[:, None, None])[:, :, where])
-
-    lengths = np.unique(np.geomspace(2, max(3, 0.8 * n), SEARCHED // 2).astype(int))
-    rooms = total[:, -1].mean() * np.geomspace(0.02, 0.8, SEARCHED // 2)
-    best = [_finer(y, held, lengths.astype(float), whole=True), _finer(y, capped, rooms)]
-    return best[0], best[1]
-
-
-def _other_measures(sizes: Array, where: Array) -> Array:
-    """Return the square of the largest input so far, and the second largest so far."""
-    top = np.maximum.accumulate(sizes, axis=1)
-    second = np.array([_running_second(row) for row in sizes])
-    return np.stack([_unit(top[:, where] ** 2), _unit(second[:, where])], axis=2)
-
-
-def _running_second(row: Array) -> Array:
-    first = second = float(row[0])
-    out = np.empty_like(row)
-    for i, x in enumerate(row.tolist()):
-        if x > first:
-            first, second = x, first
-        elif x > second or i == 1:
-            second = x
-        out[i] = second
-    return out
-
-
-_COARSE = {True: np.geomspace(0.005, 0.33, 14), False: np.geomspace(0.02, 0.8, 20)}
-
-
-def _fitted(y: Array, u: Array, *, exponential: bool) -> tuple[Array, Array]:
-    """Return saturating exponentials (or ramps) of fitted time: for all repeats, and for each.
-
-    The shared grid of times is too coarse for a rise of many times the noise. Each is fitted
-    once beside a level and once beside a level and a slope.
-    """
-    coarse = _COARSE[exponential]
-    common, own = [], []
-    for slope in (False, True):
-        base = np.ones((u.size, 1)) if not slope else np.stack([np.ones(u.size), u], axis=1)
-        q = np.linalg.qr(base)[0]
-        rest = y - (y @ q) @ q.T
-
-        def cost(times: Array, rest: Array = rest, q: Array = q) -> Array:
-            z = _shape(u, times, exponential=exponential)
-            z = z - q @ (q.T @ z)
-            gain = (rest @ z) ** 2 / np.maximum((z**2).sum(axis=0), 1e-12)
-            total = (rest**2).sum(axis=1, keepdims=True)
-            return np.asarray(np.log(np.maximum(total - gain, 1e-9 * total + 1e-300)))
-
-        near = cost(coarse)
-        at = int(np.argmin(near.sum(axis=0)))
-        shared = _lowest(coarse, at, lambda t, cost=cost: cost(t).sum(axis=0))
-        one = _shape(u, np.array([shared]), exponential=exponential)[:, 0]
-        common.append(np.broadcast_to(one, y.shape))
-        first = np.argmin(near, axis=1)
-        ratio = coarse[1] / coarse[0]
-        fine = (coarse[first][:, None] * ratio ** np.linspace(-1, 1, 9)).ravel()
-        again = cost(fine).reshape(len(y), len(y), 9)[np.arange(len(y)), np.arange(len(y))]
-        times = fine.reshape(len(y), 9)[np.arange(len(y)), np.argmin(again, axis=1)]
-        own.append(_shape(u, times, exponential=exponential).T)
-    return tuple(np.stack([_unit(x) for x in cols], axis=2) for cols in (common, own))
-
-
-def _shape(u: Array, times: Array, *, exponential: bool) -> Array:
-    t = u[:, None] / times
-    return np.asarray(1 - np.exp(-t) if exponential else np.minimum(t, 1))
-
-
-_NINTHS = np.linspace(0, 1, 9)
-
-
-def _lowest(coarse: Array, at: int, cost: Callable[[Array], Array]) -> float:
-    """Narrow a minimum down, twice by a grid and then by a parabola, in the logarithm."""
-    low, high = coarse[max(at - 1, 0)], coarse[min(at + 1, len(coarse) - 1)]
-    best = float(coarse[at])
-    for _ in range(2):
-        fine = low * (high / low) ** _NINTHS
-        values = cost(fine)
-        i = int(np.clip(np.argmin(values), 1, 7))
-        low, high = float(fine[i - 1]), float(fine[i + 1])
-        bend = values[i - 1] - 2 * values[i] + values[i + 1]
-        shift = 0.5 * (values[i - 1] - values[i + 1]) / bend if bend > 0 else 0.0
-        best = float(fine[i] * (fine[1] / fine[0]) ** np.clip(shift, -1, 1))
-    return best
-
-
-def _finer(
-    y: Array, make: Callable[[Array], Array], values: Array, *, whole: bool = False, most: int = 2
-) -> Array:
-    """Return the columns that explain y best, looking closer about the best of a first look."""
-    at = int(np.argmin(_misfit(y, make(values))))
-    low, high = values[max(at - 1, 0)], values[min(at + 1, len(values) - 1)]
-    near = np.linspace(low, high, SEARCHED // 2)
-    if whole:
-        near = np.unique(np.round(near))
-    candidates = make(near)
-    chosen = candidates[np.argsort(_misfit(y, candidates))[:most]]
-    while len(chosen) < most:
-        chosen = np.concatenate([chosen, chosen[:1]])
-    return np.stack([_unit(c) for c in chosen], axis=2)
-
-
-def _misfit(y: Array, candidates: Array) -> Array:
-    """Return, for each candidate, how much of y it leaves unexplained (a log likelihood)."""
-    centred = candidates - candidates.mean(axis=2, keepdims=True)
-    total = (y**2).sum(axis=1)
-    gain = (centred * y).sum(axis=2) ** 2 / np.maximum((centred**2).sum(axis=2), 1e-300)
-    return np.asarray(np.log(np.maximum(total - gain, 1e-9 * total + 1e-300)).sum(axis=1))
-
-
-def _unit(x: Array) -> Array:
-    centred = x - x.mean(axis=1, keepdims=True)
-    return np.asarray(centred / max(float(np.abs(centred).max()), 1e-300))
 
 
 def likeness(y: Array) -> float:

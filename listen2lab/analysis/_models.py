@@ -25,17 +25,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from listen2lab.analysis._columns import SEARCHED
 from listen2lab.analysis._noise import KINDS, Array, Kind, whitener
-from listen2lab.analysis._shapes import FAMILIES, columns
+from listen2lab.analysis._shapes import FAMILIES, columns, count
 
-__all__ = ["COMMON", "SEARCHED", "Block", "Layout", "Surface", "Whitened", "layout"]
+__all__ = ["COMMON", "Block", "Layout", "Surface", "Whitened", "layout"]
 
 # Growth is compared between these parts of the run: the warm-up, before them, has its own pace.
 MIDDLE, LATE = (0.2, 0.6), (0.6, 1.0)
 LASTING = {f.name: 0.3 if f.name.startswith("ramp") else 0.12 for f in FAMILIES}
-
-SEARCHED = 48
-"""How many parameter values a single column was the best of, which it pays for."""
 
 COMMON = "common "
 """Single columns whose name starts so are the same in all repeats."""
@@ -152,7 +150,7 @@ def layout(samples: int, nested: dict[str, Array], single: dict[str, Array]) -> 
     """Return where each family's options stand."""
     out = [Layout("none", 0, 1, shareable=True)]
     for family in FAMILIES:
-        size = len(family.values) or samples - 1
+        size = count(family, samples)
         out.append(Layout(family.name, out[-1].stop, out[-1].stop + size, shareable=True))
     for name, cols in {**nested, **single}.items():
         size = cols.shape[2]
@@ -225,7 +223,7 @@ class Whitened:
             out.extend(self._profile(kinds, base, j, y, t, zz, zy, t @ z, nested, single))
         return out
 
-    def _profile(
+    def _profile(  # noqa: PLR0917 - the products of one formula
         self,
         kinds: list[int],
         base: int,

@@ -16,7 +16,7 @@ References
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from scipy.linalg import cholesky, solve_triangular
 
 __all__ = ["KINDS", "Array", "Kind", "ar1_from_differences", "covariance", "whitener"]
 
-Array = NDArray[np.float64]
+Array: TypeAlias = NDArray[Any]
 
 
 class Kind(NamedTuple):

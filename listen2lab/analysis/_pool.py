@@ -10,12 +10,13 @@ References
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import stats
 
-from listen2lab.analysis._noise import Array
+if TYPE_CHECKING:
+    from listen2lab.analysis._noise import Array
 
 __all__ = ["Pooled", "dersimonian_laird"]
 

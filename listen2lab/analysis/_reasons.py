@@ -7,6 +7,10 @@ explain a verdict, or say with how much care to read it.
 from __future__ import annotations
 
 from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Reason"]
 
@@ -17,13 +21,18 @@ class Reason(str, Enum):
     sentence: str
     withdraws: bool
 
-    def __new__(cls, code: str, sentence: str, withdraws: bool) -> Reason:  # noqa: FBT001 - a table
+    def __new__(cls, code: str, sentence: str, withdraws: bool) -> Self:  # noqa: FBT001 - a table
         """Make a member from a row of the table."""
         member = str.__new__(cls, code)
         member._value_ = code
         member.sentence = sentence
         member.withdraws = withdraws
         return member
+
+    @classmethod
+    def of(cls, code: str) -> Reason:
+        """Return the member with this code."""
+        return next(r for r in cls if str(r) == code)
 
     def __str__(self) -> str:
         return str(self._value_)
@@ -80,8 +89,10 @@ class Reason(str, Enum):
     # -- read with care
     EVERY_INPUT_NEW = (
         "every-input-new",
-        "Every step had an input shape not seen before: growth for each new shape cannot be told "
-        "from growth for each step; run again over the same inputs twice.",
+        (
+            "Every step had an input shape not seen before: growth for each new shape cannot be "
+            "told from growth for each step; run again over the same inputs twice."
+        ),
         False,
     )
     ONE_REPEAT = (
@@ -132,8 +143,10 @@ class Reason(str, Enum):
     )
     STILL_SLOWING = (
         "still-slowing",
-        "Memory still rises at the end, but ever more slowly: a leak cannot be told from a level "
-        "not yet reached; run longer.",
+        (
+            "Memory still rises at the end, but ever more slowly: a leak cannot be told from a "
+            "level not yet reached; run longer."
+        ),
         True,
     )
     NOT_SETTLED = (

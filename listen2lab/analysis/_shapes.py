@@ -7,13 +7,14 @@ they explain the series.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from listen2lab.analysis._noise import Array
+if TYPE_CHECKING:
+    from listen2lab.analysis._noise import Array
 
-__all__ = ["FAMILIES", "Family", "columns"]
+__all__ = ["FAMILIES", "Family", "columns", "count"]
 
 
 class Family(NamedTuple):
@@ -23,21 +24,18 @@ class Family(NamedTuple):
     ----------
     name
         In words.
-    shape
-        The verdict that it stands for if nothing grows besides.
     weight
         Prior weight among its kind (settling, or slow).
-    slow
-        It still rises at the run's end.
     values
         The parameter's values, in fractions of the run; empty where there is one per sample.
+    slow
+        It still rises at the run's end.
     """
 
     name: str
-    shape: str
     weight: float
-    slow: bool
     values: tuple[float, ...]
+    slow: bool = False
 
 
 # Time constants and ends up to here count as settled within the run: after three time constants
@@ -47,14 +45,24 @@ _ENDS = tuple(round(float(x), 5) for x in np.geomspace(0.02, 0.8, 28))
 _SLOW = tuple(round(float(x), 5) for x in np.geomspace(0.4, 1.8, 9))
 
 FAMILIES: tuple[Family, ...] = (
-    Family("saturating exponential", "plateau", 0.12, False, _FAST),
-    Family("ramp that ends", "plateau", 0.1, False, _ENDS),
-    Family("one step", "plateau", 0.1, False, ()),
-    Family("slow exponential", "slow", 0.4, True, _SLOW),
-    Family("ramp that ends late", "slow", 0.2, True, (0.83, 0.86, 0.89, 0.92, 0.95)),
-    Family("logarithm", "slow", 0.2, True, (0.003, 0.006, 0.012, 0.025, 0.05, 0.1)),
-    Family("square root", "slow", 0.2, True, (1.0,)),
+    Family("saturating exponential", 0.12, _FAST),
+    Family("ramp that ends", 0.1, _ENDS),
+    Family("one step", 0.1, ()),
+    Family("slow exponential", 0.4, _SLOW, slow=True),
+    Family("ramp that ends late", 0.2, (0.83, 0.86, 0.89, 0.92, 0.95), slow=True),
+    Family("logarithm", 0.2, (0.003, 0.006, 0.012, 0.025, 0.05, 0.1), slow=True),
+    Family("square root", 0.2, (1.0,), slow=True),
 )
+
+
+def stride(samples: int) -> int:
+    """Return how many samples apart steps are tried; exact places are found as jumps."""
+    return -(-samples // 150)
+
+
+def count(family: Family, samples: int) -> int:
+    """Return how many columns a family has."""
+    return len(family.values) or len(range(1, samples, stride(samples)))
 
 
 def columns(family: Family, u: Array, all_u: Array) -> Array:
@@ -76,7 +84,7 @@ def columns(family: Family, u: Array, all_u: Array) -> Array:
     """
     t = u[:, None]
     if family.name == "one step":
-        return np.asarray((t >= all_u[None, 1:]).astype(float))
+        return np.asarray((t >= all_u[None, 1 :: stride(all_u.size)]).astype(float))
     p = np.array(family.values)[None, :]
     if family.name.endswith("exponential"):
         return np.asarray(1 - np.exp(-t / p))

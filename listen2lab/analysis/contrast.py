@@ -1,4 +1,4 @@
-"""Two conditions compared: did a change remove a leak, reduce it, or lower the level?"""
+"""Two conditions compared: what a change did to a leak, or to the level."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def _unjudged(verdict: Verdict) -> tuple[ContrastName, str]:
     return "inconclusive", f"One condition has no verdict: {verdict.reasons[0].sentence}"
 
 
-def _welch(
+def _welch(  # noqa: PLR0917 - the formula's symbols
     a: float, b: float, var_a: float, var_b: float, free_a: float, free_b: float
 ) -> Difference:
     """Return A minus B with Welch's interval, from the variances of the two estimates."""
@@ -172,7 +172,9 @@ def _levels(a: np.ndarray, b: np.ndarray) -> Difference:
     return _welch(mean[0], mean[1], var[0] / size[0], var[1] / size[1], free[0], free[1])
 
 
-def _by_rate(a: Verdict, b: Verdict, rate: Difference) -> tuple[ContrastName, str]:
+def _by_rate(  # noqa: PLR0911 - one line for each outcome
+    a: Verdict, b: Verdict, rate: Difference
+) -> tuple[ContrastName, str]:
     low, high = rate.interval
     if a.verdict != "leak":
         if high < 0:

@@ -1,4 +1,4 @@
-"""The verdict on memory series: does it grow without end, and if not, what does it do?
+"""The verdict on memory series: whether it grows without end, and what it does if not.
 
 `judge` takes bytes after each step, from several fresh processes, and says `leak`,
 `high-water`, `plateau`, `baseline`, `sawtooth` or `inconclusive`, how fast it grows, and the
@@ -8,14 +8,22 @@ smallest leak that it could have seen. See ``docs/method.md``.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from listen2lab.analysis import _thresholds as limits
 from listen2lab.analysis._evidence import Evidence, weigh
 from listen2lab.analysis._features import Features, blocks, find_features, likeness
-from listen2lab.analysis._pool import dersimonian_laird
+from listen2lab.analysis._naming import (
+    LATE_SPAN,
+    VerdictName,
+    late_growth,
+    leak_reasons,
+    movement,
+    one_is_odd,
+    settled,
+)
 from listen2lab.analysis._reasons import Reason
 from listen2lab.analysis._series import Rows, prepare
 from listen2lab.analysis.audit import inputs_sorted
@@ -24,8 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = ["Reason", "Verdict", "VerdictName", "judge"]
-
-VerdictName = Literal["leak", "high-water", "plateau", "baseline", "sawtooth", "inconclusive"]
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,7 @@ def judge(
         Not numbers, more than two dimensions, or lengths that do not match.
     """
     rows = prepare(y, sizes, shapes)
-    notes = [Reason(code) for code in rows.notes] + list(audit)
+    notes = [Reason.of(code) for code in rows.notes] + list(audit)
     repeats = len(rows.y)
     if not repeats or not rows.steps:
         return _withdrawn(rows, [Reason.NOTHING_MEASURED, *notes])
@@ -161,7 +167,7 @@ def _rate(evidence: Evidence, unit: float) -> _Rate:
     return _Rate(mean, float(low), float(high), float(upper), error, float(w[x <= 0].sum()))
 
 
-def _decide(
+def _decide(  # noqa: PLR0917 - everything that was found
     rows: Rows, found: Features, evidence: Evidence, notes: list[Reason], worth: float, odds: float
 ) -> Verdict:
     rate = _rate(evidence, found.sigma / rows.steps)
@@ -169,9 +175,13 @@ def _decide(
     falls = evidence.log_fall - float(np.logaddexp(evidence.log_none, evidence.log_growth))
     slow = evidence.log_slow - evidence.log_growth
     grows = growth > np.log(odds) and rate.below_zero < limits.ONE_SIDED
-    slowing = slow > np.log(limits.SLOW_ODDS) or evidence.slowing < limits.SLOWING
+    slowing = (
+        slow > np.log(limits.SLOW_ODDS)
+        or evidence.slowing < limits.SLOWING
+        or late_growth(found) < limits.LATE_SHARE * rate.mean * rows.steps * LATE_SPAN
+    )
     # Growth that is a small part of all movement may be what the shapes' fit leaves over.
-    misfit = limits.MISFIT * max(_movement(found) - abs(rate.mean) * rows.steps, 0.0) / rows.steps
+    misfit = limits.MISFIT * max(movement(found) - abs(rate.mean) * rows.steps, 0.0) / rows.steps
     credible = rate.mean > misfit
     grows = grows and credible
     name: VerdictName
@@ -179,7 +189,7 @@ def _decide(
         if slowing:
             name, why = "inconclusive", [Reason.STILL_SLOWING]
         else:
-            name, why = "leak", _leak_reasons(found, evidence)
+            name, why = "leak", leak_reasons(found, evidence)
     elif grows:
         name, why = "baseline", [Reason.NOT_WORTH_ACTING_ON]
     elif (
@@ -196,14 +206,14 @@ def _decide(
     ):
         name, why = "inconclusive", [Reason.STILL_SLOWING]
     else:
-        name, why = _settled(rows, found, evidence, rate, worth)
+        name, why = settled(rows, found, evidence, rate.upper, worth)
     if (
         name not in {"baseline", "sawtooth"}
         and rows.sizes is not None
         and inputs_sorted(rows.sizes)
     ):
         notes.append(Reason.SORTED_INPUTS)
-    if _one_is_odd(evidence, worth * rows.steps / found.sigma):
+    if one_is_odd(evidence, worth * rows.steps / found.sigma):
         notes.append(Reason.REPEATS_DISAGREE)
     reasons = list(dict.fromkeys([*why, *notes]))
     if name != "inconclusive" and any(r.withdraws for r in reasons):
@@ -221,105 +231,6 @@ def _decide(
         reasons=tuple(reasons),
         evidence=_account(rows, found, evidence, worth, odds),
     )
-
-
-def _one_is_odd(evidence: Evidence, worth: float) -> bool:
-    """Return whether one repeat grows (or does not) while all others agree that they do not."""
-    rates, errors = evidence.rates, evidence.errors
-    if len(rates) < limits.FEWEST_TO_DISAGREE:
-        return False
-    others = [np.delete(np.arange(len(rates)), i) for i in range(len(rates))]
-    away = []
-    for i, rest in enumerate(others):
-        pooled = dersimonian_laird(rates[rest], errors[rest])
-        spread = float(np.hypot(errors[i], max(pooled.between, float(np.median(errors[rest])))))
-        gap = abs(rates[i] - pooled.mean)
-        large = gap > max(0.7 * max(abs(rates[i]), abs(pooled.mean)), worth)
-        away.append(gap / spread if large else 0.0)
-    return max(away) > limits.ODD_ONE
-
-
-def _leak_reasons(found: Features, evidence: Evidence) -> list[Reason]:
-    out = [Reason.STEADY_GROWTH]
-    if evidence.trend == 1:
-        out.append(Reason.GROWS_WITH_INPUT)
-    if found.teeth is not None:
-        out.append(Reason.UNDER_TEETH)
-    return out
-
-
-def _settled(
-    rows: Rows, found: Features, evidence: Evidence, rate: _Rate, worth: float
-) -> tuple[VerdictName, list[Reason]]:
-    """Name a series that does not grow."""
-    if found.teeth is not None:
-        return "sawtooth", [Reason.CLEARED_AGAIN]
-    shares = evidence.shapes
-    moves = np.array([_move(row[np.isfinite(row)]) for row in rows.y])
-    rise = float(moves[np.argmax(np.abs(moves))])
-    bases = evidence.bases
-    by_input = rows.sizes is not None and bases.get(1, 0.0) > 0.5
-    by_shape = rows.distinct is not None and bases.get(1 + (rows.sizes is not None), 0.0) > 0.5
-    moved = 1 - shares["none"] > 0.5 or by_input or by_shape
-    if not moved or abs(rise) < limits.CLEAR_RISE * found.sigma:
-        hidden = rate.upper * rows.steps
-        level = float(np.nanmedian(rows.y))
-        tolerable = max(
-            limits.NOISE_SHARE * abs(level), limits.NOISE_SIGMAS * found.sigma, worth * rows.steps
-        )
-        if hidden > tolerable:
-            return "inconclusive", [Reason.NOISE_FLOOR]
-        return "baseline", [Reason.FLAT]
-    if rise < 0:
-        return "plateau", [Reason.FALLS]
-    if by_shape:
-        return "plateau", [Reason.FOLLOWS_NEW_SHAPES]
-    if rows.sizes is not None and _follows_input(evidence):
-        return "high-water", [Reason.FOLLOWS_LARGEST_INPUT]
-    if shares["free steps"] > 0.5 and rows.sizes is None:
-        return "high-water", [Reason.RISES_IN_STEPS]
-    return "plateau", [Reason.SETTLES]
-
-
-def _movement(found: Features) -> float:
-    """Return how far the level moves after the first fifth of the run, the median repeat."""
-    moves = []
-    for row in found.y:
-        x = row[np.isfinite(row)]
-        if x.size >= limits.FEWEST_STEPS:
-            early = x[int(0.15 * x.size) : max(int(0.25 * x.size), int(0.15 * x.size) + 3)]
-            moves.append(abs(float(np.median(x[-max(3, x.size // 4) :]) - np.median(early))))
-    return float(np.median(moves)) if moves else 0.0
-
-
-def _move(row: np.ndarray) -> float:
-    """Return how far a repeat came from its first samples to its last quarter."""
-    if row.size < limits.FEWEST_IN_REPEAT:
-        return 0.0
-    return float(np.median(row[-max(3, row.size // 4) :]) - row[:3].min())
-
-
-def _follows_input(evidence: Evidence) -> bool:
-    """Return whether the largest input so far explains the level better than time does."""
-    pure = evidence.pure
-    by_input = [pure[1, name] for name in ("none", "one step", "free steps")]
-    by_input += [pure[1, "another input measure"], pure[0, "steps at records"]]
-    by_time = [pure.get((0, name), -np.inf) for name in _BY_TIME]
-    return max(by_input) > max(by_time)
-
-
-_BY_TIME = (
-    "saturating exponential",
-    "ramp that ends",
-    "one step",
-    "free steps",
-    "cache of the last inputs",
-    "cache of so much input",
-    "fitted exponential",
-    "fitted ramp",
-    "common fitted exponential",
-    "common fitted ramp",
-)
 
 
 def _confidence(name: VerdictName, growth: float, reasons: list[Reason]) -> str:

@@ -10,13 +10,17 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from listen2lab.analysis.growth import judge
+from scipy import stats
+
+from listen2lab.analysis.audit import audit
+from listen2lab.analysis.contrast import judge_pair
+from listen2lab.analysis.together import judge_together
 from listen2lab.units import KIB, mib
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["summarize"]
+__all__ = ["complete_samples", "contrast", "summarize"]
 
 
 def summarize(runs: pd.DataFrame, samples: pd.DataFrame) -> dict[str, dict[str, Any]]:
@@ -40,17 +44,7 @@ def summarize(runs: pd.DataFrame, samples: pd.DataFrame) -> dict[str, dict[str, 
         number that no run gave is None.
     """
     plain = runs[~runs["traced"].astype(bool)]
-    complete = plain[plain["outcome"] == "complete"]
-    good = set(zip(complete["experiment"], complete["condition"], complete["repeat"], strict=True))
-    mask = [
-        not traced and key in good
-        for traced, key in zip(
-            samples["traced"],
-            zip(samples["experiment"], samples["condition"], samples["repeat"], strict=True),
-            strict=True,
-        )
-    ]
-    usable = samples[mask]
+    usable = complete_samples(runs, samples)
     of_condition = dict(list(usable.groupby(["experiment", "condition"], sort=False)))
     summary: dict[str, dict[str, Any]] = {}
     for (experiment, condition), group in plain.groupby(["experiment", "condition"], sort=False):
@@ -62,6 +56,19 @@ def summarize(runs: pd.DataFrame, samples: pd.DataFrame) -> dict[str, dict[str, 
         }
         summary.setdefault(str(experiment), {})[str(condition)] = numbers
     return summary
+
+
+def complete_samples(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
+    """Return the samples of plain runs that were complete.
+
+    Parameters
+    ----------
+    runs, samples
+        `listen2lab.study.Study.runs` and ``.samples``.
+    """
+    keys = ["experiment", "condition", "repeat", "traced"]
+    good = runs.loc[(runs["outcome"] == "complete") & ~runs["traced"].astype(bool), keys]
+    return samples.merge(good, on=keys)
 
 
 def _numbers(samples: pd.DataFrame) -> dict[str, Any]:
@@ -90,31 +97,100 @@ _PHASES = ("start", "import", "setup", "step", "end", "released")
 
 
 def _judged(steps: pd.DataFrame) -> dict[str, Any]:
-    """Return the verdict on anonymous memory over the measured steps, as JSON values."""
-    repeats = [rows for _, rows in steps.groupby("repeat")]
-    sizes = None
-    if repeats and steps["size"].notna().all():
-        sizes = [rows["size"].to_numpy(float) for rows in repeats]
-    verdict = judge(
-        [rows["anonymous"].to_numpy(float) for rows in repeats],
-        sizes,
+    """Return the verdict on the measured steps, as JSON values.
+
+    Anonymous memory, malloc's live bytes and Python's live blocks are judged together; rate and
+    interval are anonymous memory's.
+    """
+    sizes = _rows(steps, "size")
+    known = {name: _rows(steps, name) for name in ("anonymous", "in_use", "python_blocks")}
+    swapped = _rows(steps, "swap")
+    together = judge_together(
+        **{name: rows for name, rows in known.items() if rows or name == "anonymous"},
+        sizes=sizes,
         shapes=sizes,  # an input of another size is another shape to the engine
+        audit=audit(swapped=swapped, sizes=sizes),
     )
+    own = together.verdicts["anonymous"]
     each = 1.0 if steps.empty else float(steps["steps"].median())  # steps between two samples
+    interval = [_kib(bound / each) for bound in own.interval]
+    reasons = dict.fromkeys(str(reason) for reason in together.reasons)
     return {
-        "verdict": verdict.verdict,
-        "confidence": verdict.confidence,
-        "rate_kib_per_step": _kib(verdict.rate / each),
-        "rate_interval": [_kib(bound / each) for bound in verdict.interval],
-        "upper_kib_per_step": _kib(verdict.upper / each),
-        "smallest_visible_kib_per_step": _kib(verdict.smallest_visible / each),
-        "reasons": [str(reason) for reason in verdict.reasons],
+        "verdict": together.verdict,
+        "confidence": own.confidence,
+        "rate_kib_per_step": _kib(own.rate / each),
+        "rate_interval": None if None in interval else interval,
+        "upper_kib_per_step": _kib(own.upper / each),
+        "smallest_visible_kib_per_step": _kib(own.smallest_visible / each),
+        "reasons": list(reasons),
+        "grew": list(together.grew),
+        "quantities": {
+            name: {"verdict": verdict.verdict, "rate_per_step": _finite(verdict.rate / each)}
+            for name, verdict in together.verdicts.items()
+        },
+    }
+
+
+def _rows(steps: pd.DataFrame, column: str) -> list[Any] | None:
+    """Return a column as one array a repeat, or None where a sample lacks it."""
+    if steps.empty:
+        return [] if column == "anonymous" else None
+    if column not in steps or steps[column].isna().any():
+        return None
+    return [rows[column].to_numpy(float) for _, rows in steps.groupby("repeat")]
+
+
+def contrast(
+    samples: pd.DataFrame, experiment: str, first: str, second: str
+) -> dict[str, Any] | None:
+    """Compare two conditions of an experiment, by growth and by level.
+
+    Parameters
+    ----------
+    samples
+        Samples of complete plain runs.
+    experiment, first, second
+        Which; ``first`` is what ``second`` is compared with.
+
+    Returns
+    -------
+    dict or None
+        ``to`` (the first), ``verdict`` and ``sentence`` (see
+        `listen2lab.analysis.contrast.judge_pair`, on anonymous memory),
+        ``level_difference_mib`` with ``level_interval_mib`` (second less first, resident at the
+        end after a trim; Welch's interval over processes) and ``rate_difference_kib_per_step``.
+        None where one of them has no run.
+    """
+    mine = samples[samples["experiment"] == experiment]
+    one, other = (mine[mine["condition"] == name] for name in (first, second))
+    if one.empty or other.empty:
+        return None
+    a, b = (rows[rows["phase"] == "step"] for rows in (one, other))
+    pair = judge_pair(
+        _rows(a, "anonymous"), _rows(b, "anonymous"), _rows(a, "size"), _rows(b, "size")
+    )
+    ends = [rows.loc[rows["phase"] == "end", "rss"].to_numpy(float) for rows in (other, one)]
+    interval = None
+    if min(len(end) for end in ends) > 1:
+        bounds = stats.ttest_ind(*ends, equal_var=False).confidence_interval()
+        interval = [mib(float(bounds.low)), mib(float(bounds.high))]
+    return {
+        "to": first,
+        "verdict": pair.verdict,
+        "sentence": pair.sentence,
+        "level_difference_mib": mib(float(ends[0].mean() - ends[1].mean())),
+        "level_interval_mib": interval,
+        "rate_difference_kib_per_step": _kib(-pair.rate.value),
     }
 
 
 def _kib(size: float) -> float | None:
     """Return KiB, or None for a number that could not be estimated."""
-    return round(size / KIB, 4) if math.isfinite(size) else None
+    return _finite(size / KIB)
+
+
+def _finite(value: float) -> float | None:
+    return round(value, 4) if math.isfinite(value) else None
 
 
 def _components(at: dict[str, pd.DataFrame]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Resident, anonymous and live bytes judged together: which of them grew, and do they agree?"""
+"""Resident, anonymous and live bytes judged together: which grew, and where they disagree."""
 
 from __future__ import annotations
 
@@ -105,6 +105,7 @@ def judge_together(
     if main is None:
         raise InputError("no quantity was given; nothing was judged; give rss, anonymous or in_use")
     grew = _what_grew(verdicts)
+    words = _say(verdicts, grew)
     names = {v.verdict == "leak" for n, v in verdicts.items() if v.verdict != "inconclusive"}
     agree = len(names) <= 1
     lives = [verdicts[n] for n in ("in_use", "python_blocks") if n in verdicts]
@@ -112,7 +113,9 @@ def judge_together(
     resident_grows = resident is not None and resident.verdict == "leak"
     if resident_grows and live is not None and not owned:
         reasons = (Reason.QUANTITIES_DISAGREE, *_kept(verdicts), *main.reasons)
-        return Together("inconclusive", grew, False, _say(verdicts, grew), reasons, verdicts)
+        return Together(
+            "inconclusive", grew, agree=False, sentence=words, reasons=reasons, verdicts=verdicts
+        )
     if owned and not resident_grows and resident is not None:
         reasons = (
             Reason.QUANTITIES_DISAGREE,
@@ -121,8 +124,8 @@ def judge_together(
         name: VerdictName = (
             "leak" if resident.verdict != "inconclusive" or live is not None else "inconclusive"
         )
-        return Together(name, grew, False, _say(verdicts, grew), reasons, verdicts)
-    return Together(main.verdict, grew, agree, _say(verdicts, grew), main.reasons, verdicts)
+        return Together(name, grew, agree=False, sentence=words, reasons=reasons, verdicts=verdicts)
+    return Together(main.verdict, grew, agree, words, main.reasons, verdicts)
 
 
 def _kept(verdicts: dict[str, Verdict]) -> tuple[Reason, ...]:

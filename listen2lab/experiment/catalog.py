@@ -118,6 +118,6 @@ def quick(plan: Plan) -> Plan:
     Returns
     -------
     Plan
-        18 steps of at most 90 characters (7 s of speech), and one of at most 430 (35 s).
+        16 steps of at most 70 characters (6 s of speech), and one of at most 430 (35 s).
     """
-    return replace(plan, max_characters=90, longest_characters=430).with_lengths(18, 2)
+    return replace(plan, max_characters=70, longest_characters=430).with_lengths(16, 2)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from listen2lab.errors import InputError, UnknownNameError
-from listen2lab.pipeline.knobs import knobs_from
+from listen2lab.pipeline.knobs import Knobs, knobs_from
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,6 +76,13 @@ class Experiment:
     def __post_init__(self) -> None:
         for level in self.levels:
             knobs_from(self.settings(level))
+
+    @property
+    def reference(self) -> Level:
+        """The level that is the app's own, or the first: what the others are compared with."""
+        app = Knobs()
+        own = [x for x in self.levels if knobs_from(self.settings(x)) == app]
+        return own[0] if own else self.levels[0]
 
     def settings(self, level: Level) -> dict[str, Any]:
         """Return the knobs of a level, those that differ from the app's."""

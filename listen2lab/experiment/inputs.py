@@ -22,6 +22,7 @@ __all__ = [
     "Book",
     "Inputs",
     "OwnFile",
+    "PlantedBook",
     "models_root",
     "open_book",
     "open_file",
@@ -102,6 +103,16 @@ class Book:
             "paragraphs": texts_path,
             "order": order,
         }
+
+
+@dataclass(frozen=True)
+class PlantedBook(Book):
+    """A book read with a fault planted in the pipeline; the level's name is the fault's."""
+
+    def workload(self, run: Run, plan: Plan, texts_path: str) -> dict[str, Any]:
+        """Read in order, so that every step meets a text that is new to it."""
+        spec = super().workload(run, plan, texts_path)
+        return {**spec, "fault": run.level.name, "order": list(range(len(self.paragraphs)))}
 
 
 @dataclass(frozen=True)

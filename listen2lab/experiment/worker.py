@@ -117,7 +117,9 @@ class _Run:
             if since < every and i + 1 not in (warmup, total):
                 continue
             wall_s, cpu_s = time.perf_counter() - clock, time.process_time() - cpu
+            in_use = meter.in_use()
             found = gc.collect()
+            freed = in_use - meter.in_use()
             if traced:
                 time.sleep(_SNAPSHOT_SECONDS)
             sample = meter.read()
@@ -128,6 +130,8 @@ class _Run:
                 "cpu_s": round(cpu_s, 6),
                 **sample,
                 "gc_found": found,
+                "gc_freed": freed,
+                "python_blocks": sys.getallocatedblocks(),
                 "components": dict(workload.components()),
             }
             if largest is not None:
@@ -209,10 +213,11 @@ def _load(run: _Run) -> Workload:
         return load_file(described["path"])
     from listen2lab.pipeline.knobs import knobs_from  # noqa: PLC0415 - the workload's own weight
     from listen2lab.pipeline.listen2 import Listen2  # noqa: PLC0415
+    from listen2lab.pipeline.planted import Planted  # noqa: PLC0415
 
     with open(f"{run.folder}/{described['paragraphs']}", "rb") as file:  # noqa: PTH123
         book = json.load(file)
-    return Listen2(
+    pipeline = Listen2(
         [book[k] for k in described["order"]],
         voice_folder=described["voice"],
         recognizer_folder=described["recognizer"],
@@ -221,6 +226,7 @@ def _load(run: _Run) -> Workload:
         resident=run.meter.resident,
         scratch=run.folder,
     )
+    return Planted(pipeline, described["fault"]) if "fault" in described else pipeline
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -194,6 +194,10 @@ class Listen2:
             "trellis": 0 if self._aligner is None else self._aligner.trellis_bytes,
         }
 
+    def held_audio(self) -> list[bytes]:
+        """Return the WAV files in the queue's cache, the current paragraph's first."""
+        return [each.wav for _, each in sorted(self._queue.cached.items())]
+
     def stop(self) -> None:
         """Stop reading and clear the queue, as the app's ``stop()`` does."""
         self._loop.run_until_complete(self._stop())

@@ -97,6 +97,10 @@ class Meter:
         sample["minor_faults"] = _minor_faults()
         return sample
 
+    def in_use(self) -> int:
+        """Return malloc's live bytes now; 0 where they cannot be read."""
+        return 0 if self._mallinfo is None else self._mallinfo()["in_use"]
+
     def resident(self) -> int:
         """Return the resident bytes now, as the app logs them: a counter, no walk of the pages."""
         if self._psutil is not None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from listen2lab.analysis.summary import summarize
+from listen2lab.analysis.growth import Reason
+from listen2lab.analysis.summary import complete_samples, contrast, summarize
 from listen2lab.report import words
 from listen2lab.report.plots import plot_curves, plot_heap, plot_levels
 from listen2lab.report.style import to_svg
@@ -34,10 +35,12 @@ def build_summary(study: Study) -> dict[str, Any]:
     -------
     dict
         ``format``, ``created`` and ``versions`` of the manifest, ``subject`` (what was run), and
-        ``experiments``: name to ``question``, ``factor`` and ``conditions`` (see
-        `listen2lab.analysis.summary.summarize`).
+        ``experiments``: name to ``question``, ``factor``, ``conditions`` (see
+        `listen2lab.analysis.summary.summarize`) and ``contrasts`` (each condition with the app's
+        own; see `listen2lab.analysis.summary.contrast`).
     """
     numbers = summarize(study.runs, study.samples)
+    usable = complete_samples(study.runs, study.samples)
     manifest = study.manifest
     return {
         "format": manifest["format"],
@@ -51,6 +54,11 @@ def build_summary(study: Study) -> dict[str, Any]:
                 "unit": item.unit,
                 "predictions": dict(item.predictions),
                 "conditions": {level.name: numbers[item.name][level.name] for level in item.levels},
+                "contrasts": {
+                    level.name: contrast(usable, item.name, item.reference.name, level.name)
+                    for level in item.levels
+                    if level is not item.reference
+                },
             }
             for item in study.plan.experiments
         },
@@ -86,6 +94,7 @@ def write_report(study: Study) -> tuple[dict[str, Any], Path]:
         ends=words.endings(study.runs),
         provenance=words.provenance(study.manifest),
         limits=words.limits(study),
+        sentences={str(code): code.sentence for code in Reason},
     )
     study.folder.write_summary(summary)
     return summary, study.folder.write_report(page)

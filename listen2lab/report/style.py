@@ -68,10 +68,17 @@ _SETTINGS: Any = {  # matplotlib types its settings' names, not a dict of them
 }
 
 
-def new_figure(width: float, height: float) -> Figure:
+class Picture(Figure):
+    """A figure that a notebook shows by itself, without pyplot and its global state."""
+
+    def _repr_png_(self) -> bytes:
+        return to_png(self)
+
+
+def new_figure(width: float, height: float) -> Picture:
     """Return an empty figure, in inches, that belongs to no window."""
     with mpl.rc_context(_SETTINGS):
-        return Figure(figsize=(width, height), layout="constrained")
+        return Picture(figsize=(width, height), layout="constrained")
 
 
 def styled() -> Any:

@@ -11,8 +11,11 @@ from listen2lab.analysis.growth import Reason
 from listen2lab.units import KIB, MIB
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
+    from listen2lab.selftest import Finding
     from listen2lab.study import Study
 
 __all__ = [
@@ -23,6 +26,7 @@ __all__ = [
     "nothing_measured",
     "number",
     "provenance",
+    "selftest_table",
     "sparkline",
     "subject",
     "verdict",
@@ -118,6 +122,20 @@ def watched(study: Study, answer: dict[str, Any]) -> str:
     lines += endings(study.runs)
     lines.append(f"report: {study.folder.path / 'report.html'}")
     return "\n".join(lines)
+
+
+def selftest_table(findings: Sequence[Finding]) -> str:
+    """Return the table planted / found / rate error, and what it comes to."""
+    lines = [f"{'planted':<17}{'KiB/step':>10}{'found':>14}{'KiB/step':>10}{'error':>8}"]
+    for each in findings:
+        error = "" if each.error is None else f"{100 * each.error:+.1f} %"
+        planted = f"{each.planted_kib:.1f}" if each.planted_kib else "–"
+        lines.append(
+            f"{each.fault:<17}{planted:>10}{each.verdict:>14}{number(each.found_kib):>10}"
+            f"{error:>8}  {'right' if each.is_right else 'WRONG'}: {each.meaning}"
+        )
+    right = sum(each.is_right for each in findings)
+    return "\n".join([*lines, f"{right} of {len(findings)} right"])
 
 
 def sparkline(study: Study, condition: str, width: int = 60) -> str:
@@ -217,8 +235,8 @@ def limits(study: Study) -> list[str]:
         )
     if plan.max_characters is not None:
         sentences.append(
-            f"A quick study: paragraphs of at most {plan.max_characters} characters and one of at most "
-            f"{plan.longest_characters}. A real book's sentences are longer, and its levels higher."
+            f"A quick study: paragraphs of at most {plan.max_characters} characters, and one of at "
+            f"most {plan.longest_characters}. A book's sentences are longer, its levels higher."
         )
     return [*sentences, *study.damage]
 

@@ -1,0 +1,113 @@
+"""Faults of known size, planted in the real pipeline: what the instrument must be able to see."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any, NamedTuple
+
+from listen2lab.errors import UnknownNameError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from listen2lab.pipeline.listen2 import Listen2
+
+__all__ = ["FAULTS", "Fault", "Planted"]
+
+_LEAKED_BYTES = 64 * 1024
+_ONE_OFF_BYTES = 48 * 1024 * 1024
+_ONE_OFF_STEP = 12
+_CACHE_ENTRIES = 12
+
+
+class Fault(NamedTuple):
+    """A fault, and what must be said of it."""
+
+    meaning: str
+    is_leak: bool
+    knobs: Mapping[str, Any] = {}  # read only; a NamedTuple has no default_factory
+
+
+FAULTS: dict[str, Fault] = {
+    "clean": Fault("nothing", is_leak=False),
+    "native-leak": Fault("a block of malloc that is never freed, each step", is_leak=True),
+    "python-leak": Fault("a list that keeps each paragraph's audio", is_leak=True),
+    "player-retains": Fault(
+        "the player keeps what was scheduled on it", is_leak=True, knobs={"player": "retains"}
+    ),
+    "alignment-cache": Fault(
+        "an alignment cache without a limit",
+        is_leak=True,
+        knobs={"alignment": "recognizer", "service_cache_size": None},
+    ),
+    "cycle": Fault("audio in a reference cycle that only the collector frees", is_leak=False),
+    "filling-cache": Fault("a cache of audio that fills and stops", is_leak=False),
+    "one-off": Fault("one large block, kept", is_leak=False),
+}
+"""Faults by name; those with knobs are the pipeline's own, the others are planted around it."""
+
+
+class Planted:
+    """The reading pipeline with a fault.
+
+    Parameters
+    ----------
+    inner
+        The pipeline; a fault that is made of knobs is in it already.
+    fault
+        One of `FAULTS`.
+    """
+
+    def __init__(self, inner: Listen2, fault: str) -> None:
+        if fault not in FAULTS:
+            raise UnknownNameError("fault", fault, FAULTS)
+        self._inner = inner
+        self._fault = fault
+        self._kept: list[bytes | bytearray] = []
+        self._held_before = 0
+        self.setup = inner.setup
+        self.size = inner.size
+        self.components = inner.components
+
+    def step(self, i: int) -> dict[str, Any]:
+        """Play paragraph ``i`` and plant; ``planted`` among the facts is how many bytes."""
+        return {**self._inner.step(i), "planted": self._plant(i)}
+
+    def teardown(self) -> None:
+        """Drop the pipeline; what is planted goes only where the fault would let it go."""
+        self._inner.teardown()
+        self._kept.clear()
+
+    def _plant(self, i: int) -> int:
+        if self._fault == "native-leak":
+            return _leak(_LEAKED_BYTES)
+        if self._fault == "one-off" and i == _ONE_OFF_STEP:
+            self._kept.append(bytearray(b"\1") * _ONE_OFF_BYTES)
+            return _ONE_OFF_BYTES
+        if self._fault == "python-leak":
+            return self._keep(self._inner.held_audio()[0])
+        if self._fault == "filling-cache" and len(self._kept) < _CACHE_ENTRIES:
+            return self._keep(self._inner.held_audio()[0])
+        if self._fault == "cycle":
+            loop: list[Any] = [bytes(bytearray(self._inner.held_audio()[0]))]  # a copy
+            loop.append(loop)
+            return len(loop[0])
+        if FAULTS[self._fault].knobs:
+            held = self._inner.components()
+            now = sum(held[name] for name in ("player", "service_cache"))
+            grown, self._held_before = now - self._held_before, now
+            return grown
+        return 0
+
+    def _keep(self, audio: bytes) -> int:
+        self._kept.append(audio)
+        return len(audio)
+
+
+def _leak(size: int) -> int:
+    library = ctypes.CDLL(None)
+    library.malloc.restype = ctypes.c_void_p
+    library.malloc.argtypes = [ctypes.c_size_t]
+    ctypes.memset(library.malloc(size), 1, size)  # touched, so that it is resident
+    return size

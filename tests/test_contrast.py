@@ -1,0 +1,104 @@
+"""Two conditions compared: removed, reduced, unchanged, worse, or not known."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from listen2lab.analysis.contrast import judge_pair
+from listen2lab.errors import InputError
+
+MIB = 2**20
+
+
+def _runs(seed, *, repeats=5, steps=90, rate=0.0, level=80 * MIB, sigma=1e5, between=2e5):
+    rng = np.random.default_rng(seed)
+    base = level + rng.normal(0, between, (repeats, 1))
+    return base + rate * np.arange(steps) + rng.normal(0, sigma, (repeats, steps))
+
+
+@pytest.mark.parametrize(
+    ("b", "verdict"),
+    [
+        ({}, "removed"),
+        ({"rate": 9e3}, "reduced"),
+        ({"rate": 3e4}, "unchanged"),
+        ({"rate": 7e4}, "worse"),
+    ],
+)
+def test_rates_are_compared(b, verdict):
+    """What became of a leak of 30 kB a step, with fewer repeats and other lengths in B."""
+    c = judge_pair(_runs(1, rate=3e4), _runs(2, repeats=4, steps=120, **b))
+    assert (c.verdict, c.about) == (verdict, "rate")
+    assert c.rate.interval[0] < 3e4 - b.get("rate", 0.0) < c.rate.interval[1]
+
+
+def test_a_new_leak_is_worse():
+    """B leaks where A does not."""
+    assert judge_pair(_runs(3), _runs(4, rate=3e4)).verdict == "worse"
+
+
+@pytest.mark.parametrize(
+    ("less", "verdict"), [(20 * MIB, "reduced"), (0, "unchanged"), (-20 * MIB, "worse")]
+)
+def test_levels_are_compared_where_nothing_leaks(less, verdict):
+    """A change of level counts from 5 % on."""
+    c = judge_pair(_runs(5), _runs(6, repeats=3, steps=60, level=80 * MIB - less))
+    assert (c.verdict, c.about) == (verdict, "level")
+    assert c.level.interval[0] < less < c.level.interval[1]
+
+
+def test_level_interval_is_welch():
+    """The interval of the levels is scipy's Welch interval on the repeats' medians."""
+    a, b = _runs(7), _runs(8, repeats=3)
+    c = judge_pair(a, b)
+    mid = [np.median(y[:, -30:], axis=1) for y in (a, b)]
+    known = stats.ttest_ind(*mid, equal_var=False).confidence_interval()
+    assert c.level.interval == pytest.approx((known.low, known.high))
+
+
+def test_processes_that_differ_too_much_decide_nothing():
+    """A difference within the spread of the processes is not called one."""
+    c = judge_pair(_runs(9, between=3e7), _runs(10, between=3e7, level=85 * MIB))
+    assert c.verdict == "inconclusive"
+
+
+def test_one_repeat_borrows_the_other_conditions_spread():
+    """A single run in B still gives an interval, a wide one."""
+    a, b = _runs(11, between=1e6), _runs(12, repeats=1)
+    alone, five = judge_pair(a, b).level, judge_pair(a, _runs(12)).level
+    width = [x.interval[1] - x.interval[0] for x in (alone, five)]
+    assert width[0] > width[1] > 0
+
+
+def test_nothing_measured_is_inconclusive_with_its_sentence():
+    """An empty condition gives no contrast, and says why."""
+    c = judge_pair(_runs(13, rate=3e4), np.full((3, 40), np.nan))
+    assert c.verdict == "inconclusive"
+    assert "nothing to judge" in c.sentence
+    json.dumps(c.to_dict())
+
+
+def test_wrong_shapes_are_an_error():
+    """The error is the judge's own."""
+    with pytest.raises(InputError, match="dimensions"):
+        judge_pair(np.zeros((2, 2, 2)), _runs(14))
+
+
+def test_identical_runs_are_unchanged():
+    """The same bytes twice: no difference, and no infinite certainty either."""
+    a = _runs(15, rate=3e4)
+    c = judge_pair(a, a)
+    assert c.verdict == "unchanged"
+    assert c.rate.value == 0
+    assert c.rate.interval[0] < 0 < c.rate.interval[1]
+
+
+def test_a_leak_that_is_left_is_never_removed():
+    """A third of the leak is still a leak."""
+    for seed in range(6):
+        c = judge_pair(_runs(seed, rate=2e4), _runs(seed + 50, rate=7e3, repeats=3, steps=60))
+        assert c.verdict != "removed"
