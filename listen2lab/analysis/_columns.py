@@ -127,7 +127,7 @@ def fitted(y: Array, u: Array, *, exponential: bool) -> tuple[Array, Array]:
 
         near = cost(coarse)
         at = int(np.argmin(near.sum(axis=0)))
-        shared = _lowest(coarse, at, lambda t, cost=cost: cost(t).sum(axis=0))
+        shared = _lowest(coarse, at, cost)
         one = _shape(u, np.array([shared]), exponential=exponential)[:, 0]
         common.append(np.broadcast_to(one, y.shape))
         first = np.argmin(near, axis=1)
@@ -136,7 +136,8 @@ def fitted(y: Array, u: Array, *, exponential: bool) -> tuple[Array, Array]:
         again = cost(fine).reshape(len(y), len(y), 9)[np.arange(len(y)), np.arange(len(y))]
         times = fine.reshape(len(y), 9)[np.arange(len(y)), np.argmin(again, axis=1)]
         own.append(_shape(u, times, exponential=exponential).T)
-    return tuple(np.stack([unit(x) for x in cols], axis=2) for cols in (common, own))
+    both = [np.stack([unit(x) for x in cols], axis=2) for cols in (common, own)]
+    return both[0], both[1]
 
 
 def _shape(u: Array, times: Array, *, exponential: bool) -> Array:
@@ -153,7 +154,7 @@ def _lowest(coarse: Array, at: int, cost: Callable[[Array], Array]) -> float:
     best = float(coarse[at])
     for _ in range(2):
         fine = low * (high / low) ** _NINTHS
-        values = cost(fine)
+        values = cost(fine).sum(axis=0)
         i = int(np.clip(np.argmin(values), 1, 7))
         low, high = float(fine[i - 1]), float(fine[i + 1])
         bend = values[i - 1] - 2 * values[i] + values[i + 1]

@@ -1,9 +1,14 @@
 """From the surfaces of all repeats to the odds of growth, and what is known of its rate.
 
-The repeats share the rate b, or each has its own b + N(0, omega²): the random-effects model of a
+The repeats share the rate b, or each has its own b + N(0, omega^2): the random-effects model of a
 meta-analysis, with omega averaged over a few values, zero among them, so that repeats which
-drift by chance are an explanation that growth has to beat. b itself is zero, or has a
-unit-information prior on either side.
+drift by chance are an explanation that growth has to beat. b itself is zero, or has a Cauchy
+prior, one sample's worth of information wide, on either side [1]_.
+
+References
+----------
+.. [1] Jeffreys, H. (1961). Theory of Probability, 3rd ed., section 5.2. Oxford. (The Cauchy prior
+   of a mean under test: large effects stay possible.)
 """
 
 from __future__ import annotations
@@ -40,7 +45,7 @@ _WEIGHTS: dict[str, float] = {
     "common fitted ramp": 0.02,
 }
 _SLOW = {f.name for f in FAMILIES if f.slow}
-_GRID = np.sinh(np.linspace(-4.2, 4.2, 37)) / 4.0
+_GRID = np.sinh(np.linspace(-4.0, 4.0, 29)) / 4.0
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,14 @@ def _merge(parts: tuple[Surface, ...]) -> Surface:
     return replace(p, dof=float(np.mean([x.dof for x in parts])), **joined)
 
 
-def weigh(blocks: list[Block], samples: int, span: float, grain: float, temper: float) -> Evidence:
+def weigh(  # noqa: PLR0917 - what the blocks are made of
+    blocks: list[Block],
+    samples: int,
+    span: float,
+    grain: float,
+    temper: float,
+    kinds: list[int] | None = None,
+) -> Evidence:
     """Weigh growth against every other history.
 
     Parameters
@@ -110,6 +122,8 @@ def weigh(blocks: list[Block], samples: int, span: float, grain: float, temper: 
         The smallest difference of the bytes, in the blocks' scale.
     temper
         Power of the likelihood, below 1 where repeats are copies of each other.
+    kinds
+        Which of `KINDS` to try; all if not given.
     """
     white = [Whitened(b, samples, span, grain) for b in blocks]
     places = white[0].places
@@ -121,24 +135,24 @@ def weigh(blocks: list[Block], samples: int, span: float, grain: float, temper: 
 
     # The kinds of noise are chosen among under the richest covariates; the rest is not worth
     # the time.
-    found = models(bases - 1, list(range(len(KINDS))), [0])
+    found = models(bases - 1, kinds or list(range(len(KINDS))), [0])
     option = _log_weights(places)
     score = [_score(m, option, temper) for m in found]
     order = np.argsort(score)[::-1]
-    kinds: list[int] = []
+    best_kinds: list[int] = []
     for i in order:
         k = KINDS.index(found[i].kind)
-        if score[i] > max(score) - 5 and k not in kinds and len(kinds) < 3:
-            kinds.append(k)
+        if score[i] > max(score) - 5 and k not in best_kinds and len(best_kinds) < 3:
+            best_kinds.append(k)
     trends = list(range(len(blocks[0].trends)))
     for base in range(bases):
         wanted = trends if base < bases - 1 else trends[1:]
-        more = models(base, kinds, wanted) if wanted else []
+        more = models(base, best_kinds, wanted) if wanted else []
         found.extend(more)
         score.extend(_score(m, option, temper) for m in more)
     best = max(score)
     order = np.argsort(score)[::-1][:3]
-    kept = [found[i] for i in order if score[i] > best - 4]
+    kept = [found[i] for i in order if score[i] > best - 3.5]
     pure = _pure(found, places)
     return _combine(kept, places, temper, bases * len(trends), pure)
 

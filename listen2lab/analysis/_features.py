@@ -81,7 +81,8 @@ def _sigma(y: Array, grain: float) -> float:
         else 0.0
     )
     # Moves of autocorrelated noise are smaller than the noise.
-    return max(spread / np.sqrt(1 - ar1_from_differences(y)), grain / np.sqrt(12))
+    whole = spread / float(np.sqrt(1 - ar1_from_differences(y)))
+    return max(whole, grain / float(np.sqrt(12)))
 
 
 def _live_input(rows: Rows) -> float:

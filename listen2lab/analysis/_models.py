@@ -1,18 +1,17 @@
 """How well each history of the level explains the series, with growth and without.
 
-For one repeat, y = level + b·trend + covariates + at most one nuisance shape + noise. Noise of a
-known kind is made white; then, for given b, the nuisance's amplitude is integrated out under a
-unit-information prior (Zellner's g with g = number of samples [1]_), and the noise's scale under
-Jeffreys' prior, in closed form. What is left is a function of b for every nuisance column:
--(m-1)/2 · log S(b) with S quadratic in b. Repeats share b, or differ in it by a random effect;
+For one repeat, y = level + b * trend + covariates + at most one nuisance shape + noise. Noise of a
+known kind is made white; then, for given b, the nuisance's amplitude costs half the logarithm of
+the number of samples (Schwarz's approximation of the marginal likelihood, that is BIC [1]_) and
+the noise's scale is integrated out. What is left is a function of b for every nuisance column:
+-(m-1)/2 * log S(b), with S quadratic in b. Repeats share b, or differ in it by a random effect;
 the nuisance is each repeat's own, or the same in all. Averaging over columns instead of choosing
 the best keeps the intervals honest about what was not known [2]_.
 
 References
 ----------
-.. [1] Zellner, A. (1986). On assessing prior distributions and Bayesian regression analysis with
-   g-prior distributions. In Bayesian Inference and Decision Techniques, 233-243. (The prior of
-   the nuisance amplitudes.)
+.. [1] Schwarz, G. (1978). Estimating the dimension of a model. Annals of Statistics 6, 461-464.
+   (What a further coefficient costs.)
 .. [2] Hoeting, J. A., Madigan, D., Raftery, A. E. and Volinsky, C. T. (1999). Bayesian model
    averaging: a tutorial. Statistical Science 14, 382-417. (Averaging rather than selecting.)
 """

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 __all__ = [
     "LATE_SPAN",
     "VerdictName",
+    "grows_everywhere",
     "late_growth",
     "leak_reasons",
-    "movement",
+    "left_over",
     "one_is_odd",
     "settled",
 ]
@@ -87,7 +88,19 @@ def settled(  # noqa: PLR0911 - one line for each name
     return "plateau", [Reason.SETTLES]
 
 
-def movement(found: Features) -> float:
+def left_over(rows: Rows, found: Features, evidence: Evidence, growth: float) -> float:
+    """Return how many bytes of growth over the run the shapes' imperfect fit may leave over."""
+    rest = limits.MISFIT * max(_movement(found) - growth, 0.0)
+    shares = evidence.growth_shapes
+    stepped = sum(shares.get(name, 0.0) for name in ("one step", "free steps", "steps at records"))
+    if stepped > 0.5 and found.teeth is None:
+        # Beside the few steps that a model may have there are smaller ones that it may not.
+        whole = float(np.median([abs(_move(row[np.isfinite(row)])) for row in rows.y]))
+        rest = max(rest, limits.STEPS_LEFT * max(whole - growth, 0.0))
+    return rest
+
+
+def _movement(found: Features) -> float:
     """Return how far the level moves after the first fifth of the run, the median repeat."""
     moves = []
     for row in found.y:
@@ -102,7 +115,7 @@ LATE_SPAN = 0.35
 
 
 def late_growth(found: Features) -> float:
-    """Return the growth from 60 to 95 % of the run as measured, no model, plus two errors."""
+    """Return the growth from 60 to 95 % of the run as measured, no model, plus three errors."""
     if found.teeth is not None:
         return float("inf")
     moves = []
@@ -116,7 +129,37 @@ def late_growth(found: Features) -> float:
         return float("inf")
     own = found.sigma * np.sqrt(2 * 1.57 / max(3, found.y.shape[1] // 10))
     spread = max(float(np.std(moves)), float(own))
-    return float(np.mean(moves)) + 2 * spread / float(np.sqrt(len(moves)))
+    return float(np.mean(moves)) + 3 * spread / float(np.sqrt(len(moves)))
+
+
+def grows_everywhere(found: Features, growth: float) -> bool:
+    """Return whether nearly every repeat grows in the last third, where that could be seen.
+
+    A high-water mark's steps become rarer: two of three repeats have none in the last third. A
+    leak, even in lumps or at random steps, has some in nearly all.
+
+    Parameters
+    ----------
+    found
+        The series.
+    growth
+        What the rate adds up to over the whole run, in bytes.
+    """
+    if found.teeth is not None:
+        return True
+    seen, does = 0, 0
+    for row in found.y:
+        x = row[np.isfinite(row)]
+        if x.size < limits.FEWEST_STEPS:
+            continue
+        w = max(3, x.size // 12)
+        start = int(0.64 * x.size) - w // 2
+        late = float(np.median(x[-w:]) - np.median(x[start : start + w]))
+        expected = growth * (1 - w / (2 * x.size) - 0.64)
+        if expected > 3 * found.sigma * float(np.sqrt(2 * 1.57 / w)):
+            seen += 1
+            does += late > limits.LATE_PART * expected
+    return does >= limits.NEARLY_ALL * seen
 
 
 def _move(row: Array) -> float:

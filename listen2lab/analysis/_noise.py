@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
 
-__all__ = ["KINDS", "Array", "Kind", "ar1_from_differences", "covariance", "whitener"]
+__all__ = ["KINDS", "Array", "Kind", "ar1_from_differences", "covariance", "plausible", "whitener"]
 
 Array: TypeAlias = NDArray[Any]
 
@@ -110,6 +110,21 @@ def ar1_from_differences(y: Array) -> float:
     if not one > 0:
         return 0.0
     return float(np.clip((two / one) ** 2 - 1, 0.0, 0.97))
+
+
+def plausible(y: Array) -> list[int]:
+    """Return the kinds of noise worth trying: stationary ones near the estimate, and wandering.
+
+    Trying all would change nothing and cost half as much again.
+    """
+    if np.isfinite(y).sum() < _ENOUGH:
+        return list(range(len(KINDS)))
+    phi = ar1_from_differences(y)
+    return [i for i, k in enumerate(KINDS) if k.wander or abs(k.phi - phi) <= _NEAR]
+
+
+# From so many samples on the estimate is surely within this much of the truth.
+_ENOUGH, _NEAR = 250, 0.6
 
 
 def _typical(moves: Array) -> float:

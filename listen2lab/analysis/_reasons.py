@@ -149,6 +149,14 @@ class Reason(str, Enum):
         ),
         True,
     )
+    UNEVEN_GROWTH = (
+        "uneven-growth",
+        (
+            "Late in the run some repeats did not grow: steps that become rarer, as a high-water "
+            "mark's do, cannot be told from a leak; give the input sizes, or run longer."
+        ),
+        True,
+    )
     NOT_SETTLED = (
         "not-settled",
         "A rise late in the run leaves too little of it to show that it has ended; run longer.",

@@ -34,15 +34,15 @@ SPIKE, MOST_SPIKES = 6.0, 0.05
 """A sample this many typical moves beyond both neighbours is a stray; if more than this share
 are, they are the series' nature."""
 
-LEAK_ODDS = 9.0
+LEAK_ODDS = 8.0
 """Odds of growth without end, against every history that stops, from which a leak is called. Set
-on the tuning seeds: at 16 fewer than 90 % of leaks at twice the limit are found, at 9 one non-leak
+on the tuning seeds: at 16 fewer than 90 % of leaks at twice the limit are found, at 8 one non-leak
 in several hundred is called a leak."""
 
 SLOW_ODDS = 6.0
 """Odds of a slow saturation against a leak from which a leak is no longer called."""
 
-ONE_SIDED = 0.005
+ONE_SIDED = 0.01
 """Largest probability of no growth at all that a leak may leave."""
 
 GREY_ODDS, GREY_TAIL = 1.5, 0.05
@@ -120,3 +120,9 @@ NAME_MARGIN = 3.0
 LATE_SHARE = 0.5
 """A leak whose growth late in the run, measured without any model, is surely under half of what
 its rate says, has slowed down."""
+
+LATE_PART, NEARLY_ALL = 0.25, 0.75
+"""A repeat still grows if its last third brings a quarter of its share; so must three of four."""
+
+STEPS_LEFT = 0.3
+"""Where steps explain a rise, growth under this share of it may be steps too small to be found."""

@@ -18,12 +18,15 @@ from listen2lab.analysis._features import Features, blocks, find_features, liken
 from listen2lab.analysis._naming import (
     LATE_SPAN,
     VerdictName,
+    grows_everywhere,
     late_growth,
     leak_reasons,
-    movement,
+    left_over,
     one_is_odd,
     settled,
 )
+from listen2lab.analysis._noise import plausible
+from listen2lab.analysis._pool import dersimonian_laird
 from listen2lab.analysis._reasons import Reason
 from listen2lab.analysis._series import Rows, prepare
 from listen2lab.analysis.audit import inputs_sorted
@@ -133,7 +136,7 @@ def judge(
     if temper < 0.99:
         notes.append(Reason.REPEATS_ALIKE)
     end = samples * rows.every / rows.steps
-    evidence = weigh(given, samples, end, rows.grain / found.sigma, temper)
+    evidence = weigh(given, samples, end, rows.grain / found.sigma, temper, plausible(found.y))
     worth = min(worth_rate, limits.WORTH_GROWTH / rows.steps)
     if judged == 1:
         notes.append(Reason.ONE_REPEAT)
@@ -181,13 +184,15 @@ def _decide(  # noqa: PLR0917 - everything that was found
         or late_growth(found) < limits.LATE_SHARE * rate.mean * rows.steps * LATE_SPAN
     )
     # Growth that is a small part of all movement may be what the shapes' fit leaves over.
-    misfit = limits.MISFIT * max(movement(found) - abs(rate.mean) * rows.steps, 0.0) / rows.steps
+    misfit = left_over(rows, found, evidence, abs(rate.mean) * rows.steps) / rows.steps
     credible = rate.mean > misfit
     grows = grows and credible
     name: VerdictName
     if grows and rate.mean >= worth:
         if slowing:
             name, why = "inconclusive", [Reason.STILL_SLOWING]
+        elif not grows_everywhere(found, rate.mean * rows.steps):
+            name, why = "inconclusive", [Reason.UNEVEN_GROWTH]
         else:
             name, why = "leak", leak_reasons(found, evidence)
     elif grows:
@@ -256,6 +261,9 @@ def _account(
 ) -> dict[str, Any]:
     """Return what was compared, as JSON values."""
     unit = found.sigma / rows.steps
+    rates, errors = evidence.rates * unit, evidence.errors * unit
+    pooled = dersimonian_laird(rates, errors)
+    several = len(rates) > 1
     return {
         "steps": rows.steps,
         "repeats": len(rows.y),
@@ -272,8 +280,14 @@ def _account(
         "shapes_if_it_grows": evidence.growth_shapes,
         "covariates": {str(k): v for k, v in evidence.bases.items()},
         "late_over_middle": evidence.slowing,
-        "rate_by_repeat": (evidence.rates * unit).tolist(),
-        "error_by_repeat": (evidence.errors * unit).tolist(),
+        "rate_by_repeat": rates.tolist(),
+        "error_by_repeat": errors.tolist(),
+        "pooled": {
+            "rate": pooled.mean,
+            "between_repeats": pooled.between,
+            "heterogeneity": pooled.heterogeneity,
+            "interval": list(pooled.interval(len(rates))) if several else None,
+        },
         "teeth_by_repeat": None if found.teeth is None else list(found.teeth),
         "thresholds": {
             "fewest_steps": limits.FEWEST_STEPS,

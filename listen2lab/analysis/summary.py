@@ -15,12 +15,17 @@ from scipy import stats
 from listen2lab.analysis.audit import audit
 from listen2lab.analysis.contrast import judge_pair
 from listen2lab.analysis.together import judge_together
-from listen2lab.units import KIB, mib
+from listen2lab.units import KIB, MIB, mib
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["complete_samples", "contrast", "summarize"]
+
+# A change of level smaller than both is not worth acting on, however sure it is.
+WORTH_SHARE = 0.05
+WORTH_LEVEL = 2 * MIB
+PAGE = 4096
 
 
 def summarize(runs: pd.DataFrame, samples: pd.DataFrame) -> dict[str, dict[str, Any]]:
@@ -40,7 +45,7 @@ def summarize(runs: pd.DataFrame, samples: pd.DataFrame) -> dict[str, dict[str, 
         ``rate_kib_per_step`` with ``rate_interval`` and ``upper_kib_per_step``, and
         ``smallest_visible_kib_per_step`` (see `listen2lab.analysis.growth.judge`, on anonymous
         memory), ``components_mib``, ``unaccounted_mib`` (the level
-        less the components), ``steps`` (measured, of a run) and ``runs`` (how they ended). A
+        less the components), ``largest_input`` (of a step; seconds of speech for the pipeline), ``steps`` (measured, of a run) and ``runs`` (how they ended). A
         number that no run gave is None.
     """
     plain = runs[~runs["traced"].astype(bool)]
@@ -89,6 +94,7 @@ def _numbers(samples: pd.DataFrame) -> dict[str, Any]:
         **_judged(steps),
         "components_mib": {name: mib(size) for name, size in components.items()},
         "unaccounted_mib": _mib(unaccounted),
+        "largest_input": _finite(float(steps["size"].max())) if len(steps) else None,
         "steps": 0 if steps.empty else int(steps.groupby("repeat")["steps"].sum().min()),
     }
 
@@ -105,12 +111,13 @@ def _judged(steps: pd.DataFrame) -> dict[str, Any]:
     sizes = _rows(steps, "size")
     known = {name: _rows(steps, name) for name in ("anonymous", "in_use", "python_blocks")}
     swapped = _rows(steps, "swap")
-    together = judge_together(
-        **{name: rows for name, rows in known.items() if rows or name == "anonymous"},
-        sizes=sizes,
-        shapes=sizes,  # an input of another size is another shape to the engine
-        audit=audit(swapped=swapped, sizes=sizes),
-    )
+    given = {name: rows for name, rows in known.items() if rows or name == "anonymous"}
+    against = audit(swapped=swapped, sizes=sizes)
+    together = judge_together(**given, sizes=sizes, audit=against)
+    if together.verdict == "leak" and sizes is not None:
+        # A leak must hold against growth with each input shape not seen before, too: an input of
+        # another size is another shape to the engine, which keeps a plan for each.
+        together = judge_together(**given, sizes=sizes, shapes=sizes, audit=against)
     own = together.verdicts["anonymous"]
     each = 1.0 if steps.empty else float(steps["steps"].median())  # steps between two samples
     interval = [_kib(bound / each) for bound in own.interval]
@@ -155,9 +162,10 @@ def contrast(
     Returns
     -------
     dict or None
-        ``to`` (the first), ``verdict`` and ``sentence`` (see
-        `listen2lab.analysis.contrast.judge_pair`, on anonymous memory),
-        ``level_difference_mib`` with ``level_interval_mib`` (second less first, resident at the
+        ``to`` (the first), ``about`` (``rate`` where one of them leaks, else ``level``),
+        ``verdict`` (``removed``, ``reduced``, ``unchanged``, ``worse``, ``inconclusive``; for rates
+        see `listen2lab.analysis.contrast.judge_pair`), ``level_difference_mib`` with
+        ``level_interval_mib`` (second less first, resident at the
         end after a trim; Welch's interval over processes) and ``rate_difference_kib_per_step``.
         None where one of them has no run.
     """
@@ -170,18 +178,49 @@ def contrast(
         _rows(a, "anonymous"), _rows(b, "anonymous"), _rows(a, "size"), _rows(b, "size")
     )
     ends = [rows.loc[rows["phase"] == "end", "rss"].to_numpy(float) for rows in (other, one)]
-    interval = None
-    if min(len(end) for end in ends) > 1:
-        bounds = stats.ttest_ind(*ends, equal_var=False).confidence_interval()
-        interval = [mib(float(bounds.low)), mib(float(bounds.high))]
+    difference = float(ends[0].mean() - ends[1].mean())
+    interval = _welch(*ends)
+    by_rate = pair.about == "rate"
     return {
         "to": first,
-        "verdict": pair.verdict,
-        "sentence": pair.sentence,
-        "level_difference_mib": mib(float(ends[0].mean() - ends[1].mean())),
-        "level_interval_mib": interval,
+        "about": pair.about,
+        "verdict": pair.verdict if by_rate else _by_level(interval, float(ends[1].mean())),
+        "sentence": pair.sentence if by_rate else "",
+        "level_difference_mib": mib(difference),
+        "level_interval_mib": None if interval is None else [mib(bound) for bound in interval],
         "rate_difference_kib_per_step": _kib(-pair.rate.value),
     }
+
+
+def _welch(a: Any, b: Any) -> tuple[float, float] | None:
+    """Return Welch's 95 % interval of the difference of means; None with a single process.
+
+    Processes that end on the same page still differ by what a page hides, so a variance is at
+    least that of rounding to pages.
+    """
+    if min(len(a), len(b)) < 2:
+        return None
+    rounding = PAGE**2 / 12
+    parts = [max(float(x.var(ddof=1)), rounding) / len(x) for x in (a, b)]
+    freedom = sum(parts) ** 2 / sum(
+        part**2 / (len(x) - 1) for part, x in zip(parts, (a, b), strict=True)
+    )
+    half = float(stats.t.ppf(0.975, freedom)) * math.sqrt(sum(parts))
+    difference = float(a.mean() - b.mean())
+    return difference - half, difference + half
+
+
+def _by_level(interval: tuple[float, float] | None, level: float) -> str:
+    """Name a change of level, where neither condition leaks."""
+    worth = max(WORTH_SHARE * level, WORTH_LEVEL)
+    if interval is None:
+        return "inconclusive"
+    low, high = interval
+    if high < 0 and low < -worth:
+        return "reduced"
+    if low > 0 and high > worth:
+        return "worse"
+    return "unchanged" if -worth < low and high < worth else "inconclusive"
 
 
 def _kib(size: float) -> float | None:

@@ -156,6 +156,7 @@ class _Watch:
         self.peak_rss = 0
         self.last_step: int | None = None
         self.error: str | None = None
+        self.is_over = False
         self.changed = time.monotonic()
         self._path = run.steps_path
         self._on_sample = on_sample
@@ -192,6 +193,7 @@ class _Watch:
             self.peak_rss = max(self.peak_rss, sample.get("peak", 0))
             self.last_step = sample.get("step", self.last_step)
             self.error = sample.get("error", self.error)
+            self.is_over = sample.get("phase") == "released"
             if self._on_sample is not None:
                 self._on_sample(sample)
 
@@ -234,8 +236,11 @@ def _ending(
     """Say in a word and a sentence how a run ended."""
     if killed is not None:
         return {"outcome": killed[0], "because": killed[1], "signal": "SIGKILL"}
-    if status == 0:
+    if status == 0 and watch.is_over:
         return {"outcome": "complete", "because": "", "signal": None}
+    if status == 0:
+        why = "ended before its last step, with status 0: the workload ended the process"
+        return {"outcome": "crashed", "because": why, "signal": None}
     if status == worker.EXIT_CANNOT_WRITE:
         raise StudyError(
             f"the run could not write its samples: {output.last_line()}; what was measured before "

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "VERDICTS",
     "answer",
+    "contrast",
     "endings",
     "limits",
     "nothing_measured",
@@ -62,6 +63,15 @@ def verdict(numbers: dict[str, Any], unit: str) -> str:
         verdict.
     """
     name = numbers["verdict"]
+    quantities = numbers["quantities"]
+    if name == "leak" and quantities["anonymous"]["verdict"] != "leak":
+        live = "python_blocks" if "python objects" in numbers["grew"] else "in_use"
+        rate = quantities[live]["rate_per_step"]
+        what = f"{rate:,.3g} live Python blocks" if live == "python_blocks" else _rate(rate / KIB)
+        return (
+            f"Leak: {what} a {unit} more that is never freed, too little so far to show in resident "
+            f"memory; {_confidence(numbers)}."
+        )
     if name == "leak":
         low, high = numbers["rate_interval"]
         return (
@@ -73,11 +83,18 @@ def verdict(numbers: dict[str, Any], unit: str) -> str:
             "No reason is known."
         ]
         return f"Inconclusive. {sentences[0]}"
+    if name == "high-water" and unit == "paragraph" and numbers["largest_input"] is not None:
+        shape = (
+            "A high-water mark: the level follows the longest sentence so far "
+            f"({number(numbers['largest_input'], 0)} s), and stays."
+        )
+    else:
+        shape = _SHAPES[name].format(unit=unit)
     hidden = numbers["upper_kib_per_step"]
     bound = (
         "" if hidden is None else f" No growth above {_rate(max(hidden, 0))} a {unit} is hidden."
     )
-    return f"{_SHAPES[name].format(unit=unit)}{bound} {_confidence(numbers).capitalize()}."
+    return f"{shape}{bound} {_confidence(numbers).capitalize()}."
 
 
 _SHAPES = {
@@ -162,8 +179,8 @@ def nothing_measured(study: Study) -> str:
     return f"no run was complete, so nothing was measured{first}; what there is lies in the study"
 
 
-def answer(item: dict[str, Any]) -> list[str]:
-    """Say what an experiment's conditions showed, a sentence each.
+def answer(item: dict[str, Any]) -> list[tuple[str, str]]:
+    """Say what an experiment's conditions showed.
 
     Parameters
     ----------
@@ -172,36 +189,43 @@ def answer(item: dict[str, Any]) -> list[str]:
 
     Returns
     -------
-    list of str
-        Sentences: each condition's verdict, then how the levels differ.
+    list of (str, str)
+        Condition and what is said of it: its verdict, then how its level differs from the app's.
     """
-    conditions = item["conditions"]
-    sentences = [
-        f"{name}: {verdict(numbers, item['unit'])}"
-        for name, numbers in conditions.items()
-        if numbers["runs"]["complete"]
-    ]
-    measured = {name: n for name, n in conditions.items() if n["level_mib"] is not None}
-    sentences += [
-        f"{name}: no complete run, so no level." for name in conditions if name not in measured
-    ]
-    if len(measured) == 1:
-        ((name, only),) = measured.items()
-        given_back = only["level_mib"] - (only["released_mib"] or only["level_mib"])
-        sentences.append(
-            f"{name}: ends at {number(only['level_mib'])} MiB after a peak of "
-            f"{number(only['peak_mib'])} MiB; dropping session, models and caches gives back "
-            f"{number(given_back)} MiB of it."
-        )
-    elif measured:
-        lowest = min(measured, key=lambda k: measured[k]["level_mib"])
-        highest = max(measured, key=lambda k: measured[k]["level_mib"])
-        low, high = measured[lowest]["level_mib"], measured[highest]["level_mib"]
-        sentences.append(
-            f"Levels at the end go from {number(low)} MiB ({lowest}) to {number(high)} MiB "
-            f"({highest}): the factor moves the level by {number(high - low)} MiB."
-        )
-    return sentences
+    said = []
+    for name, numbers in item["conditions"].items():
+        if not numbers["runs"]["complete"]:
+            said.append((name, "No complete run, so there is nothing to judge."))
+            continue
+        level = f"Ends at {number(numbers['level_mib'])} MiB"
+        if numbers["released_mib"] is not None:
+            given_back = numbers["level_mib"] - numbers["released_mib"]
+            level += f", of which a teardown gives back {number(given_back)}"
+        difference = item["contrasts"].get(name)
+        against = "" if difference is None else f" {contrast(difference)}"
+        said.append((name, f"{verdict(numbers, item['unit'])} {level}.{against}"))
+    return said
+
+
+def contrast(difference: dict[str, Any]) -> str:
+    """Say how a condition differs from the one it is compared with."""
+    amount, interval = difference["level_difference_mib"], difference["level_interval_mib"]
+    way = "above" if amount > 0 else "below"
+    bounds = ""
+    if interval is not None:
+        bounds = f" (95 % between {number(interval[0])} and {number(interval[1])})"
+    told = f"That is {number(abs(amount))} MiB {way} {difference['to']}{bounds}: "
+    if difference["about"] == "rate":
+        return f"{told}{difference['verdict']}. {difference['sentence']}"
+    return f"{told}{_LEVEL_WORDS[difference['verdict']]}."
+
+
+_LEVEL_WORDS = {
+    "reduced": "lower",
+    "worse": "higher",
+    "unchanged": "the same, within what matters",
+    "inconclusive": "not known well enough to say",
+}
 
 
 def endings(runs: pd.DataFrame) -> list[str]:

@@ -1,0 +1,136 @@
+"""Anyone's workload: a verdict in fresh processes, whatever the workload does."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import listen2lab as lab
+from listen2lab.errors import WorkloadError
+
+LEAK_1_KIB = """
+import ctypes
+library = ctypes.CDLL(None)
+library.malloc.restype = ctypes.c_void_p
+library.malloc.argtypes = [ctypes.c_size_t]
+def setup(): pass
+def step(i): ctypes.memset(library.malloc(1024), 1, 1024)
+"""
+CLEAN = "def setup(): pass\ndef step(i): sum(range(100))\n"
+
+
+def command(*arguments, **options):
+    """Run ``listen2lab watch`` and return the finished process."""
+    return subprocess.run(
+        [sys.executable, "-m", "listen2lab.cli", "watch", *map(str, arguments)],
+        capture_output=True, text=True, check=False, timeout=120, **options,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def workload(tmp_path):
+    """Return a function that writes a workload's file."""
+
+    def write(code):
+        path = tmp_path / "workload.py"
+        path.write_text(code)
+        return path
+
+    return write
+
+
+def test_one_kib_a_step_of_a_microsecond_workload_is_a_leak(workload, tmp_path):
+    """The rate is right although pages come four steps apart; --fail-on makes it a gate."""
+    done = command(
+        workload(LEAK_1_KIB), "--steps", 500, "--json", "--fail-on", "leak",
+        "--study", tmp_path / "study",
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["verdict"] == "leak"
+    assert answer["rate_kib_per_step"] == pytest.approx(1.02, abs=0.05)
+    low, high = answer["interval_kib_per_step"]
+    assert low <= answer["rate_kib_per_step"] <= high
+    assert 0 < answer["smallest_visible_kib_per_step"] < 1
+    assert (answer["steps"], answer["repeats"]) == (500, 5)
+    assert answer["study"] == str(tmp_path / "study")
+
+
+def test_a_clean_workload_is_no_leak_and_exits_0(workload, tmp_path):
+    """A verdict was reached, so the exit status is 0 whatever it is."""
+    done = command(workload(CLEAN), "--steps", 100, "--fail-on", "leak", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "baseline" in done.stdout.lower()
+    assert "MiB" in done.stdout
+
+
+def test_a_leak_of_small_objects_shows_before_its_pages_do(workload, tmp_path):
+    """Python's live blocks see a list that grows by a few objects a step."""
+    path = workload(
+        "kept = []\ndef setup(): pass\ndef step(i): kept.extend((i + 1000, i + 2000))\n"
+    )
+    study = lab.watch(path, steps=200, repeats=3, study=tmp_path / "study")
+    numbers = study.summary()["experiments"]["workload"]["conditions"]["this"]
+    assert numbers["quantities"]["python_blocks"]["verdict"] == "leak"
+    assert numbers["quantities"]["python_blocks"]["rate_per_step"] == pytest.approx(2, abs=0.3)
+
+
+def test_many_steps_are_thinned_and_it_is_said(workload, tmp_path):
+    """Rates are per step, not per sample."""
+    study = lab.watch(workload(LEAK_1_KIB), steps=5000, repeats=2, study=tmp_path / "study")
+    answer = study.answer()
+    assert answer["rate_kib_per_step"] == pytest.approx(1.02, abs=0.05)
+    assert answer["steps"] == 5000
+    assert "every 5 steps" in answer["thinned"]
+
+
+def test_two_interpreters_are_compared(workload, tmp_path):
+    """The same file under two interpreters: two conditions of one study."""
+    path = workload(CLEAN)
+    study = lab.watch(path, steps=30, repeats=2, against=sys.executable, study=tmp_path / "study")
+    assert list(study.summary()["experiments"]["workload"]["conditions"]) == ["this", "against"]
+    assert set(study.answer()["conditions"]) == {"this", "against"}
+    assert study.summary()["experiments"]["workload"]["contrasts"]["against"]["to"] == "this"
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("def setup(: pass", "syntax error"),
+        ("def setup(): pass", "no function step"),
+        ("import sys\nsys.exit(0)", "sys.exit(0)"),
+        ("def setup(): pass\ndef step(i):\n import ctypes; ctypes.string_at(0)", "SIGSEGV"),
+        ("def setup(): pass\ndef step(i):\n import os; os._exit(0)", "ended before its last step"),
+        ("def setup(): raise OSError('no model')\ndef step(i): pass", "no model"),
+        (
+            "import threading\ndef setup(): pass\n"
+            "def step(i):\n lock = threading.Lock(); lock.acquire(); lock.acquire()",
+            "no new sample for 1 s",
+        ),
+    ],
+)
+def test_a_run_that_measured_nothing_is_an_error_with_a_sentence(workload, tmp_path, code, words):
+    """Exit status 2, what happened, no traceback, and no hang."""
+    done = command(workload(code), "--steps", 20, "--repeats", 1, "--step-timeout", 1, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path):
+    """So are a folder and something that is no Python."""
+    with pytest.raises(WorkloadError, match="cannot read the workload"):
+        lab.watch(tmp_path / "none.py")
+    (tmp_path / "binary.py").write_bytes(b"\0\1\2")
+    with pytest.raises(WorkloadError, match=r"binary\.py"):
+        lab.watch(tmp_path / "binary.py")
+
+
+def test_a_misspelt_verdict_suggests_the_right_one(workload):
+    """A gate that waits for a word that never comes would be no gate."""
+    done = command(workload(CLEAN), "--fail-on", "leek")
+    assert done.returncode == 2
+    assert "did you mean 'leak'" in done.stderr
