@@ -33,10 +33,10 @@ Score = dict[str, object]
 
 
 def _set(name: str, seed: int, i: int) -> SeriesSet:
-    """Half of the sets are of firm size (50 steps, 5 repeats or more); one in five hides sizes."""
+    """Draw a set; half of them are of firm size (50 steps, 5 repeats or more)."""
     rng = np.random.default_rng([seed, i])
     firm = {"steps": int(rng.integers(50, 301)), "repeats": int(rng.integers(5, 11))}
-    return draw(name, seed + i, tell_sizes=True, **(firm if i % 2 else {}))
+    return draw(name, seed + i, **(firm if i % 2 else {}))
 
 
 def score_shapes(  # noqa: C901 - one pass counts everything
@@ -49,6 +49,7 @@ def score_shapes(  # noqa: C901 - one pass counts everything
     covered: list[bool] = []
     covered_plain: list[bool] = []
     idle = slow_right = slow = non_leaks = false = false_all = all_non = quiet = quiet_idle = 0
+    blind = [0, 0, 0]
     rivals = {name: [0, 0, 0, 0] for name in PEERS}
     for name, (label, accept, _) in FAMILIES.items():
         for i in range(count):
@@ -78,6 +79,11 @@ def score_shapes(  # noqa: C901 - one pass counts everything
             if label == "slow":
                 slow += 1
                 slow_right += said in accept
+            if i < 30 and label in NON_LEAKS and label in SHAPES:
+                untold = judge(s.y).verdict
+                blind[0] += untold == "leak"
+                blind[1] += untold in accept
+                blind[2] += 1
             if peers and i < 20 and label in {*SHAPES, "slow", "wander"}:
                 for rival, rule in PEERS.items():
                     at = 2 * (label == "leak")
@@ -91,6 +97,8 @@ def score_shapes(  # noqa: C901 - one pass counts everything
         "false_leaks_all": (false_all, all_non),
         "coverage_leaks": (int(sum(covered)), len(covered)),
         "coverage_plain": (int(sum(covered_plain)), len(covered_plain)),
+        "blind_false": (blind[0], blind[2]),
+        "blind_right": (blind[1], blind[2]),
         "inconclusive": (idle, non_leaks),
         "inconclusive_firm": (quiet_idle, quiet),
         "slow_right": (slow_right, slow),
@@ -178,6 +186,8 @@ def table(score: Score) -> str:
     rows = [
         ("non-leaks called leak (four shapes)", "<= 0.6 %", _share(score["false_leaks"])),
         ("  with slow saturations and wandering", "", _share(score["false_leaks_all"])),
+        ("  input sizes not told", "", _share(score["blind_false"])),
+        ("  named rightly, sizes not told", "", _share(score["blind_right"])),
         ("macro-F1, n >= 50, R >= 5", ">= .95", f"{score['macro_f1']:.3f}"),
         ("smallest leak at 95 % power / limit", "<= 2.0", f"{score['ratio_95']:.2f}"),
         ("  share found at rate / limit", "", json.dumps(score["power"])),

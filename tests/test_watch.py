@@ -106,8 +106,7 @@ def test_two_interpreters_are_compared(workload, tmp_path):
         ("def setup(): pass\ndef step(i):\n import os; os._exit(0)", "ended before its last step"),
         ("def setup(): raise OSError('no model')\ndef step(i): pass", "no model"),
         (
-            "import threading\ndef setup(): pass\n"
-            "def step(i):\n lock = threading.Lock(); lock.acquire(); lock.acquire()",
+            "from threading import Lock\nlock = Lock()\nsetup = lock.acquire\ndef step(i): lock.acquire()",
             "no new sample for 1 s",
         ),
     ],

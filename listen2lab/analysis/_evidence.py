@@ -45,7 +45,7 @@ _WEIGHTS: dict[str, float] = {
     "common fitted ramp": 0.02,
 }
 _SLOW = {f.name for f in FAMILIES if f.slow}
-_GRID = np.sinh(np.linspace(-4.0, 4.0, 29)) / 4.0
+_GRID = np.sinh(np.linspace(-4.0, 4.0, 25)) / 4.0
 
 
 @dataclass(frozen=True)
@@ -142,14 +142,18 @@ def weigh(  # noqa: PLR0917 - what the blocks are made of
     best_kinds: list[int] = []
     for i in order:
         k = KINDS.index(found[i].kind)
-        if score[i] > max(score) - 5 and k not in best_kinds and len(best_kinds) < 3:
+        if score[i] > max(score) - 5 and k not in best_kinds and len(best_kinds) < 2:
             best_kinds.append(k)
+    for base in range(bases - 1):
+        found.extend(models(base, best_kinds, [0]))
+    score.extend(_score(m, option, temper) for m in found[len(score) :])
+    # Where one covariate set is far worse, it is not tried with the other trends.
     trends = list(range(len(blocks[0].trends)))
-    for base in range(bases):
-        wanted = trends if base < bases - 1 else trends[1:]
-        more = models(base, best_kinds, wanted) if wanted else []
-        found.extend(more)
-        score.extend(_score(m, option, temper) for m in more)
+    for base in range(bases if len(trends) > 1 else 0):
+        own = max(x for x, m in zip(score, found, strict=False) if m.base == base)
+        if own > max(score) - _FAR:
+            found.extend(models(base, best_kinds, trends[1:]))
+    score.extend(_score(m, option, temper) for m in found[len(score) :])
     best = max(score)
     order = np.argsort(score)[::-1][:3]
     kept = [found[i] for i in order if score[i] > best - 3.5]
@@ -354,4 +358,6 @@ def _lse(x: Array, axis: int) -> Array:
     return np.asarray(out.squeeze(axis))
 
 
+# Options kept of a family with many, and how far behind (in log evidence) a model is hopeless.
 _KEEP = 10
+_FAR = 15.0

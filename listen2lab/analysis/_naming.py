@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from listen2lab.analysis import _thresholds as limits
+from listen2lab.analysis._columns import jumps
 from listen2lab.analysis._pool import dersimonian_laird
 from listen2lab.analysis._reasons import Reason
 
@@ -83,7 +84,7 @@ def settled(  # noqa: PLR0911 - one line for each name
         return "plateau", [Reason.FOLLOWS_NEW_SHAPES]
     if rows.sizes is not None and _follows_input(evidence):
         return "high-water", [Reason.FOLLOWS_LARGEST_INPUT]
-    if shares["free steps"] > 0.5 and rows.sizes is None:
+    if shares["free steps"] > 0.5 and rows.sizes is None and _typical_jumps(found) >= 2:
         return "high-water", [Reason.RISES_IN_STEPS]
     return "plateau", [Reason.SETTLES]
 
@@ -96,8 +97,15 @@ def left_over(rows: Rows, found: Features, evidence: Evidence, growth: float) ->
     if stepped > 0.5 and found.teeth is None:
         # Beside the few steps that a model may have there are smaller ones that it may not.
         whole = float(np.median([abs(_move(row[np.isfinite(row)])) for row in rows.y]))
-        rest = max(rest, limits.STEPS_LEFT * max(whole - growth, 0.0))
+        share = limits.STEPS_LEFT if rows.sizes is not None else limits.STEPS_LEFT_BLIND
+        rest = max(rest, share * max(whole - growth, 0.0))
     return rest
+
+
+def _typical_jumps(found: Features) -> float:
+    """Return how often a repeat jumps, the median repeat."""
+    rows = [row[np.isfinite(row)] for row in found.y]
+    return float(np.median([jumps(row, found.sigma).any(axis=0).sum() for row in rows]))
 
 
 def _movement(found: Features) -> float:

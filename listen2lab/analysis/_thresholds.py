@@ -124,5 +124,6 @@ its rate says, has slowed down."""
 LATE_PART, NEARLY_ALL = 0.25, 0.75
 """A repeat still grows if its last third brings a quarter of its share; so must three of four."""
 
-STEPS_LEFT = 0.3
-"""Where steps explain a rise, growth under this share of it may be steps too small to be found."""
+STEPS_LEFT, STEPS_LEFT_BLIND = 0.3, 0.6
+"""Where steps explain a rise, growth under this share of it may be steps too small to be found;
+more so where the input sizes, which would explain them, are not known."""

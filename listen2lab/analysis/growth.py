@@ -170,7 +170,7 @@ def _rate(evidence: Evidence, unit: float) -> _Rate:
     return _Rate(mean, float(low), float(high), float(upper), error, float(w[x <= 0].sum()))
 
 
-def _decide(  # noqa: PLR0917 - everything that was found
+def _decide(  # noqa: C901, PLR0917 - one line for each outcome, from everything that was found
     rows: Rows, found: Features, evidence: Evidence, notes: list[Reason], worth: float, odds: float
 ) -> Verdict:
     rate = _rate(evidence, found.sigma / rows.steps)

@@ -45,7 +45,8 @@ def summarize(runs: pd.DataFrame, samples: pd.DataFrame) -> dict[str, dict[str, 
         ``rate_kib_per_step`` with ``rate_interval`` and ``upper_kib_per_step``, and
         ``smallest_visible_kib_per_step`` (see `listen2lab.analysis.growth.judge`, on anonymous
         memory), ``components_mib``, ``unaccounted_mib`` (the level
-        less the components), ``largest_input`` (of a step; seconds of speech for the pipeline), ``steps`` (measured, of a run) and ``runs`` (how they ended). A
+        less the components), ``largest_input`` (of a step; seconds of speech for the pipeline),
+        ``steps`` (measured, of a run) and ``runs`` (how they ended). A
         number that no run gave is None.
     """
     plain = runs[~runs["traced"].astype(bool)]

@@ -80,27 +80,26 @@ class Planted:
         self._kept.clear()
 
     def _plant(self, i: int) -> int:
+        planted = 0
         if self._fault == "native-leak":
-            return _leak(_LEAKED_BYTES)
-        if self._fault == "one-off" and i == _ONE_OFF_STEP:
-            self._kept.append(bytearray(b"\1") * _ONE_OFF_BYTES)
-            return _ONE_OFF_BYTES
-        if self._fault == "python-leak":
-            return self._keep(self._inner.held_audio()[0])
-        if self._fault == "filling-cache" and len(self._kept) < _CACHE_ENTRIES:
-            return self._keep(self._inner.held_audio()[0])
-        if self._fault == "cycle":
+            planted = _leak(_LEAKED_BYTES)
+        elif self._fault == "one-off" and i == _ONE_OFF_STEP:
+            planted = self._keep(bytearray(b"\1") * _ONE_OFF_BYTES)
+        elif self._fault == "python-leak":
+            planted = self._keep(self._inner.held_audio()[0])
+        elif self._fault == "filling-cache" and len(self._kept) < _CACHE_ENTRIES:
+            planted = self._keep(self._inner.held_audio()[0])
+        elif self._fault == "cycle":
             loop: list[Any] = [bytes(bytearray(self._inner.held_audio()[0]))]  # a copy
             loop.append(loop)
-            return len(loop[0])
-        if FAULTS[self._fault].knobs:
+            planted = len(loop[0])
+        elif FAULTS[self._fault].knobs:
             held = self._inner.components()
             now = sum(held[name] for name in ("player", "service_cache"))
-            grown, self._held_before = now - self._held_before, now
-            return grown
-        return 0
+            planted, self._held_before = now - self._held_before, now
+        return planted
 
-    def _keep(self, audio: bytes) -> int:
+    def _keep(self, audio: bytes | bytearray) -> int:
         self._kept.append(audio)
         return len(audio)
 

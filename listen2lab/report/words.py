@@ -69,8 +69,8 @@ def verdict(numbers: dict[str, Any], unit: str) -> str:
         rate = quantities[live]["rate_per_step"]
         what = f"{rate:,.3g} live Python blocks" if live == "python_blocks" else _rate(rate / KIB)
         return (
-            f"Leak: {what} a {unit} more that is never freed, too little so far to show in resident "
-            f"memory; {_confidence(numbers)}."
+            f"Leak: {what} a {unit} more that is never freed, too little so far to show in "
+            f"resident memory; {_confidence(numbers)}."
         )
     if name == "leak":
         low, high = numbers["rate_interval"]
@@ -97,6 +97,7 @@ def verdict(numbers: dict[str, Any], unit: str) -> str:
     return f"{shape}{bound} {_confidence(numbers).capitalize()}."
 
 
+_SENTENCES = {str(reason): reason.sentence for reason in Reason}
 _SHAPES = {
     "high-water": "A high-water mark: the level follows the largest input so far, and stays.",
     "plateau": "A plateau: memory rose and then settled.",
@@ -132,7 +133,7 @@ def watched(study: Study, answer: dict[str, Any]) -> str:
     for name, numbers in item["conditions"].items():
         title = f"{name}: " if len(item["conditions"]) > 1 else ""
         lines.append(f"{title}{verdict(numbers, item['unit'])}")
-        lines += [f"  - {code}: {Reason(code).sentence}" for code in numbers["reasons"]]
+        lines += [f"  - {code}: {_SENTENCES[code]}" for code in numbers["reasons"]]
         lines.append(f"  {sparkline(study, name)}")
     if "thinned" in answer:
         lines.append(f"  {answer['thinned']}")
