@@ -49,8 +49,9 @@ def test_the_readme_names_the_commands_there_are():
     """Every make target and command that the README shows exists."""
     readme = (ROOT / "README.md").read_text()
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"`?make ([a-z-]+)", readme)) <= targets
-    assert {"lab", "test"} <= set(re.findall(r"make ([a-z-]+)", readme))
+    shown = set(re.findall(r"^    make ([a-z-]+)|`make ([a-z-]+)", readme, re.MULTILINE))
+    shown = {first or second for first, second in shown}
+    assert {"lab", "test"} <= shown <= targets
     done = subprocess.run(
         [sys.executable, "-m", "listen2lab.cli", "--help"],
         capture_output=True, text=True, check=True,
@@ -113,3 +114,16 @@ def test_notebooks_are_kept_without_outputs(path):
     for cell in json.loads(path.read_text())["cells"]:
         assert not cell.get("outputs")
         assert cell.get("execution_count") is None
+
+
+def test_every_reason_and_quantity_is_explained():
+    """A code that a report shows can be looked up."""
+    from listen2lab.analysis.growth import Reason
+    from listen2lab.study import BYTES
+
+    verdicts = (ROOT / "docs" / "reading-verdicts.md").read_text()
+    for reason in Reason:
+        assert f"`{reason}` | {reason.sentence}" in verdicts
+    quantities = (ROOT / "docs" / "quantities.md").read_text()
+    for name in (*BYTES, "minor_faults", "gc_found", "gc_freed", "python_blocks"):
+        assert f"| `{name}` |" in quantities

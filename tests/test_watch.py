@@ -106,7 +106,7 @@ def test_two_interpreters_are_compared(workload, tmp_path):
         ("def setup(): pass\ndef step(i):\n import os; os._exit(0)", "ended before its last step"),
         ("def setup(): raise OSError('no model')\ndef step(i): pass", "no model"),
         (
-            "from threading import Lock\nlock = Lock()\nsetup = lock.acquire\ndef step(i): lock.acquire()",
+            "from threading import Lock\nk = Lock()\nsetup = k.acquire\ndef step(i): k.acquire()",
             "no new sample for 1 s",
         ),
     ],
@@ -133,3 +133,29 @@ def test_a_misspelt_verdict_suggests_the_right_one(workload):
     done = command(workload(CLEAN), "--fail-on", "leek")
     assert done.returncode == 2
     assert "did you mean 'leak'" in done.stderr
+
+
+def test_a_leak_that_malloc_does_not_see_is_a_leak(workload, tmp_path):
+    """A library that maps memory for itself: neither malloc nor Python knows of it."""
+    path = workload(
+        "import mmap\nkept = []\ndef setup(): pass\n"
+        "def step(i):\n    block = mmap.mmap(-1, 1 << 16, flags=mmap.MAP_PRIVATE)\n"
+        "    block.write(b'1' * (1 << 16))\n    kept.append(block)\n"
+    )
+    study = lab.watch(path, steps=100, repeats=3, study=tmp_path / "study")
+    numbers = study.summary()["experiments"]["workload"]["conditions"]["this"]
+    assert numbers["verdict"] == "leak"
+    assert numbers["rate_kib_per_step"] == pytest.approx(64, rel=0.05)
+
+
+def test_pages_that_malloc_had_reserved_are_no_leak(workload, tmp_path):
+    """One large block, touched little by little: resident memory grows, and nothing leaks."""
+    path = workload(
+        "import ctypes\nlibrary = ctypes.CDLL(None)\nlibrary.malloc.restype = ctypes.c_void_p\n"
+        "library.malloc.argtypes = [ctypes.c_size_t]\nblock = library.malloc(64 << 20)\n"
+        "def setup(): pass\ndef step(i): ctypes.memset(block + (i << 16), 1, 1 << 16)\n"
+    )
+    study = lab.watch(path, steps=100, repeats=3, study=tmp_path / "study")
+    numbers = study.summary()["experiments"]["workload"]["conditions"]["this"]
+    assert numbers["verdict"] == "inconclusive"
+    assert "kept-by-allocator" in numbers["reasons"]

@@ -116,7 +116,7 @@ class Reason(str, Enum):
     SHORT_REPEAT = ("short-repeat", "A repeat with fewer than 8 samples was left out.", False)
     KEPT_BY_ALLOCATOR = (
         "kept-by-allocator",
-        "Live bytes are flat: what grows is free memory that the allocator keeps.",
+        "Live bytes are flat: what grows are pages that the allocator keeps or had reserved.",
         False,
     )
     QUANTITIES_DISAGREE = (

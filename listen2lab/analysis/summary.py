@@ -110,7 +110,7 @@ def _judged(steps: pd.DataFrame) -> dict[str, Any]:
     interval are anonymous memory's.
     """
     sizes = _rows(steps, "size")
-    known = {name: _rows(steps, name) for name in ("anonymous", "in_use", "python_blocks")}
+    known = {name: _rows(steps, name) for name in ("anonymous", "in_use", "kept", "python_blocks")}
     swapped = _rows(steps, "swap")
     given = {name: rows for name, rows in known.items() if rows or name == "anonymous"}
     against = audit(swapped=swapped, sizes=sizes)

@@ -22,7 +22,8 @@ class Together:
     verdict
         The common verdict; ``inconclusive`` where they disagree.
     grew
-        Which parts grew: ``in use``, ``python objects``, ``kept by the allocator``, ``mapped``.
+        Which parts grew: ``in use``, ``python objects``, ``kept by the allocator``, ``mapped``,
+        ``mapped outside malloc``.
     agree
         Whether every quantity says the same about growth.
     sentence
@@ -53,6 +54,7 @@ def judge_together(
     rss: Any = None,
     anonymous: Any = None,
     in_use: Any = None,
+    kept: Any = None,
     trimmed: Any = None,
     python_blocks: Any = None,
     sizes: Any = None,
@@ -67,6 +69,9 @@ def judge_together(
         Resident bytes, and the anonymous part of them.
     in_use
         Bytes that malloc has handed out and not got back (``mallinfo2``: uordblks + hblkhd).
+    kept
+        Bytes that malloc holds free (fordblks). Not judged: with it, growth that malloc cannot
+        explain (mappings of a library's own) is told from pages that malloc had reserved or kept.
     trimmed
         Resident or anonymous bytes after ``malloc_trim``.
     python_blocks
@@ -111,6 +116,12 @@ def judge_together(
     lives = [verdicts[n] for n in ("in_use", "python_blocks") if n in verdicts]
     owned = any(v.verdict == "leak" for v in lives)
     resident_grows = resident is not None and resident.verdict == "leak"
+    if resident_grows and live is not None and not owned and _is_outside(anonymous, in_use, kept):
+        grew = tuple("mapped outside malloc" if x.startswith("kept") else x for x in grew)
+        told = _say(verdicts, grew)
+        return Together(
+            "leak", grew, agree=False, sentence=told, reasons=main.reasons, verdicts=verdicts
+        )
     if resident_grows and live is not None and not owned:
         reasons = (Reason.QUANTITIES_DISAGREE, *_kept(verdicts), *main.reasons)
         return Together(
@@ -126,6 +137,24 @@ def judge_together(
         )
         return Together(name, grew, agree=False, sentence=words, reasons=reasons, verdicts=verdicts)
     return Together(main.verdict, grew, agree, words, main.reasons, verdicts)
+
+
+def _is_outside(anonymous: Any, in_use: Any, kept: Any) -> bool:
+    """Return whether most of the growth is more than all that malloc holds could account for.
+
+    malloc's live and free bytes bound what touching its pages can add to anonymous memory. Only
+    what lies above them is surely somebody else's: a library that maps memory for itself.
+    """
+    if anonymous is None or in_use is None or kept is None:
+        return False
+    outside, growth = [], []
+    for resident, live, free in zip(anonymous, in_use, kept, strict=True):
+        y, beyond = (np.asarray(x, dtype=float) for x in (resident, resident - (live + free)))
+        width = max(1, len(y) // 5)
+        growth.append(np.median(y[-width:]) - np.median(y[:width]))
+        above = np.maximum(beyond, 0.0)
+        outside.append(np.median(above[-width:]) - np.median(above[:width]))
+    return bool(np.mean(outside) > 0.5 * np.mean(growth))
 
 
 def _kept(verdicts: dict[str, Verdict]) -> tuple[Reason, ...]:

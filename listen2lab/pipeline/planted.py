@@ -85,9 +85,9 @@ class Planted:
             planted = _leak(_LEAKED_BYTES)
         elif self._fault == "one-off" and i == _ONE_OFF_STEP:
             planted = self._keep(bytearray(b"\1") * _ONE_OFF_BYTES)
-        elif self._fault == "python-leak":
-            planted = self._keep(self._inner.held_audio()[0])
-        elif self._fault == "filling-cache" and len(self._kept) < _CACHE_ENTRIES:
+        elif self._fault == "python-leak" or (
+            self._fault == "filling-cache" and len(self._kept) < _CACHE_ENTRIES
+        ):
             planted = self._keep(self._inner.held_audio()[0])
         elif self._fault == "cycle":
             loop: list[Any] = [bytes(bytearray(self._inner.held_audio()[0]))]  # a copy

@@ -79,10 +79,8 @@ def verdict(numbers: dict[str, Any], unit: str) -> str:
             f"(95 % between {_rate(low)} and {_rate(high)}); {_confidence(numbers)}."
         )
     if name == "inconclusive":
-        sentences = [Reason(code).sentence for code in numbers["reasons"]] or [
-            "No reason is known."
-        ]
-        return f"Inconclusive. {sentences[0]}"
+        first = next(iter(numbers["reasons"]), None)
+        return f"Inconclusive. {_SENTENCES.get(first, 'No reason is known.')}"
     if name == "high-water" and unit == "paragraph" and numbers["largest_input"] is not None:
         shape = (
             "A high-water mark: the level follows the longest sentence so far "
@@ -97,7 +95,7 @@ def verdict(numbers: dict[str, Any], unit: str) -> str:
     return f"{shape}{bound} {_confidence(numbers).capitalize()}."
 
 
-_SENTENCES = {str(reason): reason.sentence for reason in Reason}
+_SENTENCES: dict[str | None, str] = {str(reason): reason.sentence for reason in Reason}
 _SHAPES = {
     "high-water": "A high-water mark: the level follows the largest input so far, and stays.",
     "plateau": "A plateau: memory rose and then settled.",
