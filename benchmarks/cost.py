@@ -46,7 +46,7 @@ def main() -> int:
         root = Path(folder)
         worker_weight(root)
         import_time()
-        loop_ratio(root, "tiny", bound=1.03, pairs=7)
+        loop_ratio(root, "tiny", bound=1.03, pairs=5)
         end_levels(root)
         lab_time(root)
         if not fast:

@@ -77,7 +77,7 @@ def test_slope_is_generalised_least_squares():
     from listen2lab.analysis._models import Whitened
 
     i = 1
-    surface = Whitened(block, 60, 1.0, 0.0).surfaces(0, [i], [0])[0]
+    surface = Whitened(block, 60, 1.0, 0.0).surface(0, i, 0)
     u = (np.arange(60) + 0.5) / 60
     cov = _noise.covariance(_noise.KINDS[i], u, 1 / 60)
     x = np.column_stack([np.ones(60), u])

@@ -100,6 +100,21 @@ def test_with_smaps_rollup_its_exact_number_wins(tmp_path):
     assert Meter(_proc(tmp_path)).read()["anonymous"] == 100 * 1024
 
 
+def test_counters_that_lag_are_not_trusted(tmp_path):
+    """A status that does not follow touched pages sends every reading to the page walk."""
+    meter = Meter(_proc(tmp_path))
+    assert meter.read(walk=False)["anonymous"] == 100 * 1024
+
+
+def test_without_the_walk_the_numbers_are_the_same(meter):
+    """Counter or walk: a planted mapping moves anonymous memory by its size."""
+    before = meter.read(walk=False)
+    with mmap.mmap(-1, PLANTED, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as block:
+        block.write(b"\1" * PLANTED)
+        during = meter.read(walk=False)
+    assert during["anonymous"] - before["anonymous"] == pytest.approx(PLANTED, rel=0.02)
+
+
 def test_without_permission_for_clear_refs_the_peak_is_a_gap_not_a_lie(tmp_path):
     """A peak that cannot be reset would be of the whole life: it is left out and named."""
     meter = Meter(_proc(tmp_path, clear_refs=False))

@@ -14,7 +14,7 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -125,62 +125,75 @@ def weigh(  # noqa: PLR0917 - what the blocks are made of
     kinds
         Which of `KINDS` to try; all if not given.
     """
-    white = [Whitened(b, samples, span, grain) for b in blocks]
+    kinds = list(range(len(KINDS))) if kinds is None else kinds
+    white = [Whitened(b, samples, span, grain, kinds) for b in blocks]
     places = white[0].places
     bases = len(blocks[0].bases)
+    trends = list(range(len(blocks[0].trends)))
+    prior = np.log([_WEIGHTS[p.name] for p in places])
+    found: list[_Model] = []
 
-    def models(base: int, kinds: list[int], trends: list[int]) -> list[Surface]:
-        per_block = [w.surfaces(base, kinds, trends) for w in white]
-        return [_merge(parts) for parts in zip(*per_block, strict=True)]
+    def look(base: int, kinds: list[int], trends: list[int]) -> None:
+        for trend in trends:
+            per_block = [w.scores(base, kinds, trend, prior) for w in white]
+            best, still = (sum(x) for x in zip(*per_block, strict=True))
+            for i, k in enumerate(kinds):
+                own = float(np.log(KINDS[k].weight))
+                found.append(_Model(k, base, trend, temper * float(best[i]) + own, still[i] + own))
 
     # The kinds of noise are chosen among under the richest covariates; the rest is not worth
     # the time.
-    found = models(bases - 1, kinds or list(range(len(KINDS))), [0])
-    option = _log_weights(places)
-    score = [_score(m, option, temper) for m in found]
-    order = np.argsort(score)[::-1]
-    best_kinds: list[int] = []
-    for i in order:
-        k = KINDS.index(found[i].kind)
-        if score[i] > max(score) - 5 and k not in best_kinds and len(best_kinds) < 2:
-            best_kinds.append(k)
+    look(bases - 1, kinds, [0])
+    found.sort(key=lambda m: -m.score)
+    best_kinds = [m.kind for m in found[:2] if m.score > found[0].score - 5]
     for base in range(bases - 1):
-        found.extend(models(base, best_kinds, [0]))
-    score.extend(_score(m, option, temper) for m in found[len(score) :])
+        look(base, best_kinds, [0])
     # Where one covariate set is far worse, it is not tried with the other trends.
-    trends = list(range(len(blocks[0].trends)))
-    for base in range(bases if len(trends) > 1 else 0):
-        own = max(x for x, m in zip(score, found, strict=False) if m.base == base)
-        if own > max(score) - _FAR:
-            found.extend(models(base, best_kinds, trends[1:]))
-    score.extend(_score(m, option, temper) for m in found[len(score) :])
-    best = max(score)
-    order = np.argsort(score)[::-1][:3]
-    kept = [found[i] for i in order if score[i] > best - 3.5]
-    pure = _pure(found, places)
-    return _combine(kept, places, temper, bases * len(trends), pure)
+    if len(trends) > 1:
+        own = {base: max(m.score for m in found if m.base == base) for base in range(bases)}
+        for base in range(bases):
+            if own[base] > max(own.values()) - _FAR:
+                look(base, best_kinds, trends[1:])
+    found.sort(key=lambda m: -m.score)
+    kept = [
+        _merge(tuple(w.surface(m.base, m.kind, m.trend) for w in white))
+        for m in found[:3]
+        if m.score > found[0].score - 3.5
+    ]
+    return _combine(kept, places, temper, bases * len(trends), _pure(found, places))
 
 
-def _pure(models: list[Surface], places: tuple[Layout, ...]) -> dict[tuple[int, str], float]:
+class _Model(NamedTuple):
+    """A kind of noise, covariate set and trend, and how well its histories do.
+
+    Attributes
+    ----------
+    score
+        Log likelihood of the best history of each repeat.
+    still
+        Log likelihood of each family's best without growth.
+    """
+
+    kind: int
+    base: int
+    trend: int
+    score: float
+    still: Array
+
+
+def _pure(models: list[_Model], places: tuple[Layout, ...]) -> dict[tuple[int, str], float]:
     """Return, for each covariate set and family, the best score of a history without growth."""
     out: dict[tuple[int, str], float] = {}
     for m in models:
         if m.trend:
             continue
-        top = m.top - 0.5 * m.dof * np.log1p(m.centre**2 / (m.dof * m.spread**2))
-        scores = np.maximum.reduceat(top, [p.start for p in places], axis=1).sum(axis=0)
-        for p, value in zip(places, scores.tolist(), strict=True):
-            key = (m.base, p.name)
-            out[key] = max(out.get(key, -np.inf), value + float(np.log(m.kind.weight)))
+        for p, value in zip(places, m.still.tolist(), strict=True):
+            out[m.base, p.name] = max(out.get((m.base, p.name), -np.inf), value)
     return out
 
 
 def _log_weights(places: tuple[Layout, ...]) -> Array:
     return np.concatenate([np.full(p.stop - p.start, np.log(_WEIGHTS[p.name])) for p in places])
-
-
-def _score(m: Surface, option: Array, temper: float) -> float:
-    return float((m.top + option).max(axis=1).sum() * temper + np.log(m.kind.weight))
 
 
 def _combine(

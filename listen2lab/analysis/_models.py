@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -28,11 +28,17 @@ from listen2lab.analysis._columns import SEARCHED
 from listen2lab.analysis._noise import KINDS, Array, Kind, whitener
 from listen2lab.analysis._shapes import FAMILIES, columns, count
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
 __all__ = ["COMMON", "Block", "Layout", "Surface", "Whitened", "layout"]
 
 # Growth is compared between these parts of the run: the warm-up, before them, has its own pace.
 MIDDLE, LATE = (0.2, 0.6), (0.6, 1.0)
 LASTING = {f.name: 0.3 if f.name.startswith("ramp") else 0.12 for f in FAMILIES}
+
+# All columns are about 1 high: shorter than this, what is left of one is rounding.
+_NOTHING = 1e-9
 
 COMMON = "common "
 """Single columns whose name starts so are the same in all repeats."""
@@ -103,30 +109,46 @@ class Surface:
 
 @dataclass(frozen=True)
 class _Design:
-    """What is the same for every series of one length, already white; kinds of noise first."""
+    """What is the same for every series of one length, already white; one entry for each kind.
 
-    white: Array
+    A whitener is a full matrix, or its diagonal and the one below it where that is all there is.
+    """
+
+    white: tuple[Array, ...]
     log_det: Array
-    one: Array
-    z: Array
+    one: tuple[Array, ...]
+    z: tuple[Array, ...]
+    zz: Array
     grain: Array
 
 
 @lru_cache(maxsize=3)
 def _whole_design(samples: int, span: float) -> _Design:
-    return _design(samples, tuple(range(samples)), span)
+    return _design(samples, tuple(range(samples)), span, range(len(KINDS)))
 
 
-def _design(samples: int, where: tuple[int, ...], span: float) -> _Design:
+def _design(samples: int, where: tuple[int, ...], span: float, kinds: Iterable[int]) -> _Design:
     all_u = (np.arange(samples) + 0.5) * (span / samples)
     u = all_u[list(where)]
-    pairs = [whitener(kind, u, span / samples) for kind in KINDS]
-    white = np.array([w for w, _ in pairs])
-    one = white.sum(axis=2)
-    one /= np.sqrt((one**2).sum(axis=1, keepdims=True))
-    z = white @ np.concatenate([columns(f, u, all_u) for f in FAMILIES], axis=1)
-    z -= one[:, :, None] * (one[:, None, :] @ z)
-    return _Design(white, np.array([d for _, d in pairs]), one, z, (white**2).sum(axis=(1, 2)))
+    raw = np.concatenate([columns(f, u, all_u) for f in FAMILIES], axis=1)
+    empty = np.zeros(0)
+    white, one, z = ([empty] * len(KINDS) for _ in range(3))
+    log_det, grain = np.zeros((2, len(KINDS)))
+    zz = np.zeros((len(KINDS), raw.shape[1]))
+    for k in kinds:
+        full, log_det[k] = whitener(KINDS[k], u, span / samples)
+        grain[k] = (full**2).sum()
+        one[k] = full.sum(axis=1)
+        one[k] /= np.sqrt((one[k] ** 2).sum())
+        z[k] = full @ raw
+        whole = (z[k] ** 2).sum(axis=0)
+        z[k] -= np.outer(one[k], one[k] @ z[k])
+        zz[k] = (z[k] ** 2).sum(axis=0)
+        # A step before the first sample is a level: what is left of it is rounding.
+        zz[k, zz[k] <= 1e-18 * whole] = 0.0
+        # First-order noise depends on the sample before only.
+        white[k] = full if KINDS[k].wander else np.array([full.diagonal(), [0, *full.diagonal(-1)]])
+    return _Design(tuple(white), log_det, tuple(one), tuple(z), zz, grain)
 
 
 @lru_cache(maxsize=8)
@@ -159,8 +181,30 @@ def layout(samples: int, nested: dict[str, Array], single: dict[str, Array]) -> 
     return tuple(out)
 
 
+@dataclass(frozen=True)
+class _Products:
+    """Products of the white columns that are left beside one covariate set.
+
+    Attributes
+    ----------
+    kinds
+        Which kinds of noise they are of: the first axis of all others, the second being repeats.
+    own
+        Of y and the trends with each other.
+    unit
+        Of y and the trends with each option's column of length 1; nested ones orthonormal.
+    size
+        Squared length of each option's column; infinite where nothing is left of it.
+    """
+
+    kinds: tuple[int, ...]
+    own: Array
+    unit: Array
+    size: Array
+
+
 class Whitened:
-    """One block under every kind of noise; gives the surfaces that are asked for.
+    """One block under some kinds of noise; gives the scores and surfaces that are asked for.
 
     Parameters
     ----------
@@ -170,20 +214,228 @@ class Whitened:
         Samples of the longest repeat, and the time of the run's end.
     grain
         The smallest difference that y can show: its rounding error is part of the noise.
+    kinds
+        Which of `KINDS` will be asked for; all if not given.
     """
 
-    def __init__(self, block: Block, samples: int, span: float, grain: float) -> None:
+    def __init__(
+        self,
+        block: Block,
+        samples: int,
+        span: float,
+        grain: float,
+        kinds: Sequence[int] | None = None,
+    ) -> None:
         self.block = block
+        self.kinds = tuple(range(len(KINDS)) if kinds is None else kinds)
         whole = block.y.shape[1] == samples
-        self.design = _whole_design(samples, span) if whole else _design(samples, block.where, span)
+        self.design = (
+            _whole_design(samples, span)
+            if whole
+            else _design(samples, block.where, span, self.kinds)
+        )
         self.floor = grain**2 / 12 * self.design.grain
         self.places = layout(samples, block.nested, block.single)
-        self.changes = self._column_changes(samples)
+        self.dof = float(block.y.shape[1] - 1)
+        self.cost = self._costs()
+        # Options that cost the same: the best of them is the one that leaves least.
+        self.alike = np.concatenate(
+            [
+                np.arange(p.start, p.stop if p.name in block.nested else p.start + 1)
+                for p in self.places
+            ]
+        )
+        self.at_place = np.searchsorted(self.alike, [p.start for p in self.places])
+        self._samples = samples
+        own = np.concatenate([block.y[None], block.trends]).transpose(1, 2, 0)
+        parts = [own, *block.nested.values(), *block.single.values(), *block.bases]
+        white = self._whiten(np.concatenate(parts, axis=2))
+        stops = np.cumsum([0, *(p.shape[2] for p in parts)])
+        first_base = len(parts) - len(block.bases)
+        self._white = white[..., : stops[first_base]]
+        self._bases = [
+            white[..., a:b]
+            for a, b in zip(stops[first_base:-1], stops[first_base + 1 :], strict=True)
+        ]
+        self._known: dict[int, _Products] = {}
 
-    def _column_changes(self, samples: int) -> tuple[Array, Array]:
+    def _costs(self) -> Array:
+        """Return what each option costs: its amplitude, and how many it was the best of."""
+        log_one = np.log(self.block.y.shape[1])
+        cost = np.zeros(self.places[-1].stop)
+        for p in self.places[1:]:
+            n = p.stop - p.start
+            if p.name in self.block.nested:
+                price = np.arange(1, n + 1) * 0.5 * log_one - self.block.nested_prior[p.name]
+            else:
+                tried = SEARCHED if p.name in self.block.single else n
+                price = 0.5 * log_one + np.log(tried)
+            cost[p.start : p.stop] = price
+        return cost
+
+    def _whiten(self, cols: Array) -> Array:
+        """Whiten columns (repeats, samples, columns) and take their level out, for each kind."""
+        repeats, m, n = cols.shape
+        flat = cols.transpose(1, 0, 2).reshape(m, repeats * n)
+        out = np.empty((len(self.kinds), m, repeats * n))
+        for k, white in zip(self.kinds, out, strict=True):
+            w, one = self.design.white[k], self.design.one[k]
+            if KINDS[k].wander:
+                np.matmul(w, flat, out=white)
+            else:
+                np.multiply(flat, w[0][:, None], out=white)
+                if KINDS[k].phi:
+                    white[1:] += flat[:-1] * w[1][1:, None]
+            white -= one[:, None] * (one @ white)
+        return out.reshape(len(out), m, repeats, n).transpose(0, 2, 1, 3)
+
+    def _products(self, base: int, kinds: Sequence[int]) -> _Products:
+        known = self._known.get(base)
+        if known is None or not set(kinds) <= set(known.kinds):
+            known = self._known[base] = self._multiply(base, tuple(kinds))
+        return known
+
+    def _multiply(self, base: int, kinds: tuple[int, ...]) -> _Products:
+        d = self.design
+        rows = [self.kinds.index(k) for k in kinds]
+        cols, q = self._white, self._bases[base]
+        if len(kinds) < len(self.kinds):
+            cols, q = cols[rows], q[rows]
+        q = _orthonormal(q)
+        if q.shape[3]:
+            cols = cols - q @ (q.swapaxes(2, 3) @ cols)
+        several, repeats, m, _ = cols.shape
+        own = 1 + len(self.block.trends)
+        beside = q.shape[3]
+        left = np.concatenate([cols[..., :own], q], axis=3).transpose(0, 3, 1, 2)
+        left = np.ascontiguousarray(left).reshape(several, -1, m)
+        with_z = np.stack([x @ d.z[k] for k, x in zip(kinds, left, strict=True)])
+        with_z = with_z.reshape(several, own + beside, repeats, -1).swapaxes(1, 2)
+        zz = d.zz[list(kinds)][:, None, :]
+        remains = zz - (with_z[:, :, own:] ** 2).sum(axis=2)
+        # A column that the covariates already explain brings nothing but rounding.
+        zz = np.where(remains > 1e-9 * zz, remains, np.inf)
+        products = cols[..., :own].swapaxes(2, 3) @ cols
+        shared = 1 + zz.shape[2]
+        size = np.full((several, repeats, self.places[-1].stop), np.inf)
+        unit = np.zeros((several, repeats, own, self.places[-1].stop))
+        size[..., 1:shared] = zz
+        unit[..., 1:shared] = with_z[:, :, :own]
+        at = own
+        for p in self.places[1 + len(FAMILIES) :]:
+            here, at = slice(at, at + p.stop - p.start), at + p.stop - p.start
+            unit[..., p.start : p.stop] = products[..., here]
+            if p.name in self.block.nested:
+                part = cols[..., here]
+                _eliminate(part.swapaxes(2, 3) @ part, unit[..., p.start : p.stop])
+                size[..., p.start : p.stop] = 1.0
+            else:
+                length = np.einsum("krmq,krmq->krq", cols[..., here], cols[..., here])
+                size[..., p.start : p.stop] = np.where(length > _NOTHING**2, length, np.inf)
+        unit /= np.sqrt(size)[:, :, None]
+        return _Products(kinds, products[..., :own], unit, size)
+
+    def _quadratics(
+        self, base: int, kinds: Sequence[int], trend: int
+    ) -> tuple[Array, Array, Array, Array]:
+        """Return what each option leaves of y if b = 0 and at the best b, that b, and its weight.
+
+        What is left at b is quadratic: ``least + (b - centre)**2 * curvature``.
+        """
+        p = self._products(base, kinds)
+        rows = [p.kinds.index(k) for k in kinds]
+        j = 1 + trend
+        own, unit = p.own[rows], p.unit[rows]
+        yy, yt, tt = (own[..., i, j, None] for i, j in ((0, 0), (0, j), (j, j)))
+        sy, st = unit[:, :, 0], unit[:, :, j]
+        a, b, c = sy * sy, sy * st, st * st
+        for place in self.places:
+            if place.name in self.block.nested:
+                at = slice(place.start, place.stop)
+                for x in (a, b, c):
+                    np.cumsum(x[..., at], axis=2, out=x[..., at])
+        np.subtract(yy, a, out=a)
+        np.subtract(yt, b, out=b)
+        np.subtract(tt, c, out=c)
+        np.maximum(c, 1e-12 * tt, out=c)
+        centre = b / c
+        floor = self.floor[list(kinds)][:, None, None]
+        b *= centre
+        np.subtract(a, b, out=b)
+        smallest = 1e-13 * yy
+        np.maximum(b, smallest, out=b)
+        np.maximum(a, smallest, out=a)
+        a += floor
+        b += floor
+        return a, b, centre, c
+
+    def scores(
+        self, base: int, kinds: Sequence[int], trend: int, prior: Array
+    ) -> tuple[Array, Array]:
+        """Return how well the best history does, with growth, and each family's without.
+
+        Parameters
+        ----------
+        base, kinds, trend
+            Covariate set, kinds of noise, and trend.
+        prior
+            Logarithm of each family's prior weight.
+
+        Returns
+        -------
+        tuple of ndarray
+            Log likelihoods summed over the repeats: (kinds,), and (kinds, families).
+        """
+        still, least, _, _ = self._quadratics(base, kinds, trend)
+        fixed = self._fixed(base, kinds)[:, None, None] - self.cost[self.alike]
+        best, none = (
+            np.maximum.reduceat(
+                fixed - 0.5 * self.dof * np.log(np.minimum.reduceat(x, self.alike, axis=2)),
+                self.at_place,
+                axis=2,
+            )
+            for x in (least, still)
+        )
+        return (best + prior).max(axis=2).sum(axis=1), none.sum(axis=1)
+
+    def _fixed(self, base: int, kinds: Sequence[int]) -> Array:
+        """Return what the log likelihood under each kind of noise has whatever the option."""
+        m, covariates = self.block.bases[base].shape[1:]
+        return np.asarray(self.design.log_det[list(kinds)] - 0.5 * covariates * np.log(m))
+
+    def surface(self, base: int, kind: int, trend: int) -> Surface:
+        """Return the surface for one covariate set, kind of noise and trend."""
+        _, least, centre, curvature = (x[0] for x in self._quadratics(base, [kind], trend))
+        p = self._products(base, [kind])
+        row = p.kinds.index(kind)
+        dof = self.dof
+        top = -0.5 * dof * np.log(least) - self.cost + self._fixed(base, [kind])
+        amount, tilt = p.unit[row][:, [0, 1 + trend]].swapaxes(0, 1) / np.sqrt(p.size[row])
+        weight = np.where(np.isinf(p.size[row]), 0.0, p.size[row]) * dof / least
+        for place in self.places:
+            if place.name in self.block.nested:
+                # The amplitudes of several columns have no single value.
+                for x in (amount, tilt, weight):
+                    x[:, place.start : place.stop] = 0.0
+        spread = np.sqrt(least / (dof * curvature))
+        return Surface(
+            KINDS[kind],
+            base,
+            trend,
+            top,
+            centre,
+            spread,
+            amount,
+            tilt,
+            weight,
+            *self._column_changes(),
+            dof,
+        )
+
+    def _column_changes(self) -> tuple[Array, Array]:
         """Return what each option's column adds in the middle and late part: (repeats, options)."""
-        shared = _changes(samples)
-        at = np.array(self.block.where) / samples
+        shared = _changes(self._samples)
+        at = np.array(self.block.where) / self._samples
         marks = [np.abs(at - x).argmin() for x in (*MIDDLE, *LATE)]
         out = []
         for part in (0, 1):
@@ -199,126 +451,37 @@ class Whitened:
             out.append(full)
         return out[0], out[1]
 
-    def surfaces(self, base: int, kinds: list[int], trends: list[int]) -> list[Surface]:
-        """Return the surfaces for one covariate set, under some kinds of noise and trends."""
-        d, block = self.design, self.block
-        white, one, z = d.white[kinds], d.one[kinds], d.z[kinds]
-        q = _orthonormal(_whiten(white, one, block.bases[base]))
-        y = _minus(q, _whiten(white, one, block.y[:, :, None]))[..., 0]
-        zz = (z**2).sum(axis=1)[:, None, :]
-        left = np.maximum(zz - ((q.swapaxes(2, 3) @ z[:, None]) ** 2).sum(axis=2), 0.0)
-        # A column that the covariates already explain brings nothing but rounding.
-        zz = np.where(left > 1e-9 * zz, left, np.inf)
-        zy = y @ z
-        nested = {
-            name: _orthonormal(_minus(q, _whiten(white, one, cols)))
-            for name, cols in block.nested.items()
-        }
-        single = {name: _minus(q, _whiten(white, one, cols)) for name, cols in block.single.items()}
-        out: list[Surface] = []
-        for j in trends:
-            trend = block.trends[j]
-            t = _minus(q, _whiten(white, one, trend[:, :, None]))[..., 0]
-            out.extend(self._profile(kinds, base, j, y, t, zz, zy, t @ z, nested, single))
-        return out
-
-    def _profile(  # noqa: PLR0917 - the products of one formula
-        self,
-        kinds: list[int],
-        base: int,
-        trend: int,
-        y: Array,
-        t: Array,
-        zz: Array,
-        zy: Array,
-        zt: Array,
-        nested: dict[str, Array],
-        single: dict[str, Array],
-    ) -> list[Surface]:
-        """Turn products of white columns into quadratics of b, and those into surfaces."""
-        m = y.shape[2]
-        yy, yt, tt = ((a * b).sum(axis=2)[..., None] for a, b in ((y, y), (y, t), (t, t)))
-        sy, st = zy / np.sqrt(zz), zt / np.sqrt(zz)
-        a, b, c = [yy, yy - sy * sy], [yt, yt - sy * st], [tt, tt - st * st]
-        log_one = np.log(m)
-        cost = [np.zeros(1)]
-        for p in self.places[1 : 1 + len(FAMILIES)]:
-            n = p.stop - p.start
-            cost.append(np.full(n, 0.5 * log_one + np.log(n)))
-        for name, cols in nested.items():
-            ky, kt = (np.einsum("krmq,krm->krq", cols, x) for x in (y, t))
-            a.append(yy - np.cumsum(ky * ky, axis=2))
-            b.append(yt - np.cumsum(ky * kt, axis=2))
-            c.append(tt - np.cumsum(kt * kt, axis=2))
-            cost.append(
-                np.arange(1, cols.shape[3] + 1) * 0.5 * log_one - self.block.nested_prior[name]
-            )
-        extra = []
-        for cols in single.values():
-            size = np.sqrt((cols**2).sum(axis=2))
-            size = np.where(size > 1e-9, size, np.inf)
-            ky, kt = (np.einsum("krmq,krm->krq", cols, x) / size for x in (y, t))
-            extra.append((ky / size, kt / size, size**2))
-            a.append(yy - ky * ky)
-            b.append(yt - ky * kt)
-            c.append(tt - kt * kt)
-            cost.append(np.full(cols.shape[3], 0.5 * log_one + np.log(SEARCHED)))
-        aa, bb, cc = (np.concatenate(x, axis=2) for x in (a, b, c))
-        cc = np.maximum(cc, 1e-12 * tt)
-        centre = bb / cc
-        dof = float(m - 1)
-        least = np.maximum(aa - bb * centre, 1e-13 * yy) + self.floor[kinds][:, None, None]
-        top = -0.5 * dof * np.log(least) - np.concatenate(cost)
-        top += self.design.log_det[kinds][:, None, None]
-        top -= 0.5 * self.block.bases[base].shape[2] * log_one
-        spread = np.sqrt(least / (dof * cc))
-        g = zz.shape[2] + 1
-        amount, tilt = np.zeros_like(centre), np.zeros_like(centre)
-        weight = np.zeros_like(centre)
-        amount[:, :, 1:g], tilt[:, :, 1:g] = zy / zz, zt / zz
-        for p, (ea, et, ew) in zip(
-            self.places[len(self.places) - len(extra) :], extra, strict=True
-        ):
-            at = slice(p.start, p.stop)
-            amount[:, :, at], tilt[:, :, at] = ea, et
-            weight[:, :, at] = np.where(np.isinf(ew), 0.0, ew) * dof / least[:, :, at]
-        weight[:, :, 1:g] = np.where(np.isinf(zz), 0.0, zz) * dof / least[:, :, 1:g]
-        return [
-            Surface(
-                KINDS[k],
-                base,
-                trend,
-                top[i],
-                centre[i],
-                spread[i],
-                amount[i],
-                tilt[i],
-                weight[i],
-                *self.changes,
-                dof,
-            )
-            for i, k in enumerate(kinds)
-        ]
-
-
-def _whiten(white: Array, one: Array, cols: Array) -> Array:
-    """Whiten columns (repeats, samples, columns) and take their level out, for each kind."""
-    repeats, m, n = cols.shape
-    flat = np.ascontiguousarray(cols.transpose(1, 0, 2)).reshape(m, repeats * n)
-    out = white @ flat
-    out -= one[:, :, None] * (one[:, None, :] @ out)
-    return np.asarray(out.reshape(len(white), m, repeats, n).transpose(0, 2, 1, 3))
-
-
-def _minus(q: Array, cols: Array) -> Array:
-    return np.asarray(cols - q @ (q.swapaxes(2, 3) @ cols)) if q.shape[3] else cols
-
 
 def _orthonormal(cols: Array) -> Array:
     """Orthonormalise each repeat's columns; a column without anything new becomes zero."""
-    if not cols.shape[3]:
-        return cols
-    q, r = np.linalg.qr(cols)
-    size = np.abs(np.diagonal(r, axis1=2, axis2=3))
-    fresh = size > 1e-7 * np.maximum(np.sqrt((cols**2).sum(axis=2)), 1e-300)
-    return np.asarray(q * fresh[:, :, None, :])
+    out = np.zeros_like(cols)
+    for j in range(cols.shape[3]):
+        x = cols[..., j]
+        whole = np.sqrt((x * x).sum(axis=2))
+        for i in range(j):
+            x = x - out[..., i] * (out[..., i] * x).sum(axis=2)[..., None]
+        size = np.sqrt((x * x).sum(axis=2))
+        fresh = size > np.maximum(1e-7 * whole, _NOTHING)
+        out[..., j] = x / np.where(fresh, size, np.inf)[..., None]
+    return out
+
+
+def _eliminate(gram: Array, products: Array) -> None:
+    """Turn products with columns into those with the orthonormal columns made of them, in place.
+
+    A column without anything new gets zero. (Cholesky's factor, and forward substitution, for all
+    repeats at once.)
+    """
+    whole = np.diagonal(gram, axis1=2, axis2=3).copy()
+    used = np.flatnonzero(whole.any(axis=(0, 1)))
+    last = int(used[-1]) + 1 if used.size else 0
+    products[..., last:] = 0.0
+    for j in range(last):
+        pivot = gram[..., j, j]
+        fresh = pivot > np.maximum(1e-11 * whole[..., j], _NOTHING)
+        root = np.sqrt(np.where(fresh, pivot, np.inf))[..., None]
+        products[..., j] /= root
+        if j + 1 < last:
+            row = gram[..., j, j + 1 : last] / root
+            gram[..., j + 1 : last, j + 1 : last] -= row[..., :, None] * row[..., None, :]
+            products[..., j + 1 : last] -= products[..., j, None] * row[..., None, :]

@@ -18,6 +18,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import nullcontext
 
 if __name__ == "__main__" and not __package__:  # started by path, under another interpreter
     import importlib.util
@@ -40,6 +41,7 @@ from listen2lab.workload import load_file
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from typing import Any
 
     from listen2lab.workload import Workload
@@ -122,7 +124,7 @@ class _Run:
             freed = in_use - meter.in_use()
             if traced:
                 time.sleep(_SNAPSHOT_SECONDS)
-            sample = meter.read()
+            sample = meter.read(walk=False)
             values: dict[str, Any] = {
                 "step": i,
                 "steps": since,
@@ -167,13 +169,13 @@ def main(spec_path: str) -> int:
     run.level("start")
     run.write("meter", gaps=run.meter.gaps, python=sys.version.split()[0], pid=os.getpid())
     if not spec["traced"]:
-        return _guarded(run, lambda: _run(run))
+        return _guarded(run, lambda: _run(run, nullcontext()))
     from listen2lab.probes import heap  # noqa: PLC0415 - a plain run does not load memray
 
     capture = f"{folder}/heap.bin"
-    with heap.recording(capture):
-        status = _guarded(run, lambda: _run(run))
-    heap.write_reduced(capture, f"{folder}/heap.json")
+    status = _guarded(run, lambda: _run(run, heap.recording(capture)))
+    if os.path.exists(capture):  # noqa: PTH110 - the workload may not even have been loaded
+        heap.write_reduced(capture, f"{folder}/heap.json")
     return status
 
 
@@ -195,20 +197,22 @@ def _guarded(run: _Run, body: Callable[[], None]) -> int:
     return 0
 
 
-def _run(run: _Run) -> None:
+def _run(run: _Run, recording: AbstractContextManager[Any]) -> None:
+    """Go through the phases; ``recording`` is open from the setup on, when libraries are there."""
     workload = _load(run)
     run.level("import")
     # Collecting after each step would look at every object of every library again and again, 10 ms
     # a step. What exists by now stays anyway; what setup and steps make is looked at.
     gc.freeze()
-    workload.setup()
-    run.level("setup", workload)
-    run.steps(workload)
-    run.level("end", workload, trim=True)
-    gc.unfreeze()
-    workload.teardown()
-    del workload
-    run.level("released", trim=True)
+    with recording:
+        workload.setup()
+        run.level("setup", workload)
+        run.steps(workload)
+        run.level("end", workload, trim=True)
+        gc.unfreeze()
+        workload.teardown()
+        del workload
+        run.level("released", trim=True)
 
 
 def _load(run: _Run) -> Workload:

@@ -20,10 +20,10 @@ __all__ = ["recording", "reduce_capture", "write_reduced"]
 
 _MAX_POINTS = 600  # points kept of the heap's curve: more than a plot can show
 _MAX_PLACES = 40  # places kept of a table of allocators
-_RESOLVED = 5000
+_RESOLVED = 1500
 _FRAMES = 14
 # Resolving native symbols is what takes time. A capture has tens of thousands of stacks, and all
-# but the largest few thousand hold some bytes each; the innermost frames say whose they are.
+# but the largest thousand hold some bytes each; the innermost frames say whose they are.
 _ALLOCATORS = (
     "operator new",
     "malloc",
@@ -91,7 +91,7 @@ def reduce_capture(capture: str) -> dict[str, Any]:
     -------
     dict
         ``allocations`` (how many), ``peak`` (bytes), ``curve`` (``epoch_s``, ``heap`` and ``rss``
-        bytes, thinned so that the peak stays), ``at_peak`` and ``not_freed``: lists of
+        bytes, thinned so that the peak stays) and ``at_peak``, a list of
         ``{"bytes", "blocks", "function", "file", "engine"}`` by the innermost function that is no
         allocator, the largest first; the last, ``"(others)"``, holds the rest, so that a list sums
         to the whole. ``engine`` tells whether the speech engine stands behind an allocation.
@@ -106,7 +106,6 @@ def reduce_capture(capture: str) -> dict[str, Any]:
             "peak": reader.metadata.peak_memory,
             "curve": _thin(points),
             "at_peak": _places(reader.get_high_watermark_allocation_records(merge_threads=True)),
-            "not_freed": _places(reader.get_leaked_allocation_records(merge_threads=True)),
         }
     raise AssertionError("memray's reader swallows no exception")  # pragma: no cover
 
