@@ -67,11 +67,14 @@ def say(what: str, measured: float, bound: float, unit: str, detail: str = "") -
     )
 
 
+ENVIRONMENT = child_environment({"MALLOC_ARENA_MAX": "1"})  # as a study of the pipeline has it
+
+
 def child(*arguments: str) -> str:
     """Run this interpreter in a run's environment, and return what it prints."""
     done = subprocess.run(
         [sys.executable, *arguments],
-        capture_output=True, text=True, check=True, env=child_environment(),
+        capture_output=True, text=True, check=True, env=ENVIRONMENT,
     )  # fmt: skip
     return done.stdout
 
@@ -131,7 +134,7 @@ def loop_ratio(root: Path, voice: str, *, bound: float, pairs: int) -> None:
         folder = prepared(root, f"{voice}-loop{k}", voice)
         bare_wall, bare_cpu = json.loads(child("-c", BARE_LOOP, str(folder.spec_path)))
         folder.steps_path.unlink(missing_ok=True)
-        execute(folder)
+        execute(folder, environment=ENVIRONMENT)
         at = {line["phase"]: line for line in folder.lines()}
         last = [line for line in folder.lines() if line["phase"] == "step"][-1]
         walls.append((last["t"] - at["setup"]["t"]) / bare_wall)
@@ -151,7 +154,7 @@ def end_levels(root: Path) -> None:
     levels = []
     for k in range(5):
         folder = prepared(root, f"level{k}")
-        execute(folder)
+        execute(folder, environment=ENVIRONMENT)
         levels += [line["rss"] / MIB for line in folder.lines() if line["phase"] == "end"]
     spread = max(levels) - min(levels)
     say("five processes of one condition, end levels", spread, 2.0, "MiB", f"at {levels[0]:.0f}")

@@ -2,6 +2,8 @@
 
 ``python benchmarks/verdicts.py`` uses the tuning seeds; ``--held-back`` the seeds that nothing
 was tuned on, for the published table; ``--quick`` a slice. ``make bench-verdicts`` runs it.
+Held-back seeds are scored once: a change of the method after that takes a new range of them
+(`series.HELD_BACK`), and ``docs/method.md`` keeps what the earlier ranges gave.
 """
 
 from __future__ import annotations
@@ -227,9 +229,14 @@ def main() -> None:
     parser.add_argument("--held-back", action="store_true", help="seeds that nothing was tuned on")
     parser.add_argument("--quick", action="store_true", help="a slice")
     parser.add_argument("--count", type=int, default=100, help="sets of each family")
+    parser.add_argument("--no-peers", action="store_true", help="leave the other rules out")
     parser.add_argument("--json", type=Path, help="write the scores there")
     args = parser.parse_args()
-    score = run(HELD_BACK if args.held_back else TUNING, 8 if args.quick else args.count)
+    score = run(
+        HELD_BACK if args.held_back else TUNING,
+        8 if args.quick else args.count,
+        peers=not args.no_peers,
+    )
     if args.json:
         args.json.write_text(json.dumps(score, indent=1) + "\n", encoding="utf-8")
     print(f"{'held-back' if args.held_back else 'tuning'} seeds\n{table(score)}")

@@ -74,7 +74,7 @@ def test_slope_is_generalised_least_squares():
     rows = prepare(y)
     found = find_features(rows)
     block = blocks(rows, found, 1.0)[0]
-    from listen2lab.analysis._models import Whitened
+    from listen2lab.analysis._whitened import Whitened
 
     i = 1
     surface = Whitened(block, 60, 1.0, 0.0).surface(0, i, 0)

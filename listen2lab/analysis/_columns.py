@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from listen2lab.analysis import _thresholds as limits
+from listen2lab.analysis._series import median
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +32,8 @@ def jumps(row: Array, sigma: float) -> Array:
     at = np.arange(1, m)
     lo, hi = np.maximum(at - w, 0), np.minimum(at + w, m)
     move = (sums[hi] - sums[at]) / (hi - at) - (sums[at] - sums[lo]) / (at - lo)
-    move -= np.median(move)
-    width = max(1.4826 * float(np.median(np.abs(move))), 0.3 * sigma, 1e-12)
+    move -= median(move)
+    width = max(1.4826 * median(np.abs(move)), 0.3 * sigma, 1e-12)
     size = np.abs(move)
     for k in range(limits.MOST_JUMPS):
         i = int(np.argmax(size))
@@ -113,19 +115,17 @@ def fitted(y: Array, u: Array, *, exponential: bool) -> tuple[Array, Array]:
     """
     coarse = _COARSE[exponential]
     common, own = [], []
-    for slope in (False, True):
-        base = np.ones((u.size, 1)) if not slope else np.stack([np.ones(u.size), u], axis=1)
-        q = np.linalg.qr(base)[0]
+    for q, first_look in _first_look(u.tobytes(), exponential=exponential):
         rest = y - (y @ q) @ q.T
+        total = (rest**2).sum(axis=1, keepdims=True)
 
-        def cost(times: Array, rest: Array = rest, q: Array = q) -> Array:
-            z = _shape(u, times, exponential=exponential)
-            z = z - q @ (q.T @ z)
-            gain = (rest @ z) ** 2 / np.maximum((z**2).sum(axis=0), 1e-12)
-            total = (rest**2).sum(axis=1, keepdims=True)
-            return np.asarray(np.log(np.maximum(total - gain, 1e-9 * total + 1e-300)))
+        def left(z: Array, rest: Array = rest, total: Array = total) -> Array:
+            return np.asarray(np.log(np.maximum(total - (rest @ z) ** 2, 1e-9 * total + 1e-300)))
 
-        near = cost(coarse)
+        def cost(times: Array, q: Array = q, left: Callable[[Array], Array] = left) -> Array:
+            return left(_beside(q, _shape(u, times, exponential=exponential)))
+
+        near = left(first_look)
         at = int(np.argmin(near.sum(axis=0)))
         shared = _lowest(coarse, at, cost)
         one = _shape(u, np.array([shared]), exponential=exponential)[:, 0]
@@ -138,6 +138,21 @@ def fitted(y: Array, u: Array, *, exponential: bool) -> tuple[Array, Array]:
         own.append(_shape(u, times, exponential=exponential).T)
     both = [np.stack([unit(x) for x in cols], axis=2) for cols in (common, own)]
     return both[0], both[1]
+
+
+@lru_cache(maxsize=8)
+def _first_look(times: bytes, *, exponential: bool) -> list[tuple[Array, Array]]:
+    """Return a level (and a slope), orthonormal, and the coarse grid's shapes beside them."""
+    u = np.frombuffer(times)
+    shapes = _shape(u, _COARSE[exponential], exponential=exponential)
+    both = np.linalg.qr(np.stack([np.ones(u.size), u], axis=1))[0]
+    return [(q, _beside(q, shapes)) for q in (both[:, :1], both)]
+
+
+def _beside(q: Array, z: Array) -> Array:
+    """Return what is left of columns beside orthonormal ones, at length 1."""
+    z = z - q @ (q.T @ z)
+    return np.asarray(z / np.sqrt(np.maximum((z * z).sum(axis=0), 1e-12)))
 
 
 def _shape(u: Array, times: Array, *, exponential: bool) -> Array:

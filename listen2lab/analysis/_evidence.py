@@ -18,10 +18,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from listen2lab.analysis._models import Block, Layout, Surface, Whitened
+from listen2lab.analysis._models import COMMON, Block, Layout, Surface
 from listen2lab.analysis._noise import KINDS, Array, Kind
 from listen2lab.analysis._pool import dersimonian_laird
 from listen2lab.analysis._shapes import FAMILIES
+from listen2lab.analysis._whitened import Whitened
 
 __all__ = ["Evidence", "weigh"]
 
@@ -300,41 +301,52 @@ def _families(
     m: Surface, places: tuple[Layout, ...], at: Array, omegas: Array, temper: float
 ) -> Array:
     """Return every family's log likelihood: (omegas, families, b)."""
-    own: list[Array] = []
+    sizes = [p.stop - p.start for p in places]
+    own_at = np.cumsum([0, *(n if n <= 2 * _KEEP else _KEEP for n in sizes)])
+    pick = np.empty((len(m.top), own_at[-1]), dtype=int)
     shared: list[Array] = []
-    own_at, shared_at = [], []
     total = m.top.sum(axis=0)
-    for p in places:
+    for p, size, at_own in zip(places, sizes, own_at, strict=False):
         options = np.arange(p.start, p.stop)
-        own_at.append(sum(x.shape[1] for x in own))
-        if options.size > 2 * _KEEP:
+        if size > 2 * _KEEP:
             best = np.argpartition(-m.top[:, options], _KEEP, axis=1)[:, :_KEEP]
-            own.append(options[best])
+            pick[:, at_own : at_own + _KEEP] = options[best]
             options = options[np.argpartition(-total[options], _KEEP)[:_KEEP]]
         else:
-            own.append(np.broadcast_to(options, (len(m.top), options.size)))
-        if p.shareable and p.stop - p.start > 1:
-            shared_at.append(sum(x.size for x in shared))
+            pick[:, at_own : at_own + size] = options
+        if p.shareable and size > 1:
             shared.append(options)
-    pick = np.concatenate(own, axis=1)
-    each = _at(m, pick, at, omegas)
+    shared_at = np.cumsum([0, *(x.size for x in shared[:-1])])
+    each, lift = _at(m, pick, at, omegas)
+    np.log(each, out=each)
+    each *= -0.5 * m.dof
+    each += lift
     high = each.max(axis=2, keepdims=True)
-    sums = np.add.reduceat(np.exp(each - high), own_at, axis=2)
+    each -= high
+    # Numbers too small for a float cost many times the time of others.
+    np.maximum(each, _LEAST, out=each)
+    np.exp(each, out=each)
+    sums = np.add.reduceat(each, own_at[:-1], axis=2)
     with np.errstate(divide="ignore"):
         out = temper * (np.log(sums) + high).sum(axis=1)
     pick = np.concatenate(shared)
-    joint = temper * _at(m, np.tile(pick, (len(m.top), 1)), at, omegas).sum(axis=1)
+    each, lift = _at(m, np.tile(pick, (len(m.top), 1)), at, omegas)
+    # One logarithm for several repeats; of more than a few, the product could overflow.
+    several = np.multiply.reduceat(each, np.arange(0, len(m.top), 5), axis=1)
+    joint = temper * (lift.sum(axis=1) - 0.5 * m.dof * np.log(several).sum(axis=1))
     # Repeats that share the shape may share its amplitude too: one is paid for instead of all,
     # at the price of how much they differ in it. (With rates of their own, nothing is shared.)
     differ, saved = _amplitudes(m, pick, at)
     joint[0] = np.logaddexp(joint[0], joint[0] + temper * (saved - differ)) - np.log(2)
     high = joint.max(axis=1, keepdims=True)
-    sums = np.add.reduceat(np.exp(joint - high), shared_at, axis=1)
+    sums = np.add.reduceat(np.exp(np.maximum(joint - high, _LEAST)), shared_at, axis=1)
     with np.errstate(divide="ignore"):
         joint = np.log(sums) + high
     which = [i for i, p in enumerate(places) if p.shareable and p.stop - p.start > 1]
-    # The parameter's prior was counted once per repeat; shared, it counts once.
-    again = (temper * len(m.top) - 1) * np.log([places[i].stop - places[i].start for i in which])
+    # The parameter's prior was counted once per repeat; shared, it counts once (as that of a
+    # common column always did).
+    tried = [1 if places[i].name.startswith(COMMON) else sizes[i] for i in which]
+    again = (temper * len(m.top) - 1) * np.log(tried)
     out[:, which] = np.logaddexp(out[:, which], joint + again[:, None]) - np.log(2)
     return np.asarray(out)
 
@@ -351,17 +363,17 @@ def _amplitudes(m: Surface, pick: Array, at: Array) -> tuple[Array, float]:
     return 0.5 * q, float(saved)
 
 
-def _at(m: Surface, pick: Array, at: Array, omegas: Array) -> Array:
-    """Return the surface at each b, widened by each omega: (omegas, repeats, options, b)."""
+def _at(m: Surface, pick: Array, at: Array, omegas: Array) -> tuple[Array, Array]:
+    """Return the surface at each b, widened by each omega: (omegas, repeats, options, b).
+
+    It is lift - dof / 2 * log(off); off comes first.
+    """
     top, centre, spread = (np.take_along_axis(x, pick, axis=1) for x in (m.top, m.centre, m.spread))
-    dof = m.dof
     wide = spread**2 + (omegas**2)[:, None, None]
-    off = (at - centre[:, :, None]) ** 2 / (dof * wide[..., None])
     lift = top - 0.5 * np.log(wide / spread**2)
-    np.log1p(off, out=off)
-    off *= -0.5 * dof
-    off += lift[..., None]
-    return np.asarray(off)
+    off = (at - centre[:, :, None]) ** 2 * (1 / (m.dof * wide))[..., None]
+    off += 1
+    return off, lift[..., None]
 
 
 def _lse(x: Array, axis: int) -> Array:
@@ -371,6 +383,8 @@ def _lse(x: Array, axis: int) -> Array:
     return np.asarray(out.squeeze(axis))
 
 
-# Options kept of a family with many, and how far behind (in log evidence) a model is hopeless.
+# Options kept of a family with many, and how far behind (in log evidence) a model is hopeless;
+# logarithm of a share that is as good as none.
 _KEEP = 10
 _FAR = 15.0
+_LEAST = -600.0

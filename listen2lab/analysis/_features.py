@@ -18,7 +18,7 @@ from listen2lab.analysis._columns import (
 )
 from listen2lab.analysis._models import COMMON, Block
 from listen2lab.analysis._noise import Array, ar1_from_differences
-from listen2lab.analysis._series import Rows, row_medians
+from listen2lab.analysis._series import Rows, median, row_medians
 
 __all__ = ["Features", "blocks", "find_features", "likeness"]
 
@@ -101,14 +101,14 @@ def _live_input(rows: Rows) -> float:
     if dy.size < limits.FEWEST_STEPS or not np.any(ds):
         return 0.0
     # Huber-like: moves beyond three robust deviations (teeth, lumps) do not vote.
-    centre = np.median(dy)
-    width = 1.4826 * np.median(np.abs(dy - centre))
+    centre = median(dy)
+    width = 1.4826 * median(np.abs(dy - centre))
     slope = 0.0
     for _ in range(3):
         rest = dy - centre - slope * ds
-        width = 1.4826 * np.median(np.abs(rest - np.median(rest))) + 1e-9 * np.abs(dy).max()
+        width = 1.4826 * median(np.abs(rest - median(rest))) + 1e-9 * np.abs(dy).max()
         ok = (
-            np.abs(rest - np.median(rest)) <= max(3 * width, 1e-12)
+            np.abs(rest - median(rest)) <= max(3 * width, 1e-12)
             if slope
             else np.ones(dy.size, bool)
         )
@@ -243,7 +243,7 @@ def likeness(y: Array) -> float:
         return 1.0
     # Curvature rather than moves, and no large ones: a warm-up that all share is no likeness.
     moves = np.nan_to_num(np.diff(y, n=2, axis=1))
-    width = 1.4826 * np.median(np.abs(moves), axis=1, keepdims=True)
+    width = 1.4826 * row_medians(np.abs(moves))
     moves = np.where(width > 0, np.clip(moves, -3 * width, 3 * width), moves)
     size = np.sqrt((moves**2).sum(axis=1))
     alive = size > 0

@@ -10,6 +10,7 @@ from listen2lab.analysis import _thresholds as limits
 from listen2lab.analysis._columns import jumps
 from listen2lab.analysis._pool import dersimonian_laird
 from listen2lab.analysis._reasons import Reason
+from listen2lab.analysis._series import median
 
 if TYPE_CHECKING:
     from listen2lab.analysis._evidence import Evidence
@@ -40,7 +41,7 @@ def one_is_odd(evidence: Evidence, worth: float) -> bool:
     away = []
     for i, rest in enumerate(others):
         pooled = dersimonian_laird(rates[rest], errors[rest])
-        spread = float(np.hypot(errors[i], max(pooled.between, float(np.median(errors[rest])))))
+        spread = float(np.hypot(errors[i], max(pooled.between, median(errors[rest]))))
         gap = abs(rates[i] - pooled.mean)
         large = gap > max(0.7 * max(abs(rates[i]), abs(pooled.mean)), worth)
         away.append(gap / spread if large else 0.0)
@@ -96,7 +97,7 @@ def left_over(rows: Rows, found: Features, evidence: Evidence, growth: float) ->
     stepped = sum(shares.get(name, 0.0) for name in ("one step", "free steps", "steps at records"))
     if stepped > 0.5 and found.teeth is None:
         # Beside the few steps that a model may have there are smaller ones that it may not.
-        whole = float(np.median([abs(_move(row[np.isfinite(row)])) for row in rows.y]))
+        whole = median(np.array([abs(_move(row[np.isfinite(row)])) for row in rows.y]))
         share = limits.STEPS_LEFT if rows.sizes is not None else limits.STEPS_LEFT_BLIND
         rest = max(rest, share * max(whole - growth, 0.0))
     return rest
@@ -105,7 +106,7 @@ def left_over(rows: Rows, found: Features, evidence: Evidence, growth: float) ->
 def _typical_jumps(found: Features) -> float:
     """Return how often a repeat jumps, the median repeat."""
     rows = [row[np.isfinite(row)] for row in found.y]
-    return float(np.median([jumps(row, found.sigma).any(axis=0).sum() for row in rows]))
+    return median(np.array([jumps(row, found.sigma).any(axis=0).sum() for row in rows]))
 
 
 def _movement(found: Features) -> float:
@@ -115,8 +116,8 @@ def _movement(found: Features) -> float:
         x = row[np.isfinite(row)]
         if x.size >= limits.FEWEST_STEPS:
             early = x[int(0.15 * x.size) : max(int(0.25 * x.size), int(0.15 * x.size) + 3)]
-            moves.append(abs(float(np.median(x[-max(3, x.size // 4) :]) - np.median(early))))
-    return float(np.median(moves)) if moves else 0.0
+            moves.append(abs(median(x[-max(3, x.size // 4) :]) - median(early)))
+    return median(np.array(moves)) if moves else 0.0
 
 
 LATE_SPAN = 0.35
@@ -132,7 +133,7 @@ def late_growth(found: Features) -> float:
         if x.size >= limits.FEWEST_STEPS:
             w = max(3, x.size // 10)
             middle = int(0.6 * x.size) - w // 2
-            moves.append(float(np.median(x[-w:]) - np.median(x[middle : middle + w])))
+            moves.append(median(x[-w:]) - median(x[middle : middle + w]))
     if not moves:
         return float("inf")
     own = found.sigma * np.sqrt(2 * 1.57 / max(3, found.y.shape[1] // 10))
@@ -162,7 +163,7 @@ def grows_everywhere(found: Features, growth: float) -> bool:
             continue
         w = max(3, x.size // 12)
         start = int(0.64 * x.size) - w // 2
-        late = float(np.median(x[-w:]) - np.median(x[start : start + w]))
+        late = median(x[-w:]) - median(x[start : start + w])
         expected = growth * (1 - w / (2 * x.size) - 0.64)
         if expected > 3 * found.sigma * float(np.sqrt(2 * 1.57 / w)):
             seen += 1
@@ -174,7 +175,7 @@ def _move(row: Array) -> float:
     """Return how far a repeat came from its first samples to its last quarter."""
     if row.size < limits.FEWEST_IN_REPEAT:
         return 0.0
-    return float(np.median(row[-max(3, row.size // 4) :]) - row[:3].min())
+    return float(median(row[-max(3, row.size // 4) :]) - row[:3].min())
 
 
 def _follows_input(evidence: Evidence) -> bool:

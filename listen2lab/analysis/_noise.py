@@ -22,7 +22,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
 
-__all__ = ["KINDS", "Array", "Kind", "ar1_from_differences", "covariance", "plausible", "whitener"]
+from listen2lab.analysis._series import median
+
+__all__ = [
+    "KINDS",
+    "Array",
+    "Kind",
+    "ar1_from_differences",
+    "bands",
+    "covariance",
+    "plausible",
+    "whitener",
+]
 
 Array: TypeAlias = NDArray[Any]
 
@@ -89,6 +100,18 @@ def whitener(kind: Kind, u: Array, spacing: float) -> tuple[Array, float]:
     return np.asarray(white), float(-np.log(np.diag(lower)).sum())
 
 
+def bands(kind: Kind, u: Array, spacing: float) -> tuple[Array, float]:
+    """Return a stationary kind's whitener by its diagonal and the one below, and log determinant.
+
+    First-order noise depends on the sample before only, so nothing else of the matrix is not zero.
+    Row 0 is the diagonal; row 1, whose first value is 0, what the sample before is multiplied by.
+    """
+    correlation = kind.phi ** (np.diff(u) / spacing)
+    scale = 1 / np.sqrt(1 - correlation**2)
+    both = np.array([np.r_[1.0, scale], np.r_[0.0, -correlation * scale]])
+    return both, float(np.log(scale).sum())
+
+
 def ar1_from_differences(y: Array) -> float:
     """Estimate AR(1) from differences at lags 1 and 2, whatever level, slope or steps y has.
 
@@ -130,5 +153,5 @@ _ENOUGH, _NEAR = 250, 0.6
 def _typical(moves: Array) -> float:
     """Return the median size of moves about each repeat's own median move."""
     rows = [row[np.isfinite(row)] for row in moves]
-    sizes = [np.abs(row - np.median(row)) for row in rows if row.size]
-    return float(np.median(np.concatenate(sizes))) if sizes else 0.0
+    sizes = [np.abs(row - median(row)) for row in rows if row.size]
+    return median(np.concatenate(sizes)) if sizes else 0.0

@@ -13,7 +13,7 @@ from listen2lab.errors import InputError
 if TYPE_CHECKING:
     from listen2lab.analysis._noise import Array
 
-__all__ = ["Rows", "matrix", "prepare", "row_medians"]
+__all__ = ["Rows", "matrix", "median", "prepare", "row_medians"]
 
 
 @dataclass(frozen=True)
@@ -97,10 +97,19 @@ def _real(values: Any) -> Array:
 
 def row_medians(x: Array) -> Array:
     """Return the median of each row as a column, NaN left out; NaN for a row of them."""
-    if not np.isnan(x).any():
-        return np.asarray(np.median(x, axis=1, keepdims=True))
+    if x.shape[1] and not np.isnan(x).any():
+        ordered = np.sort(x, axis=1)
+        at = x.shape[1] // 2
+        return np.asarray((ordered[:, -at - 1, None] + ordered[:, at, None]) / 2)
     rows = [row[np.isfinite(row)] for row in x]
-    return np.array([[np.median(row) if row.size else np.nan] for row in rows])
+    return np.array([[median(row) if row.size else np.nan] for row in rows])
+
+
+def median(x: Array) -> float:
+    """Return the median of all values, none of which is NaN; numpy's own takes ten times longer."""
+    ordered = np.sort(x, axis=None)
+    at = ordered.size // 2
+    return float((ordered[-at - 1] + ordered[at]) / 2)
 
 
 def prepare(y: Any, sizes: Any = None, shapes: Any = None) -> Rows:
@@ -195,7 +204,7 @@ def _without_spikes(row: Array) -> Array:
         return row
     x = row[there]
     moves = np.abs(np.diff(x))
-    typical = 1.4826 * np.median(moves)
+    typical = 1.4826 * median(moves)
     before, after = np.r_[x[1], x[:-1]], np.r_[x[1:], x[-2]]
     out = np.minimum(np.abs(x - before), np.abs(x - after))
     same_side = (x - before) * (x - after) > 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from listen2lab.experiment import facts
 from listen2lab.experiment.design import Plan, Run, schedule
 from listen2lab.experiment.inputs import Inputs, reopen
-from listen2lab.experiment.runner import execute
+from listen2lab.experiment.runner import child_environment, execute
 from listen2lab.experiment.store import RunFolder, StudyFolder
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def start(
         "python": python,
         "plan": plan.to_json(),
         "inputs": inputs.described(),
-        **facts.collect(python),
+        **facts.collect(python, inputs.environment),
     }
     study.create(manifest, list(inputs.paragraphs))
     return _run_all(study, plan, inputs, python, progress)
@@ -129,6 +129,7 @@ def _run_all(
             python=run.level.python or python,
             memory_limit=plan.memory_limit,
             step_timeout=plan.step_timeout,
+            environment=child_environment(inputs.environment),
             on_sample=partial(teller.sample, run),
             stop=stop,
         )

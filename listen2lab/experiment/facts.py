@@ -9,12 +9,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from listen2lab.errors import InputError
 from listen2lab.experiment.runner import child_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["collect", "versions"]
 
@@ -37,20 +40,24 @@ print(json.dumps({"python": platform.python_version(), **found}))
 """
 
 
-def collect(python: str | None = None) -> dict[str, Any]:
+def collect(
+    python: str | None = None, environment: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Collect the facts of this machine and of the worker's interpreter.
 
     Parameters
     ----------
     python
         The worker's interpreter; None: this one.
+    environment
+        Variables that every run gets besides the common ones.
 
     Returns
     -------
     dict
         ``machine``, ``versions``, ``environment`` (what is set for every run) and ``git``.
     """
-    child = child_environment()
+    child = child_environment(environment)
     return {
         "machine": {
             "system": platform.system(),
