@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
-from tqdm.auto import tqdm
+from tqdm.std import tqdm
 
 from listen2lab.units import MIB
 
@@ -21,8 +22,11 @@ class Bar:
         self._bar: tqdm[Any] | None = None
 
     def begin(self, total: int, done: int) -> None:
-        """Draw the bar."""
-        self._bar = tqdm(total=total, initial=done, unit="run", dynamic_ncols=True)
+        """Draw the bar: a widget in a notebook that has widgets, text elsewhere."""
+        kind: Any = tqdm
+        if importlib.util.find_spec("ipywidgets") is not None:
+            from tqdm.auto import tqdm as kind  # noqa: PLC0415 - it warns where there are none
+        self._bar = kind(total=total, initial=done, unit="run", dynamic_ncols=True)
 
     def sample(self, run: Run, line: dict[str, Any]) -> None:
         """Show where the run is."""

@@ -20,12 +20,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from listen2lab.analysis._noise import Array, Kind
 from listen2lab.analysis._shapes import FAMILIES, columns, count
+
+if TYPE_CHECKING:
+    from listen2lab.analysis._noise import Array, Kind
 
 __all__ = ["COMMON", "LATE", "MIDDLE", "Block", "Layout", "Surface", "changes", "layout"]
 

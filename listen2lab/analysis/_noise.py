@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg.lapack import dpotrf, dtrtri
 
 from listen2lab.analysis._series import median
 
@@ -95,8 +95,9 @@ def covariance(kind: Kind, u: Array, spacing: float) -> Array:
 
 def whitener(kind: Kind, u: Array, spacing: float) -> tuple[Array, float]:
     """Return W with ``W @ covariance @ W.T = I``, and the logarithm of its determinant."""
-    lower = cholesky(covariance(kind, u, spacing), lower=True)
-    white = solve_triangular(lower, np.eye(u.size), lower=True)
+    # LAPACK itself: the checks around it would take longer than short series do.
+    lower, _ = dpotrf(covariance(kind, u, spacing), lower=1, clean=1)
+    white, _ = dtrtri(lower, lower=1)
     return np.asarray(white), float(-np.log(np.diag(lower)).sum())
 
 
