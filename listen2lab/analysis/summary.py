@@ -120,12 +120,14 @@ def _judged(steps: pd.DataFrame) -> dict[str, Any]:
         # another size is another shape to the engine, which keeps a plan for each.
         together = judge_together(**given, sizes=sizes, shapes=sizes, audit=against)
     own = together.verdicts["anonymous"]
+    alike = [v for v in together.verdicts.values() if v.verdict == together.verdict]
+    deciding = alike[0] if alike else own  # live objects may show a leak before pages do
     each = 1.0 if steps.empty else float(steps["steps"].median())  # steps between two samples
     interval = [_kib(bound / each) for bound in own.interval]
     reasons = dict.fromkeys(str(reason) for reason in together.reasons)
     return {
         "verdict": together.verdict,
-        "confidence": own.confidence,
+        "confidence": deciding.confidence,
         "rate_kib_per_step": _kib(own.rate / each),
         "rate_interval": None if None in interval else interval,
         "upper_kib_per_step": _kib(own.upper / each),
