@@ -31,6 +31,7 @@ def run(
     repeats: int = 3,
     steps: int | None = None,
     warmup: int | None = None,
+    max_characters: int | None = None,
     knobs: Mapping[str, Any] | None = None,
     seed: int = 0,
     study: Path | str | None = None,
@@ -58,6 +59,8 @@ def run(
         Plain runs of each condition.
     steps, warmup
         Measured paragraphs of a run, and unmeasured ones before them; None: the experiment's own.
+    max_characters
+        The longest paragraph that is read, but for the longest of all.
     knobs
         Knobs set in every condition.
     seed
@@ -102,6 +105,7 @@ def run(
         repeats=repeats,
         seed=seed,
         traced=trace,
+        max_characters=max_characters,
         memory_limit=parse_bytes(memory_limit) if isinstance(memory_limit, str) else memory_limit,
         step_timeout=step_timeout,
         jobs=1 if jobs is None else jobs,

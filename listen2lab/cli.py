@@ -59,6 +59,9 @@ def run(
     repeats: Annotated[int, typer.Option(help="Plain runs of each condition.")] = 3,
     steps: Annotated[int | None, typer.Option(help="Measured paragraphs of a run.")] = None,
     warmup: Annotated[int | None, typer.Option(help="Paragraphs before them.")] = None,
+    max_characters: Annotated[
+        int | None, typer.Option(help="The longest paragraph, but for the longest of all.")
+    ] = None,
     levels: Annotated[str | None, typer.Option(help="Only these levels: 1,2.")] = None,
     knob: Annotated[
         list[str] | None, typer.Option("--set", help="KNOB=VALUE in every condition.")
@@ -94,6 +97,7 @@ def run(
                 repeats=repeats,
                 steps=steps,
                 warmup=warmup,
+                max_characters=max_characters,
                 knobs=_knobs(knob or []),
                 seed=seed,
                 study=folder,
@@ -128,10 +132,11 @@ def watch(
 ) -> None:
     """Step a workload of your own in fresh processes, and judge what its memory does."""
     from listen2lab import api  # noqa: PLC0415 - a quick --help
-    from listen2lab.report import words  # noqa: PLC0415
+    from listen2lab.report import terminal  # noqa: PLC0415
+    from listen2lab.report.words import VERDICTS  # noqa: PLC0415
 
-    if fail_on is not None and fail_on not in words.VERDICTS:
-        raise UnknownNameError("verdict", fail_on, words.VERDICTS)
+    if fail_on is not None and fail_on not in VERDICTS:
+        raise UnknownNameError("verdict", fail_on, VERDICTS)
     folder = study or api.new_folder()
     with _said_how_to_resume(folder):
         watched = api.watch(
@@ -151,9 +156,9 @@ def watch(
         )
     watched.report()
     answer = watched.answer()
-    print(json.dumps(answer, indent=1) if as_json else words.watched(watched, answer))
+    print(json.dumps(answer, indent=1) if as_json else terminal.watched(watched, answer))
     if not answer["runs"]["complete"]:
-        raise StudyError(words.nothing_measured(watched))
+        raise StudyError(terminal.nothing_measured(watched))
     if fail_on is not None and answer["verdict"] == fail_on:
         raise typer.Exit(EXIT_FAILED)
 
@@ -208,13 +213,13 @@ def selftest(
     """Plant faults of known size in the pipeline, and find each of them and nothing else."""
     from listen2lab import api  # noqa: PLC0415 - a quick --help
     from listen2lab.progress import Bar  # noqa: PLC0415
-    from listen2lab.report import words  # noqa: PLC0415
+    from listen2lab.report.terminal import selftest_table  # noqa: PLC0415
     from listen2lab.selftest import selftest as plant  # noqa: PLC0415
 
     folder = study or api.new_folder()
     with _said_how_to_resume(folder):
         findings = plant(folder, steps=steps, repeats=repeats, progress=Bar())
-    print(words.selftest_table(findings))
+    print(selftest_table(findings))
     if not all(finding.is_right for finding in findings):
         raise typer.Exit(EXIT_FAILED)
 

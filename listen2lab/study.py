@@ -144,7 +144,7 @@ class Study:
 
         See `listen2lab.analysis.summary.summarize`.
         """
-        from listen2lab.report.html import build_summary  # noqa: PLC0415 - matplotlib
+        from listen2lab.report.summary import build_summary  # noqa: PLC0415 - scipy
 
         return build_summary(self)
 

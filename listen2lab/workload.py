@@ -37,6 +37,9 @@ class Workload(Protocol):
     def components(self) -> Mapping[str, int]:
         """Return the bytes that the workload knows it holds, by name."""
 
+    def enter(self, phase: str) -> None:
+        """Do what an experiment asks for after its steps, by name."""
+
 
 class _FileWorkload:
     """A module's functions, with the optional ones filled in."""
@@ -47,6 +50,7 @@ class _FileWorkload:
         self.teardown: Callable[[], None] = getattr(module, "teardown", lambda: None)
         self.size: Callable[[int], float | None] = getattr(module, "size", lambda _i: None)
         self.components: Callable[[], Mapping[str, int]] = getattr(module, "components", dict)
+        self.enter: Callable[[str], None] = getattr(module, "enter", lambda _phase: None)
 
 
 def load_file(path: str) -> Workload:

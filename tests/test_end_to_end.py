@@ -159,6 +159,9 @@ def test_an_interrupted_study_is_completed(tmp_path, how):
             "--study", str(folder),
         ],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        # Whoever runs the tests in the background of a script has Ctrl-C ignored, and children
+        # inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     with parent:
         wait_for(lambda: results(folder))

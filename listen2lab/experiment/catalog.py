@@ -1,18 +1,13 @@
-"""The built-in experiments, with what each hypothesis predicts, written down before any run.
+"""The hypotheses, and the experiments that test them: predictions written down before any run.
 
-Hypotheses:
-
-* **H1** ONNX Runtime does not release memory: it is held with the session, and given back when
-  the session goes.
-* **H3** Alignment accumulates, or its model stays loaded.
-* **H4** The caches are too large.
-* **H6** The longest sentence sets the level.
-* **H7** It is only the baseline: import and model explain it.
+A hypothesis names what would support it, what would refute it, and the smallest effect that is
+worth acting on; `listen2lab.analysis.findings` decides by these rules. An experiment says what each
+hypothesis that it tests predicts. Both are stored with every study.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from listen2lab.errors import UnknownNameError
@@ -21,7 +16,98 @@ from listen2lab.experiment.design import Experiment, Level
 if TYPE_CHECKING:
     from listen2lab.experiment.design import Plan
 
-__all__ = ["EXPERIMENTS", "experiment", "quick"]
+__all__ = ["EXPERIMENTS", "HYPOTHESES", "WORTH_MIB", "Hypothesis", "experiment", "quick"]
+
+WORTH_MIB = 10.0
+"""The smallest effect worth acting on: a phone's user would not notice less beside 2,290 MB."""
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A claim about where the memory is.
+
+    Parameters
+    ----------
+    claim
+        What is claimed, in a sentence.
+    supported_when, refuted_when
+        The decision rule. A finding also needs an interval that excludes no effect, repeats that
+        agree, and at least `worth_mib`; what is neither is inconclusive.
+    tested_by
+        Names of the experiments that test it, the deciding one first.
+    worth_mib
+        The smallest effect worth acting on, in MiB.
+    """
+
+    claim: str
+    supported_when: str
+    refuted_when: str
+    tested_by: tuple[str, ...]
+    worth_mib: float = WORTH_MIB
+
+
+HYPOTHESES: dict[str, Hypothesis] = {
+    "H0": Hypothesis(
+        "The meter misleads: resident memory stays up although the memory was given back.",
+        supported_when="after the session is dropped, private dirty memory falls by more than half "
+        "of what was freed, and resident memory by less than half",
+        refuted_when="resident and private dirty memory fall together",
+        tested_by=("stop-release", "force-clear"),
+    ),
+    "H1": Hypothesis(
+        "ONNX Runtime does not release memory: the session holds it until the session goes.",
+        supported_when="dropping the session gives the memory back, and a new session every few "
+        "paragraphs lowers the level; the baseline's verdict tells a leak (grows at constant "
+        "lengths) from a high-water mark (follows the longest input)",
+        refuted_when="a new session every paragraph leaves the level unchanged",
+        tested_by=("session-recreation", "stop-release", "session-options", "baseline"),
+    ),
+    "H2": Hypothesis(
+        "Audio is retained elsewhere, by the player or by what refers to it.",
+        supported_when="memory grows by about the audio's bytes a paragraph where the player "
+        "retains what was scheduled, and does not where it drops it",
+        refuted_when="the curve is the same with and without",
+        tested_by=("audio-retention",),
+    ),
+    "H3": Hypothesis(
+        "Alignment accumulates, or its model stays loaded.",
+        supported_when="alignment off removes growth (accumulation) or a constant (a resident "
+        "model)",
+        refuted_when="on and off differ by less than what is worth acting on",
+        tested_by=("alignment", "alignment-cache"),
+    ),
+    "H4": Hypothesis(
+        "The caches are too large.",
+        supported_when="an unbounded cache holds more than one of two entries, by the bytes of the "
+        "audio and alignments in it, and those of two entries are worth acting on",
+        refuted_when="what the caches hold as the app sets them is not worth acting on, and the "
+        "level does not depend on their size",
+        tested_by=("cache-size", "force-clear"),
+    ),
+    "H5": Hypothesis(
+        "Several syntheses run at once.",
+        supported_when="the level rises with the number in flight",
+        refuted_when="one and three in flight differ by less than what is worth acting on",
+        tested_by=("concurrency",),
+    ),
+    "H6": Hypothesis(
+        "The longest sentence sets the level.",
+        supported_when="the level rises with the longest sentence, and splitting it lowers the "
+        "level",
+        refuted_when="the level does not depend on the longest sentence",
+        tested_by=("utterance-length", "baseline"),
+    ),
+    "H7": Hypothesis(
+        "It is only the baseline: libraries and models explain it.",
+        supported_when="memory is flat from the first warm step, at what import and models explain",
+        refuted_when="anything above import and models grows or stays",
+        tested_by=("baseline",),
+    ),
+}
+"""Hypotheses by name."""
+
+_AS_WRITTEN_S = 110
+"""Seconds of the longest sentence in the lab's own texts, as they are written."""
 
 _ALL = (
     Experiment(
@@ -77,6 +163,115 @@ _ALL = (
             "H6": "with a new session each paragraph, the longest one no longer sets the level "
             "of those after it",
         },
+    ),
+    Experiment(
+        name="force-clear",
+        question="Does clearing the caches after an eviction, and trimming, bring memory down?",
+        factor="after_eviction",
+        levels=(
+            Level("nothing", {"after_eviction": "nothing"}),
+            Level("gc", {"after_eviction": "gc"}),
+            Level("clear", {"after_eviction": "clear"}),
+            Level("clear+trim", {"after_eviction": "clear+trim"}),
+        ),
+        predictions={
+            "H0": "clear+trim lowers resident memory between steps although clear alone does not",
+            "H4": "clear lowers the level by what the caches held",
+        },
+    ),
+    Experiment(
+        name="stop-release",
+        question="Does memory drop when reading stops, when the session goes, or after a trim?",
+        factor=None,
+        levels=(Level("app"),),
+        predictions={
+            "H0": "when the session goes, private dirty memory falls and resident memory stays",
+            "H1": "stopping changes nothing; dropping the session gives back most of the level",
+        },
+        phases=("stopped", "session-dropped", "trimmed", "created-again"),
+    ),
+    Experiment(
+        name="audio-retention",
+        question="Is audio retained by the player, also when the reader skips?",
+        factor="player x reading",
+        levels=(
+            Level("drops", {"player": "drops"}),
+            Level("retains", {"player": "retains"}),
+            Level("drops-skips", {"player": "drops", "reading": "skips"}),
+            Level("retains-skips", {"player": "retains", "reading": "skips"}),
+        ),
+        predictions={
+            "H2": "retains grows by the audio's bytes a paragraph, drops does not; skips leave "
+            "more behind",
+        },
+    ),
+    Experiment(
+        name="utterance-length",
+        question="Does the longest sentence set the level, and does splitting it help?",
+        factor="longest_sentence_s x split_long_sentences",
+        levels=tuple(
+            Level(
+                f"{seconds}s{'-split' * split}",
+                {
+                    "longest_sentence_s": None if seconds == _AS_WRITTEN_S else seconds,
+                    "split_long_sentences": split,
+                },
+            )
+            for split in (False, True)
+            for seconds in (5, 15, 40, _AS_WRITTEN_S)
+        ),
+        predictions={
+            "H1": "a shorter longest sentence means a lower level in the same session",
+            "H6": "the level rises with the longest sentence; split, all levels are those of 15 s",
+        },
+    ),
+    Experiment(
+        name="concurrency",
+        question="Do several syntheses at once raise memory, in one session or in one each?",
+        factor="in_flight x sessions",
+        levels=(
+            Level("1", {"in_flight": 1}),
+            Level("2-shared", {"in_flight": 2}),
+            Level("3-shared", {"in_flight": 3}),
+            Level("2-each", {"in_flight": 2, "sessions": "each"}),
+            Level("3-each", {"in_flight": 3, "sessions": "each"}),
+        ),
+        predictions={"H5": "the level rises with the number in flight, most with a session each"},
+        # As an earlier revision of the app: it looks further ahead than its cache holds, so that
+        # at every step as many syntheses are wanted as may be in flight.
+        knobs={"lookahead_count": 3},
+        steps=16,
+    ),
+    Experiment(
+        name="session-options",
+        question="What do the engine's memory arena and memory pattern hold?",
+        factor="cpu_mem_arena x mem_pattern",
+        levels=(
+            Level("arena+pattern", {"cpu_mem_arena": True, "mem_pattern": True}),
+            Level("arena", {"cpu_mem_arena": True, "mem_pattern": False}),
+            Level("pattern", {"cpu_mem_arena": False, "mem_pattern": True}),
+            Level("neither", {"cpu_mem_arena": False, "mem_pattern": False}),
+        ),
+        predictions={
+            "H1": "without the arena the level between steps is a fraction; the peak stays",
+        },
+    ),
+    Experiment(
+        name="alignment-cache",
+        question="Does the alignment service's cache accumulate memory over a long reading?",
+        factor="service_cache_size",
+        levels=(
+            Level("0", {"service_cache_size": 0}),
+            Level("100", {"service_cache_size": 100}),
+            Level("unbounded", {"service_cache_size": None}),
+        ),
+        predictions={
+            "H3": "unbounded grows by an alignment's bytes a paragraph, 100 stops growing when it "
+            "is full, 0 does not grow",
+        },
+        steps=300,
+        max_characters=60,
+        longest_characters=60,
     ),
 )
 

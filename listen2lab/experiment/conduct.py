@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from listen2lab.experiment import facts
+from listen2lab.experiment.catalog import HYPOTHESES
 from listen2lab.experiment.design import Plan, Run, schedule
 from listen2lab.experiment.inputs import Inputs, reopen
 from listen2lab.experiment.runner import child_environment, execute
@@ -77,6 +79,7 @@ def start(
         "command": command,
         "python": python,
         "plan": plan.to_json(),
+        "hypotheses": {name: asdict(each) for name, each in HYPOTHESES.items()},
         "inputs": inputs.described(),
         **facts.collect(python, inputs.environment),
     }
@@ -196,5 +199,6 @@ def make_spec(
         "warmup": experiment.warmup,
         "steps": experiment.steps,
         "sample_every": plan.sample_every(experiment),
+        "phases": list(experiment.phases),
         "traced": run.traced,
     }

@@ -61,6 +61,11 @@ class Experiment:
         Measured steps, and unmeasured ones before them.
     unit
         What a step is, in one word.
+    phases
+        What is done after the steps, in this order, each with a reading after it; see
+        `listen2lab.pipeline.listen2.Listen2.enter`.
+    max_characters, longest_characters
+        As in `Plan`; of both limits, the shorter one holds.
     """
 
     name: str
@@ -72,6 +77,9 @@ class Experiment:
     steps: int = 30
     warmup: int = 2
     unit: str = "paragraph"
+    phases: tuple[str, ...] = ()
+    max_characters: int | None = None
+    longest_characters: int | None = None
 
     def __post_init__(self) -> None:
         for level in self.levels:
@@ -186,6 +194,13 @@ class Plan:
             self, experiments=tuple(replace(item, **changes) for item in self.experiments)
         )
 
+    def longest_texts(self, experiment: Experiment) -> tuple[int | None, int | None]:
+        """Return ``max_characters`` and ``longest_characters`` of an experiment's runs."""
+        return (
+            _least(self.max_characters, experiment.max_characters),
+            _least(self.longest_characters, experiment.longest_characters),
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return the plan as a manifest holds it."""
         return asdict(self)
@@ -194,10 +209,20 @@ class Plan:
     def from_json(cls, values: Mapping[str, Any]) -> Plan:
         """Read a plan back from a manifest."""
         experiments = tuple(
-            Experiment(**{**item, "levels": tuple(Level(**level) for level in item["levels"])})
+            Experiment(
+                **{
+                    **item,
+                    "levels": tuple(Level(**level) for level in item["levels"]),
+                    "phases": tuple(item.get("phases", ())),
+                }
+            )
             for item in values["experiments"]
         )
         return cls(**{**values, "experiments": experiments})
+
+
+def _least(*limits: int | None) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 @dataclass(frozen=True)

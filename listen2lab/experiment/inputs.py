@@ -101,12 +101,13 @@ class Book:
     def workload(self, run: Run, plan: Plan, texts_path: str) -> dict[str, Any]:
         """Choose a run's paragraphs and their order, and name its models and knobs."""
         experiment = run.experiment
+        most, longest = plan.longest_texts(experiment)
         order = paragraph_order(
             [len(text) for text in self.paragraphs],
             experiment.warmup + experiment.steps + 1,  # the last step looks one paragraph ahead
             f"{plan.seed}/{experiment.name}/{run.repeat}/texts",
-            max_characters=plan.max_characters,
-            longest_characters=plan.longest_characters,
+            max_characters=most,
+            longest_characters=longest,
         )
         return {
             "kind": "listen2",

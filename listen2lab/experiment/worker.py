@@ -6,8 +6,8 @@ the workload's packages (started by path, it makes this package importable by it
 
 Phases of a run, each a sample or more: ``start`` (nothing loaded yet), ``import`` (the workload's
 code and libraries), ``setup`` (models loaded), ``warmup`` and ``step`` (one line each), ``end``
-(collected and trimmed), ``released`` (after teardown, collected and trimmed). ``error`` ends a run
-that raised.
+(collected and trimmed), the experiment's own phases if it has any (collected; ``trimmed`` also
+trimmed), ``released`` (after teardown, collected and trimmed). ``error`` ends a run that raised.
 """
 
 from __future__ import annotations
@@ -209,6 +209,10 @@ def _run(run: _Run, recording: AbstractContextManager[Any]) -> None:
         run.level("setup", workload)
         run.steps(workload)
         run.level("end", workload, trim=True)
+        for phase in run.spec.get("phases", ()):
+            if phase != "trimmed":
+                workload.enter(phase)
+            run.level(phase, workload, trim=phase == "trimmed")
         gc.unfreeze()
         workload.teardown()
         del workload

@@ -37,6 +37,7 @@ class Knobs(NamedTuple):
     speed: float = 1.0
     # the text
     split_long_sentences: bool = False
+    longest_sentence_s: int | None = None
     # alignment
     alignment: Literal["recognizer", "forced", "loaded", "off"] = "recognizer"
     service_cache_size: int | None = 100
@@ -63,6 +64,7 @@ KNOB_MEANINGS: dict[str, str] = {
     "noise_scale_w": "randomness of the durations; 0: a text has the same length every time",
     "speed": "speaking speed, clamped to 0.5-2.0",
     "split_long_sentences": "split sentences above some 15 s at commas and words",
+    "longest_sentence_s": "shorten longer sentences to some this many seconds; none: as written",
     "alignment": "recognizer, forced (CTC trellis), model loaded but unused, or off",
     "service_cache_size": "entries of the alignment service's in-memory LRU; none: unbounded",
     "alignment_disk_cache": "alignments also written to disk as JSON and read back",
@@ -73,7 +75,14 @@ KNOB_MEANINGS: dict[str, str] = {
 
 # With 0, nothing could be synthesized, or "every so many" would have no meaning.
 _AT_LEAST_ONE = frozenset(
-    ("in_flight", "session_every", "voice_change_every", "num_threads", "max_num_sentences")
+    (
+        "in_flight",
+        "longest_sentence_s",
+        "max_num_sentences",
+        "num_threads",
+        "session_every",
+        "voice_change_every",
+    )
 )
 
 

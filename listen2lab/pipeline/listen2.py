@@ -9,7 +9,7 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from listen2lab.errors import InputError
+from listen2lab.errors import InputError, UnknownNameError
 from listen2lab.pipeline._lengths import SeenLengths
 from listen2lab.pipeline.align_cache import AlignmentCache
 from listen2lab.pipeline.alignment import AlignmentService
@@ -97,7 +97,7 @@ class Listen2:
             self._recognizer = check_recognizer(recognizer_folder)
         if knobs.alignment == "forced":
             import onnxruntime  # noqa: F401, PLC0415
-        self._paragraphs = tuple(paragraphs)
+        self._paragraphs = _shortened(paragraphs, knobs)
         self._knobs = knobs
         self._log = AppLog(log, resident)
         self._scratch = str(scratch)
@@ -210,6 +210,28 @@ class Listen2:
         """Build the engine's sessions again."""
         self._sessions.create()
 
+    def enter(self, phase: str) -> None:
+        """Do what an experiment asks for after its steps.
+
+        Parameters
+        ----------
+        phase
+            ``stopped``, ``session-dropped`` or ``created-again``.
+
+        Raises
+        ------
+        UnknownNameError
+            The pipeline has no such phase.
+        """
+        phases = {
+            "stopped": self.stop,
+            "session-dropped": self.drop_session,
+            "created-again": self.create_session,
+        }
+        if phase not in phases:
+            raise UnknownNameError("phase", phase, phases)
+        phases[phase]()
+
     def teardown(self) -> None:
         """Drop everything: what is cached, sessions, models, threads, loop."""
         self.stop()
@@ -295,6 +317,17 @@ class Listen2:
         peak = self._aligner.peak_trellis_bytes
         self._aligner.peak_trellis_bytes = 0
         return peak
+
+
+def _shortened(paragraphs: Sequence[str], knobs: Knobs) -> tuple[str, ...]:
+    """Shorten sentences where the knob asks for it."""
+    if knobs.longest_sentence_s is None:
+        return tuple(paragraphs)
+    from listen2lab.pipeline.synthesis import CHARACTERS_PER_SECOND  # noqa: PLC0415 - a knob's
+    from listen2lab.pipeline.texts import shorten  # noqa: PLC0415
+
+    limit = int(knobs.longest_sentence_s * CHARACTERS_PER_SECOND)
+    return tuple(shorten(text, limit) for text in paragraphs)
 
 
 def _trim() -> None:

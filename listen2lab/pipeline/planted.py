@@ -69,6 +69,7 @@ class Planted:
         self.setup = inner.setup
         self.size = inner.size
         self.components = inner.components
+        self.enter = inner.enter
 
     def step(self, i: int) -> dict[str, Any]:
         """Play paragraph ``i`` and plant; ``planted`` among the facts is how many bytes."""

@@ -28,7 +28,7 @@ SPEED_RANGE = (0.5, 2.0)
 MAX_SENTENCE_S = 15.0
 """The longest sentence that the knob ``split_long_sentences`` leaves whole, in seconds."""
 
-_CHARACTERS_PER_SECOND = 12.0
+CHARACTERS_PER_SECOND = 12.0
 # The pace of the generated voices. Read speech is somewhat faster, so its pieces are shorter.
 
 _NOISE_SCALE = 0.667  # the engine's own default
@@ -265,7 +265,7 @@ def _split(text: str, speed: float) -> list[str]:
     """Cut a text that holds a long sentence; another one stays whole, as without the knob."""
     from listen2lab.pipeline.texts import longest_sentence, split_long  # noqa: PLC0415 - a knob's
 
-    limit = int(MAX_SENTENCE_S * _CHARACTERS_PER_SECOND * speed)
+    limit = int(MAX_SENTENCE_S * CHARACTERS_PER_SECOND * speed)
     return split_long(text, limit) if longest_sentence(text) > limit else [text]
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "built_in",
     "longest_sentence",
     "read_book",
+    "shorten",
     "speakable",
     "split_long",
     "split_sentences",
@@ -220,6 +221,29 @@ def split_long(text: str, limit_characters: int) -> list[str]:
     for sentence in split_sentences(text):
         pieces += _cut(sentence, limit_characters)
     return pieces
+
+
+def shorten(text: str, limit_characters: int) -> str:
+    """Cut off what makes a sentence longer than a limit.
+
+    Parameters
+    ----------
+    text
+        A paragraph; it is made `speakable` first.
+    limit_characters
+        The longest sentence, at least 1.
+
+    Returns
+    -------
+    str
+        The paragraph with the same number of sentences; of a longer one the first piece, as
+        `split_long` cuts it, and its last mark.
+    """
+    kept = []
+    for sentence in split_sentences(text):
+        first = split_long(sentence, limit_characters)[0]
+        kept.append(first if first == sentence else first.rstrip(" ,;:") + sentence[-1])
+    return " ".join(kept)
 
 
 def longest_sentence(text: str) -> int:

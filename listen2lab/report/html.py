@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from listen2lab.analysis.growth import Reason
-from listen2lab.analysis.summary import complete_samples, contrast, summarize
 from listen2lab.report import words
 from listen2lab.report.plots import plot_curves, plot_heap, plot_levels
 from listen2lab.report.style import to_svg
+from listen2lab.report.summary import build_summary
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:
@@ -18,51 +18,9 @@ if TYPE_CHECKING:
 
     from listen2lab.study import Study
 
-__all__ = ["build_summary", "write_report"]
+__all__ = ["write_report"]
 
 _TOP_ALLOCATORS = 8
-
-
-def build_summary(study: Study) -> dict[str, Any]:
-    """Return what ``summary.json`` holds.
-
-    Parameters
-    ----------
-    study
-        Any study, complete or not.
-
-    Returns
-    -------
-    dict
-        ``format``, ``created`` and ``versions`` of the manifest, ``subject`` (what was run), and
-        ``experiments``: name to ``question``, ``factor``, ``conditions`` (see
-        `listen2lab.analysis.summary.summarize`) and ``contrasts`` (each condition with the app's
-        own; see `listen2lab.analysis.summary.contrast`).
-    """
-    numbers = summarize(study.runs, study.samples)
-    usable = complete_samples(study.runs, study.samples)
-    manifest = study.manifest
-    return {
-        "format": manifest["format"],
-        "created": manifest["created"],
-        "subject": words.subject(manifest["inputs"]),
-        "versions": manifest["versions"],
-        "experiments": {
-            item.name: {
-                "question": item.question,
-                "factor": item.factor,
-                "unit": item.unit,
-                "predictions": dict(item.predictions),
-                "conditions": {level.name: numbers[item.name][level.name] for level in item.levels},
-                "contrasts": {
-                    level.name: contrast(usable, item.name, item.reference.name, level.name)
-                    for level in item.levels
-                    if level is not item.reference
-                },
-            }
-            for item in study.plan.experiments
-        },
-    }
 
 
 def write_report(study: Study) -> tuple[dict[str, Any], Path]:

@@ -5,33 +5,25 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from listen2lab.analysis.growth import Reason
-from listen2lab.units import KIB, MIB
+from listen2lab.units import KIB
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import pandas as pd
 
-    from listen2lab.selftest import Finding
     from listen2lab.study import Study
 
 __all__ = [
+    "SENTENCES",
     "VERDICTS",
     "answer",
     "contrast",
     "endings",
     "limits",
-    "nothing_measured",
     "number",
     "provenance",
-    "selftest_table",
-    "sparkline",
     "subject",
     "verdict",
-    "watched",
     "without_paths",
 ]
 
@@ -80,7 +72,7 @@ def verdict(numbers: dict[str, Any], unit: str) -> str:
         )
     if name == "inconclusive":
         first = next(iter(numbers["reasons"]), None)
-        return f"Inconclusive. {_SENTENCES.get(first, 'No reason is known.')}"
+        return f"Inconclusive. {SENTENCES.get(first, 'No reason is known.')}"
     if name == "high-water" and unit == "paragraph" and numbers["largest_input"] is not None:
         shape = (
             "A high-water mark: the level follows the longest sentence so far "
@@ -95,7 +87,7 @@ def verdict(numbers: dict[str, Any], unit: str) -> str:
     return f"{shape}{bound} {_confidence(numbers).capitalize()}."
 
 
-_SENTENCES: dict[str | None, str] = {str(reason): reason.sentence for reason in Reason}
+SENTENCES: dict[str | None, str] = {str(reason): reason.sentence for reason in Reason}
 _SHAPES = {
     "high-water": "A high-water mark: the level follows the largest input so far, and stays.",
     "plateau": "A plateau: memory rose and then settled.",
@@ -114,68 +106,6 @@ def _rate(kib: float | None) -> str:
 
 def _confidence(numbers: dict[str, Any]) -> str:
     return f"confidence: {numbers['confidence']}"
-
-
-def watched(study: Study, answer: dict[str, Any]) -> str:
-    """Return what ``listen2lab watch`` prints: verdict, reasons, numbers and curve.
-
-    Parameters
-    ----------
-    study
-        A study of a workload's file.
-    answer
-        What `listen2lab.study.Study.answer` gives.
-    """
-    (item,) = study.summary()["experiments"].values()
-    lines = []
-    for name, numbers in item["conditions"].items():
-        title = f"{name}: " if len(item["conditions"]) > 1 else ""
-        lines.append(f"{title}{verdict(numbers, item['unit'])}")
-        lines += [f"  - {code}: {_SENTENCES[code]}" for code in numbers["reasons"]]
-        lines.append(f"  {sparkline(study, name)}")
-    if "thinned" in answer:
-        lines.append(f"  {answer['thinned']}")
-    lines += endings(study.runs)
-    lines.append(f"report: {study.folder.path / 'report.html'}")
-    return "\n".join(lines)
-
-
-def selftest_table(findings: Sequence[Finding]) -> str:
-    """Return the table planted / found / rate error, and what it comes to."""
-    lines = [f"{'planted':<17}{'KiB/step':>10}{'found':>14}{'KiB/step':>10}{'error':>8}"]
-    for each in findings:
-        error = "" if each.error is None else f"{100 * each.error:+.1f} %"
-        planted = f"{each.planted_kib:.1f}" if each.planted_kib else "–"
-        lines.append(
-            f"{each.fault:<17}{planted:>10}{each.verdict:>14}{number(each.found_kib):>10}"
-            f"{error:>8}  {'right' if each.is_right else 'WRONG'}: {each.meaning}"
-        )
-    right = sum(each.is_right for each in findings)
-    return "\n".join([*lines, f"{right} of {len(findings)} right"])
-
-
-def sparkline(study: Study, condition: str, width: int = 60) -> str:
-    """Return a condition's anonymous memory as a row of blocks, mean of the repeats."""
-    samples = study.samples
-    plain = samples[(samples["condition"] == condition) & ~samples["traced"].astype(bool)]
-    curve = plain[plain["phase"] == "step"].groupby("step")["anonymous"].mean().to_numpy(float)
-    if not len(curve):
-        return "(no samples)"
-    picked = curve[np.linspace(0, len(curve) - 1, min(width, len(curve))).astype(int)]
-    low, high = float(picked.min()), float(picked.max())
-    span = max(high - low, 64 * KIB)  # a few pages up and down are flat to the eye
-    bars = "".join(_BLOCKS[int((value - low) / span * (len(_BLOCKS) - 1))] for value in picked)
-    return f"{bars}  {low / MIB:.1f} to {high / MIB:.1f} MiB"
-
-
-_BLOCKS = "▁▂▃▄▅▆▇█"
-
-
-def nothing_measured(study: Study) -> str:
-    """Say that no run was complete, and how they ended."""
-    ends = endings(study.runs)
-    first = f" (the first: {ends[0]})" if ends else ""
-    return f"no run was complete, so nothing was measured{first}; what there is lies in the study"
 
 
 def answer(item: dict[str, Any]) -> list[tuple[str, str]]:
