@@ -153,15 +153,15 @@ def results(folder):
 def test_an_interrupted_study_is_completed(tmp_path, how):
     """Ctrl-C or a kill of the parent: nothing measured is lost, and --resume does the rest."""
     folder = tmp_path / "study"
+    # Whoever runs the tests in the background of a script has Ctrl-C ignored, and children inherit
+    # that: the parent asks for it again.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from listen2lab.cli import main; main()"
+    )
     parent = subprocess.Popen(
-        [
-            sys.executable, "-m", "listen2lab.cli", "run", "cache-size", *SHORT,
-            "--study", str(folder),
-        ],
+        [sys.executable, "-c", code, "run", "cache-size", *SHORT, "--study", str(folder)],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        # Whoever runs the tests in the background of a script has Ctrl-C ignored, and children
-        # inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     with parent:
         wait_for(lambda: results(folder))

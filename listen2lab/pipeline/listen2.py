@@ -157,8 +157,9 @@ class Listen2:
             `paragraph`, `audio_s` (of what was played), `characters`, `longest_s` (the longest
             stretch that the engine made in one go in this step), `made_s`, `syntheses`,
             `evictions`, `in_flight_peak`, `new_lengths` (stretches of a length that the engine
-            had not made before), `sessions_created`, `is_skipped`, `words_aligned`, and
-            `trellis_bytes` (the largest trellis of this step).
+            had not made before), `sessions_created`, `is_skipped`, `words_aligned`,
+            `trellis_bytes` (the largest trellis of this step), and `cache_entries` and
+            `service_entries` (paragraphs in the queue's cache, alignments in the service's).
         """
         return self._loop.run_until_complete(self._step(i))
 
@@ -309,6 +310,8 @@ class Listen2:
             "is_skipped": is_skipped,
             "words_aligned": self._n_words,
             "trellis_bytes": self._take_peak_trellis(),
+            "cache_entries": len(self._queue.cached),
+            "service_entries": 0 if self._service is None else len(self._service.kept),
         }
 
     def _take_peak_trellis(self) -> int:
