@@ -14,7 +14,7 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 lab: $(STAMP)  ## run the quick study with the tiny voice, and write its report
-	$(BIN)/listen2lab run --quick
+	$(BIN)/listen2lab run baseline alignment cache-size session-recreation --quick
 
 test: $(STAMP)  ## run the checks and the tests
 	$(MAKE) --no-print-directory check

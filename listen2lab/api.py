@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import os
 import re
-from dataclasses import replace
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tqdm.std import tqdm
 
 from listen2lab.experiment import catalog, conduct, inputs
 from listen2lab.experiment.design import Experiment, Level, Plan
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = ["new_folder", "resume", "run", "watch"]
+
+_JOBS = 2  # measured with so many: levels as with one at a time, within 0.4 %
 
 
 def run(
@@ -39,16 +43,18 @@ def run(
     step_timeout: float = 600.0,
     trace: bool = True,
     jobs: int | None = None,
+    on: str | None = None,
     quick: bool = False,
     python: str | None = None,
     command: str | None = None,
+    progress: conduct.Progress | None = None,
 ) -> Study:
     """Run experiments, each condition in fresh processes, into a new study.
 
     Parameters
     ----------
     experiments
-        Names out of `EXPERIMENTS`, or experiments of your own; none: all of them.
+        Names out of `EXPERIMENTS`, or experiments of your own; none, or ``"all"``: all of them.
     levels
         Only these levels of each experiment, by name or by the knob's value.
     voice, recognizer
@@ -74,13 +80,19 @@ def run(
     trace
         Whether each condition also has one run traced by memray.
     jobs
-        Runs at a time; None: one, or with `quick` as many as there are cores, at most two.
+        Runs at a time on one machine, fewer where memory would not be enough for all; None: as
+        many as there are cores, at most two. Levels do not depend on it; times do a little.
+    on
+        Address of a Dask scheduler, such as ``tcp://host:8786``: its workers carry the runs, each
+        still a fresh process. Needs ``listen2lab[dask]`` here and there.
     quick
         Few and short paragraphs.
     python
         Another interpreter for the runs.
     command
         What the manifest names as the command; None: this call.
+    progress
+        Told of every sample and every end; None: a bar shows them.
 
     Returns
     -------
@@ -95,8 +107,7 @@ def run(
     if isinstance(experiments, (str, Experiment)):
         experiments = [experiments]
     chosen = [
-        catalog.experiment(item) if isinstance(item, str) else item
-        for item in experiments or catalog.EXPERIMENTS
+        catalog.experiment(item) if isinstance(item, str) else item for item in _named(experiments)
     ]
     if levels is not None:
         chosen = [item.only(levels) for item in chosen]
@@ -108,17 +119,15 @@ def run(
         max_characters=max_characters,
         memory_limit=parse_bytes(memory_limit) if isinstance(memory_limit, str) else memory_limit,
         step_timeout=step_timeout,
-        jobs=1 if jobs is None else jobs,
+        jobs=min(_JOBS, os.cpu_count() or 1) if jobs is None else jobs,
     )
     if quick:
         plan = catalog.quick(plan)
-    if quick and jobs is None:
-        plan = replace(plan, jobs=min(2, os.cpu_count() or 1))
     plan = plan.with_lengths(steps, warmup)
     given = inputs.open_book(voice, recognizer=recognizer, texts_given=[Path(t) for t in texts])
     names = [item.name for item in chosen]
     command = command or f"lab.run({names!r}, voice={voice!r}, repeats={repeats})"
-    return _conducted(plan, given, study, command, python)
+    return _conducted(plan, given, study, command, python, on=on, progress=progress)
 
 
 def watch(
@@ -135,6 +144,7 @@ def watch(
     step_timeout: float = 600.0,
     trace: bool = False,
     jobs: int = 1,
+    on: str | None = None,
     command: str | None = None,
 ) -> Study:
     """Step a workload of your own in fresh processes.
@@ -152,8 +162,8 @@ def watch(
         Another interpreter, whose environment needs nothing but the workload's packages.
     against
         A second interpreter to compare with.
-    seed, study, memory_limit, step_timeout, trace, jobs, command
-        As in `run`.
+    seed, study, memory_limit, step_timeout, trace, jobs, on, command
+        As in `run`; on a cluster, the file lies at the same path on each machine.
 
     Returns
     -------
@@ -191,7 +201,12 @@ def watch(
         jobs=jobs,
     )
     command = command or f"lab.watch({path.name!r}, steps={steps}, repeats={repeats})"
-    return _conducted(plan, given, study, command, python)
+    return _conducted(plan, given, study, command, python, on=on)
+
+
+def _named(experiments: Sequence[str | Experiment]) -> Sequence[str | Experiment]:
+    """Return the experiments asked for: with none, or with ``all``, every one."""
+    return list(catalog.EXPERIMENTS) if not experiments or "all" in experiments else experiments
 
 
 def _slug(name: str) -> str:
@@ -200,24 +215,43 @@ def _slug(name: str) -> str:
 
 
 def _conducted(
-    plan: Plan, given: inputs.Inputs, study: Path | str | None, command: str, python: str | None
+    plan: Plan,
+    given: inputs.Inputs,
+    study: Path | str | None,
+    command: str,
+    python: str | None,
+    *,
+    on: str | None,
+    progress: conduct.Progress | None = None,
 ) -> Study:
     folder = Path(study) if study is not None else new_folder()
-    progress = Bar()
+    bar = Bar()
     try:
-        conduct.start(plan, given, folder, command=command, python=python, progress=progress)
+        conduct.start(
+            plan, given, folder,
+            command=command, python=python, on=on, progress=progress or bar, say=_say,
+        )  # fmt: skip
     finally:
-        progress.close()
+        bar.close()
     return Study(folder)
 
 
-def resume(study: Path | str) -> Study:
+def _say(sentence: str) -> None:
+    """Print a sentence without breaking the bar."""
+    tqdm.write(sentence, file=sys.stderr)
+
+
+def resume(study: Path | str, *, jobs: int | None = None, on: str | None = None) -> Study:
     """Run what an interrupted study still lacks.
 
     Parameters
     ----------
     study
         Its folder.
+    jobs
+        Runs at a time on one machine; None: as the study was begun.
+    on
+        As in `run`: a study that was begun here can be completed on a cluster, and back.
 
     Returns
     -------
@@ -231,7 +265,7 @@ def resume(study: Path | str) -> Study:
     """
     progress = Bar()
     try:
-        conduct.resume(Path(study), progress=progress)
+        conduct.resume(Path(study), on=on, jobs=jobs, progress=progress, say=_say)
     finally:
         progress.close()
     return Study(study)

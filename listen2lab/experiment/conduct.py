@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from listen2lab.experiment import facts
+from listen2lab.experiment.capacity import Expectation, first_guess
 from listen2lab.experiment.catalog import HYPOTHESES
 from listen2lab.experiment.design import Plan, Run, schedule
 from listen2lab.experiment.inputs import Inputs, reopen
-from listen2lab.experiment.runner import child_environment, execute
-from listen2lab.experiment.store import RunFolder, StudyFolder
+from listen2lab.experiment.joblist import JobList
+from listen2lab.experiment.local import Local, make_spec
+from listen2lab.experiment.machines import Machines
+from listen2lab.experiment.store import StudyFolder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-__all__ = ["Progress", "make_spec", "resume", "start"]
+    from listen2lab.experiment.cluster import Cluster
+    from listen2lab.experiment.joblist import Place
+    from listen2lab.experiment.machines import Machine
+
+__all__ = ["Carrier", "Progress", "make_spec", "resume", "start"]
+
+_LOOK_SECONDS = 0.5  # how often it is asked which places there are
 
 
 class Progress(Protocol):
@@ -35,6 +43,24 @@ class Progress(Protocol):
         """Hear how a run has ended."""
 
 
+class Carrier(Protocol):
+    """What brings runs to a machine: this one, or those of a Dask cluster."""
+
+    @property
+    def machine(self) -> Machine:
+        """The machine whose facts stand for the study."""
+
+    def places(self, label: Callable[[Machine], str]) -> Sequence[Place]:
+        """Return the places there are now; raise a `StudyError` when there will be none."""
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+
+
+def _silent(_sentence: str) -> None:
+    """Tell nobody."""
+
+
 def start(
     plan: Plan,
     inputs: Inputs,
@@ -42,7 +68,9 @@ def start(
     *,
     command: str,
     python: str | None = None,
+    on: str | None = None,
     progress: Progress | None = None,
+    say: Callable[[str], None] = _silent,
 ) -> StudyFolder:
     """Run a plan into a new study.
 
@@ -58,8 +86,13 @@ def start(
         The command that does the same again, for the manifest.
     python
         Another interpreter for the workers.
+    on
+        Address of a Dask scheduler whose workers carry the runs; None: this machine does.
     progress
         Told of every sample and every end.
+    say
+        Told what the user should know besides: a worker that was refused or lost, a run that
+        may not fit.
 
     Returns
     -------
@@ -69,33 +102,53 @@ def start(
     Raises
     ------
     StudyError
-        The folder cannot be used or written.
+        The folder cannot be used or written, or the cluster went away.
+    InputError
+        Nothing at that address can carry the runs; nothing was written.
     KeyboardInterrupt
         Ctrl-C: the run under way is killed, what it measured stays, `resume` completes the study.
     """
     study = StudyFolder(path)
-    manifest = {
-        "created": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
-        "command": command,
-        "python": python,
-        "plan": plan.to_json(),
-        "hypotheses": {name: asdict(each) for name, each in HYPOTHESES.items()},
-        "inputs": inputs.described(),
-        **facts.collect(python, inputs.environment),
-    }
-    study.create(manifest, list(inputs.paragraphs))
-    return _run_all(study, plan, inputs, python, progress)
+    carrier: Carrier
+    if on is None:
+        carrier = Local(plan, inputs, python)
+    else:
+        carrier = _cluster()(on, plan, inputs, python, say=say)
+    try:
+        manifest = {
+            "created": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+            "command": command,
+            "python": python,
+            "plan": plan.to_json(),
+            "hypotheses": {name: asdict(each) for name, each in HYPOTHESES.items()},
+            "inputs": inputs.described(),
+            **carrier.machine.facts,
+            "machines": {},
+        }
+        study.create(manifest, list(inputs.paragraphs))
+        return _run_all(study, plan, inputs, carrier, progress=progress, say=say)
+    finally:
+        carrier.close()
 
 
-def resume(path: Path, *, progress: Progress | None = None) -> StudyFolder:
+def resume(
+    path: Path,
+    *,
+    on: str | None = None,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+    say: Callable[[str], None] = _silent,
+) -> StudyFolder:
     """Run what a study still lacks.
 
     Parameters
     ----------
     path
         A study that was interrupted.
-    progress
-        As in `start`.
+    jobs
+        Runs at a time on one machine; None: as the study was begun.
+    on, progress, say
+        As in `start`; a study that was begun here can be completed on a cluster, and back.
 
     Returns
     -------
@@ -105,53 +158,122 @@ def resume(path: Path, *, progress: Progress | None = None) -> StudyFolder:
     Raises
     ------
     StudyError
-        This is no study, another process is writing it, or the models are not the same any more.
+        This is no study, another process is writing it, the models are not the same any more, or
+        the cluster went away.
+    InputError
+        Nothing at that address can carry the runs.
     """
     study = StudyFolder(path)
     manifest = study.manifest()
     inputs = reopen(manifest["inputs"], study.paragraphs())
-    study.acquire()
     plan = Plan.from_json(manifest["plan"])
-    return _run_all(study, plan, inputs, manifest["python"], progress)
+    if jobs is not None:
+        plan = replace(plan, jobs=jobs)
+    python = manifest["python"]
+    carrier: Carrier
+    if on is None:
+        carrier = Local(plan, inputs, python)
+    else:
+        began_with = manifest.get("versions")
+        carrier = _cluster()(on, plan, inputs, python, versions=began_with, say=say)
+    try:
+        study.acquire()
+        return _run_all(study, plan, inputs, carrier, progress=progress, say=say)
+    finally:
+        carrier.close()
+
+
+def _cluster() -> type[Cluster]:
+    from listen2lab.experiment.cluster import Cluster  # noqa: PLC0415 - dask is an extra
+
+    return Cluster
 
 
 def _run_all(
-    study: StudyFolder, plan: Plan, inputs: Inputs, python: str | None, progress: Progress | None
+    study: StudyFolder,
+    plan: Plan,
+    inputs: Inputs,
+    carrier: Carrier,
+    *,
+    progress: Progress | None,
+    say: Callable[[str], None],
 ) -> StudyFolder:
-    """Run what has no result yet, ``plan.jobs`` at a time, and release the study's lock."""
+    """Run what has no result yet, as places and memory allow, and release the study's lock."""
     teller = _Teller(progress)
-    stop = threading.Event()
-
-    def conduct_one(run: Run) -> None:
-        if stop.is_set():
-            return
-        folder = study.run(run.key)
-        folder.prepare(make_spec(study, folder, run, plan, inputs))
-        result = execute(
-            folder,
-            python=run.level.python or python,
-            memory_limit=plan.memory_limit,
-            step_timeout=plan.step_timeout,
-            environment=child_environment(inputs.environment),
-            on_sample=partial(teller.sample, run),
-            stop=stop,
-        )
-        teller.end(run, result)
-
+    crew: dict[Place, threading.Thread] = {}
+    jobs: JobList | None = None
     try:
         runs = schedule(plan)
-        left = [run for run in runs if study.run(run.key).result() is None]
-        teller.begin(len(runs), len(runs) - len(left))
-        with ThreadPoolExecutor(plan.jobs, thread_name_prefix="run") as pool:
-            try:
-                for future in as_completed([pool.submit(conduct_one, run) for run in left]):
-                    future.result()
-            except BaseException:  # Ctrl-C as well: what is under way is killed, not waited for
-                stop.set()
-                raise
+        jobs, left = _job_list(study, runs, plan, inputs, say)
+        machines = Machines(study)
+        teller.begin(len(runs), left)
+        while not jobs.is_over():
+            places = carrier.places(machines.label)
+            jobs.keep_to({place.machine for place in places})
+            for place in places:
+                if place not in crew:
+                    crew[place] = threading.Thread(
+                        target=_work, args=(place, study, jobs, teller), name="run"
+                    )
+                    crew[place].start()
+            jobs.wait(_LOOK_SECONDS)
+    except BaseException as error:  # Ctrl-C as well: what is under way is killed, not waited for
+        if jobs is not None:
+            jobs.fail(error)
+        raise
     finally:
+        for thread in crew.values():
+            thread.join()
         study.release()
+    jobs.raise_error()
+    several = len(study.manifest().get("machines", ()))
+    if several > 1:
+        say(
+            f"the runs were on {several} machines, named with each run; a repeat stayed on one "
+            "where it could; levels of different machines may differ"
+        )
     return study
+
+
+def _job_list(
+    study: StudyFolder, runs: Sequence[Run], plan: Plan, inputs: Inputs, say: Callable[[str], None]
+) -> tuple[JobList, int]:
+    """Return the list of what is left, and how many runs are finished.
+
+    Those teach which peaks to expect, and which machine began which block.
+    """
+    expectation = Expectation(plan, first_guess(inputs.described().get("voice")))
+    begun: dict[tuple[str, int], str] = {}
+    left = []
+    for run in runs:
+        result = study.run(run.key).result()
+        if result is None:
+            left.append(run)
+            continue
+        expectation.learn(run, result["outcome"], int(result.get("peak_rss") or 0))
+        if not run.traced and result.get("machine"):
+            begun[run.experiment.name, run.repeat] = result["machine"]
+    jobs = JobList(left, jobs=plan.jobs, expectation=expectation, begun=begun, say=say)
+    return jobs, len(runs) - len(left)
+
+
+def _work(place: Place, study: StudyFolder, jobs: JobList, teller: _Teller) -> None:
+    """Do runs at one place, one after the other, until there is nothing left for it."""
+    try:
+        while (run := jobs.take(place)) is not None:
+            result = place.carry(study, run, partial(_sampled, jobs, teller, run), jobs.stop)
+            if result is None:
+                jobs.give_back(run)
+            else:
+                teller.end(run, result)
+                jobs.end(run, result)
+    except BaseException as error:  # noqa: BLE001 - it is raised again where the study is conducted
+        jobs.fail(error)
+
+
+def _sampled(jobs: JobList, teller: _Teller, run: Run, line: dict[str, Any]) -> None:
+    jobs.held(run, int(line.get("rss", 0)))
+    teller.sample(run, line)
 
 
 class _Teller:
@@ -174,31 +296,3 @@ class _Teller:
         if self._progress is not None:
             with self._lock:
                 self._progress.end(run, result)
-
-
-def make_spec(
-    study: StudyFolder, folder: RunFolder, run: Run, plan: Plan, inputs: Inputs
-) -> dict[str, Any]:
-    """Say everything that a worker needs to know of a run.
-
-    Parameters
-    ----------
-    study, folder
-        The study and the run's folder in it.
-    run, plan, inputs
-        What is run.
-
-    Returns
-    -------
-    dict
-        The content of ``spec.json``.
-    """
-    experiment = run.experiment
-    return {
-        "workload": inputs.workload(run, plan, study.paragraphs_from(folder)),
-        "warmup": experiment.warmup,
-        "steps": experiment.steps,
-        "sample_every": plan.sample_every(experiment),
-        "phases": list(experiment.phases),
-        "traced": run.traced,
-    }

@@ -27,6 +27,8 @@ __all__ = ["child_environment", "execute"]
 
 _POLL_SECONDS = 0.02
 # Reading the child's counters takes some 30 µs, so polling costs it nothing it could feel.
+_INEXACT = 16 * 2**20
+# Bytes by which the kernel's counters may be off: each core keeps a share of its own.
 _OUTPUT_KEPT = 64 * 1024  # bytes kept of what a run prints, from each end of it
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
@@ -68,6 +70,7 @@ def execute(
     memory_limit: int | None = None,
     step_timeout: float = 600.0,
     environment: Mapping[str, str] | None = None,
+    machine: str | None = None,
     on_sample: Callable[[dict[str, Any]], None] | None = None,
     stop: threading.Event | None = None,
 ) -> dict[str, Any]:
@@ -86,6 +89,8 @@ def execute(
         Seconds without a new sample after which the run is killed as hung.
     environment
         The child's; None: `child_environment`.
+    machine
+        The label of this machine in the study, for the result.
     on_sample
         Called with each line that the worker has written.
     stop
@@ -95,8 +100,9 @@ def execute(
     -------
     dict
         ``outcome`` (``complete``, ``killed``, ``crashed`` or ``timed-out``), ``because`` (a
-        sentence), ``status``, ``signal``, ``wall_s``, ``peak_rss``, ``last_step``. Also written to
-        the folder, last.
+        sentence), ``status``, ``signal``, ``wall_s``, ``pressure_s`` (seconds in which something on
+        this machine waited for memory; None where the kernel does not say), ``peak_rss``,
+        ``last_step``, ``machine``. Also written to the folder, last.
 
     Raises
     ------
@@ -108,7 +114,7 @@ def execute(
         `stop` was set.
     """
     command = [python or sys.executable, str(Path(worker.__file__)), str(run.spec_path)]
-    began = time.monotonic()
+    began, stalled = time.monotonic(), _stalled_seconds()
     try:
         child = subprocess.Popen(
             command,
@@ -134,11 +140,27 @@ def execute(
         **_ending(child.returncode, because, watch, output),
         "status": child.returncode,
         "wall_s": round(time.monotonic() - began, 3),
+        "pressure_s": _since(stalled),
         "peak_rss": watch.peak_rss,
         "last_step": watch.last_step,
+        "machine": machine,
     }
     run.write_result(result)
     return result
+
+
+def _stalled_seconds() -> float | None:
+    """Return the seconds since boot in which something waited for memory; None if unknown."""
+    try:
+        text = Path("/proc/pressure/memory").read_text(encoding="ascii")
+        return int(text.splitlines()[0].rpartition("total=")[2]) / 1e6
+    except (OSError, ValueError, IndexError):
+        return None  # no Linux, no such accounting, or hidden from this container
+
+
+def _since(stalled: float | None) -> float | None:
+    now = _stalled_seconds()
+    return None if stalled is None or now is None else round(now - stalled, 3)
 
 
 class _Watch:
@@ -158,6 +180,8 @@ class _Watch:
         self.error: str | None = None
         self.is_over = False
         self.changed = time.monotonic()
+        self._peak = 0
+        self._file = 0
         self._path = run.steps_path
         self._on_sample = on_sample
         self._read = 0
@@ -169,7 +193,12 @@ class _Watch:
         rss, anonymous = seen.get("rss", 0), seen.get("anonymous", seen.get("rss", 0))
         peak = max(seen.get("peak", 0), rss)
         self.peak_rss = max(self.peak_rss, peak)
-        footprint = max(anonymous, peak - (rss - anonymous)) + seen.get("swap", 0)
+        # File pages that were there at the peak may be gone by now, at the end of a process all of
+        # them: the most since the worker last reset its peak is taken off.
+        if peak < self._peak - _INEXACT:
+            self._file = 0
+        self._peak, self._file = peak, max(self._file, rss - anonymous)
+        footprint = max(anonymous, peak - self._file) + seen.get("swap", 0)
         return footprint if self.limit is not None and footprint > self.limit else None
 
     def look(self) -> None:

@@ -1,0 +1,294 @@
+"""Runs carried by a Dask cluster: dask brings jobs to machines, each job is a fresh process there.
+
+Dask does not choose where a run goes: the study's own list does (memory, blocks, order), as at
+home. Each run is sent to one worker; when that worker is lost, the run goes back to the list.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import uuid
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, Any
+
+from listen2lab import __version__
+from listen2lab.errors import InputError, RunStoppedError, StudyError
+
+try:
+    from listen2lab.experiment import _dask, remote
+except ModuleNotFoundError as error:
+    raise InputError(
+        f"a cluster needs dask, and {error.name} is not installed; nothing was run; "
+        "pip install 'listen2lab[dask]', or leave --on out to run here"
+    ) from error
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Mapping
+
+    from distributed import Future
+
+    from listen2lab.experiment.design import Plan, Run
+    from listen2lab.experiment.inputs import Inputs
+    from listen2lab.experiment.machines import Machine
+    from listen2lab.experiment.store import StudyFolder
+
+__all__ = ["Cluster"]
+
+_PATIENCE_SECONDS = 30.0
+# How long a study waits for a worker when there is none: a restart takes some seconds.
+_LOOK_SECONDS = 0.1
+_GO_ON = "go on with --resume, here or on a cluster (--on)"
+_ENGINE = ("sherpa-onnx", "sherpa-onnx-core")
+# Packages whose version decides levels: two of them in one study would be two studies in one.
+
+
+class Cluster:
+    """Carries runs on the workers of a Dask scheduler.
+
+    Parameters
+    ----------
+    address
+        The scheduler's: ``tcp://host:8786``.
+    plan, inputs, python
+        See `listen2lab.experiment.conduct.start`.
+    versions
+        Those the study was begun with; None: those of the first worker.
+    say
+        Told of workers that are left out.
+    patience_s
+        Seconds to wait for a worker when there is none.
+
+    Raises
+    ------
+    InputError
+        Nobody answers there, or no worker can carry the runs; the message says why for each.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        plan: Plan,
+        inputs: Inputs,
+        python: str | None,
+        *,
+        versions: Mapping[str, str] | None = None,
+        say: Callable[[str], None],
+        patience_s: float = _PATIENCE_SECONDS,
+    ) -> None:
+        self._address = address
+        self._say = say
+        self._patience_s = patience_s
+        self._engine = None if versions is None else {k: versions.get(k) for k in _ENGINE}
+        self._needs_engine = "voice" in inputs.described()
+        self._surveys: dict[str, Future] = {}
+        self._fit: dict[str, Machine] = {}
+        self._places: dict[str, list[_Thread]] = {}
+        self._refused: dict[str, str] = {}
+        self._workers: dict[str, int] = {}
+        self._seen = time.monotonic()
+        self.topic = f"listen2lab-{uuid.uuid4().hex}"
+        self.told: dict[str, Callable[[dict[str, Any]], None]] = {}
+        self.client = _dask.connected(address)
+        try:
+            self.order = remote.Order(
+                plan.to_json(), inputs.described(), inputs.paragraphs, python, remote.code_hash()
+            )
+            self.client.subscribe_topic(self.topic, self._hear)
+            self.machine = self._first()
+        except BaseException:
+            self.close()
+            raise
+
+    def places(self, label: Callable[[Machine], str]) -> list[_Thread]:
+        """Return a place for each thread of each worker that there is now and that will do.
+
+        Raises
+        ------
+        StudyError
+            There has been none for too long, or the scheduler is gone.
+        """
+        self._look()
+        for address, machine in sorted(self._fit.items()):
+            if address not in self._places:
+                name = label(machine)
+                threads = range(self._workers[address])
+                self._places[address] = [_Thread(self, address, name) for _ in threads]
+        for address in set(self._places) - set(self._fit):
+            for place in self._places.pop(address):
+                place.is_lost = True
+        if time.monotonic() - self._seen > self._patience_s:
+            raise StudyError(f"{self._nobody()}; every finished run is kept; {_GO_ON}")
+        return [place for places in self._places.values() for place in places]
+
+    def refuse(self, address: str, because: str) -> None:
+        """Send no more runs to a worker; its places go when they are next looked at."""
+        if address not in self._refused:
+            self._refused[address] = because
+            self._say(f"the worker {address} is left out: {because}")
+
+    def close(self) -> None:
+        """Leave the cluster; its workers go on, without runs of this study."""
+        with contextlib.suppress(Exception):  # nothing is asked of a cluster that may be gone
+            self.client.close(timeout=2)
+
+    def _first(self) -> Machine:
+        """Wait until the workers have looked whether they can carry runs."""
+        began = time.monotonic()
+        while True:
+            self._look()
+            waited = time.monotonic() - began
+            if self._fit and (not self._surveys or waited > self._patience_s):
+                return self._fit[min(self._fit)]
+            all_refused = self._workers and not self._surveys and not self._fit
+            if all_refused or time.monotonic() - self._seen > self._patience_s:
+                raise InputError(f"{self._nobody()}; nothing was run")
+            time.sleep(_LOOK_SECONDS)
+
+    def _look(self) -> None:
+        """See which workers came and went, and what those say that were asked."""
+        for address, places in self._places.items():
+            if any(place.is_lost for place in places):
+                self._fit.pop(address, None)  # and it is asked anew
+        workers = self._present()
+        if workers is not None:
+            self._workers = workers
+        for known in (self._surveys, self._fit, self._refused):
+            for address in set(known) - set(self._workers):
+                known.pop(address)
+        for address in sorted(set(self._workers) - {*self._surveys, *self._fit, *self._refused}):
+            self._surveys[address] = _dask.submit(self.client, address, eval, _dask.LAB_VERSION)
+        for address in [name for name, future in sorted(self._surveys.items()) if future.done()]:
+            self._admit(address, self._surveys.pop(address))
+        if workers is not None and (self._surveys or self._fit):
+            self._seen = time.monotonic()
+
+    def _present(self) -> dict[str, int] | None:
+        """Return the workers with their threads, none while disconnected; None: no answer."""
+        if self.client.status != "running":
+            if self.client.status == "closed":  # it tried to connect again, for long enough
+                self._seen = -self._patience_s
+            return {}
+        try:
+            found: dict[str, int] = self.client.nthreads(callback_timeout=_dask.CONNECT_SECONDS)
+        except OSError:  # a time limit is one, too
+            return None
+        return found
+
+    def _admit(self, address: str, future: Future) -> None:
+        """Take a worker that can carry runs; say why one cannot."""
+        try:
+            found: str | remote.Survey = future.result(timeout=_dask.CONNECT_SECONDS)
+        except (CancelledError, OSError):
+            return  # it is gone, or will be asked again
+        except Exception as error:  # noqa: BLE001 - whatever is wrong there
+            self.refuse(address, _dask.in_words(error))
+            return
+        if isinstance(found, str):
+            if found == __version__:
+                self._surveys[address] = _dask.submit(
+                    self.client, address, remote.survey, self.order
+                )
+            else:
+                because = f"it has listen2lab {found}, not {__version__}"
+                self.refuse(address, f"{because}; install the same there")
+            return
+        if found.machine is None:
+            self.refuse(address, found.refused)
+            return
+        versions = found.machine.facts["versions"]
+        engine = {name: versions.get(name) for name in _ENGINE}
+        if self._engine is None:
+            self._engine = engine
+        if self._needs_engine and engine != self._engine:
+            has, wanted = (
+                ", ".join(f"{k} {v}" for k, v in e.items()) for e in (engine, self._engine)
+            )
+            self.refuse(
+                address, f"it has {has}, and this study runs with {wanted}; install the same there"
+            )
+            return
+        self._fit[address] = found.machine
+
+    def _nobody(self) -> str:
+        """Say why there is nobody to carry runs."""
+        if self._refused:
+            each = "; ".join(f"{address}: {why}" for address, why in sorted(self._refused.items()))
+            return f"no worker of {self._address} can carry the runs: {each}"
+        if self.client.status != "running":
+            return f"the cluster at {self._address} went away"
+        return (
+            f"the scheduler at {self._address} has had no workers for {self._patience_s:g} s; "
+            f"start some with: dask worker {self._address}"
+        )
+
+    def _hear(self, event: tuple[float, dict[str, Any]]) -> None:
+        """Pass a sample on to who waits for its run."""
+        _, message = event
+        on_sample = self.told.get(message["key"])
+        if on_sample is not None:
+            on_sample(message["line"])
+
+
+class _Thread:
+    """One run at a time on a thread of a worker (see `listen2lab.experiment.joblist.Place`)."""
+
+    def __init__(self, cluster: Cluster, address: str, machine: str) -> None:
+        self._cluster = cluster
+        self._address = address
+        self.machine = machine
+        self.is_lost = False
+
+    def is_there(self) -> bool:
+        if self._cluster.client.status != "running":
+            self.is_lost = True  # also if it connects again: what was under way is gone
+        return not self.is_lost
+
+    def available(self) -> int:
+        # As a job: its thread there is idle now, and a call would wait long for a worker that died.
+        until = time.monotonic() + _dask.CONNECT_SECONDS
+        return int(self._ask(lambda: time.monotonic() > until, remote.available) or 0)
+
+    def carry(
+        self,
+        study: StudyFolder,
+        run: Run,
+        on_sample: Callable[[dict[str, Any]], None],
+        stop: threading.Event,
+    ) -> dict[str, Any] | None:
+        cluster = self._cluster
+        cluster.told[run.key] = on_sample
+        try:
+            files = self._ask(
+                stop.is_set, remote.carry, cluster.order, run.key, self.machine, cluster.topic
+            )
+        finally:
+            cluster.told.pop(run.key, None)
+        if files is None:
+            if stop.is_set():
+                raise RunStoppedError("the study was interrupted; the run is killed there")
+            return None
+        folder = study.run(run.key)
+        folder.unpack(files)
+        return folder.result()
+
+    def _ask(
+        self, is_over: Callable[[], bool], function: Callable[..., Any], *arguments: Any
+    ) -> Any | None:
+        """Have a job done by the worker; None when it is over before, or the worker is lost."""
+        future = _dask.submit(self._cluster.client, self._address, function, *arguments)
+        try:
+            while not future.done():
+                if is_over() or not self.is_there():
+                    return None
+                time.sleep(_LOOK_SECONDS)
+            return future.result(timeout=_PATIENCE_SECONDS)
+        except (CancelledError, OSError):
+            return None  # the worker or the scheduler went just now
+        except Exception as error:  # noqa: BLE001 - whatever is wrong there
+            self._cluster.refuse(self._address, _dask.in_words(error))
+            self.is_lost = True
+            return None
+        finally:
+            future.release()  # nobody wants it any more: a run under way there is killed
