@@ -10,19 +10,30 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from listen2lab._names import experiments
+    from listen2lab._panel import panel
     from listen2lab.api import resume, run, watch
+    from listen2lab.comparing import compare
     from listen2lab.errors import LabError
-    from listen2lab.experiment.catalog import EXPERIMENTS
+    from listen2lab.experiment.catalog import EXPERIMENTS, HYPOTHESES
+    from listen2lab.merging import merge
     from listen2lab.pipeline.knobs import KNOB_MEANINGS, Knobs
+    from listen2lab.rerunning import rerun
     from listen2lab.study import Study
 
 __all__ = [
     "EXPERIMENTS",
+    "HYPOTHESES",
     "KNOB_MEANINGS",
     "Knobs",
     "LabError",
     "Study",
     "__version__",
+    "compare",
+    "experiments",
+    "merge",
+    "panel",
+    "rerun",
     "resume",
     "run",
     "watch",
@@ -32,10 +43,16 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "EXPERIMENTS": "listen2lab.experiment.catalog",
+    "HYPOTHESES": "listen2lab.experiment.catalog",
     "KNOB_MEANINGS": "listen2lab.pipeline.knobs",
     "Knobs": "listen2lab.pipeline.knobs",
     "LabError": "listen2lab.errors",
     "Study": "listen2lab.study",
+    "experiments": "listen2lab._names",
+    "panel": "listen2lab._panel",
+    "compare": "listen2lab.comparing",
+    "merge": "listen2lab.merging",
+    "rerun": "listen2lab.rerunning",
     "resume": "listen2lab.api",
     "run": "listen2lab.api",
     "watch": "listen2lab.api",
@@ -43,10 +60,11 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'listen2lab' has no attribute {name!r}")
     import importlib  # noqa: PLC0415 - lazily, like everything here
 
+    if name not in _HOMES:
+        names = importlib.import_module("listen2lab._names")
+        raise names.no_attribute("module 'listen2lab'", name, __all__)
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from listen2lab import _cli_studies
 from listen2lab.errors import InputError, LabError, StudyError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def main() -> None:
 @app.command()
 def run(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Experiments; none: all. See `listen2lab list`.")
+        list[str] | None, typer.Argument(help="Experiments; none or all: every one. See list.")
     ] = None,
     *,
     voice: Annotated[str, typer.Option(help="tiny, medium, high, or a voice's folder.")] = "tiny",
@@ -73,11 +74,16 @@ def run(
     ] = None,
     step_timeout: Annotated[float, typer.Option(help="Seconds until a step is hung.")] = 600.0,
     trace: Annotated[bool, typer.Option(help="One traced run a condition.")] = True,
-    jobs: Annotated[int | None, typer.Option(help="Runs at a time; levels do not change.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Runs at a time on a machine, if they fit; none: 2.")
+    ] = None,
+    on: Annotated[
+        str | None, typer.Option(help="A Dask scheduler, tcp://host:8786: its workers run it.")
+    ] = None,
     quick: Annotated[bool, typer.Option(help="Short paragraphs and few: minutes.")] = False,
     python: Annotated[str | None, typer.Option(help="Another interpreter for the runs.")] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Complete this study; other options do not apply.")
+        Path | None, typer.Option(help="Complete this study; only --jobs and --on apply.")
     ] = None,
 ) -> None:
     """Run experiments, each condition in fresh processes, and write the report."""
@@ -86,7 +92,7 @@ def run(
     folder = resume or study or api.new_folder()
     with _said_how_to_resume(folder):
         if resume is not None:
-            api.resume(resume)
+            api.resume(resume, jobs=jobs, on=on)
         else:
             api.run(
                 names or (),
@@ -105,9 +111,10 @@ def run(
                 step_timeout=step_timeout,
                 trace=trace,
                 jobs=jobs,
+                on=on,
                 quick=quick,
                 python=python,
-                command=shlex.join(["listen2lab", *_without_study(sys.argv[1:])]),
+                command=shlex.join(["listen2lab", *_repeatable(sys.argv[1:])]),
             )
     _report(folder, as_json=False)
 
@@ -152,7 +159,7 @@ def watch(
             step_timeout=step_timeout,
             trace=trace,
             jobs=jobs,
-            command=shlex.join(["listen2lab", *_without_study(sys.argv[1:])]),
+            command=shlex.join(["listen2lab", *_repeatable(sys.argv[1:])]),
         )
     watched.report()
     answer = watched.answer()
@@ -168,9 +175,17 @@ def report(
     study: Annotated[Path, typer.Argument(help="A study's folder.")],
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary, as JSON.")] = False,
+    include_private: Annotated[
+        bool, typer.Option(help="Also paths, messages and the texts; not to be shared.")
+    ] = False,
+    pictures: Annotated[bool, typer.Option(help="Each picture as PNG and SVG.")] = False,
+    notebooks: Annotated[bool, typer.Option(help="The notebooks, executed on it.")] = False,
 ) -> None:
-    """Write a study's summary.json and report.html."""
-    _report(study, as_json=as_json)
+    """Write a study's report.html, summary.md and ISSUE.md, to be shared, and summary.json."""
+    _report(
+        study, as_json=as_json,
+        include_private=include_private, pictures=pictures, notebooks=notebooks,
+    )  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -186,18 +201,22 @@ def _said_how_to_resume(folder: Path) -> Iterator[None]:
         raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
-def _report(folder: Path, *, as_json: bool) -> None:
-    from listen2lab.report.html import write_report  # noqa: PLC0415
+def _report(folder: Path, *, as_json: bool, **wanted: bool) -> None:
+    """Write a study's report, with what is wanted besides (see `write_report`)."""
+    from listen2lab.report.opening import findings_table  # noqa: PLC0415
+    from listen2lab.report.write import write_report  # noqa: PLC0415
     from listen2lab.study import Study  # noqa: PLC0415 - pandas and matplotlib
 
     study = Study(folder)
-    summary, path = write_report(study)
-    for sentence in study.damage:
+    summary, path, left_out = write_report(study, **wanted)
+    for sentence in [*study.damage, *left_out]:
         print(f"left out: {sentence}", file=sys.stderr)
     if as_json:
         print(json.dumps(summary, indent=1, ensure_ascii=False))
     else:
         _print_summary(summary)
+        if summary["findings"]:
+            print(findings_table(summary), end="\n\n")
         print(path)
     if not any(numbers["runs"]["complete"] for numbers in _conditions(summary)):
         raise StudyError(f"no run of {folder} was complete: nothing was measured")
@@ -287,13 +306,17 @@ def _knobs(given: list[str]) -> dict[str, Any]:
     return knobs
 
 
-def _without_study(arguments: list[str]) -> list[str]:
-    """Leave the folder out of the command that a manifest names: a rerun has another one."""
+def _repeatable(arguments: list[str]) -> list[str]:
+    """Leave out of the command that a manifest names what a rerun has of its own.
+
+    That is the folder, and the address of a cluster, which is also nobody else's business.
+    """
     kept, skip = [], False
     for argument in arguments:
-        if not skip and argument != "--study" and not argument.startswith("--study="):
+        is_own = argument.split("=")[0] in ("--study", "--on")
+        if not skip and not is_own:
             kept.append(argument)
-        skip = argument == "--study"
+        skip = is_own and "=" not in argument
     return kept
 
 
@@ -312,6 +335,8 @@ def _print_summary(summary: dict[str, Any]) -> None:
             print(f"{name + ' / ' + condition:<40}{numbers['verdict']:<14}{level:>9}{peak:>9}")
     print("levels and peaks in MiB resident\n")
 
+
+_cli_studies.register(app)
 
 if __name__ == "__main__":
     main()

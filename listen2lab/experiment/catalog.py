@@ -56,23 +56,24 @@ HYPOTHESES: dict[str, Hypothesis] = {
     ),
     "H1": Hypothesis(
         "ONNX Runtime does not release memory: the session holds it until the session goes.",
-        supported_when="dropping the session gives the memory back, and a new session every few "
-        "paragraphs lowers the level; the baseline's verdict tells a leak (grows at constant "
-        "lengths) from a high-water mark (follows the longest input)",
+        supported_when="a new session every paragraph lowers the level, and dropping the session "
+        "gives the memory back (where only one of the two was run, it decides); the baseline's "
+        "verdict tells a leak (grows at constant lengths) from a high-water mark (follows the "
+        "longest input)",
         refuted_when="a new session every paragraph leaves the level unchanged",
         tested_by=("session-recreation", "stop-release", "session-options", "baseline"),
     ),
     "H2": Hypothesis(
         "Audio is retained elsewhere, by the player or by what refers to it.",
-        supported_when="memory grows by about the audio's bytes a paragraph where the player "
-        "retains what was scheduled, and does not where it drops it",
-        refuted_when="the curve is the same with and without",
+        supported_when="the level is higher by about the audio's bytes where the player retains "
+        "what was scheduled than where it drops it",
+        refuted_when="the level is the same with and without, and the audio's bytes would show",
         tested_by=("audio-retention",),
     ),
     "H3": Hypothesis(
         "Alignment accumulates, or its model stays loaded.",
         supported_when="alignment off removes growth (accumulation) or a constant (a resident "
-        "model)",
+        "model and what it works with): two findings in one, told apart in words",
         refuted_when="on and off differ by less than what is worth acting on",
         tested_by=("alignment", "alignment-cache"),
     ),
@@ -80,14 +81,16 @@ HYPOTHESES: dict[str, Hypothesis] = {
         "The caches are too large.",
         supported_when="an unbounded cache holds more than one of two entries, by the bytes of the "
         "audio and alignments in it, and those of two entries are worth acting on",
-        refuted_when="what the caches hold as the app sets them is not worth acting on, and the "
-        "level does not depend on their size",
+        refuted_when="what the caches hold as the app sets them is never worth acting on, and a "
+        "cache of one does not lower the level",
         tested_by=("cache-size", "force-clear"),
     ),
     "H5": Hypothesis(
         "Several syntheses run at once.",
-        supported_when="the level rises with the number in flight",
-        refuted_when="one and three in flight differ by less than what is worth acting on",
+        supported_when="the level with three in flight is above that with one, in one session or "
+        "in one each",
+        refuted_when="one and three in flight differ by less than what is worth acting on, in one "
+        "session and in one each",
         tested_by=("concurrency",),
     ),
     "H6": Hypothesis(
@@ -100,7 +103,7 @@ HYPOTHESES: dict[str, Hypothesis] = {
     "H7": Hypothesis(
         "It is only the baseline: libraries and models explain it.",
         supported_when="memory is flat from the first warm step, at what import and models explain",
-        refuted_when="anything above import and models grows or stays",
+        refuted_when="anything above import and models grows, or stays and is worth acting on",
         tested_by=("baseline",),
     ),
 }

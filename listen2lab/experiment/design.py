@@ -12,10 +12,14 @@ from listen2lab.pipeline.knobs import Knobs, knobs_from
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Experiment", "Level", "Plan", "Run", "paragraph_order", "schedule"]
+__all__ = ["APART", "Experiment", "Level", "Plan", "Run", "paragraph_order", "schedule"]
 
 TRACED = "traced"
 """The name that stands in a run's key where a plain run has its repeat number."""
+
+APART = "@"
+"""Stands in the name of a merged study's experiment before what sets it apart from the first
+study: another machine, voice or setting. Findings leave such experiments out."""
 
 LONG_AFTER = 10
 """The longest paragraph comes at a random place after the tenth step, so that a curve has a
@@ -154,6 +158,9 @@ class Plan:
         Runs at a time.
     max_samples
         Runs with more steps than this are sampled every few steps.
+    only
+        Keys of the runs there are to be, where that is not every repeat of every condition (a
+        study merged of several); None: all.
     """
 
     experiments: tuple[Experiment, ...]
@@ -166,6 +173,7 @@ class Plan:
     step_timeout: float = 600.0
     jobs: int = 1
     max_samples: int = 1000
+    only: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.repeats < 1:
@@ -265,7 +273,10 @@ def schedule(plan: Plan) -> list[Run]:
             runs += [Run(experiment, level, repeat) for level in levels]
         if plan.traced:
             runs += [Run(experiment, level, 0, traced=True) for level in experiment.levels]
-    return runs
+    if plan.only is None:
+        return runs
+    only = set(plan.only)
+    return [run for run in runs if run.key in only]
 
 
 def paragraph_order(

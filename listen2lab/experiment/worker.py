@@ -12,9 +12,17 @@ trimmed), ``released`` (after teardown, collected and trimmed). ``error`` ends a
 
 from __future__ import annotations
 
+import os
+
+try:  # before anything else is loaded: what bare Python weighs
+    with open("/proc/self/statm", "rb") as _file:  # noqa: PTH123 - as below
+        _pages = [int(_word) for _word in _file.read().split()]
+    _BARE: int | None = (_pages[1] - _pages[2]) * os.sysconf("SC_PAGE_SIZE")
+except OSError:
+    _BARE = None
+
 import gc
 import json
-import os
 import signal
 import sys
 import time
@@ -35,6 +43,7 @@ if __name__ == "__main__" and not __package__:  # started by path, under another
     _spec.loader.exec_module(sys.modules["listen2lab"])
     sys.path.pop(0)  # the folder of this file: its names would shadow the workload's
 
+from listen2lab.probes.account import AccountProbe
 from listen2lab.probes.process import Meter
 from listen2lab.workload import load_file
 
@@ -44,6 +53,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any
 
+    from listen2lab.probes.objects import ObjectsProbe
     from listen2lab.workload import Workload
 
 __all__ = ["EXIT_CANNOT_WRITE", "EXIT_ERROR", "main"]
@@ -66,9 +76,13 @@ class _Run:
         self.spec = spec
         self.folder = folder
         self.meter = Meter()
+        own = 0 if _BARE is None else self.meter.read(walk=False).get("anonymous", 0) - _BARE
+        self.account = AccountProbe(instrument=max(0, own))
         self.began = time.perf_counter()
         self.lines = self._open("steps.jsonl")
         self.log: int | None = None
+        self.objects: ObjectsProbe | None = None  # traced runs only
+        self.marks: list[tuple[str, float]] = []  # moments of a traced run, by the clock
 
     def _open(self, name: str) -> int:
         return os.open(f"{self.folder}/{name}", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -94,8 +108,26 @@ class _Run:
         found = gc.collect()
         trimmed = trim and self.meter.trim()
         held = dict(workload.components()) if workload is not None else {}
-        self.write(phase, **self.meter.read(), gc_found=found, trimmed=trimmed, components=held)
+        self.mark(phase)
+        sample = self.meter.read()
+        reading = self.account.read(sample, level=True, engine=workload is not None)
+        self.write(
+            phase,
+            **sample,
+            **_named(reading),
+            gc_found=found,
+            trimmed=trimmed,
+            components=held,
+        )
+        if self.objects is not None:
+            self.objects.phase(phase, workload)
         self.meter.reset_peak()
+
+    def mark(self, name: str) -> None:
+        """Rest in a traced run, so that memray looks at the heap once, and note the moment."""
+        if self.spec["traced"]:
+            time.sleep(_SNAPSHOT_SECONDS)
+            self.marks.append((name, time.time()))
 
     def steps(self, workload: Workload) -> None:
         """Step, and read a sample after each (or after every ``sample_every``)."""
@@ -120,10 +152,10 @@ class _Run:
                 continue
             wall_s, cpu_s = time.perf_counter() - clock, time.process_time() - cpu
             in_use = meter.in_use()
-            found = gc.collect()
+            is_last = self.objects is not None and i + 1 == total
+            found = self.objects.collect() if self.objects and is_last else gc.collect()
             freed = in_use - meter.in_use()
-            if traced:
-                time.sleep(_SNAPSHOT_SECONDS)
+            self.mark(f"step {i}")
             sample = meter.read(walk=False)
             values: dict[str, Any] = {
                 "step": i,
@@ -131,6 +163,7 @@ class _Run:
                 "wall_s": round(wall_s, 6),
                 "cpu_s": round(cpu_s, 6),
                 **sample,
+                **_named(self.account.read(sample)),
                 "gc_found": found,
                 "gc_freed": freed,
                 "python_blocks": sys.getallocatedblocks(),
@@ -167,15 +200,23 @@ def main(spec_path: str) -> int:
     folder = os.path.dirname(os.path.abspath(spec_path))  # noqa: PTH100, PTH120
     run = _Run(spec, folder)
     run.level("start")
-    run.write("meter", gaps=run.meter.gaps, python=sys.version.split()[0], pid=os.getpid())
+    run.write(
+        "meter",
+        gaps={**run.meter.gaps, **run.account.gaps},
+        python=sys.version.split()[0],
+        pid=os.getpid(),
+    )
     if not spec["traced"]:
         return _guarded(run, lambda: _run(run, nullcontext()))
     from listen2lab.probes import heap  # noqa: PLC0415 - a plain run does not load memray
+    from listen2lab.probes.objects import ObjectsProbe  # noqa: PLC0415 - nor this
 
+    run.objects = ObjectsProbe(folder)
     capture = f"{folder}/heap.bin"
     status = _guarded(run, lambda: _run(run, heap.recording(capture)))
     if os.path.exists(capture):  # noqa: PTH110 - the workload may not even have been loaded
-        heap.write_reduced(capture, f"{folder}/heap.json")
+        run.objects.write()
+        heap.write_reduced(capture, f"{folder}/heap.json", run.marks)
     return status
 
 
@@ -237,8 +278,13 @@ def _load(run: _Run) -> Workload:
         log=run.write_event,
         resident=run.meter.resident,
         scratch=run.folder,
+        account=lambda: run.account.parts(run.meter.read(walk=False)),
     )
     return Planted(pipeline, described["fault"]) if "fault" in described else pipeline
+
+
+def _named(reading: dict[str, Any]) -> dict[str, Any]:
+    return {f"account.{name}": value for name, value in reading.items()}
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -1,0 +1,140 @@
+"""Two studies or conditions beside each other: words, numbers, a picture, and caveats first."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+from small_studies import edit, holding
+
+import listen2lab as lab
+from listen2lab.comparing import compare
+from listen2lab.errors import InputError, UnknownNameError
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Return a study of a workload that holds 20 MiB, in two conditions that are alike."""
+    return holding(tmp_path_factory.mktemp("small"), 20, against=sys.executable)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """Return a study of one that holds 32 MiB, in one condition."""
+    return holding(tmp_path_factory.mktemp("large"), 32, "other")
+
+
+@pytest.fixture(scope="module")
+def comparison(small, large):
+    """Return the two compared."""
+    return compare(small, large)
+
+
+def test_the_difference_of_two_levels_is_found_with_its_interval(comparison):
+    """12 MiB more are 12 MiB more, in level and peak, and not by chance."""
+    (pair,) = comparison.pairs
+    assert (pair.a, pair.b) == ("holds / this", "holds / this")
+    for change in (pair.level, pair.peak):
+        assert change.difference == pytest.approx(12, abs=0.5)
+        assert change.interval[0] > 11
+        assert len(change.each_a) == len(change.each_b) == 3
+    assert (pair.outcome, pair.about) == ("worse", "level")
+    assert comparison.only_a == ("holds / against",)
+    assert comparison.only_b == ()
+
+
+def test_conditions_that_are_alike_are_unchanged(small):
+    """Two conditions of one study: the same interpreter twice makes no difference."""
+    path = small.folder.path
+    found = compare(f"{path}:holds/this", f"{path}:holds/against")
+    (pair,) = found.pairs
+    assert (pair.a, pair.b) == ("holds / this", "holds / against")
+    assert pair.outcome == "unchanged"
+    assert abs(pair.level.difference) < 1
+    assert found.differences == ()
+    assert found.caveats == ()
+
+
+def test_what_else_differs_is_said_before_the_numbers(small, large, tmp_path):
+    """Levels of another machine or version are compared with that caveat, and it comes first."""
+    other = shutil.copytree(large.folder.path, tmp_path / "other")
+
+    def change(manifest):
+        facts = manifest["machines"]["machine-1"]
+        facts["machine"]["kernel"] = "9.9"
+        facts["versions"]["numpy"] = "1.0"
+
+    edit(other / "manifest.json", change)
+    found = compare(small, other)
+    kinds = {each.name: each.about for each in found.differences}
+    assert kinds == {"numpy": "version", "kernel": "machine", "workload": "input"}
+    words = str(found).splitlines()
+    assert words[2].startswith("They ran on different machines: kernel:")
+    assert words[3].startswith("They ran with different versions: numpy:")
+    assert "Levels may differ by that alone" in words[2]
+    table = next(k for k, line in enumerate(words) if "B − A" in line)
+    assert table > 3
+
+
+def test_a_picture_or_a_page_is_written(comparison, tmp_path):
+    """SVG and PNG show it; the page needs no network and names no folder of this machine."""
+    svg = comparison.write(tmp_path / "c.svg").read_text()
+    assert svg.startswith("<?xml")
+    assert "holds / this" in svg
+    assert "var(--" not in svg
+    assert comparison.write(tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+    page = comparison.write(tmp_path / "c.html").read_text()
+    assert "<svg" in page
+    assert "B ends 12" in page
+    assert str(tmp_path.parent) not in page
+    assert "https://" not in page
+    with pytest.raises(InputError, match=r"\.svg, \.png or \.html"):
+        comparison.write(tmp_path / "c.doc")
+
+
+def test_the_command_prints_json_and_writes_a_picture(small, large, tmp_path):
+    """One JSON object, and the picture that was asked for."""
+    sides = f"{small.folder.path}:holds/against", f"{large.folder.path}:holds/this"
+    done = subprocess.run(
+        [sys.executable, "-m", "listen2lab.cli", "compare", *sides, "--json", "--out",
+         tmp_path / "c.svg"],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["pairs"][0]["a"] == "holds / against"
+    assert (tmp_path / "c.svg").exists()
+
+
+def test_what_cannot_be_compared_is_said(small, large, tmp_path):
+    """A study with itself, unknown names, nothing in common."""
+    with pytest.raises(InputError, match="compared with itself"):
+        compare(small, small.folder.path)
+    with pytest.raises(UnknownNameError, match="did you mean 'holds'"):
+        compare(f"{small.folder.path}:hold", large)
+    with pytest.raises(UnknownNameError, match="condition of holds"):
+        compare(f"{small.folder.path}:holds/against", large)
+    renamed = shutil.copytree(large.folder.path, tmp_path / "renamed")
+    edit(renamed / "manifest.json", lambda m: m["plan"]["experiments"][0].update(name="elsewhere"))
+    with pytest.raises(InputError, match="no condition in common"):
+        compare(small, renamed)
+    with pytest.raises(lab.LabError, match="there is no such folder"):
+        compare(small, tmp_path / "nowhere")
+
+
+def test_few_or_lost_runs_are_a_caveat(small, large, tmp_path):
+    """With one run there is no interval; without any, nothing to compare. Both are said."""
+    few = shutil.copytree(large.folder.path, tmp_path / "few")
+    for repeat in ("01", "02"):
+        (few / "runs/holds/this" / repeat / "result.json").unlink()
+    found = compare(small, few)
+    assert found.pairs[0].level.interval is None
+    assert found.pairs[0].outcome == "inconclusive"
+    assert any("Fewer than 3 complete runs" in sentence for sentence in found.caveats)
+    shutil.rmtree(few / "runs")
+    none = compare(small, few)
+    assert none.pairs[0].level.difference is None
+    assert "no complete run" in str(none)
+    none.write(tmp_path / "none.png")
