@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from listen2lab.analysis.findings import app_series, find
+from listen2lab.analysis.outcomes import outcomes
+from listen2lab.analysis.ranking import rank
 from listen2lab.analysis.summary import complete_samples, contrast, summarize
+from listen2lab.experiment.catalog import EXPERIMENTS, HYPOTHESES
+from listen2lab.experiment.design import APART
 from listen2lab.report import words
+from listen2lab.report._answers import answers
 
 if TYPE_CHECKING:
     from listen2lab.study import Study
@@ -24,10 +30,14 @@ def build_summary(study: Study) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``format``, ``created`` and ``versions`` of the manifest, ``subject`` (what was run), and
+        ``format``, ``created`` and ``versions`` of the manifest, ``subject`` (what was run),
         ``experiments``: name to ``question``, ``factor``, ``conditions`` (see
         `listen2lab.analysis.summary.summarize`) and ``contrasts`` (each condition with the app's
-        own; see `listen2lab.analysis.summary.contrast`).
+        own; see `listen2lab.analysis.summary.contrast`); ``findings``: hypothesis to the fields of
+        `listen2lab.analysis.findings.Finding`; and ``answers`` to the five questions: ``consumes``,
+        ``leak``, ``cause``, ``under``, ``untested`` (see `listen2lab.report._answers.answers`), and
+        ``outcomes``, each condition at its worst. For a study without an experiment of the catalog,
+        ``findings`` is empty and ``answers`` None.
     """
     numbers = summarize(study.runs, study.samples)
     usable = complete_samples(study.runs, study.samples)
@@ -37,6 +47,7 @@ def build_summary(study: Study) -> dict[str, Any]:
         "created": manifest["created"],
         "subject": words.subject(manifest["inputs"]),
         "versions": manifest["versions"],
+        **_found(study, numbers),
         "experiments": {
             item.name: {
                 "question": item.question,
@@ -51,5 +62,37 @@ def build_summary(study: Study) -> dict[str, Any]:
                 },
             }
             for item in study.plan.experiments
+        },
+    }
+
+
+def _found(study: Study, numbers: dict[str, Any]) -> dict[str, Any]:
+    """Return findings and answers, where the study ran an experiment that has hypotheses."""
+    # Of a merged study, those on the first machine, with the first voice: levels are not mixed.
+    experiments = tuple(x for x in study.plan.experiments if APART not in x.name)
+    if "voice" not in study.manifest["inputs"] or not any(
+        x.name in EXPERIMENTS for x in experiments
+    ):
+        return {"findings": {}, "answers": None}
+    given = (experiments, study.runs, study.samples, numbers)
+    findings = find(HYPOTHESES, *given)
+    worst = outcomes(*given)
+    told = answers(findings, rank(*given), worst, app_series(*given), study.manifest)
+    return {
+        "findings": {name: each.to_dict() for name, each in findings.items()},
+        "answers": {
+            **told,
+            "outcomes": [
+                {
+                    "experiment": each.where.experiment,
+                    "condition": each.where.condition,
+                    "knobs": each.knobs,
+                    "level_mib": each.level_mib,
+                    "peak_mib": each.peak_mib,
+                    "complete": each.n_complete,
+                    "lost": each.n_lost,
+                }
+                for each in worst
+            ],
         },
     }

@@ -1,0 +1,116 @@
+"""Tables of what a study measured, with known answers."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from listen2lab.analysis import findings
+from listen2lab.experiment.catalog import EXPERIMENTS, HYPOTHESES
+
+MIB = 2**20
+STEPS = 4
+WOBBLE = (0.0, 1.5, -1.5, 0.7)  # MiB, from repeat to repeat
+
+STOP = {"end": 2880, "stopped": 2880, "session-dropped": 140, "trimmed": 70, "created-again": 130}
+"""MiB resident in each phase of stop-release, where the session holds nearly all."""
+
+
+def find(*given):
+    """Return all findings, by the catalog's hypotheses."""
+    return findings.find(HYPOTHESES, *given)
+
+
+class Table:
+    """Builds what a study measured: conditions with a level, components and phases, in MiB."""
+
+    def __init__(self, *, repeats=3):
+        self.repeats = repeats
+        self.runs, self.samples, self.numbers = [], [], {}
+
+    def add(
+        self, experiment, condition, level, *, longest=100.0, components=None, phases=None,
+        peak=None, lost=0, verdict="high-water", wobble=WOBBLE, setup=130.0, private=None,
+        in_use=None, repeats=None, between=None,
+    ):  # fmt: skip
+        """Add the runs of a condition; `private` and `in_use` replace phases' other readings."""
+        repeats = self.repeats if repeats is None else repeats
+        for repeat in range(repeats + lost):
+            keys = {"experiment": experiment, "condition": condition, "repeat": repeat,
+                    "traced": False}  # fmt: skip
+            outcome = "complete" if repeat < repeats else "killed"
+            self.runs.append({**keys, "outcome": outcome})
+            moved = wobble[repeat % len(wobble)]
+            read = {"start": 12, "import": 43, "setup": setup, "end": level, **(phases or {}),
+                    "released": 65}  # fmt: skip
+            for phase, resident in read.items():
+                rss = resident + (moved if phase not in {"start", "import", "setup"} else 0.0)
+                own = (private or {}).get(phase, rss - 35)
+                held = {f"component.{k}": v * MIB for k, v in (components or {}).items()}
+                row = {"phase": phase, "rss": rss, "anonymous": rss - 35, "private_dirty": own,
+                       "lazy_free": 0.0, "in_use": (in_use or {}).get(phase, rss + 300),
+                       "peak": rss, "size": None}  # fmt: skip
+                bytes_ = {k: None if v is None else v * MIB for k, v in row.items() if k != "phase"}
+                self.samples.append({**keys, **row, **bytes_, "step": None, **held})
+            for step in range(STEPS):
+                rss = (level if between is None else between) + moved
+                self.samples.append({
+                    **keys, "phase": "step", "step": step, "rss": rss * MIB,
+                    "peak": ((peak or level + 30) + moved) * MIB,
+                    "size": longest + (moved / 20 if longest else 0.0), **held,
+                })  # fmt: skip
+        self.numbers.setdefault(experiment, {})[condition] = {
+            "verdict": verdict, "quantities": {"anonymous": {"verdict": verdict}}, "steps": STEPS,
+            "rate_kib_per_step": 0.0, "rate_interval": [-1.0, 1.0], "confidence": "strong",
+            "level_mib": level, "released_mib": 65.0,
+            "runs": {"complete": repeats, "killed": lost, "crashed": 0, "timed-out": 0},
+        }  # fmt: skip
+        return self
+
+    def given(self, *, order=None):
+        """Return what `find` takes, with the repeats renamed by `order`."""
+        runs, samples = pd.DataFrame(self.runs), pd.DataFrame(self.samples)
+        if order is not None:
+            for frame in (runs, samples):
+                frame["repeat"] = frame["repeat"].map(dict(enumerate(order)))
+            samples = samples.iloc[::-1].iloc[::-1]
+        planned = [
+            item.only([level.name for level in item.levels if level.name in self.numbers[name]])
+            for name, item in EXPERIMENTS.items()
+            if name in self.numbers
+        ]
+        return planned, runs, samples, self.numbers
+
+    def find(self, name, **options):
+        """Return one finding."""
+        return find(*self.given(**options))[name]
+
+
+def whole_case():
+    """Return a table like the real one: the session holds what the longest sentence needed."""
+    held = {"audio_cache": 0.3, "alignments": 0.01, "service_cache": 0.05, "player": 0.0}
+    table = Table()
+    for experiment, condition in (
+        ("baseline", "app"), ("alignment", "on"), ("cache-size", "2"),
+        ("session-recreation", "never"), ("force-clear", "nothing"), ("audio-retention", "drops"),
+        ("utterance-length", "110s"), ("session-options", "arena+pattern"),
+    ):  # fmt: skip
+        table.add(experiment, condition, 2880, components=held)
+    table.add("alignment", "off", 2846, setup=125)
+    table.add("alignment", "loaded-but-unused", 2850)
+    table.add("cache-size", "1", 3300, components=held)
+    table.add("cache-size", "unbounded", 2890, components={**held, "audio_cache": 10.0})
+    table.add("session-recreation", "every-10", 2300)
+    table.add("session-recreation", "every-1", 240, peak=2900)
+    table.add("force-clear", "clear", 2880)
+    table.add("force-clear", "clear+trim", 2880)
+    table.add("stop-release", "app", 2880, phases=STOP, components=held)
+    table.add("audio-retention", "retains", 2894, components={**held, "player": 13.0})
+    for seconds, level in ((5, 240), (15, 480), (40, 1000)):
+        table.add("utterance-length", f"{seconds}s", level, longest=float(seconds))
+    table.add("utterance-length", "110s-split", 470, longest=14.0)
+    table.add("concurrency", "1", 2900)
+    table.add("concurrency", "3-shared", 2905)
+    table.add("concurrency", "3-each", 7000)
+    table.add("alignment-cache", "0", 200, longest=5.0)
+    table.add("alignment-cache", "unbounded", 202, longest=5.0, components={"service_cache": 1.6})
+    return table

@@ -1,0 +1,457 @@
+"""Findings on tables whose answer is known: each rule's three outcomes, and what is missing."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from known_tables import STEPS, STOP, Table, find, whole_case
+from scipy import stats
+
+from listen2lab.analysis._effects import Effect, decide, difference
+from listen2lab.analysis._welch import student, welch
+from listen2lab.analysis.findings import app_series
+from listen2lab.analysis.outcomes import outcomes
+from listen2lab.analysis.ranking import UNEXPLAINED, rank
+from listen2lab.experiment.catalog import HYPOTHESES
+
+MIB = 2**20
+
+
+def test_the_whole_case():
+    """Each hypothesis as the real study has it, with what it explains."""
+    found = find(*whole_case().given())
+    assert {name: each.finding for name, each in found.items()} == {
+        "H0": "refuted", "H1": "supported", "H2": "supported", "H3": "supported",
+        "H4": "refuted", "H5": "supported", "H6": "supported", "H7": "refuted",
+    }  # fmt: skip
+    explained = {name: each.explains_mib for name, each in found.items()}
+    assert explained == pytest.approx(
+        {"H0": 0, "H1": 2750, "H2": 0, "H3": 34, "H4": 0.31, "H5": 0, "H6": 2640, "H7": 130},
+        abs=0.5,
+    )
+    for each in found.values():
+        low, high = each.interval_mib
+        assert low <= each.effect_mib <= high
+        assert each.runs
+        assert each.worth_mib == 10
+        json.dumps(each.to_dict())
+
+
+def test_the_order_of_repeats_does_not_matter():
+    """Which process came first says nothing."""
+    table = whole_case()
+    assert find(*table.given()) == find(*table.given(order=[2, 0, 1]))
+
+
+def test_nothing_is_explained_beyond_what_the_app_holds():
+    """No claim accounts for more than the app's own level."""
+    given = whole_case().given()
+    level = rank(*given).level_mib
+    assert all((each.explains_mib or 0) < level for each in find(*given).values())
+
+
+def test_the_ranking_adds_up():
+    """The parts of the level are the level, and the engine's memory is counted once."""
+    ranking = rank(*whole_case().given())
+    assert ranking.where == ("stop-release", "app")
+    assert sum(part.mib for part in ranking.parts) == pytest.approx(ranking.level_mib, abs=0.01)
+    assert ranking.parts[0].name == "the engine's working memory"
+    assert ranking.parts[0].mib == pytest.approx(2750, abs=0.1)
+    assert ranking.parts[-1].name == UNEXPLAINED
+    known = [part.mib for part in ranking.parts[:-1]]
+    assert known == sorted(known, reverse=True)
+
+
+def test_the_ranking_of_a_baseline_alone_uses_its_teardown():
+    """Without phases, what the teardown gives back stands in for what the session holds."""
+    ranking = rank(*Table().add("baseline", "app", 2880, components={"audio_cache": 5}).given())
+    assert sum(part.mib for part in ranking.parts) == pytest.approx(ranking.level_mib, abs=0.01)
+    assert ranking.parts[0].name == "the engine's working memory"
+    assert "teardown" in ranking.parts[0].how
+    assert ranking.parts[0].mib == pytest.approx(2880 - 65 - (130 - 43) - 5, abs=0.1)
+
+
+def test_a_study_of_nothing_that_was_asked_decides_nothing():
+    """Without its experiments a hypothesis is open, and the command that decides it is said."""
+    found = find(*Table().add("force-clear", "gc", 100).given())
+    assert set(found) == set(HYPOTHESES)
+    for name, each in found.items():
+        assert each.finding == "inconclusive"
+        assert each.effect_mib is None
+        assert each.runs == ()
+        assert f"listen2lab run {HYPOTHESES[name].tested_by[0]}" in each.because
+
+
+@pytest.mark.parametrize(
+    ("value", "interval", "agree", "finding"),
+    [
+        (50, (40, 60), True, "supported"),
+        (50, (40, 60), False, "inconclusive"),
+        (50, (-5, 105), True, "inconclusive"),
+        (50, None, True, "inconclusive"),
+        (5, (1, 9), True, "refuted"),
+        (9, (1, 17), True, "inconclusive"),
+        (0, (-9, 9), False, "refuted"),
+        (-400, (-500, -300), True, "refuted"),
+        (-400, (-900, 5), True, "inconclusive"),
+    ],
+)
+def test_the_decision(value, interval, agree, finding):
+    """Direction, interval, agreement and worth, all four."""
+    assert decide(Effect(value, interval, agree), worth=10) == finding
+
+
+def test_repeats_agree_when_none_lies_on_the_other_side():
+    """One process of A among those of B is a disagreement."""
+    assert difference([10.0, 11.0, 12.0], [1.0, 2.0, 3.0]).agree
+    assert not difference([10.0, 11.0, 1.5], [1.0, 2.0, 3.0]).agree
+
+
+def test_the_interval_is_welch_s():
+    """Agrees with scipy where processes differ, and is never narrower than a page allows."""
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(9e8, 1e6, 4), rng.normal(8e8, 5e6, 3)
+    known = stats.ttest_ind(a, b, equal_var=False).confidence_interval()
+    assert welch(a, b) == pytest.approx((known.low, known.high))
+    low, high = welch([4096.0] * 3, [0.0] * 3)
+    assert low < 4096 < high
+    assert welch([1.0], [2.0, 3.0]) is None
+    assert student([5.0]) is None
+
+
+@pytest.mark.parametrize(
+    "phase", ["import", "setup", "step", "end", "stopped", "trimmed", "created-again", "released"]
+)
+def test_runs_that_lack_a_phase_decide_what_they_can(phase):
+    """A study edited by hand, or of another system, is no reason to fail."""
+    planned, runs, samples, numbers = whole_case().given()
+    given = planned, runs, samples[samples["phase"] != phase], numbers
+    assert set(find(*given)) == set(HYPOTHESES)
+    rank(*given)
+    outcomes(*given)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        ["peak", "in_use", "private_dirty", "lazy_free"],
+        ["size"],
+        ["component.player", "component.audio_cache", "component.alignments"],
+        ["anonymous"],
+    ],
+)
+def test_quantities_that_a_system_does_not_tell(columns):
+    """On macOS there is no peak and no view into malloc; the rest is decided all the same."""
+    planned, runs, samples, numbers = whole_case().given()
+    given = planned, runs, samples.assign(**dict.fromkeys(columns, np.nan)), numbers
+    found = find(*given)
+    assert found["H1"].finding == "supported"
+    assert all("nan" not in each.because for each in found.values())
+    rank(*given)
+    outcomes(*given)
+
+
+# H0
+
+
+def _stopped(**options):
+    return Table().add("stop-release", "app", 2880, phases=STOP, **options)
+
+
+def test_h0_meter_and_footprint_part():
+    """Private memory falls and resident memory stays: the meter misleads."""
+    stay = {**STOP, "session-dropped": 2700, "trimmed": 2700, "created-again": 2700}
+    private = {"stopped": 2845, "session-dropped": 105}
+    table = Table().add("stop-release", "app", 2880, phases=stay, private=private,
+                        in_use={"stopped": 3100, "session-dropped": 200})  # fmt: skip
+    found = table.find("H0")
+    assert found.finding == "supported"
+    assert found.effect_mib == pytest.approx(2740 - 180, abs=0.1)
+
+
+def test_h0_they_part_by_less_than_half():
+    """Ten per cent that stays is no misleading meter."""
+    private = {"stopped": 2845, "session-dropped": 5}
+    assert _stopped(private=private).find("H0").finding == "inconclusive"
+
+
+def test_h0_too_little_was_freed():
+    """Where nothing goes, nothing can be seen to stay."""
+    found = Table().add("stop-release", "app", 100, phases=dict.fromkeys(STOP, 100)).find("H0")
+    assert found.finding == "inconclusive"
+    assert "too little" in found.because
+
+
+def test_h0_without_a_second_meter_uses_anonymous_memory():
+    """A system without private dirty memory has the unique set."""
+    planned, runs, samples, numbers = _stopped().given()
+    samples = samples.assign(private_dirty=np.nan, in_use=np.nan, lazy_free=np.nan)
+    found = find(planned, runs, samples, numbers)["H0"]
+    assert found.finding == "refuted"
+    assert found.explains_mib is None
+
+
+# H1
+
+
+def _recreated(never, every, **options):
+    table = Table(**options)
+    return table.add("session-recreation", "never", never).add(
+        "session-recreation", "every-1", every
+    )
+
+
+def test_h1_by_recreation_alone():
+    """A lower level with a new session each time, and none."""
+    found = _recreated(2880, 240).find("H1")
+    assert (found.finding, found.experiments) == ("supported", ("session-recreation",))
+    assert found.effect_mib == pytest.approx(2640, abs=0.1)
+    assert _recreated(500, 499).find("H1").finding == "refuted"
+    assert _recreated(500, 700).find("H1").finding == "refuted"
+
+
+def test_h1_by_stopping_alone():
+    """What dropping the session gives back, less what a new one takes."""
+    found = _stopped().find("H1")
+    assert (found.finding, found.experiments) == ("supported", ("stop-release",))
+    assert found.explains_mib == pytest.approx(2750, abs=0.1)
+    assert found.runs == tuple(f"stop-release/app/0{k}" for k in range(3))
+
+
+def test_h1_contradicted():
+    """Recreation helps, dropping does not: something else differs."""
+    table = _recreated(2880, 240)
+    table.add("stop-release", "app", 2880, phases=dict.fromkeys(STOP, 2880))
+    found = table.find("H1")
+    assert found.finding == "inconclusive"
+    assert "contradict" in found.because
+
+
+def test_h1_says_leak_or_high_water():
+    """The baseline's verdict is part of the finding."""
+    for verdict, words in (("high-water", "no leak"), ("leak", "verdict on the series is leak")):
+        table = _recreated(2880, 240).add("baseline", "app", 2880, verdict=verdict)
+        table.numbers["session-recreation"]["never"]["verdict"] = "inconclusive"
+        assert words in table.find("H1").because
+
+
+def test_one_repeat_is_none():
+    """No interval comes from one process, and the sentence says so."""
+    found = _recreated(2880, 240, repeats=1).find("H1")
+    assert found.finding == "inconclusive"
+    assert "--repeats 3" in found.because
+    assert found.effect_mib is None
+
+
+def test_killed_runs_are_said():
+    """A condition that was killed at the limit decides nothing by its level."""
+    table = Table().add("session-recreation", "every-1", 240)
+    table.add("session-recreation", "never", 0, repeats=0, lost=3)
+    found = table.find("H1")
+    assert found.finding == "inconclusive"
+    assert "3 killed" in found.because
+
+
+def test_disagreeing_repeats_are_inconclusive():
+    """Processes that scatter by more than the effect do not decide."""
+    wild = (0.0, 900.0, -900.0)
+    table = Table().add("session-recreation", "never", 2000, wobble=wild)
+    table.add("session-recreation", "every-1", 1700, wobble=wild)
+    found = table.find("H1")
+    assert found.finding == "inconclusive"
+    assert "more repeats" in found.because
+
+
+# H2
+
+
+def _retained(drops, retains, audio):
+    table = Table().add("audio-retention", "drops", drops)
+    return table.add("audio-retention", "retains", retains, components={"player": audio})
+
+
+def test_h2():
+    """The audio's weight, no difference, another weight, and too few paragraphs to matter."""
+    found = _retained(2880, 2900, 20).find("H2")
+    assert (found.finding, found.explains_mib) == ("supported", 0.0)
+    assert f"{2260 / (20 / STEPS):,.0f} paragraphs would hold 2,260 MiB" in found.because
+    assert _retained(2880, 2880, 20).find("H2").finding == "refuted"
+    assert _retained(2880, 2980, 20).find("H2").finding == "inconclusive"
+    nearly = _retained(2880, 2889, 9).find("H2")  # an interval on both sides of what is worth it
+    assert (nearly.finding, "--steps 10" in nearly.because) == ("inconclusive", True)
+    few = _retained(2880, 2885, 5).find("H2")
+    assert few.finding == "inconclusive"
+    assert "--steps 20" in few.because
+
+
+# H3
+
+
+def _aligned(on, off, *, unbounded=200, none=200):
+    table = Table().add("alignment", "on", on).add("alignment", "off", off)
+    table.add("alignment-cache", "0", none, longest=5.0)
+    return table.add("alignment-cache", "unbounded", unbounded, longest=5.0)
+
+
+def test_h3_is_two_findings():
+    """Accumulation and a resident model are told apart; neither is neither."""
+    model = _aligned(2900, 2850).find("H3")
+    assert (model.finding, model.effect_mib) == ("supported", pytest.approx(50, abs=0.1))
+    assert "with alignment than without" in model.because
+    grown = _aligned(2850, 2850, unbounded=260).find("H3")
+    assert (grown.finding, grown.effect_mib) == ("supported", pytest.approx(60, abs=0.1))
+    assert _aligned(2850, 2850).find("H3").finding == "refuted"
+
+
+def test_h3_half_of_it_is_not_enough_to_refute():
+    """Without the model's half, only accumulation is known."""
+    table = Table().add("alignment-cache", "0", 200).add("alignment-cache", "unbounded", 200)
+    found = table.find("H3")
+    assert found.finding == "inconclusive"
+    assert "listen2lab run alignment`" in found.because
+
+
+def test_h3_growth_from_rates_where_the_long_reading_was_not_run():
+    """The rates of on and off bound what accumulates."""
+    table = Table().add("alignment", "on", 2850).add("alignment", "off", 2850)
+    assert table.find("H3").finding == "refuted"
+    table.numbers["alignment"]["on"]["rate_interval"] = [-9000.0, 9000.0]
+    assert table.find("H3").finding == "inconclusive"
+
+
+# H4
+
+
+def _cached(one, two, unbounded, *, held):
+    table = Table().add("cache-size", "1", one)
+    table.add("cache-size", "2", two, components={"audio_cache": held})
+    return table.add("cache-size", "unbounded", unbounded, components={"audio_cache": 5 * held})
+
+
+def test_h4():
+    """Small caches, large caches, and a smaller cache that would help although little is held."""
+    assert _cached(2880, 2880, 2882, held=0.5).find("H4").finding == "refuted"
+    large = _cached(2850, 2880, 3000, held=30).find("H4")
+    assert (large.finding, large.explains_mib) == ("supported", 30)
+    assert _cached(2850, 2880, 2880, held=0.5).find("H4").finding == "inconclusive"
+
+
+def test_h4_a_higher_level_with_a_smaller_cache_is_no_evidence():
+    """With one entry the paragraph is made twice; the sentence says so."""
+    found = _cached(3300, 2880, 2882, held=0.5).find("H4")
+    assert found.finding == "refuted"
+    assert "no evidence for large caches" in found.because
+
+
+# H5
+
+
+def _flying(one, shared, each):
+    table = Table().add("concurrency", "1", one).add("concurrency", "3-shared", shared)
+    return table.add("concurrency", "3-each", each)
+
+
+def test_h5():
+    """Either way of flying together counts; the app's lock lets one."""
+    found = _flying(300, 301, 900).find("H5")
+    assert (found.finding, found.effect_mib) == ("supported", pytest.approx(600, abs=0.1))
+    assert found.explains_mib == 0
+    assert _flying(300, 301, 299).find("H5").finding == "refuted"
+    table = _flying(300, 301, 299)
+    table.add("concurrency", "3-each", 300, wobble=(0, 80, -80))
+    assert table.find("H5").finding == "inconclusive"
+
+
+# H6
+
+
+def _spoken(levels, split=None):
+    table = Table()
+    for seconds, level in zip((5, 15, 40, 110), levels, strict=True):
+        table.add("utterance-length", f"{seconds}s", level, longest=float(seconds))
+    if split is not None:
+        table.add("utterance-length", "110s-split", split, longest=15.0)
+    return table
+
+
+def test_h6():
+    """It rises all the way and splitting lowers it, or not."""
+    found = _spoken((240, 480, 1000, 2880), split=470).find("H6")
+    assert found.finding == "supported"
+    assert found.explains_mib == pytest.approx(2640, abs=0.1)
+    assert "Each second of it adds" in found.because
+    assert "a sentence of some 92 s with this voice" in found.because  # at 2,390 MiB
+    assert _spoken((240, 480, 1000, 2880)).find("H6").finding == "supported"
+    assert _spoken((500, 501, 499, 500)).find("H6").finding == "refuted"
+    assert _spoken((240, 3000, 1000, 2880), split=470).find("H6").finding == "inconclusive"
+    assert _spoken((240, 480, 1000, 2880), split=2880).find("H6").finding == "inconclusive"
+
+
+def test_h6_a_baseline_points_to_it_and_does_not_decide():
+    """The step up at the longest sentence is said."""
+    found = Table().add("baseline", "app", 2880).find("H6")
+    assert found.finding == "inconclusive"
+    assert "listen2lab run utterance-length" in found.because
+
+
+# H7
+
+
+@pytest.mark.parametrize(
+    ("level", "verdict", "finding"),
+    [
+        (2880, "high-water", "refuted"),
+        (131, "baseline", "supported"),
+        (131, "leak", "refuted"),
+        (131, "inconclusive", "inconclusive"),
+    ],
+)
+def test_h7(level, verdict, finding):
+    """Above what is loaded, or growing: it is not only the baseline."""
+    found = Table().add("baseline", "app", level, verdict=verdict).find("H7")
+    assert (found.finding, found.explains_mib) == (finding, 130)
+
+
+# What is common to them
+
+
+def test_levels_are_compared_at_the_same_longest_sentence():
+    """What a longer draw of the durations adds does not hide a small difference."""
+    drawn = (0.0, 50.0, -50.0)  # with 1/20 of it in seconds: 20 MiB a second
+    table = Table()
+    for experiment, condition in (("baseline", "app"), ("alignment", "on"), ("cache-size", "2")):
+        table.add(experiment, condition, 2880, wobble=drawn)
+    table.add("alignment", "off", 2846, wobble=drawn[::-1])
+    table.add("alignment-cache", "0", 200).add("alignment-cache", "unbounded", 200)
+    found = table.find("H3")
+    assert found.finding == "supported"
+    assert found.effect_mib == pytest.approx(34, abs=0.1)
+    low, high = found.interval_mib
+    assert high - low < 1
+
+
+def test_live_objects_alone_are_no_leak_of_the_level():
+    """A few Python objects a paragraph do not make 2.8 GiB; they are said beside it."""
+    table = Table().add("baseline", "app", 2880, verdict="leak")
+    table.numbers["baseline"]["app"]["quantities"] = {
+        "anonymous": {"verdict": "high-water", "rate_per_step": 0.0},
+        "python_blocks": {"verdict": "leak", "rate_per_step": 80.0},
+    }
+    (series,) = app_series(*table.given())
+    assert series.verdict == "high-water"
+    assert series.also_grows == "80 small Python objects"
+
+
+def test_a_condition_counts_only_if_its_worst_repeat_stays_under():
+    """Highest repeat, peak and level; a killed run is over any limit."""
+    table = Table().add("session-recreation", "every-1", 240, peak=900, wobble=(0, 60, 0))
+    table.add("session-recreation", "every-5", 240, peak=300, lost=1)
+    calm, killed = outcomes(*table.given())[::-1]
+    assert (calm.where.condition, killed.where.condition) == ("every-1", "every-5")
+    assert calm.knobs == {"session_every": 1}
+    assert not calm.is_under(950 * MIB)
+    assert calm.is_under(961 * MIB)
+    assert calm.is_under(301 * MIB, peak=False)
+    assert not killed.is_under(10**12)
