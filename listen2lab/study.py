@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+import listen2lab
+from listen2lab._tables import KEYS, read_tables
 from listen2lab.errors import StudyError, UnknownNameError
-from listen2lab.experiment.design import Plan, schedule
+from listen2lab.experiment.checked import checked_plan
+from listen2lab.experiment.manifests import checked_manifest
 from listen2lab.experiment.store import StudyFolder
+from listen2lab.units import MIB
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from matplotlib.figure import Figure
+
+    from listen2lab.experiment.design import Plan
 
 __all__ = ["Study"]
 
-_KEYS = ("experiment", "condition", "repeat", "traced")
 BYTES = (
     "rss",
     "anonymous",
@@ -31,6 +35,16 @@ BYTES = (
     "mapped",
 )
 """Columns of `Study.samples` that are bytes."""
+
+_PHASE_COLUMNS = ["rss", "anonymous", "private_dirty", "in_use", "kept"]
+_CONDITION_COLUMNS = (
+    "verdict",
+    "level_mib",
+    "peak_mib",
+    "released_mib",
+    "unaccounted_mib",
+    "rate_kib_per_step",
+)
 
 
 class Study:
@@ -48,20 +62,51 @@ class Study:
     plan : Plan
         The plan in it.
     damage : list of str
-        A sentence for each run that could not be read and is left out.
+        A sentence for each run that could not be read and is left out, and for each fact of the
+        manifest that is unknown.
     """
 
     def __init__(self, path: Path | str) -> None:
         self.folder = StudyFolder(path)
-        self.manifest = self.folder.manifest()
-        try:
-            self.plan = Plan.from_json(self.manifest["plan"])
-        except (KeyError, TypeError) as error:
-            raise StudyError(
-                f"the manifest of {path} holds no plan that can be read ({error!r}); "
-                "its runs are untouched"
-            ) from error
         self.damage: list[str] = []
+        manifest = self._manifest_or_the_report_s()
+        self.plan: Plan = checked_plan(manifest, path)
+        self.manifest, unknown = checked_manifest(manifest)
+        self.damage += unknown
+        self._summary: dict[str, Any] | None = None
+        self._is_judged = False
+
+    def _manifest_or_the_report_s(self) -> dict[str, Any]:
+        """Return the manifest; where it is lost or damaged, what the report beside it carries."""
+        try:
+            return self.folder.manifest()
+        except StudyError as error:
+            from listen2lab.report.embedded import read  # noqa: PLC0415 - only where one is lost
+
+            try:
+                manifest, _ = read(self.folder.report_path)
+            except StudyError:  # there is none, or of a newer version as well
+                raise error from None
+            self.damage.append(f"{error}; the manifest that the report beside it carries is used")
+            return manifest
+
+    @classmethod
+    def reference(cls) -> Study:
+        """Open the reference study: every experiment with the medium voice, kept in a checkout.
+
+        Raises
+        ------
+        StudyError
+            The package was installed without it.
+        """
+        folder = Path(__file__).resolve().parents[1] / "data" / "reference" / "study"
+        if not folder.is_dir():
+            raise StudyError(
+                "the reference study is not here: it lies in data/reference/study of a checkout of "
+                "the project and is not installed with the package; name the folder of a study of "
+                "your own, or make one with `listen2lab run --quick`"
+            )
+        return cls(folder)
 
     @cached_property
     def runs(self) -> pd.DataFrame:
@@ -72,29 +117,13 @@ class Study:
         DataFrame
             ``experiment``, ``condition``, ``repeat``, ``traced``, ``outcome`` (``complete``,
             ``killed``, ``crashed``, ``timed-out``, ``missing``), ``because``, ``wall_s``,
-            ``peak_rss`` (bytes), ``last_step``.
+            ``peak_rss`` (bytes), ``last_step``, ``machine`` (its label, where a study knows it).
         """
-        rows = []
-        for run in schedule(self.plan):
-            try:
-                result = self.folder.run(run.key).result()
-            except ValueError:
-                self.damage.append(f"{run.key}: result.json is damaged")
-                result = None
-            row: dict[str, Any] = dict(
-                zip(
-                    _KEYS,
-                    (run.experiment.name, run.level.name, run.repeat, run.traced),
-                    strict=True,
-                )
-            )
-            row |= (
-                {"outcome": "missing", "because": "it has not ended"} if result is None else result
-            )
-            rows.append(row)
-        return pd.DataFrame(
-            rows, columns=[*_KEYS, "outcome", "because", "wall_s", "peak_rss", "last_step"]
-        )
+        return self._tables[0]
+
+    @cached_property
+    def _tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        return read_tables(self.folder, self.plan, self.damage)
 
     @cached_property
     def samples(self) -> pd.DataFrame:
@@ -110,21 +139,8 @@ class Study:
             freed), ``gc_freed`` (their bytes, as malloc counts), ``python_blocks`` (live small
             blocks of Python objects); ``component.NAME`` in bytes and ``fact.NAME``.
         """
-        rows = []
-        for run in schedule(self.plan):
-            keys = (run.experiment.name, run.level.name, run.repeat, run.traced)
-            try:
-                lines = list(self.folder.run(run.key).lines())
-            except StudyError as error:
-                self.damage.append(str(error))
-                continue
-            rows += [
-                {**dict(zip(_KEYS, keys, strict=True)), **_flat(line)}
-                for line in lines
-                if line["phase"] not in ("meter", "error")
-            ]
         columns = [
-            *_KEYS,
+            *KEYS,
             "phase",
             "step",
             "t",
@@ -136,23 +152,151 @@ class Study:
             "gc_freed",
             "python_blocks",
         ]
-        frame = pd.DataFrame(rows)
+        frame = self._tables[1]
         return frame.reindex(columns=[*columns, *(c for c in frame.columns if c not in columns)])
 
-    def summary(self) -> dict[str, Any]:
-        """Return levels, peaks and rates by condition: what ``summary.json`` holds.
+    @cached_property
+    def steps(self) -> pd.DataFrame:
+        """One row a measured step: what verdicts, rates and peaks are made from.
 
-        See `listen2lab.analysis.summary.summarize`.
+        Returns
+        -------
+        DataFrame
+            `samples` of plain runs that were complete, without warm-up, without what was read
+            before and after the steps, and so without the columns ``traced`` and ``phase``.
+            Memory is in bytes, time in seconds.
         """
-        from listen2lab.report.summary import build_summary  # noqa: PLC0415 - scipy
+        steps = self._usable[self._usable["phase"] == "step"].drop(columns=["traced", "phase"])
+        return steps.astype({"step": int}).reset_index(drop=True)
 
-        return build_summary(self)
+    @cached_property
+    def _usable(self) -> pd.DataFrame:
+        """Samples of plain runs that were complete."""
+        # As listen2lab.analysis.summary.complete_samples, without scipy: notebooks open fast.
+        plain = self.runs[~self.runs["traced"].astype(bool)]
+        keys = plain.loc[plain["outcome"] == "complete", list(KEYS)]
+        return self.samples.merge(keys, on=list(KEYS))
 
-    def report(self) -> Path:
-        """Write ``summary.json`` and ``report.html`` into the study; return the report's path."""
-        from listen2lab.report.html import write_report  # noqa: PLC0415 - matplotlib
+    def summary(self, *, anew: bool = False) -> dict[str, Any]:
+        """Return levels, peaks, rates and findings: what ``summary.json`` holds.
 
-        return write_report(self)[1]
+        Judging takes a third of a second a condition, so what was judged before is used again:
+        once in the life of this object, and from ``summary.json`` where that says that it was made
+        by this version of the package from the very files that are there now (``made_from``; see
+        `listen2lab.experiment.store.StudyFolder.digest`). Times of files do not count: a copy or
+        a checkout changes them.
+
+        Parameters
+        ----------
+        anew
+            Do not use the stored summary.
+
+        Returns
+        -------
+        dict
+            See `listen2lab.report.summary.build_summary`; not to be changed.
+        """
+        if self._summary is None and not anew:
+            stored = self.folder.summary()
+            if stored is not None and stored.get("made_from") == self._made_from:
+                self._summary = stored
+        if self._summary is None or (anew and not self._is_judged):
+            from listen2lab.report.summary import build_summary  # noqa: PLC0415 - scipy
+
+            self._summary = {**build_summary(self), "made_from": self._made_from}
+            self._is_judged = True
+        return self._summary
+
+    @cached_property
+    def _made_from(self) -> dict[str, str]:
+        return {"listen2lab": listen2lab.__version__, "digest": self.folder.digest()}
+
+    def conditions(self, experiment: str | None = None) -> pd.DataFrame:
+        """Return the numbers of the conditions, one row each.
+
+        Parameters
+        ----------
+        experiment
+            Its name; None: all of the study.
+
+        Returns
+        -------
+        DataFrame
+            By ``experiment`` and ``condition``: ``verdict``; ``level_mib`` (resident at the end,
+            after collecting and trimming, mean of the repeats), ``peak_mib``, ``released_mib``
+            (resident after the teardown), ``unaccounted_mib`` (the level less what is known),
+            ``rate_kib_per_step`` and ``complete`` (runs).
+        """
+        names = [self._known(experiment)] if experiment else list(self.summary()["experiments"])
+        rows = [
+            {
+                "experiment": name,
+                "condition": condition,
+                **{column: numbers[column] for column in _CONDITION_COLUMNS},
+                "complete": numbers["runs"]["complete"],
+            }
+            for name in names
+            for condition, numbers in self.summary()["experiments"][name]["conditions"].items()
+        ]
+        return pd.DataFrame(rows).set_index(["experiment", "condition"])
+
+    def phases(self, experiment: str | None = None) -> pd.DataFrame:
+        """Return the memory before and after the steps of an experiment, in MiB.
+
+        Parameters
+        ----------
+        experiment
+            Its name; None: the study's first.
+
+        Returns
+        -------
+        DataFrame
+            By ``condition`` and ``phase``, in the order in which they came: ``rss``,
+            ``anonymous``, ``private_dirty``, ``in_use`` and ``kept``, in MiB; means of the plain
+            runs that were complete.
+        """
+        usable = self._usable
+        mine = usable[usable["experiment"] == self._known(experiment)]
+        around = mine[~mine["phase"].isin(["warmup", "step"])]
+        means = around.groupby(["condition", "phase"], sort=False)[["t", *_PHASE_COLUMNS]].mean()
+        means = means.sort_values(["condition", "t"]).drop(columns="t")
+        return (means / MIB).round(1)
+
+    def findings(self) -> pd.DataFrame:
+        """Return what was found for each hypothesis, one row each.
+
+        Returns
+        -------
+        DataFrame
+            ``hypothesis``, ``claim``, ``finding`` (``supported``, ``refuted``, ``inconclusive``),
+            ``effect_mib`` with its 95 % interval ``low_mib`` and ``high_mib``, ``explains_mib``
+            (of the level), ``because`` (in a sentence).
+        """
+        from listen2lab.report.opening import findings_frame  # noqa: PLC0415 - as in `summary`
+
+        frame: pd.DataFrame = findings_frame(self.summary())
+        return frame
+
+    def report(
+        self, *, include_private: bool = False, pictures: bool = False, notebooks: bool = False
+    ) -> Path:
+        """Write ``report.html``, ``summary.md`` and ``ISSUE.md``, to be shared, and the summary.
+
+        Parameters
+        ----------
+        include_private, pictures, notebooks
+            See `listen2lab.report.write.write_report`.
+
+        Returns
+        -------
+        Path
+            The report's.
+        """
+        from listen2lab.report.write import write_report  # noqa: PLC0415 - matplotlib
+
+        return write_report(
+            self, include_private=include_private, pictures=pictures, notebooks=notebooks
+        ).path
 
     def answer(self) -> dict[str, Any]:
         """Return the verdict of a study of one experiment, as ``watch --json`` prints it.
@@ -163,7 +307,10 @@ class Study:
             ``verdict``, ``rate_kib_per_step``, ``interval_kib_per_step``,
             ``smallest_visible_kib_per_step``, ``reasons``, ``confidence``, ``steps``, ``repeats``,
             ``runs``, ``study`` (its path) and, where samples were thinned, ``thinned``; the first
-            condition's. With more conditions, ``conditions`` holds the same for each.
+            condition's. With more conditions, ``conditions`` holds the same for each, and
+            ``contrast`` what the other one is beside the first: its ``verdict`` (``removed``,
+            ``reduced``, ``unchanged``, ``worse``, ``inconclusive``), a ``sentence``, and the
+            numbers of `listen2lab.analysis.summary.contrast`; None where one has no run.
         """
         ((_, item),) = self.summary()["experiments"].items()
         (experiment,) = self.plan.experiments
@@ -184,6 +331,7 @@ class Study:
         found: dict[str, Any] = {**next(iter(answers.values())), "study": str(self.folder.path)}
         if len(answers) > 1:
             found["conditions"] = answers
+            found["contrast"] = next(iter(item["contrasts"].values()))
         every = self.plan.sample_every(experiment)
         if every > 1:
             found["thinned"] = (
@@ -223,19 +371,25 @@ class Study:
             raise UnknownNameError("experiment of this study", experiment, names)
         return experiment
 
+    def __repr__(self) -> str:
+        from listen2lab.report.card import study_line  # noqa: PLC0415 - as in `summary`
+
+        return study_line(self)
+
+    def _repr_html_(self) -> str:
+        from listen2lab.report.card import study_card  # noqa: PLC0415 - as in `summary`
+
+        return study_card(self)
+
     def heap(self, experiment: str, condition: str) -> dict[str, Any] | None:
         """Return what the traced run of a condition says, or None if there is none.
 
         See `listen2lab.probes.heap.reduce_capture` for its content.
         """
-        return self.folder.run(f"{experiment}/{condition}/traced").heap()
-
-
-def _flat(line: dict[str, Any]) -> dict[str, Any]:
-    components = line.pop("components", None) or {}
-    facts = line.pop("facts", None) or {}
-    return {
-        **line,
-        **{f"component.{name}": value for name, value in components.items()},
-        **{f"fact.{name}": value for name, value in facts.items()},
-    }
+        try:
+            return self.folder.run(f"{experiment}/{condition}/traced").heap()
+        except ValueError:
+            sentence = f"{experiment}/{condition}/traced: heap.json is damaged; it is left out"
+            if sentence not in self.damage:
+                self.damage.append(sentence)
+            return None

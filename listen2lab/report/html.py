@@ -1,82 +1,126 @@
-"""The report: one HTML file that opens without a network, and summary.json beside it."""
+"""The report as one HTML page that opens without a network."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import jinja2
+from markupsafe import Markup
 
 from listen2lab.analysis.growth import Reason
-from listen2lab.report import words
-from listen2lab.report.plots import plot_curves, plot_heap, plot_levels
-from listen2lab.report.style import to_svg
-from listen2lab.report.summary import build_summary
+from listen2lab.report import opening, words
+from listen2lab.report.embedded import ELEMENT_ID, payload
+from listen2lab.report.factors import grid
+from listen2lab.report.glance import glance, headline
+from listen2lab.report.phases import PHASES, phase_rows, phase_table
+from listen2lab.report.plots import (
+    MOST_LINES,
+    MOST_PANELS,
+    plot_curves,
+    plot_heap,
+    plot_levels,
+    plot_phases,
+)
+from listen2lab.report.style import share_styles, to_svg
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from listen2lab.experiment.design import Experiment
     from listen2lab.study import Study
 
-__all__ = ["write_report"]
+__all__ = ["page", "template"]
 
 _TOP_ALLOCATORS = 8
+_MOST_OPEN = 2  # experiments up to which each section is open to begin with
 
 
-def write_report(study: Study) -> tuple[dict[str, Any], Path]:
-    """Write ``summary.json`` and ``report.html`` into the study.
+def page(study: Study, summary: dict[str, Any], *, include_private: bool = False) -> str:
+    """Return the report of a study.
 
     Parameters
     ----------
     study
-        Any study, complete or not.
+        What is shown: a `listen2lab.report.shared.SharedStudy` unless private things may be told.
+    summary
+        Its summary.
+    include_private
+        Whether the texts that were read go along, for a rerun.
 
     Returns
     -------
-    summary : dict
-        See `build_summary`.
-    path : Path
-        The report.
-
-    Raises
-    ------
-    StudyError
-        The folder cannot be written.
+    str
+        HTML with everything in it: style, pictures, and the manifest for a rerun.
     """
-    summary = build_summary(study)
-    page = _template().render(
+    sections = [
+        _section(study, item, summary["experiments"][item.name]) for item in study.plan.experiments
+    ]
+    first = opening.build(summary)
+    rules = _share_styles(sections, first)
+    texts = study.folder.paragraphs() if include_private and _has_texts(study) else ()
+    return template("report.html.j2").render(
         study=study,
         summary=summary,
+        opening=first,
         manifest=study.manifest,
-        sections=[_section(study, name, item) for name, item in summary["experiments"].items()],
+        facts=glance(study, summary),
+        sections=sections,
+        is_open=len(sections) <= _MOST_OPEN,
         ends=words.endings(study.runs),
         provenance=words.provenance(study.manifest),
         limits=words.limits(study),
         sentences={str(code): code.sentence for code in Reason},
+        phase_words=PHASES,
+        picture_rules=Markup(rules),  # noqa: S704 - made of matplotlib's own styles
+        carried_id=ELEMENT_ID,
+        carried=Markup(payload(study.manifest, summary, include_private, texts)),  # noqa: S704 - it escapes
     )
-    study.folder.write_summary(summary)
-    return summary, study.folder.write_report(page)
 
 
-def _section(study: Study, name: str, item: dict[str, Any]) -> dict[str, Any]:
+def _has_texts(study: Study) -> bool:
+    return "voice" in study.manifest["inputs"] and "merged" not in study.manifest
+
+
+def _section(study: Study, item: Experiment, numbers: dict[str, Any]) -> dict[str, Any]:
     """Return what the template shows of one experiment."""
+    name, conditions = item.name, numbers["conditions"]
+    samples = study.samples
+    n_repeats = samples.loc[samples["experiment"] == name, "repeat"].nunique()
     return {
         "name": name,
-        **item,
-        "answer": words.answer(item),
-        "verdicts": {
-            condition: words.verdict(n, item["unit"]) for condition, n in item["conditions"].items()
-        },
+        **numbers,
+        "headline": headline(numbers),
+        "answer": dict(words.answer(numbers)),
+        "called": {condition: words.called(n) for condition, n in conditions.items()},
+        "has_changes": any(numbers["contrasts"].values()),
+        "reference": item.reference.name,
         "parts": list(
-            dict.fromkeys(part for n in item["conditions"].values() for part in n["components_mib"])
+            dict.fromkeys(part for n in conditions.values() for part in n["components_mib"])
         ),
+        "is_band": n_repeats > MOST_LINES,
+        "n_shown": min(len(conditions), MOST_PANELS),
+        "grid": grid(item),
         "curves": to_svg(
             plot_curves(study, name),
             label=f"Resident memory over the steps, by condition of {name}",
         ),
         "levels": to_svg(plot_levels(study, name), label=f"Peak, end and released levels, {name}"),
-        "traces": _traces(study, name, list(item["conditions"])),
+        "phases": _phases(study, name, list(conditions)),
+        "traces": _traces(study, name, list(conditions)),
     }
+
+
+def _phases(study: Study, name: str, conditions: list[str]) -> list[dict[str, Any]]:
+    """Return what is held after each phase, by condition, where an experiment has any."""
+    found = []
+    for condition in conditions:
+        table = phase_table(study, name, condition)
+        if table is not None:
+            svg = to_svg(
+                plot_phases(table), label=f"Memory after each phase of {name}, {condition}"
+            )
+            rows = phase_rows(table)
+            found.append({"condition": condition, "svg": svg, "rows": rows})
+    return found
 
 
 def _traces(study: Study, name: str, conditions: list[str]) -> list[dict[str, Any]]:
@@ -109,21 +153,41 @@ def _traces(study: Study, name: str, conditions: list[str]) -> list[dict[str, An
     return found
 
 
-def _template() -> jinja2.Template:
+def _share_styles(sections: list[dict[str, Any]], first: dict[str, Any] | None) -> str:
+    """Write each style of the pictures once; return the rules."""
+    holders: list[tuple[dict[str, Any], str]] = []
+    for section in sections:
+        holders += [(section, "curves"), (section, "levels")]
+        holders += [(each, "svg") for each in (*section["phases"], *section["traces"])]
+    if first is not None and first["picture"]:
+        holders.append((first, "picture"))
+    svgs, rules = share_styles([holder[key] for holder, key in holders])
+    for (holder, key), svg in zip(holders, svgs, strict=True):
+        holder[key] = svg
+    return rules
+
+
+def template(name: str) -> jinja2.Template:
+    """Return a template of the report; HTML is escaped, Markdown is not.
+
+    Parameters
+    ----------
+    name
+        Its file.
+    """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("listen2lab.report", "templates"),
-        autoescape=True,
+        autoescape=not name.endswith(".md.j2"),  # noqa: S701 - only Markdown is left as it is
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     environment.filters["mib"] = words.number
     environment.filters["svg"] = _as_markup
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)
 
 
-def _as_markup(svg: str) -> Any:
+def _as_markup(svg: str) -> Markup:
     """Mark a picture of our own as safe to insert."""
-    from markupsafe import Markup  # noqa: PLC0415 - jinja2 brings it
-
     return Markup(svg)  # noqa: S704 - made by to_svg, whose label is escaped

@@ -1,4 +1,4 @@
-"""The pictures of a study: curves by condition, levels at a glance, a heap trace."""
+"""The pictures of a study: curves by condition, levels at a glance, phases, a heap trace."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from listen2lab.report.factors import grid
 from listen2lab.report.style import DASHES, INK, MARKERS, QUIET, SERIES, new_figure, styled
 from listen2lab.units import MIB
 
@@ -14,37 +15,51 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
     from listen2lab.study import Study
 
-__all__ = ["plot_curves", "plot_heap", "plot_levels"]
+__all__ = ["MOST_LINES", "MOST_PANELS", "plot_curves", "plot_heap", "plot_levels", "plot_phases"]
+
+MOST_LINES = 8
+"""Repeats of a condition up to which each is a line; more are drawn as a band."""
+
+MOST_PANELS = 12
+"""Conditions whose curves are drawn; of more, those with the highest and the lowest levels."""
 
 _PANEL_HEIGHT = 2.1
+_MOST_POINTS = 240  # of a line: more than a panel has pixels for
 
 
 def plot_curves(study: Study, experiment: str) -> Figure:
     """Plot resident memory over the steps, one panel a condition, one line a repeat.
 
-    The panels share both axes. A triangle marks the step that spoke the longest sentence; the
-    warm-up is shaded; a run that was killed or crashed ends in a cross.
+    The panels share both axes; those of two factors stand in a grid, one factor across and the
+    other down. A triangle marks the step that spoke the longest sentence; the warm-up is shaded; a
+    run that was killed or crashed ends in a cross. More than `MOST_LINES` repeats are drawn as
+    their median and a band from the lowest to the highest.
     """
     plain = _plain(study, experiment)
-    conditions = _conditions(study, experiment)
-    columns = min(len(conditions), 3)
-    rows = -(-len(conditions) // columns)
-    figure = new_figure(3.1 * columns + 0.4 if columns > 1 else 7.2, _PANEL_HEIGHT * rows + 0.6)
+    places, n_rows, n_columns = _places(study, experiment, plain)
+    figure = new_figure(
+        3.1 * n_columns + 0.4 if n_columns > 1 else 7.2, _PANEL_HEIGHT * n_rows + 0.6
+    )
+    runs = study.runs
+    runs = runs[(runs["experiment"] == experiment) & ~runs["traced"].astype(bool)]
+    of_condition = dict(list(plain.groupby("condition", sort=False)))
     with styled():
-        axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-        warmup = int(plain.loc[plain["phase"] == "warmup", "step"].max() + 1) if len(plain) else 0
-        for k, panel in enumerate(axes.flat):
-            if k >= len(conditions):
+        axes = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
+        before = plain.loc[plain["phase"] == "warmup", "step"]
+        warmup = int(before.max()) + 1 if len(before) else 0
+        for place, panel in np.ndenumerate(axes):
+            if place not in places:
                 panel.set_visible(False)
-                axes.flat[k - columns].xaxis.set_tick_params(labelbottom=True)
+                if place[0] and (place[0] - 1, place[1]) in places:
+                    axes[place[0] - 1, place[1]].xaxis.set_tick_params(labelbottom=True)
                 continue
-            condition = conditions[k]
-            runs = study.runs.query("experiment == @experiment and not traced")
+            condition = places[place]
             outcomes = runs[runs["condition"] == condition].set_index("repeat")["outcome"]
-            _one_condition(panel, plain[plain["condition"] == condition], dict(outcomes))
+            _one_condition(panel, of_condition.get(condition, plain.iloc[:0]), dict(outcomes))
             panel.set_title(condition)
             if warmup:
                 panel.axvspan(-0.5, warmup - 0.5, color=QUIET, alpha=0.15, linewidth=0)
@@ -59,11 +74,42 @@ def plot_curves(study: Study, experiment: str) -> Figure:
     return figure
 
 
+def _places(
+    study: Study, experiment: str, plain: pd.DataFrame
+) -> tuple[dict[tuple[int, ...], str], int, int]:
+    """Return which condition's panel stands where, and how many rows and columns there are."""
+    (item,) = (item for item in study.plan.experiments if item.name == experiment)
+    crossed = grid(item)
+    if crossed is not None and len(item.levels) <= MOST_PANELS:
+        cells: dict[tuple[int, ...], str] = {place: crossed.cells[place] for place in crossed.cells}
+        return cells, len(crossed.rows), len(crossed.columns)
+    conditions = shown_conditions([level.name for level in item.levels], plain)
+    columns = min(len(conditions), 3)
+    places: dict[tuple[int, ...], str] = {
+        divmod(k, columns): name for k, name in enumerate(conditions)
+    }
+    return places, -(-len(conditions) // columns), columns
+
+
+def shown_conditions(conditions: list[str], plain: pd.DataFrame) -> list[str]:
+    """Return the conditions whose curves are drawn, at most `MOST_PANELS`, in their order."""
+    if len(conditions) <= MOST_PANELS:
+        return conditions
+    level = plain.groupby("condition")["rss"].max().reindex(conditions)
+    ranked = [str(name) for name in level.sort_values().index]
+    half = MOST_PANELS // 2
+    wanted = {*ranked[:half], *ranked[-half:]}
+    return [name for name in conditions if name in wanted]
+
+
 def _one_condition(panel: Axes, samples: pd.DataFrame, outcome: dict[Any, str]) -> None:
+    if samples["repeat"].nunique() > MOST_LINES:
+        _band(panel, samples, outcome)
+        return
     for k, (repeat, rows) in enumerate(samples.groupby("repeat")):
-        steps, resident = rows["step"].to_numpy(), rows["rss"].to_numpy() / MIB
+        steps, resident = rows["step"].to_numpy(float), rows["rss"].to_numpy() / MIB
         colour = SERIES[k % len(SERIES)]
-        panel.plot(steps, resident, color=colour, linestyle=DASHES[k % len(DASHES)])
+        panel.plot(*_thinned(steps, resident), color=colour, linestyle=DASHES[k % len(DASHES)])
         if rows["size"].notna().any():
             at = int(np.nanargmax(rows["size"].to_numpy(float)))
             panel.plot(steps[at], resident[at], marker="v", color=colour, markersize=7)
@@ -75,29 +121,67 @@ def _one_condition(panel: Axes, samples: pd.DataFrame, outcome: dict[Any, str]) 
             )  # fmt: skip
 
 
+def _band(panel: Axes, samples: pd.DataFrame, outcome: dict[Any, str]) -> None:
+    """Draw many repeats: their median, and a band from the lowest to the highest."""
+    across = samples.groupby("step")["rss"].agg(["min", "median", "max"]) / MIB
+    steps = across.index.to_numpy(float)
+    at, highest = _thinned(steps, across["max"].to_numpy())
+    lowest = np.interp(at, steps, across["min"].to_numpy())
+    panel.fill_between(at, lowest, highest, color=SERIES[0], alpha=0.25, linewidth=0)
+    panel.plot(*_thinned(steps, across["median"].to_numpy()), color=SERIES[0])
+    bad = [name for name in outcome.values() if name not in ("complete", "missing")]
+    if bad:
+        told = ", ".join(f"{bad.count(name)} {name}" for name in dict.fromkeys(bad))
+        panel.text(0.02, 0.97, f"× {told}", transform=panel.transAxes, va="top", fontsize=8)
+
+
+def _thinned(x: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return a curve of at most `_MOST_POINTS`: of each stretch its lowest and highest point."""
+    if len(x) <= _MOST_POINTS:
+        return x, y
+    kept = {0, len(x) - 1}
+    for stretch in np.array_split(np.arange(len(x)), _MOST_POINTS // 2 - 1):
+        kept |= {int(stretch[y[stretch].argmin()]), int(stretch[y[stretch].argmax()])}
+    at = sorted(kept)
+    return x[at], y[at]
+
+
 def plot_levels(study: Study, experiment: str) -> Figure:
     """Plot where each condition ends: peak, level at the end, and level after the teardown.
 
-    One mark a repeat, so that their agreement is seen.
+    One mark a repeat, so that their agreement is seen; more than `MOST_LINES` are a bar from the
+    lowest to the highest, marked at the median.
     """
     plain = _plain(study, experiment, steps_only=False)
-    conditions = _conditions(study, experiment)
-    figure = new_figure(7.2, 0.42 * len(conditions) + 1.2)
+    (item,) = (item for item in study.plan.experiments if item.name == experiment)
+    conditions = [level.name for level in item.levels]
+    height = 0.42 if len(conditions) <= MOST_PANELS else 0.24
+    figure = new_figure(7.2, height * len(conditions) + 1.2)
     kinds = (
         ("peak of a step", "step", "peak", SERIES[1], MARKERS[2]),
         ("level at the end", "end", "rss", SERIES[0], MARKERS[0]),
         ("after the teardown", "released", "rss", SERIES[2], MARKERS[1]),
     )
+    found = {
+        label: plain[plain["phase"] == phase].groupby(["condition", "repeat"])[column].max() / MIB
+        for label, phase, column, _, _ in kinds
+    }
     with styled():
         axes = figure.subplots()
         axes.grid(visible=True, axis="x")
         axes.grid(visible=False, axis="y")
         for k, condition in enumerate(conditions):
-            rows = plain[plain["condition"] == condition]
-            ends = []
-            for label, phase, column, colour, marker in kinds:
-                values = rows[rows["phase"] == phase].groupby("repeat")[column].max() / MIB
+            ends: list[float] = []
+            for label, _, _, colour, marker in kinds:
+                of_kind = found[label]
+                known = condition in of_kind.index.get_level_values(0)
+                values = of_kind[condition].to_numpy(float) if known else np.array([])
                 ends += list(values)
+                if len(values) > MOST_LINES:
+                    axes.plot(
+                        [values.min(), values.max()], [k, k], color=colour, linewidth=5, alpha=0.3
+                    )
+                    values = np.array([np.median(values)])
                 axes.plot(
                     values, np.full(len(values), k), linestyle="none", marker=marker,
                     color=colour, markersize=7, alpha=0.85, label=label if k == 0 else None,
@@ -109,6 +193,32 @@ def plot_levels(study: Study, experiment: str) -> Figure:
         axes.set_xlim(left=0)
         axes.set_xlabel("MiB resident")
         axes.spines["left"].set_visible(False)
+        figure.legend(loc="outside upper left", ncols=3, fontsize=9, labelcolor=INK)
+    return figure
+
+
+def plot_phases(phases: pd.DataFrame) -> Figure:
+    """Plot what is held after each phase of a run: resident, private dirty, in use.
+
+    Parameters
+    ----------
+    phases
+        See `listen2lab.report.phases.phase_table`: bytes by phase, means over the repeats.
+    """
+    figure = new_figure(7.2, 2.7)
+    names = [str(name).replace("-", "\n") for name in phases.index]
+    kinds = (("rss", "resident"), ("private_dirty", "private dirty"), ("in_use", "in use (malloc)"))
+    with styled():
+        axes = figure.subplots()
+        for k, (column, label) in enumerate(kinds):
+            if phases[column].notna().any():
+                axes.plot(
+                    range(len(names)), phases[column].to_numpy(float) / MIB, color=SERIES[k],
+                    linestyle=DASHES[k], marker=MARKERS[k], label=label,
+                )  # fmt: skip
+        axes.set_xticks(range(len(names)), names)
+        axes.set_ylim(bottom=0)
+        axes.set_ylabel("MiB")
         figure.legend(loc="outside upper left", ncols=3, fontsize=9, labelcolor=INK)
     return figure
 
@@ -129,15 +239,16 @@ def plot_heap(heap: dict[str, Any], samples: pd.DataFrame) -> Figure:
         axes = figure.subplots()
         if curve["epoch_s"]:
             begin = curve["epoch_s"][0]
-            seconds = np.array(curve["epoch_s"]) - begin
-            live = np.array(curve["heap"]) / MIB
+            every = np.array(curve["epoch_s"]) - begin
+            seconds, live = _thinned(every, np.array(curve["heap"]) / MIB)
             axes.fill_between(seconds, live, color=SERIES[0], alpha=0.25, linewidth=0)
             axes.plot(seconds, live, color=SERIES[0], label="allocated and not freed (memray)")
+            resident = np.array(curve["rss"]) / MIB
             axes.plot(
-                seconds, np.array(curve["rss"]) / MIB, color=SERIES[1], linestyle=DASHES[1],
-                label="resident",
-            )  # fmt: skip
-            ends = samples["epoch_s"].dropna().to_numpy(float) - begin
+                *_thinned(every, resident), color=SERIES[1], linestyle=DASHES[1], label="resident"
+            )
+            known = samples["epoch_s"] if "epoch_s" in samples else samples["t"].iloc[:0]
+            ends = known.dropna().to_numpy(float) - begin
             axes.plot(
                 ends, np.zeros_like(ends), linestyle="none", marker="|", color=INK,
                 markersize=9, label="end of a step", clip_on=False,
@@ -148,12 +259,6 @@ def plot_heap(heap: dict[str, Any], samples: pd.DataFrame) -> Figure:
         axes.set_xlabel("seconds of the traced run")
         figure.legend(loc="outside upper left", ncols=3, fontsize=9, labelcolor=INK)
     return figure
-
-
-def _conditions(study: Study, experiment: str) -> list[str]:
-    """Return the names of an experiment's conditions, in its own order."""
-    (item,) = (item for item in study.plan.experiments if item.name == experiment)
-    return [level.name for level in item.levels]
 
 
 def _plain(study: Study, experiment: str, *, steps_only: bool = True) -> pd.DataFrame:

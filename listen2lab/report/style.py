@@ -23,9 +23,11 @@ __all__ = [
     "QUIET",
     "SERIES",
     "new_figure",
+    "share_styles",
     "styled",
     "to_png",
     "to_svg",
+    "to_svg_file",
 ]
 
 # Okabe and Ito (2008), "Color universal design": told apart with any colour vision.
@@ -101,23 +103,90 @@ def to_svg(figure: Figure, *, label: str) -> str:
     str
         SVG without a header; text stays text; colours are the page's variables.
     """
-    stream = io.StringIO()
-    with mpl.rc_context(_SETTINGS):
-        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
-    svg = stream.getvalue()
-    svg = svg[svg.index("<svg") :]
+    svg = _drawn(figure)
     for colour, variable in _VARIABLES.items():
         svg = svg.replace(colour, variable)
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = _COMMENTS.sub("", svg)
+    # Only what is drawn again refers to an id, and that is in <defs>.
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
+    # A tenth of a point is finer than any screen.
+    svg = re.sub(r"-?\d+\.\d{2,}", _to_tenth, svg)
     # The size comes from viewBox, so that the page decides.
     svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
+    svg = re.sub(r">\s+<", "><", svg)
+    svg = svg.replace("\n", " ").strip()
     quoted = label.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
     return svg.replace("<svg", f'<svg role="img" aria-label="{quoted}"', 1)
+
+
+def to_svg_file(figure: Figure, *, label: str) -> str:
+    """Return a figure as an SVG file of its own, with its colours, on white.
+
+    Parameters
+    ----------
+    figure, label
+        As in `to_svg`.
+    """
+    quoted = label.replace("&", "&amp;").replace("<", "&lt;")
+    svg = _COMMENTS.sub("", _drawn(figure, facecolor="white"))
+    opening = svg.index(">") + 1
+    return f"{svg[:opening]}<title>{quoted}</title>{svg[opening:]}"
+
+
+def share_styles(svgs: Sequence[str]) -> tuple[list[str], str]:
+    """Return pictures of one page with each style written once, and the page's rules for them.
+
+    Parameters
+    ----------
+    svgs
+        Of `to_svg`.
+
+    Returns
+    -------
+    svgs : list of str
+        With classes instead of styles.
+    rules : str
+        CSS: a class for each style.
+    """
+    classes: dict[str, str] = {}
+
+    def named(match: re.Match[str]) -> str:
+        return f'class="{classes.setdefault(match[1], f"m{len(classes)}")}"'
+
+    shared = [re.sub(r'style="([^"]*)"', named, svg) for svg in svgs]
+    return shared, "\n".join(f".{name}{{{style}}}" for style, name in classes.items())
+
+
+_COMMENTS = re.compile(r"<!--.*?-->|<metadata>.*?</metadata>", re.DOTALL)
+
+
+def _drawn(figure: Figure, **options: Any) -> str:
+    stream = io.StringIO()
+    with mpl.rc_context(_SETTINGS):
+        _lay_out(figure)
+        figure.savefig(
+            stream, format="svg", metadata={"Date": None}, **(options or {"transparent": True})
+        )
+    svg = stream.getvalue()
+    return svg[svg.index("<svg") :]
+
+
+def _lay_out(figure: Figure) -> None:
+    """Lay a figure out once: each drawing would do it anew, for half of its time."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+
+
+def _to_tenth(match: re.Match[str]) -> str:
+    return f"{float(match[0]):.1f}".removesuffix(".0")
 
 
 def to_png(figure: Figure, *, dots_per_inch: int = 160) -> bytes:
     """Return a figure as a PNG on white."""
     stream = io.BytesIO()
     with mpl.rc_context(_SETTINGS):
+        _lay_out(figure)
         figure.savefig(stream, format="png", dpi=dots_per_inch, facecolor="white")
     return stream.getvalue()

@@ -12,10 +12,12 @@ from listen2lab.units import KIB, MIB
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from listen2lab.selftest import Finding
     from listen2lab.study import Study
 
-__all__ = ["nothing_measured", "selftest_table", "sparkline", "watched"]
+__all__ = ["blocks", "nothing_measured", "selftest_table", "sparkline", "watched"]
 
 
 def watched(study: Study, answer: dict[str, Any]) -> str:
@@ -35,6 +37,10 @@ def watched(study: Study, answer: dict[str, Any]) -> str:
         lines.append(f"{title}{verdict(numbers, item['unit'])}")
         lines += [f"  - {code}: {SENTENCES[code]}" for code in numbers["reasons"]]
         lines.append(f"  {sparkline(study, name)}")
+    for name, difference in item["contrasts"].items():
+        if difference is not None:
+            what = f"from {difference['to']} to {name}"
+            lines.append(f"{what}: {difference['verdict']}. {difference['sentence']}")
     if "thinned" in answer:
         lines.append(f"  {answer['thinned']}")
     lines += endings(study.runs)
@@ -61,6 +67,19 @@ def sparkline(study: Study, condition: str, width: int = 60) -> str:
     samples = study.samples
     plain = samples[(samples["condition"] == condition) & ~samples["traced"].astype(bool)]
     curve = plain[plain["phase"] == "step"].groupby("step")["anonymous"].mean().to_numpy(float)
+    return blocks(curve, width)
+
+
+def blocks(curve: NDArray[np.float64], width: int = 60) -> str:
+    """Return a curve of bytes as a row of blocks, with its lowest and highest value.
+
+    Parameters
+    ----------
+    curve
+        Bytes after each step.
+    width
+        Blocks, at most.
+    """
     if not len(curve):
         return "(no samples)"
     picked = curve[np.linspace(0, len(curve) - 1, min(width, len(curve))).astype(int)]

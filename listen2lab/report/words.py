@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from listen2lab.analysis.growth import Reason
+from listen2lab.analysis._reasons import Reason
 from listen2lab.units import KIB
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ __all__ = [
     "SENTENCES",
     "VERDICTS",
     "answer",
+    "called",
+    "change",
     "contrast",
     "endings",
     "limits",
@@ -35,7 +38,21 @@ _PATH = re.compile(r"(?<![\w.])/(?:[^\s/:;,'\"]+/)*[^\s/:;,'\"]+/?")
 
 def number(value: float | None, digits: int = 1) -> str:
     """Return a number for a table; a dash for one that there is not."""
-    return "–" if value is None else f"{value:,.{digits}f}"
+    return "–" if value is None or math.isnan(value) else f"{value:,.{digits}f}"
+
+
+def called(numbers: dict[str, Any]) -> str:
+    """Return a condition's verdict in a word or three: a leak that only live objects show says so.
+
+    Parameters
+    ----------
+    numbers
+        A condition of ``summary.json``.
+    """
+    name = str(numbers["verdict"])
+    if name == "leak" and numbers["quantities"]["anonymous"]["verdict"] != "leak":
+        return "leak of objects" if "python objects" in numbers["grew"] else "leak of live memory"
+    return name
 
 
 def verdict(numbers: dict[str, Any], unit: str) -> str:
@@ -149,6 +166,19 @@ def contrast(difference: dict[str, Any]) -> str:
     return f"{told}{_LEVEL_WORDS[difference['verdict']]}."
 
 
+def change(difference: dict[str, Any]) -> str:
+    """Say a difference of levels in a few words, for a cell of a table.
+
+    Parameters
+    ----------
+    difference
+        One of an experiment's ``contrasts`` in ``summary.json``.
+    """
+    amount, interval = difference["level_difference_mib"], difference["level_interval_mib"]
+    bounds = "" if interval is None else f" [{interval[0]:+,.1f}, {interval[1]:+,.1f}]"
+    return f"{amount:+,.1f} MiB{bounds}"
+
+
 _LEVEL_WORDS = {
     "reduced": "lower",
     "worse": "higher",
@@ -198,7 +228,8 @@ def subject(inputs: dict[str, Any]) -> str:
     """Return what was run, in a few words: a voice, or the name of a workload's file."""
     if "workload" in inputs:
         return f"workload {_leaf(inputs['workload'])}"
-    return f"voice {_leaf(inputs['voice'])}"
+    voice = _leaf(inputs["voice"])
+    return "a voice of one's own" if voice == "(left out)" else f"voice {voice}"
 
 
 def provenance(manifest: dict[str, Any]) -> list[tuple[str, str]]:
@@ -217,10 +248,21 @@ def provenance(manifest: dict[str, Any]) -> list[tuple[str, str]]:
         ("texts", ", ".join(f"{t['name']} ({t['paragraphs']})" for t in inputs.get("texts", ()))),
         ("versions", ", ".join(f"{k} {v}" for k, v in manifest["versions"].items())),
         ("machine", f"{machine['cpu']}, {machine['cores']} cores, {memory:.0f} GiB"),
+        *_machines(manifest.get("machines") or {}),
         ("system", f"{machine['system']} {machine['kernel']}, {machine['libc']}"),
         ("transparent huge pages", machine["transparent_hugepages"] or "unknown"),
         ("set for every run", ", ".join(f"{k}={v}" for k, v in manifest["environment"].items())),
         ("code", manifest["git"] or "an installed package"),
+    ]
+
+
+def _machines(machines: dict[str, Any]) -> list[tuple[str, str]]:
+    """Name the machines, where there were several."""
+    if len(machines) < 2:
+        return []
+    return [
+        (label, f"{each['machine']['cpu']}, {each['machine']['cores']} cores")
+        for label, each in machines.items()
     ]
 
 

@@ -1,0 +1,135 @@
+"""Load and report a study of 1,000 runs: seconds and bytes against their bounds.
+
+The runs are copies of a real study's, each moved by some pages, so that repeats differ as those of
+a long study do. Usage::
+
+    python benchmarks/large.py STUDY [--runs 1000] [--keep FOLDER]
+
+STUDY is any complete study; the more conditions it has, the harder it is. Seconds are also given
+as a ratio to a plain ``json.loads`` of every line, which no reader can beat by much.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from listen2lab.report.write import write_report
+from listen2lab.study import Study
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LOAD_SECONDS = 3.0
+REPORT_BYTES = 5_000_000
+PAGE = 4096
+_MOVED = ("rss", "anonymous", "private_dirty", "peak")
+
+
+def main() -> int:
+    """Build the study, measure, print the table; 1 when a bound is not kept."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("study", type=Path, help="a complete study to copy runs of")
+    parser.add_argument("--runs", type=int, default=1000, help="at least so many plain runs")
+    parser.add_argument("--keep", type=Path, help="keep the large study in this new folder")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = given.keep or Path(scratch) / "large"
+        n_runs = enlarge(given.study, folder, given.runs)
+        plain_s, plain_cpu, _ = _timed(lambda: _plain(folder))
+        load_s, load_cpu, study = _timed(lambda: _load(folder))
+        report_s, report_cpu, written = _timed(lambda: write_report(study))
+        size = written.path.stat().st_size
+    print(f"{n_runs} runs, {len(study.samples)} samples")
+    print(f"{'':<28}{'measured':>12}{'of it CPU':>12}{'bound':>8}")
+    print(f"{'plain json.loads, s':<28}{plain_s:>12.2f}{plain_cpu:>12.2f}")
+    print(f"{'load runs and samples, s':<28}{load_s:>12.2f}{load_cpu:>12.2f}{LOAD_SECONDS:>8.1f}")
+    print(f"{'  as a ratio to plain':<28}{load_s / plain_s:>12.1f}{load_cpu / plain_cpu:>12.1f}")
+    print(f"{'report after loading, s':<28}{report_s:>12.1f}{report_cpu:>12.1f}")
+    print(f"{'report, MB':<28}{size / 1e6:>12.2f}{'':>12}{REPORT_BYTES / 1e6:>8.1f}")
+    return 1 if load_s > LOAD_SECONDS or size > REPORT_BYTES else 0
+
+
+def enlarge(source: Path, folder: Path, n_runs: int) -> int:
+    """Write a study of at least ``n_runs`` plain runs; return how many it has.
+
+    Parameters
+    ----------
+    source
+        A real study.
+    folder
+        Where the large one is written.
+    n_runs
+        Wanted.
+    """
+    manifest = json.loads((source / "manifest.json").read_text("utf-8"))
+    plan = manifest["plan"]
+    conditions = [
+        (item["name"], level["name"]) for item in plan["experiments"] for level in item["levels"]
+    ]
+    there = plan["repeats"]
+    plan["repeats"] = -(-n_runs // len(conditions))
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    shutil.copy(source / "paragraphs.json", folder)
+    for experiment, condition in conditions:
+        runs = source / "runs" / experiment / condition
+        target = folder / "runs" / experiment / condition
+        if (runs / "traced").is_dir():
+            shutil.copytree(runs / "traced", target / "traced", ignore=_captures)
+        for repeat in range(plan["repeats"]):
+            _copy_run(runs / f"{repeat % there:02d}", target / f"{repeat:02d}", repeat)
+    return plan["repeats"] * len(conditions)
+
+
+def _captures(_folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if name == "heap.bin"]
+
+
+def _copy_run(source: Path, target: Path, repeat: int) -> None:
+    """Copy a run, its memory moved by up to some 100 pages, a little less or more at each step."""
+    target.mkdir(parents=True)
+    for name in ("spec.json", "result.json"):
+        shutil.copy(source / name, target)
+    draw = random.Random(f"{source}/{repeat}")
+    level = draw.randint(-100, 100)
+    lines = []
+    for text in (source / "steps.jsonl").read_text("utf-8").splitlines():
+        line: dict[str, Any] = json.loads(text)
+        moved = PAGE * (level + draw.randint(-5, 5))
+        for name in _MOVED:
+            if name in line:
+                line[name] += moved
+        lines.append(json.dumps(line, separators=(",", ":")) + "\n")
+    (target / "steps.jsonl").write_text("".join(lines), "utf-8")
+
+
+def _load(folder: Path) -> Study:
+    study = Study(folder)
+    assert len(study.runs)
+    assert len(study.samples)
+    return study
+
+
+def _plain(folder: Path) -> None:
+    for path in folder.glob("runs/*/*/*/steps.jsonl"):
+        for line in path.read_bytes().splitlines():
+            json.loads(line)
+
+
+def _timed(body: Callable[[], Any]) -> tuple[float, float, Any]:
+    """Return seconds, seconds of CPU (which others on the machine do not stretch), and a result."""
+    began, cpu = time.perf_counter(), time.process_time()
+    value = body()
+    return time.perf_counter() - began, time.process_time() - cpu, value
+
+
+if __name__ == "__main__":
+    sys.exit(main())
