@@ -77,7 +77,7 @@ def test_slope_is_generalised_least_squares():
     from listen2lab.analysis._whitened import Whitened
 
     i = 1
-    surface = Whitened(block, 60, 1.0, 0.0).surface(0, i, 0)
+    surface = Whitened([block], 60, 1.0, 0.0).surface(0, i, 0)
     u = (np.arange(60) + 0.5) / 60
     cov = _noise.covariance(_noise.KINDS[i], u, 1 / 60)
     x = np.column_stack([np.ones(60), u])
@@ -126,6 +126,15 @@ def test_copies_count_once():
     one = rng.normal(size=(1, 100))
     assert likeness(np.repeat(one, 5, axis=0)) == pytest.approx(0.2)
     assert likeness(rng.normal(size=(5, 100))) == 1.0
+
+
+def test_a_repeat_whose_growth_cannot_be_told_says_so():
+    """Where teeth explain all that a trend could, a repeat's rate is unknown and not enormous."""
+    series = _load("series")
+    drawn = series.draw("cleared_when_full", series.TUNING + 50_542)
+    evidence = judge(drawn.y, drawn.sizes).evidence
+    assert np.abs(evidence["rate_by_repeat"]).max() < 1e10
+    assert np.all(np.array(evidence["error_by_repeat"]) > 0)
 
 
 # -- properties ----------------------------------------------------------------------------------

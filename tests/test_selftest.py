@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from listen2lab.pipeline.planted import FAULTS
-from listen2lab.report.words import selftest_table
+from listen2lab.report.terminal import selftest_table
 from listen2lab.selftest import selftest
 
 

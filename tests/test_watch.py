@@ -10,6 +10,7 @@ import pytest
 
 import listen2lab as lab
 from listen2lab.errors import WorkloadError
+from listen2lab.report.terminal import watched
 
 LEAK_1_KIB = """
 import ctypes
@@ -94,6 +95,10 @@ def test_two_interpreters_are_compared(workload, tmp_path):
     assert list(study.summary()["experiments"]["workload"]["conditions"]) == ["this", "against"]
     assert set(study.answer()["conditions"]) == {"this", "against"}
     assert study.summary()["experiments"]["workload"]["contrasts"]["against"]["to"] == "this"
+    found = study.answer()["contrast"]
+    assert found["verdict"] in {"unchanged", "inconclusive"}
+    assert f"from this to against: {found['verdict']}. " in watched(study, study.answer())
+    assert found["sentence"] in watched(study, study.answer())
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from listen2lab.analysis import _thresholds as limits
-from listen2lab.analysis._series import median
+from listen2lab.analysis._models import COMMON
+from listen2lab.analysis._series import row_medians
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,37 +22,69 @@ SEARCHED = 48
 """How many parameter values a single column was the best of, which it pays for."""
 
 
-def jumps(row: Array, sigma: float) -> Array:
-    """Return columns that step up where the row jumps, the largest jump first."""
-    m = row.size
-    out = np.zeros((m, limits.MOST_JUMPS))
+def jumps(rows: Array, sigma: float) -> Array:
+    """Return columns that step up where rows jump, the largest jump first.
+
+    Parameters
+    ----------
+    rows
+        Shape (repeats, samples).
+    sigma
+        Standard deviation of the noise.
+
+    Returns
+    -------
+    ndarray of shape (repeats, samples, jumps)
+        Zero where a repeat has fewer jumps.
+    """
+    repeats, m = rows.shape
+    out = np.zeros((repeats, m, limits.MOST_JUMPS))
     w = 3
     if m < limits.FEWEST_STEPS:
         return out
-    sums = np.r_[0.0, np.cumsum(row)]
+    sums = np.zeros((repeats, m + 1))
+    np.cumsum(rows, axis=1, out=sums[:, 1:])
     at = np.arange(1, m)
     lo, hi = np.maximum(at - w, 0), np.minimum(at + w, m)
-    move = (sums[hi] - sums[at]) / (hi - at) - (sums[at] - sums[lo]) / (at - lo)
-    move -= median(move)
-    width = max(1.4826 * median(np.abs(move)), 0.3 * sigma, 1e-12)
+    here = sums[:, 1:m]
+    move = (sums[:, hi] - here) / (hi - at) - (here - sums[:, lo]) / (at - lo)
+    move -= row_medians(move)
     size = np.abs(move)
+    least = limits.JUMP * np.maximum(1.4826 * row_medians(size), max(0.3 * sigma, 1e-12))
+    each = np.arange(repeats)
     for k in range(limits.MOST_JUMPS):
-        i = int(np.argmax(size))
-        if size[i] < limits.JUMP * width:
+        largest = size.argmax(axis=1)
+        jumped = size[each, largest] >= least[:, 0]
+        if not jumped.any():
             break
-        out[at[i] :, k] = 1.0
-        size[max(i - 2, 0) : i + 3] = 0.0
+        out[:, 1:, k] = (at > largest[:, None]) & jumped[:, None]
+        size[np.abs(at - 1 - largest[:, None]) <= 2] = 0.0
+        size[~jumped] = 0.0
     return out
 
 
 def records(sizes: Array, most: int = 8) -> Array:
-    """Return columns that step up where the largest input so far grows, the largest step first."""
-    top = np.maximum.accumulate(sizes)
-    growth = np.diff(top, prepend=top[0])
-    out = np.zeros((sizes.size, most))
-    for k, i in enumerate(np.argsort(-growth)[:most]):
-        if growth[i] > 0:
-            out[i:, k] = 1.0
+    """Return columns that step up where the largest input so far grows, the largest step first.
+
+    Parameters
+    ----------
+    sizes
+        Shape (repeats, samples).
+    most
+        How many columns.
+
+    Returns
+    -------
+    ndarray of shape (repeats, samples, most)
+        Zero where a repeat has fewer records.
+    """
+    top = np.maximum.accumulate(sizes, axis=1)
+    growth = np.diff(top, prepend=top[:, :1])
+    out = np.zeros((*sizes.shape, most))
+    order = np.argsort(-growth, axis=1)[:, :most]
+    grows = np.take_along_axis(growth, order, axis=1) > 0
+    at = np.arange(sizes.shape[1])
+    out[..., : order.shape[1]] = (at[:, None] >= order[:, None]) & grows[:, None]
     return out
 
 
@@ -62,21 +95,28 @@ def caches(y: Array, sizes: Array, where: Array) -> tuple[Array, Array]:
     capacities that fit best are handed on.
     """
     n = sizes.shape[1]
-    total = np.cumsum(sizes, axis=1)
+    sums = np.zeros((len(sizes), n + 1))
+    total = np.cumsum(sizes, axis=1, out=sums[:, 1:])
+    now = total[:, where]
 
     def held(lengths: Array) -> Array:
-        before = np.zeros((len(lengths), *sizes.shape))
-        for i, h in enumerate(lengths.astype(int)):
-            before[i, :, h:] = total[:, :-h]
-        return np.asarray((total - before)[:, :, where])
+        before = np.maximum(where + 1 - lengths.astype(int)[:, None], 0)
+        return np.asarray(now - sums[:, before].swapaxes(0, 1))
 
     def capped(rooms: Array) -> Array:
-        return np.asarray(np.minimum(total, rooms[:, None, None])[:, :, where])
+        return np.asarray(np.minimum(now, rooms[:, None, None]))
 
-    lengths = np.unique(np.geomspace(2, max(3, 0.8 * n), SEARCHED // 2).astype(int))
-    rooms = total[:, -1].mean() * np.geomspace(0.02, 0.8, SEARCHED // 2)
-    best = [_finer(y, held, lengths.astype(float), whole=True), _finer(y, capped, rooms)]
+    rooms = total[:, -1].mean() * _ROOMS
+    best = [_finer(y, held, _lengths(n), whole=True), _finer(y, capped, rooms)]
     return best[0], best[1]
+
+
+_ROOMS = np.geomspace(0.02, 0.8, SEARCHED // 2)
+
+
+@lru_cache(maxsize=16)
+def _lengths(samples: int) -> Array:
+    return np.unique(np.geomspace(2, max(3, 0.8 * samples), SEARCHED // 2).astype(int)) * 1.0
 
 
 def other_measures(sizes: Array, where: Array) -> Array:
@@ -85,97 +125,117 @@ def other_measures(sizes: Array, where: Array) -> Array:
     A planner that remembers shapes takes its memory at the second input of (nearly) that size.
     """
     top = np.maximum.accumulate(sizes, axis=1)
-    second = np.array([_running_second(row) for row in sizes])
-    before = np.concatenate([np.zeros((len(top), 1)), top[:, :-1]], axis=1)
+    before = np.zeros_like(top)
+    before[:, 1:] = top[:, :-1]
+    # Of each input and the largest before it, the smaller one may be the second largest.
+    loser = np.minimum(sizes, before)
+    second = np.maximum.accumulate(loser, axis=1)
+    second[:, 0] = sizes[:, 0]
     repeated = (sizes <= before) & (sizes > limits.NEAR_RECORD * before)
     again = np.maximum.accumulate(np.where(repeated, before, 0.0), axis=1)
     return np.stack([unit(x[:, where]) for x in (top**2, second, again)], axis=2)
 
 
-def _running_second(row: Array) -> Array:
-    first = second = float(row[0])
-    out = np.empty_like(row)
-    for i, x in enumerate(row.tolist()):
-        if x > first:
-            first, second = x, first
-        elif x > second or i == 1:
-            second = x
-        out[i] = second
-    return out
+# Times to look at first, of exponentials and of ramps; the shorter list is filled up.
+_COARSE = np.array([[*np.geomspace(0.005, 0.33, 14), *(6 * [0.33])], np.geomspace(0.02, 0.8, 20)])
+_NINTHS, _ABOUT = np.linspace(0, 1, 9), np.linspace(-1, 1, 9)
 
 
-_COARSE = {True: np.geomspace(0.005, 0.33, 14), False: np.geomspace(0.02, 0.8, 20)}
-
-
-def fitted(y: Array, u: Array, *, exponential: bool) -> tuple[Array, Array]:
-    """Return saturating exponentials (or ramps) of fitted time: for all repeats, and for each.
+def fitted(y: Array, u: Array) -> dict[str, Array]:
+    """Return saturating exponentials and ramps of fitted time: for all repeats, and for each.
 
     The shared grid of times is too coarse for a rise of many times the noise. Each is fitted
     once beside a level and once beside a level and a slope.
+
+    Parameters
+    ----------
+    y
+        Shape (repeats, samples), without its mean.
+    u
+        Times of the samples.
+
+    Returns
+    -------
+    dict
+        Name to (repeats, samples, 2).
     """
-    coarse = _COARSE[exponential]
-    common, own = [], []
-    for q, first_look in _first_look(u.tobytes(), exponential=exponential):
-        rest = y - (y @ q) @ q.T
-        total = (rest**2).sum(axis=1, keepdims=True)
+    repeats, m = y.shape
+    level = np.full(m, m**-0.5)
+    slope = u - u.mean()
+    slope /= np.sqrt(slope @ slope)
+    beside = y - (y @ slope)[:, None] * slope
+    lead = np.concatenate([y, beside, [level, slope]])
+    total = np.stack([(x * x).sum(axis=1) for x in (y, beside)], axis=1)[:, None, :, None]
+    least = 1e-9 * total + 1e-300
 
-        def left(z: Array, rest: Array = rest, total: Array = total) -> Array:
-            return np.asarray(np.log(np.maximum(total - (rest @ z) ** 2, 1e-9 * total + 1e-300)))
+    def left(z: Array) -> Array:
+        """Return what columns (shapes, beside, times) leave: (repeats, shapes * beside, times)."""
+        products = (lead @ z.reshape(m, -1)).reshape(-1, *z.shape[1:])
+        products *= products
+        # What level and slope explain of a column is no part of its length.
+        length = np.einsum("mabk,mabk->abk", z, z) - products[-2]
+        length[:, 1] -= products[-1, :, 1]
+        gain = products[: 2 * repeats].reshape(2, repeats, *z.shape[1:])
+        gain = np.stack([gain[0, :, :, 0], gain[1, :, :, 1]], axis=2) / np.maximum(length, 1e-12)
+        return np.asarray(np.log(np.maximum(total - gain, least))).reshape(repeats, 4, -1)
 
-        def cost(times: Array, q: Array = q, left: Callable[[Array], Array] = left) -> Array:
-            return left(_beside(q, _shape(u, times, exponential=exponential)))
+    def cost(times: Array) -> Array:
+        return left(_shapes(u, times.reshape(2, 2, -1)))
 
-        near = left(first_look)
-        at = int(np.argmin(near.sum(axis=0)))
-        shared = _lowest(coarse, at, cost)
-        one = _shape(u, np.array([shared]), exponential=exponential)[:, 0]
-        common.append(np.broadcast_to(one, y.shape))
-        first = np.argmin(near, axis=1)
-        ratio = coarse[1] / coarse[0]
-        fine = (coarse[first][:, None] * ratio ** np.linspace(-1, 1, 9)).ravel()
-        again = cost(fine).reshape(len(y), len(y), 9)[np.arange(len(y)), np.arange(len(y))]
-        times = fine.reshape(len(y), 9)[np.arange(len(y)), np.argmin(again, axis=1)]
-        own.append(_shape(u, times, exponential=exponential).T)
-    both = [np.stack([unit(x) for x in cols], axis=2) for cols in (common, own)]
-    return both[0], both[1]
-
-
-@lru_cache(maxsize=8)
-def _first_look(times: bytes, *, exponential: bool) -> list[tuple[Array, Array]]:
-    """Return a level (and a slope), orthonormal, and the coarse grid's shapes beside them."""
-    u = np.frombuffer(times)
-    shapes = _shape(u, _COARSE[exponential], exponential=exponential)
-    both = np.linalg.qr(np.stack([np.ones(u.size), u], axis=1))[0]
-    return [(q, _beside(q, shapes)) for q in (both[:, :1], both)]
-
-
-def _beside(q: Array, z: Array) -> Array:
-    """Return what is left of columns beside orthonormal ones, at length 1."""
-    z = z - q @ (q.T @ z)
-    return np.asarray(z / np.sqrt(np.maximum((z * z).sum(axis=0), 1e-12)))
-
-
-def _shape(u: Array, times: Array, *, exponential: bool) -> Array:
-    t = u[:, None] / times
-    return np.asarray(1 - np.exp(-t) if exponential else np.minimum(t, 1))
-
-
-_NINTHS = np.linspace(0, 1, 9)
+    near = left(_first_look(u.tobytes()))
+    coarse = np.repeat(_COARSE, 2, axis=0)
+    common = _lowest(coarse, near.sum(axis=0).argmin(axis=1), cost)
+    of = np.arange(4)
+    fine = coarse[of, near.argmin(axis=2)][..., None]
+    fine = fine * ((coarse[:, 1] / coarse[:, 0])[:, None] ** _ABOUT)
+    each = np.arange(repeats)
+    again = cost(fine.swapaxes(0, 1).reshape(4, -1)).reshape(repeats, 4, repeats, 9)
+    best = again[each, :, each].argmin(axis=2)
+    own = np.take_along_axis(fine, best[..., None], axis=2)[..., 0]
+    times = np.concatenate([common[None], own]).T.reshape(2, 2, -1)
+    cols = _shapes(u, times)
+    cols -= cols.mean(axis=0)
+    highest = np.abs(cols).max(axis=0)
+    # Columns of all repeats are scaled as one.
+    highest[..., 1:] = highest[..., 1:].max(axis=2, keepdims=True)
+    cols /= np.maximum(highest, 1e-300)
+    out = {}
+    for i, name in enumerate(("exponential", "ramp")):
+        out[f"{COMMON}fitted {name}"] = np.broadcast_to(cols[:, i, :, 0], (repeats, m, 2))
+        out[f"fitted {name}"] = cols[:, i, :, 1:].transpose(2, 0, 1)
+    return out
 
 
-def _lowest(coarse: Array, at: int, cost: Callable[[Array], Array]) -> float:
-    """Narrow a minimum down, twice by a grid and then by a parabola, in the logarithm."""
-    low, high = coarse[max(at - 1, 0)], coarse[min(at + 1, len(coarse) - 1)]
-    best = float(coarse[at])
+@lru_cache(maxsize=16)
+def _first_look(times: bytes) -> Array:
+    """Return the coarse grids' shapes."""
+    return _shapes(np.frombuffer(times), np.repeat(_COARSE[:, None], 2, axis=1))
+
+
+def _shapes(u: Array, times: Array) -> Array:
+    """Return columns (samples, *times), the first half exponentials, the other ramps."""
+    t = u[:, None, None, None] / times
+    t[:, 0] = -np.expm1(-t[:, 0])
+    np.minimum(t[:, 1], 1, out=t[:, 1])
+    return np.asarray(t)
+
+
+def _lowest(coarse: Array, at: Array, cost: Callable[[Array], Array]) -> Array:
+    """Narrow minima down, twice by a grid and then by a parabola, in the logarithm."""
+    of = np.arange(len(coarse))
+    low = coarse[of, np.maximum(at - 1, 0)]
+    high = coarse[of, np.minimum(at + 1, coarse.shape[1] - 1)]
+    best = coarse[of, at]
     for _ in range(2):
-        fine = low * (high / low) ** _NINTHS
+        fine = low[:, None] * (high / low)[:, None] ** _NINTHS
         values = cost(fine).sum(axis=0)
-        i = int(np.clip(np.argmin(values), 1, 7))
-        low, high = float(fine[i - 1]), float(fine[i + 1])
-        bend = values[i - 1] - 2 * values[i] + values[i + 1]
-        shift = 0.5 * (values[i - 1] - values[i + 1]) / bend if bend > 0 else 0.0
-        best = float(fine[i] * (fine[1] / fine[0]) ** np.clip(shift, -1, 1))
-    return best
+        i = np.clip(values.argmin(axis=1), 1, 7)
+        low, high = fine[of, i - 1], fine[of, i + 1]
+        before, after = values[of, i - 1], values[of, i + 1]
+        bend = before - 2 * values[of, i] + after
+        shift = np.where(bend > 0, 0.5 * (before - after) / np.where(bend > 0, bend, 1.0), 0.0)
+        best = fine[of, i] * (fine[:, 1] / fine[:, 0]) ** np.clip(shift, -1, 1)
+    return np.asarray(best)
 
 
 def _finer(
@@ -196,9 +256,13 @@ def _finer(
 
 def _misfit(y: Array, candidates: Array) -> Array:
     """Return, for each candidate, how much of y it leaves unexplained (a log likelihood)."""
-    centred = candidates - candidates.mean(axis=2, keepdims=True)
+    m = y.shape[1]
     total = (y**2).sum(axis=1)
-    gain = (centred * y).sum(axis=2) ** 2 / np.maximum((centred**2).sum(axis=2), 1e-300)
+    # y has no mean, so that of a candidate matters to the candidate's length only.
+    mean = candidates.mean(axis=2)
+    length = np.einsum("nrm,nrm->nr", candidates, candidates)
+    spread = length - m * mean**2
+    gain = np.einsum("nrm,rm->nr", candidates, y) ** 2 / np.maximum(spread, 1e-12 * length + 1e-300)
     return np.asarray(np.log(np.maximum(total - gain, 1e-9 * total + 1e-300)).sum(axis=1))
 
 

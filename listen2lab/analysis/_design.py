@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from listen2lab.analysis._noise import KINDS, Array, Kind, bands, whitener
 from listen2lab.analysis._shapes import FAMILIES, columns
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 __all__ = ["NOTHING", "Design", "apply", "design", "eliminate", "orthonormal", "whole_design"]
 
@@ -22,55 +18,78 @@ NOTHING = 1e-9
 
 @dataclass(frozen=True)
 class Design:
-    """What is the same for every series of one length, already white; one entry for each kind.
+    """What is the same for every series of one length, already white.
 
-    A whitener is a full matrix where noise wanders, else its two `bands`.
+    The first axis of all arrays is the repeats', of length 1 where all were sampled at the same
+    times; repeats with fewer samples than others have zeros at the end.
+
+    Attributes
+    ----------
+    white
+        For each kind of noise its whitener: a full matrix where noise wanders, else two `bands`.
+    one
+        The level, of length 1; for each kind.
+    z, zz
+        The families' columns without their level, and their squared lengths; for each kind.
+    log_det, grain
+        Logarithm of the whitener's determinant, and its sum of squares: (repeats, kinds).
     """
 
     white: tuple[Array, ...]
-    log_det: Array
     one: tuple[Array, ...]
     z: tuple[Array, ...]
     zz: Array
+    log_det: Array
     grain: Array
 
 
 @lru_cache(maxsize=3)
 def whole_design(samples: int, span: float) -> Design:
-    return design(samples, tuple(range(samples)), span, range(len(KINDS)))
+    return design(samples, [tuple(range(samples))], span, list(range(len(KINDS))))
 
 
-def design(samples: int, where: tuple[int, ...], span: float, kinds: Iterable[int]) -> Design:
+def design(samples: int, where: list[tuple[int, ...]], span: float, kinds: list[int]) -> Design:
     all_u = (np.arange(samples) + 0.5) * (span / samples)
-    u = all_u[list(where)]
-    raw = np.concatenate([columns(f, u, all_u) for f in FAMILIES], axis=1)
+    m = max(len(w) for w in where)
+    there = np.arange(m) < np.array([[len(w)] for w in where])
+    u = np.broadcast_to(2 * span + np.arange(m), there.shape).copy()
+    u[there] = all_u[np.concatenate(where)]
+    raw = np.concatenate([columns(f, u, all_u) for f in FAMILIES], axis=2) * there[..., None]
     empty = np.zeros(0)
     white, one, z = ([empty] * len(KINDS) for _ in range(3))
-    log_det, grain = np.zeros((2, len(KINDS)))
-    zz = np.zeros((len(KINDS), raw.shape[1]))
+    log_det, grain = np.zeros((2, len(where), len(KINDS)))
+    zz = np.zeros((len(where), len(KINDS), raw.shape[2]))
     for k in kinds:
-        make = whitener if KINDS[k].wander else bands
-        white[k], log_det[k] = make(KINDS[k], u, span / samples)
-        grain[k] = (white[k] ** 2).sum()
-        one[k] = white[k].sum(axis=1 if KINDS[k].wander else 0)
-        one[k] /= np.sqrt((one[k] ** 2).sum())
+        kind = KINDS[k]
+        if kind.wander:
+            white[k] = np.zeros((len(where), m, m))
+            for r, w in enumerate(where):
+                n = len(w)
+                white[k][r, :n, :n], log_det[r, k] = whitener(kind, u[r, :n], span / samples)
+        else:
+            white[k], log_det[:, k] = bands(kind, u, span / samples, there)
+        grain[:, k] = (white[k] ** 2).sum(axis=(1, 2))
+        one[k] = white[k].sum(axis=2 if kind.wander else 1)
+        one[k] /= np.sqrt((one[k] ** 2).sum(axis=1, keepdims=True))
         z[k] = np.empty_like(raw)
-        apply(KINDS[k], white[k], raw, z[k])
-        whole = (z[k] ** 2).sum(axis=0)
-        z[k] -= np.outer(one[k], one[k] @ z[k])
-        zz[k] = (z[k] ** 2).sum(axis=0)
+        apply(kind, white[k], raw, z[k])
+        whole = (z[k] ** 2).sum(axis=1)
+        level = one[k][:, None] @ z[k]
+        z[k] -= one[k][..., None] * level
+        zz[:, k] = (z[k] ** 2).sum(axis=1)
         # A step before the first sample is a level: what is left of it is rounding.
-        zz[k, zz[k] <= 1e-18 * whole] = 0.0
-    return Design(tuple(white), log_det, tuple(one), tuple(z), zz, grain)
+        zz[:, k][zz[:, k] <= 1e-18 * whole] = 0.0
+    return Design(tuple(white), tuple(one), tuple(z), zz, log_det, grain)
 
 
 def apply(kind: Kind, white: Array, cols: Array, out: Array) -> None:
+    """Make columns (repeats, samples, columns) white."""
     if kind.wander:
         np.matmul(white, cols, out=out)
         return
-    np.multiply(cols, white[0][:, None], out=out)
+    np.multiply(cols, white[:, 0, :, None], out=out)
     if kind.phi:
-        out[1:] += cols[:-1] * white[1][1:, None]
+        out[:, 1:] += cols[:, :-1] * white[:, 1, 1:, None]
 
 
 def orthonormal(cols: Array) -> Array:

@@ -13,14 +13,16 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from listen2lab.analysis._models import COMMON, Block, Layout, Surface
 from listen2lab.analysis._noise import KINDS, Array, Kind
 from listen2lab.analysis._pool import dersimonian_laird
+from listen2lab.analysis._series import median
 from listen2lab.analysis._shapes import FAMILIES
 from listen2lab.analysis._whitened import Whitened
 
@@ -47,6 +49,7 @@ _WEIGHTS: dict[str, float] = {
 }
 _SLOW = {f.name for f in FAMILIES if f.slow}
 _GRID = np.sinh(np.linspace(-4.0, 4.0, 25)) / 4.0
+_GRID_STEP = np.gradient(_GRID)
 
 
 @dataclass(frozen=True)
@@ -87,20 +90,6 @@ class Evidence:
     pure: dict[tuple[int, str], float]
 
 
-_STACKED = ("top", "centre", "spread", "amount", "tilt", "weight", "middle", "late")
-
-
-def _merge(parts: tuple[Surface, ...]) -> Surface:
-    """Join the same model's surfaces of several blocks, one repeat under the other."""
-    if len(parts) == 1:
-        return parts[0]
-    p = parts[0]
-    joined: dict[str, Any] = {
-        name: np.concatenate([getattr(x, name) for x in parts]) for name in _STACKED
-    }
-    return replace(p, dof=float(np.mean([x.dof for x in parts])), **joined)
-
-
 def weigh(  # noqa: PLR0917 - what the blocks are made of
     blocks: list[Block],
     samples: int,
@@ -127,8 +116,8 @@ def weigh(  # noqa: PLR0917 - what the blocks are made of
         Which of `KINDS` to try; all if not given.
     """
     kinds = list(range(len(KINDS))) if kinds is None else kinds
-    white = [Whitened(b, samples, span, grain, kinds) for b in blocks]
-    places = white[0].places
+    white = Whitened(blocks, samples, span, grain, kinds)
+    places = white.places
     bases = len(blocks[0].bases)
     trends = list(range(len(blocks[0].trends)))
     prior = np.log([_WEIGHTS[p.name] for p in places])
@@ -136,8 +125,7 @@ def weigh(  # noqa: PLR0917 - what the blocks are made of
 
     def look(base: int, kinds: list[int], trends: list[int]) -> None:
         for trend in trends:
-            per_block = [w.scores(base, kinds, trend, prior) for w in white]
-            best, still = (sum(x) for x in zip(*per_block, strict=True))
+            best, still = white.scores(base, kinds, trend, prior)
             for i, k in enumerate(kinds):
                 own = float(np.log(KINDS[k].weight))
                 found.append(_Model(k, base, trend, temper * float(best[i]) + own, still[i] + own))
@@ -157,9 +145,7 @@ def weigh(  # noqa: PLR0917 - what the blocks are made of
                 look(base, best_kinds, trends[1:])
     found.sort(key=lambda m: -m.score)
     kept = [
-        _merge(tuple(w.surface(m.base, m.kind, m.trend) for w in white))
-        for m in found[:3]
-        if m.score > found[0].score - 3.5
+        white.surface(m.base, m.kind, m.trend) for m in found[:3] if m.score > found[0].score - 3.5
     ]
     return _combine(kept, places, temper, bases * len(trends), _pure(found, places))
 
@@ -193,8 +179,11 @@ def _pure(models: list[_Model], places: tuple[Layout, ...]) -> dict[tuple[int, s
     return out
 
 
+@lru_cache(maxsize=32)
 def _log_weights(places: tuple[Layout, ...]) -> Array:
-    return np.concatenate([np.full(p.stop - p.start, np.log(_WEIGHTS[p.name])) for p in places])
+    """Return each option's log weight, slow ones having none."""
+    each = [-np.inf if p.name in _SLOW else np.log(_WEIGHTS[p.name]) for p in places]
+    return np.repeat(each, [p.stop - p.start for p in places])
 
 
 def _combine(
@@ -205,22 +194,23 @@ def _combine(
     pure: dict[tuple[int, str], float],
 ) -> Evidence:
     best = models[0]
-    rates, errors = _own(best, places)
+    own = [_own(m, places) for m in models]
+    rates, errors = own[0]
     fixed = float(1 / np.sqrt((1 / errors**2).sum()))
     # One sample's worth of information about b, the same for all models.
     prior_scale = fixed * np.sqrt(best.dof * len(errors) / temper)
     fast = np.array([p.name not in _SLOW for p in places])
     weights = np.log([_WEIGHTS[p.name] for p in places])
     at_zero, densities, grids = [], [], []
-    for m in models:
-        b, s = _own(m, places)
+    for m, (b, s) in zip(models, own, strict=True):
         several = slice(None) if len(b) > 1 else slice(1)
         pooled = dersimonian_laird(b, s)
-        grid = pooled.mean + pooled.error / np.sqrt(temper) * _GRID
-        step = np.gradient(grid)
+        width = pooled.error / np.sqrt(temper)
+        grid = pooled.mean + width * _GRID
+        step = width * _GRID_STEP
         # Cauchy, not normal: a leak far above the noise must not be thought impossible.
         prior = np.log(step / (np.pi * prior_scale)) - np.log1p((grid / prior_scale) ** 2)
-        wide = np.array(_OMEGAS[several]) * float(np.median(s))
+        wide = np.array(_OMEGAS[several]) * median(s)
         value = _families(m, places, np.r_[0.0, grid], wide, temper)
         value += weights[:, None] + np.log(m.kind.weight / variants)
         at_zero.append(value[:, :, 0] + np.log(_OMEGA_NONE[several])[:, None])
@@ -244,7 +234,7 @@ def _combine(
     share = np.exp(np.minimum(zero - log_none, 0.0))
     names = [p.name for p in places]
     order = np.argsort(x, kind="stable")
-    growth = np.array([_lse(dens, 1) for dens in densities])
+    growth = _lse(_lse(np.array(densities), 2), 0)
     bases: dict[int, float] = {}
     for m, row in zip(models, share, strict=True):
         bases[m.base] = bases.get(m.base, 0.0) + float(row[fast].sum())
@@ -257,9 +247,7 @@ def _combine(
         mass=np.exp(d[order] - total),
         shapes={n: float(v) for n, v, ok in zip(names, share.sum(axis=0), fast, strict=True) if ok},
         growth_shapes={
-            n: float(np.exp(_lse(v, 0) - total))
-            for n, v, ok in zip(names, growth.T, fast, strict=True)
-            if ok
+            n: float(v) for n, v, ok in zip(names, np.exp(growth - total), fast, strict=True) if ok
         },
         bases=bases,
         rates=rates,
@@ -283,9 +271,7 @@ def _slowing(m: Surface, places: tuple[Layout, ...]) -> float:
 
 def _responsibilities(m: Surface, places: tuple[Layout, ...]) -> Array:
     """Return each option's posterior share in each repeat, growth being free."""
-    fast = [-np.inf if p.name in _SLOW else 0.0 for p in places]
-    out = np.repeat(fast, [p.stop - p.start for p in places]) + _log_weights(places)
-    logw = m.top + out
+    logw = m.top + _log_weights(places)
     return np.asarray(np.exp(logw - _lse(logw, 1)[:, None]))
 
 
@@ -301,54 +287,111 @@ def _families(
     m: Surface, places: tuple[Layout, ...], at: Array, omegas: Array, temper: float
 ) -> Array:
     """Return every family's log likelihood: (omegas, families, b)."""
-    sizes = [p.stop - p.start for p in places]
-    own_at = np.cumsum([0, *(n if n <= 2 * _KEEP else _KEEP for n in sizes)])
-    pick = np.empty((len(m.top), own_at[-1]), dtype=int)
-    shared: list[Array] = []
-    total = m.top.sum(axis=0)
-    for p, size, at_own in zip(places, sizes, own_at, strict=False):
-        options = np.arange(p.start, p.stop)
-        if size > 2 * _KEEP:
-            best = np.argpartition(-m.top[:, options], _KEEP, axis=1)[:, :_KEEP]
-            pick[:, at_own : at_own + _KEEP] = options[best]
-            options = options[np.argpartition(-total[options], _KEEP)[:_KEEP]]
-        else:
-            pick[:, at_own : at_own + size] = options
-        if p.shareable and size > 1:
-            shared.append(options)
-    shared_at = np.cumsum([0, *(x.size for x in shared[:-1])])
-    each, lift = _at(m, pick, at, omegas)
-    np.log(each, out=each)
-    each *= -0.5 * m.dof
-    each += lift
-    high = each.max(axis=2, keepdims=True)
-    each -= high
+    plan = _plan(places)
+    pick, shared = _picked(m, plan)
+    each, high = _at(m, pick, at, omegas)
+    joint = temper * (each.sum(axis=1, dtype=float)[:, plan.joint_at] + high.sum())
+    each = each[:, :, : plan.own_at[-1]]
+    peak = np.maximum.reduceat(each, plan.own_at[:-1], axis=2)
+    each -= np.repeat(peak, np.diff(plan.own_at), axis=2)
     # Numbers too small for a float cost many times the time of others.
-    np.maximum(each, _LEAST, out=each)
+    np.maximum(each, _LEAST_SHORT, out=each)
     np.exp(each, out=each)
-    sums = np.add.reduceat(each, own_at[:-1], axis=2)
-    with np.errstate(divide="ignore"):
-        out = temper * (np.log(sums) + high).sum(axis=1)
-    pick = np.concatenate(shared)
-    each, lift = _at(m, np.tile(pick, (len(m.top), 1)), at, omegas)
-    # One logarithm for several repeats; of more than a few, the product could overflow.
-    several = np.multiply.reduceat(each, np.arange(0, len(m.top), 5), axis=1)
-    joint = temper * (lift.sum(axis=1) - 0.5 * m.dof * np.log(several).sum(axis=1))
+    sums = plan.member @ each
+    np.log(sums, out=sums)
+    sums += peak
+    out = temper * (sums.sum(axis=1, dtype=float) + high.sum())
     # Repeats that share the shape may share its amplitude too: one is paid for instead of all,
     # at the price of how much they differ in it. (With rates of their own, nothing is shared.)
-    differ, saved = _amplitudes(m, pick, at)
+    differ, saved = _amplitudes(m, shared, at)
     joint[0] = np.logaddexp(joint[0], joint[0] + temper * (saved - differ)) - np.log(2)
     high = joint.max(axis=1, keepdims=True)
-    sums = np.add.reduceat(np.exp(np.maximum(joint - high, _LEAST)), shared_at, axis=1)
-    with np.errstate(divide="ignore"):
-        joint = np.log(sums) + high
-    which = [i for i, p in enumerate(places) if p.shareable and p.stop - p.start > 1]
+    joint -= high
+    np.maximum(joint, _LEAST, out=joint)
+    sums = np.add.reduceat(np.exp(joint, out=joint), plan.shared_at, axis=1)
+    joint = np.log(sums) + high
     # The parameter's prior was counted once per repeat; shared, it counts once (as that of a
     # common column always did).
-    tried = [1 if places[i].name.startswith(COMMON) else sizes[i] for i in which]
-    again = (temper * len(m.top) - 1) * np.log(tried)
+    again = (temper * len(m.top) - 1) * np.log(plan.tried)
+    which = plan.which
     out[:, which] = np.logaddexp(out[:, which], joint + again[:, None]) - np.log(2)
     return np.asarray(out)
+
+
+class _Plan(NamedTuple):
+    """Which options to look at: each repeat's best of every family, and the best shared.
+
+    Attributes
+    ----------
+    pick
+        Options, one family after the other, then those of large families that only repeats which
+        share a shape ask for; a large family's are filled in for each surface.
+    own_at
+        Where each family starts, and where the last one ends.
+    member
+        Which of these belong to a family: (families, options), 0 and 1.
+    large
+        Large families: their options, where the best are picked, and where the best shared are
+        (None if repeats cannot share them).
+    which, joint_at, shared_at
+        Families that repeats can share; where their options stand; where, among these, each
+        family starts.
+    tried
+        How many options each of these families has; 1 where all repeats have the same anyway.
+    """
+
+    pick: Array
+    own_at: Array
+    member: Array
+    large: tuple[tuple[slice, slice, slice | None], ...]
+    which: Array
+    joint_at: Array
+    shared_at: Array
+    tried: Array
+
+
+@lru_cache(maxsize=32)
+def _plan(places: tuple[Layout, ...]) -> _Plan:
+    sizes = [p.stop - p.start for p in places]
+    kept = [n if n <= 2 * _KEEP else _KEEP for n in sizes]
+    own_at = np.cumsum([0, *kept])
+    pick = [np.arange(p.start, p.start + n) for p, n in zip(places, kept, strict=True)]
+    which = [i for i, p in enumerate(places) if p.shareable and sizes[i] > 1]
+    large, joint = [], []
+    stop = int(own_at[-1])
+    for i, p in enumerate(places):
+        own = slice(int(own_at[i]), int(own_at[i + 1]))
+        beside = own
+        if sizes[i] > kept[i]:
+            if i in which:
+                beside = slice(stop, stop + _KEEP)
+                pick.append(pick[i])
+                stop += _KEEP
+            large.append((slice(p.start, p.stop), own, beside if i in which else None))
+        if i in which:
+            joint.append(np.arange(beside.start, beside.stop))
+    return _Plan(
+        np.concatenate(pick),
+        own_at,
+        np.repeat(np.eye(len(places), dtype=np.float32), kept, axis=1),
+        tuple(large),
+        np.array(which),
+        np.concatenate(joint),
+        np.cumsum([0, *(x.size for x in joint[:-1])]),
+        np.array([1 if places[i].name.startswith(COMMON) else sizes[i] for i in which]),
+    )
+
+
+def _picked(m: Surface, plan: _Plan) -> tuple[Array, Array]:
+    """Return which options each repeat looks at, (repeats, options), and the shared ones."""
+    pick = np.empty((len(m.top), plan.pick.size), dtype=int)
+    pick[:] = plan.pick
+    for options, own, beside in plan.large:
+        tops = -m.top[:, options]
+        pick[:, own] = options.start + np.argpartition(tops, _KEEP, axis=1)[:, :_KEEP]
+        if beside is not None:
+            pick[:, beside] = options.start + np.argpartition(tops.sum(axis=0), _KEEP)[:_KEEP]
+    return pick, pick[0, plan.joint_at]
 
 
 def _amplitudes(m: Surface, pick: Array, at: Array) -> tuple[Array, float]:
@@ -366,14 +409,24 @@ def _amplitudes(m: Surface, pick: Array, at: Array) -> tuple[Array, float]:
 def _at(m: Surface, pick: Array, at: Array, omegas: Array) -> tuple[Array, Array]:
     """Return the surface at each b, widened by each omega: (omegas, repeats, options, b).
 
-    It is lift - dof / 2 * log(off); off comes first.
+    It lies below each repeat's highest top, which comes second. Short floats hold these logarithms
+    to some 1e-6, in a third of the time.
     """
-    top, centre, spread = (np.take_along_axis(x, pick, axis=1) for x in (m.top, m.centre, m.spread))
+    rows = np.arange(len(pick))[:, None]
+    top, centre, spread = (x[rows, pick] for x in (m.top, m.centre, m.spread))
+    high = top.max(axis=1)
     wide = spread**2 + (omegas**2)[:, None, None]
-    lift = top - 0.5 * np.log(wide / spread**2)
-    off = (at - centre[:, :, None]) ** 2 * (1 / (m.dof * wide))[..., None]
-    off += 1
-    return off, lift[..., None]
+    lift = top - high[:, None] - 0.5 * np.log(wide / spread**2)
+    away = (at - centre[:, :, None]) ** 2 / m.dof
+    out = np.empty((*wide.shape, at.size), dtype=np.float32)
+    np.multiply(
+        np.minimum(away, _MOST * wide.min()), (1 / wide)[..., None], out=out, casting="same_kind"
+    )
+    out += np.float32(1)
+    np.log(out, out=out)
+    out *= np.float32(-0.5 * m.dof)
+    out += lift[..., None].astype(np.float32)
+    return out, high
 
 
 def _lse(x: Array, axis: int) -> Array:
@@ -384,7 +437,9 @@ def _lse(x: Array, axis: int) -> Array:
 
 
 # Options kept of a family with many, and how far behind (in log evidence) a model is hopeless;
-# logarithm of a share that is as good as none.
+# logarithm of a share that is as good as none, in a long and in a short float; a squared distance
+# that a short float still holds.
 _KEEP = 10
 _FAR = 15.0
-_LEAST = -600.0
+_LEAST, _LEAST_SHORT = -600.0, -80.0
+_MOST = 1e30

@@ -16,7 +16,7 @@ from listen2lab.analysis._columns import (
     records,
     unit,
 )
-from listen2lab.analysis._models import COMMON, Block
+from listen2lab.analysis._models import Block
 from listen2lab.analysis._noise import Array, ar1_from_differences
 from listen2lab.analysis._series import Rows, median, row_medians
 
@@ -197,17 +197,11 @@ def blocks(rows: Rows, found: Features, scale: float) -> list[Block]:
         trends = [np.broadcast_to(u[where], y.shape)]
         teeth = [] if found.teeth is None else [found.age[np.ix_(members, where)]]
         covariates = [teeth]
-        nested = {"free steps": np.array([jumps(row, found.sigma / scale) for row in y])}
+        nested = {"free steps": jumps(y, found.sigma / scale)}
         j = np.arange(1, limits.MOST_JUMPS + 1)
         ways = gammaln(m) - gammaln(j + 1) - gammaln(m - j)
         prior = {"free steps": -ways - j * np.log(2)}
-        single = {
-            f"{whose}fitted {shape}": columns
-            for shape in ("exponential", "ramp")
-            for whose, columns in zip(
-                (COMMON, ""), fitted(y, u[where], exponential=shape == "exponential"), strict=True
-            )
-        }
+        single = fitted(y, u[where])
         if rows.sizes is not None:
             sizes = rows.sizes[members]
             held, capped = caches(y, sizes, where)
@@ -218,9 +212,7 @@ def blocks(rows: Rows, found: Features, scale: float) -> list[Block]:
             gathered = gathered / gathered[:, -1:] * u[-1]
             trends.append(gathered[:, where])
             covariates.append([*teeth, top])
-            nested["steps at records"] = np.array(
-                [records(s) for s in rows.sizes[np.ix_(members, where)]]
-            )
+            nested["steps at records"] = records(sizes[:, where])
             prior["steps at records"] = np.full(8, -np.log(8))
         if rows.distinct is not None:
             covariates.append([*teeth, rows.distinct[np.ix_(members, where)]])

@@ -8,9 +8,9 @@ import numpy as np
 
 from listen2lab.analysis import _thresholds as limits
 from listen2lab.analysis._columns import jumps
-from listen2lab.analysis._pool import dersimonian_laird
+from listen2lab.analysis._pool import without_one
 from listen2lab.analysis._reasons import Reason
-from listen2lab.analysis._series import median
+from listen2lab.analysis._series import median, row_medians
 
 if TYPE_CHECKING:
     from listen2lab.analysis._evidence import Evidence
@@ -37,19 +37,19 @@ def one_is_odd(evidence: Evidence, worth: float) -> bool:
     rates, errors = evidence.rates, evidence.errors
     if len(rates) < limits.FEWEST_TO_DISAGREE:
         return False
-    others = [np.delete(np.arange(len(rates)), i) for i in range(len(rates))]
-    away = []
-    for i, rest in enumerate(others):
-        pooled = dersimonian_laird(rates[rest], errors[rest])
-        spread = float(np.hypot(errors[i], max(pooled.between, median(errors[rest]))))
-        gap = abs(rates[i] - pooled.mean)
-        large = gap > max(0.7 * max(abs(rates[i]), abs(pooled.mean)), worth)
-        away.append(gap / spread if large else 0.0)
-    return max(away) > limits.ODD_ONE
+    pooled, between = without_one(rates, errors)
+    others = (np.arange(len(rates))[:, None] + np.arange(1, len(rates))) % len(rates)
+    spread = np.hypot(errors, np.maximum(between, row_medians(errors[others])[:, 0]))
+    gap = np.abs(rates - pooled)
+    large = gap > np.maximum(0.7 * np.maximum(np.abs(rates), np.abs(pooled)), worth)
+    return bool((np.where(large, gap / spread, 0.0) > limits.ODD_ONE).any())
 
 
-def leak_reasons(found: Features, evidence: Evidence) -> list[Reason]:
+def leak_reasons(rows: Rows, found: Features, evidence: Evidence) -> list[Reason]:
+    """Say what is known of a leak."""
     out = [Reason.STEADY_GROWTH]
+    if found.teeth is None and _in_lumps(found.y, rows.grain):
+        out.append(Reason.GROWS_IN_LUMPS)
     if evidence.trend == 1:
         out.append(Reason.GROWS_WITH_INPUT)
     if found.teeth is not None:
@@ -64,12 +64,16 @@ def settled(  # noqa: PLR0911 - one line for each name
     if found.teeth is not None:
         return "sawtooth", [Reason.CLEARED_AGAIN]
     shares = evidence.shapes
-    moves = np.array([_move(row[np.isfinite(row)]) for row in rows.y])
+    moves = np.concatenate([_moves(x) for x in _whole(rows.y)])
     rise = float(moves[np.argmax(np.abs(moves))])
     bases = evidence.bases
     by_input = rows.sizes is not None and bases.get(1, 0.0) > 0.5
     by_shape = rows.distinct is not None and bases.get(1 + (rows.sizes is not None), 0.0) > 0.5
     moved = 1 - shares["none"] > 0.5 or by_input or by_shape
+    if moved and not by_shape and _rises_late(found):
+        if rows.sizes is not None and _follows_input(evidence):
+            return "high-water", [Reason.FOLLOWS_LARGEST_INPUT]
+        return "inconclusive", [Reason.NOT_SETTLED]
     if not moved or abs(rise) < limits.CLEAR_RISE * found.sigma:
         hidden = upper * rows.steps
         level = float(np.nanmedian(rows.y))
@@ -97,7 +101,7 @@ def left_over(rows: Rows, found: Features, evidence: Evidence, growth: float) ->
     stepped = sum(shares.get(name, 0.0) for name in ("one step", "free steps", "steps at records"))
     if stepped > 0.5 and found.teeth is None:
         # Beside the few steps that a model may have there are smaller ones that it may not.
-        whole = median(np.array([abs(_move(row[np.isfinite(row)])) for row in rows.y]))
+        whole = median(np.abs(np.concatenate([_moves(x) for x in _whole(rows.y)])))
         share = limits.STEPS_LEFT if rows.sizes is not None else limits.STEPS_LEFT_BLIND
         rest = max(rest, share * max(whole - growth, 0.0))
     return rest
@@ -105,19 +109,56 @@ def left_over(rows: Rows, found: Features, evidence: Evidence, growth: float) ->
 
 def _typical_jumps(found: Features) -> float:
     """Return how often a repeat jumps, the median repeat."""
-    rows = [row[np.isfinite(row)] for row in found.y]
-    return median(np.array([jumps(row, found.sigma).any(axis=0).sum() for row in rows]))
+    each = [jumps(x, found.sigma).any(axis=1).sum(axis=1) for x in _whole(found.y)]
+    return median(np.concatenate(each))
+
+
+def _in_lumps(y: Array, grain: float) -> bool:
+    """Return whether a few moves, larger than two pages, bring most growth after the warm-up."""
+    seen = []
+    for whole in _whole(y):
+        x = whole[:, whole.shape[1] // 5 :]
+        moves = np.diff(x, axis=1)
+        large = moves > np.maximum(limits.TOOTH * 1.4826 * row_medians(np.abs(moves)), 2 * grain)
+        growth = x[:, -1] - x[:, 0]
+        among = (large.sum(axis=1) >= limits.LUMPS) & (large.mean(axis=1) <= limits.LUMPS_AMONG)
+        seen.append(among & ((moves * large).sum(axis=1) >= limits.LUMPS_SHARE * growth))
+    return bool(np.mean(np.concatenate(seen)) > 0.5)
+
+
+def _rises_late(found: Features) -> bool:
+    """Return whether half of the rise comes at the very end, the median repeat."""
+    late, whole = [], []
+    for x in _whole(found.y):
+        n = x.shape[1]
+        if n >= limits.FEWEST_STEPS:
+            w = max(3, n // 20)
+            start = int((1 - limits.LATE_RISE) * n)
+            end = row_medians(x[:, -w:])[:, 0]
+            late.append(end - row_medians(x[:, max(start - w, 0) : start])[:, 0])
+            whole.append(end - x[:, :3].min(axis=1))
+    if not late:
+        return False
+    rise, all_of_it = (median(np.concatenate(x)) for x in (late, whole))
+    is_clear = rise > limits.CLEAR_RISE * found.sigma
+    return is_clear and rise > limits.LATE_RISE_SHARE * all_of_it
 
 
 def _movement(found: Features) -> float:
     """Return how far the level moves after the first fifth of the run, the median repeat."""
     moves = []
-    for row in found.y:
-        x = row[np.isfinite(row)]
-        if x.size >= limits.FEWEST_STEPS:
-            early = x[int(0.15 * x.size) : max(int(0.25 * x.size), int(0.15 * x.size) + 3)]
-            moves.append(abs(median(x[-max(3, x.size // 4) :]) - median(early)))
-    return median(np.array(moves)) if moves else 0.0
+    for x in _whole(found.y):
+        n = x.shape[1]
+        if n >= limits.FEWEST_STEPS:
+            early = x[:, int(0.15 * n) : max(int(0.25 * n), int(0.15 * n) + 3)]
+            moves.append(np.abs(row_medians(x[:, -max(3, n // 4) :]) - row_medians(early)))
+    return median(np.concatenate(moves)) if moves else 0.0
+
+
+def _whole(y: Array) -> list[Array]:
+    """Return the repeats without missing samples: at once if none is missing, else one by one."""
+    there = np.isfinite(y)
+    return [y] if there.all() else [row[None, ok] for row, ok in zip(y, there, strict=True)]
 
 
 LATE_SPAN = 0.35
@@ -127,15 +168,16 @@ def late_growth(found: Features) -> float:
     """Return the growth from 60 to 95 % of the run as measured, no model, plus three errors."""
     if found.teeth is not None:
         return float("inf")
-    moves = []
-    for row in found.y:
-        x = row[np.isfinite(row)]
-        if x.size >= limits.FEWEST_STEPS:
-            w = max(3, x.size // 10)
-            middle = int(0.6 * x.size) - w // 2
-            moves.append(median(x[-w:]) - median(x[middle : middle + w]))
-    if not moves:
+    parts = []
+    for x in _whole(found.y):
+        n = x.shape[1]
+        if n >= limits.FEWEST_STEPS:
+            w = max(3, n // 10)
+            middle = int(0.6 * n) - w // 2
+            parts.append(row_medians(x[:, -w:]) - row_medians(x[:, middle : middle + w]))
+    if not parts:
         return float("inf")
+    moves = np.concatenate(parts)
     own = found.sigma * np.sqrt(2 * 1.57 / max(3, found.y.shape[1] // 10))
     spread = max(float(np.std(moves)), float(own))
     return float(np.mean(moves)) + 3 * spread / float(np.sqrt(len(moves)))
@@ -157,25 +199,26 @@ def grows_everywhere(found: Features, growth: float) -> bool:
     if found.teeth is not None:
         return True
     seen, does = 0, 0
-    for row in found.y:
-        x = row[np.isfinite(row)]
-        if x.size < limits.FEWEST_STEPS:
+    for x in _whole(found.y):
+        n = x.shape[1]
+        if n < limits.FEWEST_STEPS:
             continue
-        w = max(3, x.size // 12)
-        start = int(0.64 * x.size) - w // 2
-        late = median(x[-w:]) - median(x[start : start + w])
-        expected = growth * (1 - w / (2 * x.size) - 0.64)
+        w = max(3, n // 12)
+        start = int(0.64 * n) - w // 2
+        late = row_medians(x[:, -w:]) - row_medians(x[:, start : start + w])
+        expected = growth * (1 - w / (2 * n) - 0.64)
         if expected > 3 * found.sigma * float(np.sqrt(2 * 1.57 / w)):
-            seen += 1
-            does += late > limits.LATE_PART * expected
+            seen += len(x)
+            does += int((late > limits.LATE_PART * expected).sum())
     return does >= limits.NEARLY_ALL * seen
 
 
-def _move(row: Array) -> float:
-    """Return how far a repeat came from its first samples to its last quarter."""
-    if row.size < limits.FEWEST_IN_REPEAT:
-        return 0.0
-    return float(median(row[-max(3, row.size // 4) :]) - row[:3].min())
+def _moves(rows: Array) -> Array:
+    """Return how far each repeat came from its first samples to its last quarter."""
+    n = rows.shape[1]
+    if n < limits.FEWEST_IN_REPEAT:
+        return np.zeros(len(rows))
+    return np.asarray(row_medians(rows[:, -max(3, n // 4) :])[:, 0] - rows[:, :3].min(axis=1))
 
 
 def _follows_input(evidence: Evidence) -> bool:

@@ -101,16 +101,34 @@ def whitener(kind: Kind, u: Array, spacing: float) -> tuple[Array, float]:
     return np.asarray(white), float(-np.log(np.diag(lower)).sum())
 
 
-def bands(kind: Kind, u: Array, spacing: float) -> tuple[Array, float]:
-    """Return a stationary kind's whitener by its diagonal and the one below, and log determinant.
+def bands(kind: Kind, u: Array, spacing: float, there: Array) -> tuple[Array, Array]:
+    """Return a stationary kind's whiteners by two diagonals each, and their log determinants.
 
     First-order noise depends on the sample before only, so nothing else of the matrix is not zero.
-    Row 0 is the diagonal; row 1, whose first value is 0, what the sample before is multiplied by.
+    Row 0 is the main diagonal; row 1, whose first value is 0, what multiplies the sample before.
+
+    Parameters
+    ----------
+    kind
+        The kind of noise.
+    u, there
+        Times, ascending, of each repeat's samples, and whether there is one: (repeats, samples).
+    spacing
+        Time between neighbouring samples where none is missing.
+
+    Returns
+    -------
+    tuple of ndarray
+        Shapes (repeats, 2, samples), zero where there is no sample, and (repeats,).
     """
-    correlation = kind.phi ** (np.diff(u) / spacing)
+    correlation = kind.phi ** (np.diff(u, axis=1) / spacing)
     scale = 1 / np.sqrt(1 - correlation**2)
-    both = np.array([np.r_[1.0, scale], np.r_[0.0, -correlation * scale]])
-    return both, float(np.log(scale).sum())
+    both = np.zeros((len(u), 2, u.shape[1]))
+    both[:, 0, 0] = 1.0
+    both[:, 0, 1:] = scale
+    both[:, 1, 1:] = -correlation * scale
+    both *= there[:, None]
+    return both, np.log(np.where(there[:, 1:], scale, 1.0)).sum(axis=1)
 
 
 def ar1_from_differences(y: Array) -> float:

@@ -13,12 +13,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 if TYPE_CHECKING:
     from listen2lab.analysis._noise import Array
 
-__all__ = ["Pooled", "dersimonian_laird"]
+__all__ = ["Pooled", "dersimonian_laird", "without_one"]
 
 
 class Pooled(NamedTuple):
@@ -44,7 +44,7 @@ class Pooled(NamedTuple):
 
     def interval(self, repeats: int, level: float = 0.95) -> tuple[float, float]:
         """Return the Hartung-Knapp interval."""
-        half = float(stats.t.ppf(0.5 + level / 2, repeats - 1)) * self.hartung_knapp
+        half = float(stdtrit(repeats - 1, 0.5 + level / 2)) * self.hartung_knapp
         return self.mean - half, self.mean + half
 
 
@@ -73,3 +73,29 @@ def dersimonian_laird(values: Array, errors: Array) -> Pooled:
     mean = float((w * values).sum() / w.sum())
     knapp = float(np.sqrt((w * (values - mean) ** 2).sum() / ((k - 1) * w.sum())))
     return Pooled(mean, float(1 / np.sqrt(w.sum())), float(np.sqrt(between2)), q / (k - 1), knapp)
+
+
+def without_one(values: Array, errors: Array) -> tuple[Array, Array]:
+    """Pool all values but one, leaving each out in turn.
+
+    Parameters
+    ----------
+    values, errors
+        One per repeat, at least three; errors positive.
+
+    Returns
+    -------
+    tuple of ndarray
+        Pooled values of the others, and their standard deviation between repeats.
+    """
+    k = len(values)
+    others = (np.arange(k)[:, None] + np.arange(1, k)) % k
+    x, var = values[others], errors[others] ** 2
+    w = 1 / var
+    whole = w.sum(axis=1)
+    fixed = (w * x).sum(axis=1) / whole
+    q = (w * (x - fixed[:, None]) ** 2).sum(axis=1)
+    c = whole - (w**2).sum(axis=1) / whole
+    between2 = np.where(c > 0, np.maximum(q - (k - 2), 0.0) / np.where(c > 0, c, 1.0), 0.0)
+    w = 1 / (var + between2[:, None])
+    return (w * x).sum(axis=1) / w.sum(axis=1), np.sqrt(between2)

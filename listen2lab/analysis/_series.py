@@ -164,7 +164,7 @@ def prepare(y: Any, sizes: Any = None, shapes: Any = None) -> Rows:
     if steps >= limits.FEWEST_STEPS and missing > limits.MOST_MISSING * sum(ends):
         notes.append("many-missing")
     if repeats:
-        values = np.array([_without_spikes(row) for row in values])
+        values = _cleaned(values)
     every = max(1, -(-steps // limits.MOST_SAMPLES))
     grain = _grain(values)
     if every > 1:
@@ -197,25 +197,37 @@ def _distinct_so_far(shapes: Array) -> Array:
     return np.cumsum(out, axis=1)
 
 
-def _without_spikes(row: Array) -> Array:
-    """Replace samples that stand out from both neighbours by far; steps and teeth stay."""
-    there = np.flatnonzero(np.isfinite(row))
-    if there.size < limits.FEWEST_STEPS:
-        return row
-    x = row[there]
-    moves = np.abs(np.diff(x))
-    typical = 1.4826 * median(moves)
-    before, after = np.r_[x[1], x[:-1]], np.r_[x[1:], x[-2]]
-    out = np.minimum(np.abs(x - before), np.abs(x - after))
-    same_side = (x - before) * (x - after) > 0
-    spike = same_side & (out > limits.SPIKE * max(typical, 1e-3 * float(np.ptp(x))))
+def _cleaned(values: Array) -> Array:
+    if np.isfinite(values).all():
+        return _without_spikes(values)
+    out = values.copy()
+    for row in out:
+        there = np.isfinite(row)
+        row[there] = _without_spikes(row[None, there])[0]
+    return out
+
+
+def _without_spikes(x: Array) -> Array:
+    """Replace samples that stand out from both neighbours by far; steps and teeth stay.
+
+    Parameters
+    ----------
+    x
+        Shape (repeats, samples), no NaN.
+    """
+    if x.shape[1] < limits.FEWEST_STEPS:
+        return x
+    moves = np.diff(x, axis=1)
+    typical = 1.4826 * row_medians(np.abs(moves))
+    before = np.concatenate([-moves[:, :1], moves], axis=1)
+    after = np.concatenate([-moves, moves[:, -1:]], axis=1)
+    out = np.minimum(np.abs(before), np.abs(after))
+    width = x.max(axis=1, keepdims=True) - x.min(axis=1, keepdims=True)
+    spike = (before * after > 0) & (out > limits.SPIKE * np.maximum(typical, 1e-3 * width))
     # Where much of the series jumps to and fro, that is its nature and no stray sample.
-    if not spike.any() or spike.mean() > limits.MOST_SPIKES:
-        return row
-    spike[[0, -1]] = False
-    clean = row.copy()
-    clean[there[spike]] = ((before + after) / 2)[spike]
-    return clean
+    spike &= spike.mean(axis=1, keepdims=True) <= limits.MOST_SPIKES
+    spike[:, [0, -1]] = False
+    return np.where(spike, x - (before + after) / 2, x)
 
 
 def _grain(values: Array) -> float:

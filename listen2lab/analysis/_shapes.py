@@ -73,19 +73,19 @@ def columns(family: Family, u: Array, all_u: Array) -> Array:
     family
         One of `FAMILIES`.
     u
-        Times of this row's samples, the run being [0, 1].
+        Times of samples, the run being [0, 1]; any shape.
     all_u
         Times of all samples of the run, where steps may be.
 
     Returns
     -------
-    ndarray of shape (samples, columns)
-        One column per value of the parameter.
+    ndarray
+        One column per value of the parameter, along a last axis of its own.
     """
-    t = u[:, None]
+    t = u[..., None]
     if family.name == "one step":
-        return np.asarray((t >= all_u[None, 1 :: stride(all_u.size)]).astype(float))
-    p = np.array(family.values)[None, :]
+        return np.asarray((t >= all_u[1 :: stride(all_u.size)]).astype(float))
+    p = np.array(family.values)
     if family.name.endswith("exponential"):
         return np.asarray(1 - np.exp(-t / p))
     if family.name.startswith("ramp"):

@@ -127,3 +127,17 @@ LATE_PART, NEARLY_ALL = 0.25, 0.75
 STEPS_LEFT, STEPS_LEFT_BLIND = 0.3, 0.6
 """Where steps explain a rise, growth under this share of it may be steps too small to be found;
 more so where the input sizes, which would explain them, are not known."""
+
+PRESSURE_SHARE = 0.05
+"""A run during which something on the machine waited for memory for more than this share of the
+time was short of it; on machines with free memory 0.0001 was measured, busy or not."""
+
+CACHE_SHARE = 0.5
+"""A bounded cache that is not yet full and brings this share of a growth, or more, explains it."""
+
+LATE_RISE, LATE_RISE_SHARE = 0.15, 0.5
+"""A rise of which half comes in the last 15 % of the run leaves too little of it to show that it
+has ended."""
+
+LUMPS, LUMPS_AMONG, LUMPS_SHARE = 3, 0.34, 0.7
+"""At least three moves that are few among all, and bring most of the growth, are lumps."""

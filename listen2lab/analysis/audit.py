@@ -12,7 +12,7 @@ import numpy as np
 
 from listen2lab.analysis import _thresholds as limits
 from listen2lab.analysis._reasons import Reason
-from listen2lab.analysis._series import matrix
+from listen2lab.analysis._series import matrix, median
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,17 +95,31 @@ def inputs_sorted(sizes: Any) -> bool:
     values = matrix(sizes, "sizes")
     if values.shape[1] < limits.FEWEST_STEPS:
         return False
-    found = []
-    for row in values:
-        x = row[np.isfinite(row)]
-        if x.size > 2 and np.ptp(x) > 0:
-            found.append(float(np.corrcoef(np.arange(x.size), _ranks(x))[0, 1]))
-    return bool(found) and float(np.median(found)) > limits.SORTED
+    if np.isfinite(values).all():
+        found = _rank_correlations(values)
+    else:
+        rows = [row[np.isfinite(row)] for row in values]
+        found = np.concatenate([_rank_correlations(row[None]) for row in rows])
+    return bool(found.size) and median(found) > limits.SORTED
 
 
-def _ranks(x: Array) -> Array:
-    """Return ranks; equal values share theirs (the mean of both orders of breaking ties)."""
-    forward, backward = np.empty(x.size), np.empty(x.size)
-    forward[np.argsort(x, kind="stable")] = np.arange(x.size)
-    backward[x.size - 1 - np.argsort(x[::-1], kind="stable")] = np.arange(x.size)
-    return (forward + backward) / 2
+def _rank_correlations(rows: Array) -> Array:
+    """Return the rank correlation with time of each row that is not constant."""
+    n = rows.shape[1]
+    if n < 3:
+        return np.zeros(0)
+    rows = rows[rows.max(axis=1) > rows.min(axis=1)]
+    ranks = _ranks(rows)
+    time = np.arange(n) - (n - 1) / 2
+    ranks -= (n - 1) / 2
+    return np.asarray(ranks @ time / np.sqrt((time @ time) * (ranks * ranks).sum(axis=1)))
+
+
+def _ranks(rows: Array) -> Array:
+    """Return each row's ranks; equal values share theirs (the mean of both orders of ties)."""
+    n = rows.shape[1]
+    each, order = np.arange(len(rows))[:, None], np.arange(n)
+    forward, backward = np.empty((2, *rows.shape))
+    forward[each, np.argsort(rows, axis=1, kind="stable")] = order
+    backward[each, n - 1 - np.argsort(rows[:, ::-1], axis=1, kind="stable")] = order
+    return np.asarray((forward + backward) / 2)

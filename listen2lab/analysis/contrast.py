@@ -75,7 +75,14 @@ class Contrast:
 
 
 def judge_pair(
-    a: Any, b: Any, sizes_a: Any = None, sizes_b: Any = None, *, worth_level: float | None = None
+    a: Any,
+    b: Any,
+    sizes_a: Any = None,
+    sizes_b: Any = None,
+    *,
+    worth_level: float | None = None,
+    worth_rate: float = limits.WORTH_RATE,
+    names: tuple[str, str] = ("A", "B"),
 ) -> Contrast:
     """Compare two conditions of one workload.
 
@@ -88,6 +95,10 @@ def judge_pair(
     worth_level
         Smallest change of level worth acting on, in bytes; 5 % of A's level, at least 2 MiB,
         if not given.
+    worth_rate
+        As for `judge`.
+    names
+        What the sentence calls them.
 
     Returns
     -------
@@ -104,7 +115,8 @@ def judge_pair(
     Intervals are Welch's: unequal variances, degrees of freedom by Satterthwaite (Welch, B. L.
     1947, Biometrika 34, 28-35). The unit of replication is the process, not the step.
     """
-    first, second = judge(a, sizes_a), judge(b, sizes_b)
+    first = judge(a, sizes_a, worth_rate=worth_rate)
+    second = judge(b, sizes_b, worth_rate=worth_rate)
     rate = _rates(first, second)
     level = _levels(matrix(a, "a"), matrix(b, "b"))
     worth = worth_level
@@ -117,11 +129,11 @@ def judge_pair(
     if blind is not None:
         name, words = _unjudged(blind)
     elif about == "rate":
-        name, words = _by_rate(first, second, rate)
+        name, words = _by_rate(first, second, rate, names)
     elif "inconclusive" in {first.verdict, second.verdict}:
         name, words = _unjudged(first if first.verdict == "inconclusive" else second)
     else:
-        name, words = _by_level(level, worth)
+        name, words = _by_level(level, worth, names)
     return Contrast(name, about, rate, level, first, second, words)
 
 
@@ -173,17 +185,20 @@ def _levels(a: np.ndarray, b: np.ndarray) -> Difference:
 
 
 def _by_rate(  # noqa: PLR0911 - one line for each outcome
-    a: Verdict, b: Verdict, rate: Difference
+    a: Verdict, b: Verdict, rate: Difference, names: tuple[str, str]
 ) -> tuple[ContrastName, str]:
     low, high = rate.interval
     if a.verdict != "leak":
         if high < 0:
-            return "worse", "B leaks where A does not."
-        return "inconclusive", "B leaks; A's rate is not known well enough to say that it does not."
-    told = f"A loses {a.rate / 1024:.3g} KiB a step, B {b.rate / 1024:.3g}"
+            return "worse", f"{names[1]} leaks where {names[0]} does not."
+        return "inconclusive", (
+            f"{names[1]} leaks; the rate of {names[0]} is not known well enough to say that it "
+            "does not."
+        )
+    told = f"{names[0]} loses {_kib(a.rate)} KiB a step, {names[1]} {_kib(b.rate)}"
     settled = b.verdict != "leak" and Reason.STILL_SLOWING not in b.reasons
     if settled and b.upper < limits.REMOVED_SHARE * a.rate:
-        return "removed", f"{told}, at most {b.upper / 1024:.3g}: the leak is gone."
+        return "removed", f"{told}, at most {_kib(max(b.upper, _FEW_BYTES))}: the leak is gone."
     if low > 0 and b.rate < (1 - limits.SAME_SHARE / 2) * a.rate:
         return "reduced", f"{told}: less, but not shown to be gone."
     if high < 0 and b.rate > (1 + limits.SAME_SHARE / 2) * a.rate:
@@ -193,9 +208,19 @@ def _by_rate(  # noqa: PLR0911 - one line for each outcome
     return "inconclusive", f"{told}; the difference is not known well enough."
 
 
-def _by_level(level: Difference, worth: float) -> tuple[ContrastName, str]:
+def _kib(rate: float) -> str:
+    """Return a rate in KiB with three digits that mean something; a few bytes are 0."""
+    return f"{rate / 1024:.3g}" if abs(rate) >= _FEW_BYTES else "0"
+
+
+_FEW_BYTES = 4.0
+
+
+def _by_level(level: Difference, worth: float, names: tuple[str, str]) -> tuple[ContrastName, str]:
     low, high = level.interval
-    told = f"A holds {level.a / 2**20:.4g} MiB at the end, B {level.b / 2**20:.4g}"
+    told = (
+        f"{names[0]} holds {level.a / 2**20:.4g} MiB at the end, {names[1]} {level.b / 2**20:.4g}"
+    )
     if low > 0 and level.value >= worth:
         return "reduced", f"{told}: less."
     if high < 0 and -level.value >= worth:

@@ -194,7 +194,7 @@ def _decide(  # noqa: C901, PLR0917 - one line for each outcome, from everything
         elif not grows_everywhere(found, rate.mean * rows.steps):
             name, why = "inconclusive", [Reason.UNEVEN_GROWTH]
         else:
-            name, why = "leak", leak_reasons(found, evidence)
+            name, why = "leak", leak_reasons(rows, found, evidence)
     elif grows:
         name, why = "baseline", [Reason.NOT_WORTH_ACTING_ON]
     elif (

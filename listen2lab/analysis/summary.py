@@ -8,13 +8,16 @@ runs that were complete.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from scipy import stats
 
-from listen2lab.analysis.audit import audit
-from listen2lab.analysis.contrast import judge_pair
-from listen2lab.analysis.together import judge_together
+from listen2lab.analysis._circumstances import against, filling
+from listen2lab.analysis._circumstances import rows as _rows
+from listen2lab.analysis.contrast import Contrast, judge_pair
+from listen2lab.analysis.growth import judge
+from listen2lab.analysis.together import CONFIRMING_BLOCKS, LIVE_ALONE, judge_together
 from listen2lab.units import KIB, MIB, mib
 
 if TYPE_CHECKING:
@@ -40,7 +43,8 @@ def summarize(runs: pd.DataFrame, samples: pd.DataFrame) -> dict[str, dict[str, 
     -------
     dict
         Experiment to condition to numbers: ``level_mib``, ``anonymous_mib`` (resident and
-        anonymous at the end), ``level_range_mib`` (lowest and highest repeat), ``peak_mib``,
+        anonymous at the end), ``level_range_mib`` (lowest and highest repeat), ``level_each_mib``
+        (every repeat, for comparing with another study), ``peak_mib``,
         ``released_mib`` (resident after the teardown), ``verdict``, ``confidence``, ``reasons``,
         ``rate_kib_per_step`` with ``rate_interval`` and ``upper_kib_per_step``, and
         ``smallest_visible_kib_per_step`` (see `listen2lab.analysis.growth.judge`, on anonymous
@@ -55,7 +59,7 @@ def summarize(runs: pd.DataFrame, samples: pd.DataFrame) -> dict[str, dict[str, 
     summary: dict[str, dict[str, Any]] = {}
     for (experiment, condition), group in plain.groupby(["experiment", "condition"], sort=False):
         measured = of_condition.get((experiment, condition), usable.iloc[:0])
-        numbers = _numbers(measured)
+        numbers = _numbers(measured, group[group["outcome"] == "complete"])
         numbers["runs"] = {
             outcome: int((group["outcome"] == outcome).sum())
             for outcome in ("complete", "killed", "crashed", "timed-out", "missing")
@@ -77,8 +81,8 @@ def complete_samples(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
     return samples.merge(good, on=keys)
 
 
-def _numbers(samples: pd.DataFrame) -> dict[str, Any]:
-    """Return the numbers of one condition."""
+def _numbers(samples: pd.DataFrame, runs: pd.DataFrame) -> dict[str, Any]:
+    """Return the numbers of one condition, from its complete runs."""
     at = {phase: samples[samples["phase"] == phase] for phase in _PHASES}
     steps = at["step"]
     end = at["end"]["rss"]
@@ -89,10 +93,11 @@ def _numbers(samples: pd.DataFrame) -> dict[str, Any]:
     return {
         "level_mib": _mib(level),
         "level_range_mib": None if end.empty else [mib(end.min()), mib(end.max())],
+        "level_each_mib": [mib(value) for value in end],
         "anonymous_mib": _mib(_mean(at["end"]["anonymous"])),
         "peak_mib": _mib(_mean(peaks)),
         "released_mib": _mib(_mean(at["released"]["rss"])),
-        **_judged(steps),
+        **_judged(steps, runs),
         "components_mib": {name: mib(size) for name, size in components.items()},
         "unaccounted_mib": _mib(unaccounted),
         "largest_input": _finite(float(steps["size"].max())) if len(steps) else None,
@@ -103,7 +108,7 @@ def _numbers(samples: pd.DataFrame) -> dict[str, Any]:
 _PHASES = ("start", "import", "setup", "step", "end", "released")
 
 
-def _judged(steps: pd.DataFrame) -> dict[str, Any]:
+def _judged(steps: pd.DataFrame, runs: pd.DataFrame) -> dict[str, Any]:
     """Return the verdict on the measured steps, as JSON values.
 
     Anonymous memory, malloc's live bytes and Python's live blocks are judged together; rate and
@@ -111,14 +116,23 @@ def _judged(steps: pd.DataFrame) -> dict[str, Any]:
     """
     sizes = _rows(steps, "size")
     known = {name: _rows(steps, name) for name in ("anonymous", "in_use", "kept", "python_blocks")}
-    swapped = _rows(steps, "swap")
     given = {name: rows for name, rows in known.items() if rows or name == "anonymous"}
-    against = audit(swapped=swapped, sizes=sizes)
-    together = judge_together(**given, sizes=sizes, audit=against)
+    codes = against(steps, runs)
+    together = judge_together(**given, sizes=sizes, audit=codes)
     if together.verdict == "leak" and sizes is not None:
         # A leak must hold against growth with each input shape not seen before, too: an input of
         # another size is another shape to the engine, which keeps a plan for each.
-        together = judge_together(**given, sizes=sizes, shapes=sizes, audit=against)
+        together = judge_together(**given, sizes=sizes, shapes=sizes, audit=codes)
+    if together.verdict == "leak":
+        leaks = [name for name, each in together.verdicts.items() if each.verdict == "leak"]
+        caches = filling(steps, leaks)
+        if "anonymous" in caches:
+            codes = (*codes, *caches["anonymous"])
+            together = judge_together(**given, sizes=sizes, audit=codes)
+        elif caches:
+            # Live objects alone grow, and a cache that fills holds them: they say nothing more.
+            rest = {name: y for name, y in given.items() if name not in caches}
+            together = judge_together(**rest, sizes=sizes, audit=codes)
     own = together.verdicts["anonymous"]
     alike = [v for v in together.verdicts.values() if v.verdict == together.verdict]
     deciding = alike[0] if alike else own  # live objects may show a leak before pages do
@@ -139,15 +153,6 @@ def _judged(steps: pd.DataFrame) -> dict[str, Any]:
             for name, verdict in together.verdicts.items()
         },
     }
-
-
-def _rows(steps: pd.DataFrame, column: str) -> list[Any] | None:
-    """Return a column as one array a repeat, or None where a sample lacks it."""
-    if steps.empty:
-        return [] if column == "anonymous" else None
-    if column not in steps or steps[column].isna().any():
-        return None
-    return [rows[column].to_numpy(float) for _, rows in steps.groupby("repeat")]
 
 
 def contrast(
@@ -177,22 +182,71 @@ def contrast(
     if one.empty or other.empty:
         return None
     a, b = (rows[rows["phase"] == "step"] for rows in (one, other))
-    pair = judge_pair(
-        _rows(a, "anonymous"), _rows(b, "anonymous"), _rows(a, "size"), _rows(b, "size")
-    )
+    pair = _pair(a, b, (first, second))
     ends = [rows.loc[rows["phase"] == "end", "rss"].to_numpy(float) for rows in (other, one)]
     difference = float(ends[0].mean() - ends[1].mean())
     interval = _welch(*ends)
     by_rate = pair.about == "rate"
+    by_level = _by_level(interval, float(ends[1].mean()))
+    way = "more" if difference > 0 else "less"
     return {
         "to": first,
         "about": pair.about,
-        "verdict": pair.verdict if by_rate else _by_level(interval, float(ends[1].mean())),
-        "sentence": pair.sentence if by_rate else "",
+        "verdict": pair.verdict if by_rate else by_level,
+        "sentence": pair.sentence
+        if by_rate
+        else f"{second} holds {mib(abs(difference)):.3g} MiB {way} than {first} at the end"
+        f"{_LEVEL_WORDS[by_level]}.",
         "level_difference_mib": mib(difference),
         "level_interval_mib": None if interval is None else [mib(bound) for bound in interval],
         "rate_difference_kib_per_step": _kib(-pair.rate.value),
     }
+
+
+def _pair(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) -> Contrast:
+    """Compare two conditions' anonymous memory, or live bytes where only they show the growth.
+
+    A small leak of malloc's is sure in live bytes long before pages show it; one of live objects
+    confirms a small growth of anonymous memory (see `judge_together`).
+    """
+    sizes = _rows(a, "size"), _rows(b, "size")
+    pages = _rows(a, "anonymous"), _rows(b, "anonymous")
+    pair = judge_pair(*pages, *sizes, names=names)
+    if pair.about == "rate" and pair.verdict != "inconclusive":
+        return pair
+    if max(_live_rates((a, b), sizes, "in_use")) >= LIVE_ALONE["in_use"]:
+        finer = judge_pair(_rows(a, "in_use"), _rows(b, "in_use"), *sizes, names=names)
+        if finer.verdict != "inconclusive":
+            return replace(finer, sentence=f"Live bytes: {finer.sentence}")
+    if max(_live_rates((a, b), sizes, "python_blocks")) >= CONFIRMING_BLOCKS:
+        finer = judge_pair(*pages, *sizes, names=names, worth_rate=_ANY)
+        if finer.about == "rate" and finer.verdict != "inconclusive":
+            return finer
+    return pair
+
+
+_ANY = 1.0  # bytes a step: any growth that is sure
+
+
+def _live_rates(parts: Any, sizes: Any, name: str) -> list[float]:
+    """Return how fast a live quantity leaks in each condition; 0 where it does not."""
+    found = []
+    for steps, size in zip(parts, sizes, strict=True):
+        given = _rows(steps, name)
+        if given is None:
+            found.append(0.0)
+            continue
+        verdict = judge(given, size, worth_rate=_ANY if name == "in_use" else 0.5)
+        found.append(verdict.rate if verdict.verdict == "leak" else 0.0)
+    return found
+
+
+_LEVEL_WORDS = {
+    "reduced": "",
+    "worse": "",
+    "unchanged": ": no difference worth acting on",
+    "inconclusive": "; the processes of one condition differ too much to say that it is so",
+}
 
 
 def _welch(a: Any, b: Any) -> tuple[float, float] | None:

@@ -10,7 +10,7 @@ import numpy as np
 from listen2lab.analysis.growth import Reason, Verdict, VerdictName, judge
 from listen2lab.errors import InputError
 
-__all__ = ["Together", "judge_together"]
+__all__ = ["CONFIRMING_BLOCKS", "LIVE_ALONE", "Together", "judge_together"]
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,15 @@ class Together:
         return out
 
 
-_LIVE_ALONE = {"in_use": 1000.0, "python_blocks": 8.0}
-# Bytes and blocks a step from which live objects alone make a leak, where pages do not show it: a
-# harness and an event loop were seen to hold a few hundred bytes and a block more with each step.
+LIVE_ALONE = {"in_use": 1000.0, "python_blocks": 8.0}
+"""Bytes and blocks a step from which live objects alone make a leak, where pages do not show it: a
+clean run of the pipeline gains a few hundred bytes a step while glibc's caches of freed blocks, one
+for each thread, fill up (they count as in use), and a block of Python's."""
+
+
+CONFIRMING_BLOCKS = 2.0
+"""Live blocks of Python a step, surely leaked, that confirm growth of resident memory which alone
+would not be worth acting on: two quantities agree, and a step may be a microsecond long."""
 
 
 def judge_together(
@@ -132,9 +138,19 @@ def judge_together(
         return Together(
             "inconclusive", grew, agree=False, sentence=words, reasons=reasons, verdicts=verdicts
         )
+    blocks = verdicts.get("python_blocks")
+    if (
+        resident is not None
+        and resident.verdict == "baseline"
+        and Reason.NOT_WORTH_ACTING_ON in resident.reasons
+        and blocks is not None
+        and blocks.verdict == "leak"
+        and blocks.rate >= CONFIRMING_BLOCKS
+    ):
+        return Together("leak", grew, agree, words, blocks.reasons, verdicts)
     sure = any(
         name in verdicts and verdicts[name].verdict == "leak" and verdicts[name].rate >= least
-        for name, least in _LIVE_ALONE.items()
+        for name, least in LIVE_ALONE.items()
     )
     if sure and not resident_grows and resident is not None:
         reasons = (

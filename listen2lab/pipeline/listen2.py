@@ -21,7 +21,7 @@ from listen2lab.pipeline.sessions import Sessions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from listen2lab.pipeline.alignment import Aligner, Alignment
     from listen2lab.pipeline.knobs import Knobs
@@ -60,6 +60,8 @@ class Listen2:
         Returns the process's resident bytes, for the log.
     scratch
         A folder for session options and alignments on disk.
+    account
+        Returns the resident bytes by kind, for the log; None: it is not told.
 
     Raises
     ------
@@ -79,6 +81,7 @@ class Listen2:
         log: Callable[[str], None],
         resident: Callable[[], int],
         scratch: str,
+        account: Callable[[], Mapping[str, int]] | None = None,
     ) -> None:
         import numpy  # noqa: F401, ICN001, PLC0415 - the libraries' weight, apart from the models'
         import sherpa_onnx  # noqa: F401, PLC0415
@@ -99,7 +102,7 @@ class Listen2:
             import onnxruntime  # noqa: F401, PLC0415
         self._paragraphs = _shortened(paragraphs, knobs)
         self._knobs = knobs
-        self._log = AppLog(log, resident)
+        self._log = AppLog(log, resident, account)
         self._scratch = str(scratch)
         self._sessions = Sessions(check_voice(voice_folder), knobs, self._scratch)
         self._aligner: Aligner | None = None
@@ -158,8 +161,9 @@ class Listen2:
             stretch that the engine made in one go in this step), `made_s`, `syntheses`,
             `evictions`, `in_flight_peak`, `new_lengths` (stretches of a length that the engine
             had not made before), `sessions_created`, `is_skipped`, `words_aligned`,
-            `trellis_bytes` (the largest trellis of this step), and `cache_entries` and
-            `service_entries` (paragraphs in the queue's cache, alignments in the service's).
+            `trellis_bytes` (the largest trellis of this step), `cache_entries` and
+            `service_entries` (paragraphs in the queue's cache, alignments in the service's), and
+            `cache_capacity` and `service_capacity` (-1: no limit; 0: no such cache).
         """
         return self._loop.run_until_complete(self._step(i))
 
@@ -311,7 +315,11 @@ class Listen2:
             "words_aligned": self._n_words,
             "trellis_bytes": self._take_peak_trellis(),
             "cache_entries": len(self._queue.cached),
+            "cache_capacity": _limit(self._knobs.max_cache_size),
             "service_entries": 0 if self._service is None else len(self._service.kept),
+            "service_capacity": 0
+            if self._service is None
+            else _limit(self._knobs.service_cache_size),
         }
 
     def _take_peak_trellis(self) -> int:
@@ -320,6 +328,10 @@ class Listen2:
         peak = self._aligner.peak_trellis_bytes
         self._aligner.peak_trellis_bytes = 0
         return peak
+
+
+def _limit(size: int | None) -> int:
+    return -1 if size is None else size
 
 
 def _shortened(paragraphs: Sequence[str], knobs: Knobs) -> tuple[str, ...]:
