@@ -41,6 +41,15 @@ def test_a_new_leak_is_worse():
     assert judge_pair(_runs(3), _runs(4, rate=3e4)).verdict == "worse"
 
 
+def test_rates_of_thinned_runs_are_per_step():
+    """With a sample every ten steps, the rate and the sentence are a tenth; the verdict stays."""
+    every_step = judge_pair(_runs(1, rate=3e4), _runs(2))
+    thinned = judge_pair(_runs(1, rate=3e4), _runs(2), every=10)
+    assert thinned.verdict == every_step.verdict == "removed"
+    assert thinned.rate.value == pytest.approx(every_step.rate.value / 10)
+    assert f"loses {every_step.a.rate / 10240:.3g} KiB" in thinned.sentence
+
+
 @pytest.mark.parametrize(
     ("less", "verdict"), [(20 * MIB, "reduced"), (0, "unchanged"), (-20 * MIB, "worse")]
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -83,6 +83,7 @@ def judge_pair(
     worth_level: float | None = None,
     worth_rate: float = limits.WORTH_RATE,
     names: tuple[str, str] = ("A", "B"),
+    every: float = 1.0,
 ) -> Contrast:
     """Compare two conditions of one workload.
 
@@ -99,6 +100,8 @@ def judge_pair(
         As for `judge`.
     names
         What the sentence calls them.
+    every
+        Steps between two samples, where a run was thinned; rates are per step.
 
     Returns
     -------
@@ -115,8 +118,8 @@ def judge_pair(
     Intervals are Welch's: unequal variances, degrees of freedom by Satterthwaite (Welch, B. L.
     1947, Biometrika 34, 28-35). The unit of replication is the process, not the step.
     """
-    first = judge(a, sizes_a, worth_rate=worth_rate)
-    second = judge(b, sizes_b, worth_rate=worth_rate)
+    first = _per_step(judge(a, sizes_a, worth_rate=worth_rate), every)
+    second = _per_step(judge(b, sizes_b, worth_rate=worth_rate), every)
     rate = _rates(first, second)
     level = _levels(matrix(a, "a"), matrix(b, "b"))
     worth = worth_level
@@ -135,6 +138,17 @@ def judge_pair(
     else:
         name, words = _by_level(level, worth, names)
     return Contrast(name, about, rate, level, first, second, words)
+
+
+def _per_step(verdict: Verdict, every: float) -> Verdict:
+    """Return a verdict on samples with its rates per step."""
+    return replace(
+        verdict,
+        rate=verdict.rate / every,
+        interval=(verdict.interval[0] / every, verdict.interval[1] / every),
+        upper=verdict.upper / every,
+        smallest_visible=verdict.smallest_visible / every,
+    )
 
 
 def _unjudged(verdict: Verdict) -> tuple[ContrastName, str]:

@@ -11,10 +11,9 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from scipy import stats
-
 from listen2lab.analysis._circumstances import against, filling
 from listen2lab.analysis._circumstances import rows as _rows
+from listen2lab.analysis._welch import welch
 from listen2lab.analysis.contrast import Contrast, judge_pair
 from listen2lab.analysis.growth import judge
 from listen2lab.analysis.together import CONFIRMING_BLOCKS, LIVE_ALONE, judge_together
@@ -28,7 +27,6 @@ __all__ = ["complete_samples", "contrast", "summarize"]
 # A change of level smaller than both is not worth acting on, however sure it is.
 WORTH_SHARE = 0.05
 WORTH_LEVEL = 2 * MIB
-PAGE = 4096
 
 
 def summarize(runs: pd.DataFrame, samples: pd.DataFrame) -> dict[str, dict[str, Any]]:
@@ -185,7 +183,7 @@ def contrast(
     pair = _pair(a, b, (first, second))
     ends = [rows.loc[rows["phase"] == "end", "rss"].to_numpy(float) for rows in (other, one)]
     difference = float(ends[0].mean() - ends[1].mean())
-    interval = _welch(*ends)
+    interval = welch(*ends)
     by_rate = pair.about == "rate"
     by_level = _by_level(interval, float(ends[1].mean()))
     way = "more" if difference > 0 else "less"
@@ -211,15 +209,16 @@ def _pair(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) -> Contrast:
     """
     sizes = _rows(a, "size"), _rows(b, "size")
     pages = _rows(a, "anonymous"), _rows(b, "anonymous")
-    pair = judge_pair(*pages, *sizes, names=names)
+    every = float(a["steps"].median()) if len(a) else 1.0
+    pair = judge_pair(*pages, *sizes, names=names, every=every)
     if pair.about == "rate" and pair.verdict != "inconclusive":
         return pair
     if max(_live_rates((a, b), sizes, "in_use")) >= LIVE_ALONE["in_use"]:
-        finer = judge_pair(_rows(a, "in_use"), _rows(b, "in_use"), *sizes, names=names)
+        finer = judge_pair(_rows(a, "in_use"), _rows(b, "in_use"), *sizes, names=names, every=every)
         if finer.verdict != "inconclusive":
             return replace(finer, sentence=f"Live bytes: {finer.sentence}")
     if max(_live_rates((a, b), sizes, "python_blocks")) >= CONFIRMING_BLOCKS:
-        finer = judge_pair(*pages, *sizes, names=names, worth_rate=_ANY)
+        finer = judge_pair(*pages, *sizes, names=names, every=every, worth_rate=_ANY)
         if finer.about == "rate" and finer.verdict != "inconclusive":
             return finer
     return pair
@@ -247,24 +246,6 @@ _LEVEL_WORDS = {
     "unchanged": ": no difference worth acting on",
     "inconclusive": "; the processes of one condition differ too much to say that it is so",
 }
-
-
-def _welch(a: Any, b: Any) -> tuple[float, float] | None:
-    """Return Welch's 95 % interval of the difference of means; None with a single process.
-
-    Processes that end on the same page still differ by what a page hides, so a variance is at
-    least that of rounding to pages.
-    """
-    if min(len(a), len(b)) < 2:
-        return None
-    rounding = PAGE**2 / 12
-    parts = [max(float(x.var(ddof=1)), rounding) / len(x) for x in (a, b)]
-    freedom = sum(parts) ** 2 / sum(
-        part**2 / (len(x) - 1) for part, x in zip(parts, (a, b), strict=True)
-    )
-    half = float(stats.t.ppf(0.975, freedom)) * math.sqrt(sum(parts))
-    difference = float(a.mean() - b.mean())
-    return difference - half, difference + half
 
 
 def _by_level(interval: tuple[float, float] | None, level: float) -> str:
