@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: help lab test check format bench bench-verdicts notebooks clean
+.PHONY: help lab test check format bench bench-verdicts bench-notebooks notebooks clean
 
 help:  ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,8 +35,17 @@ bench: $(STAMP)  ## measure what the instrument itself costs, as ratios
 bench-verdicts: $(STAMP)  ## judge labelled series and print the goal table
 	$(BIN)/python benchmarks/verdicts.py
 
+bench-bench-device: $(STAMP)  ## read a log of a million lines and a large vmmap
+	$(BIN)/python benchmarks/device.py
+
+notebooks: $(STAMP)  ## run every notebook from the reference study, and time it
+	$(BIN)/python benchmarks/notebooks.py
+
+bench-device: $(STAMP)  ## read a log of a million lines and a large vmmap
+	$(BIN)/python benchmarks/device.py
+
 notebooks: $(STAMP)  ## open JupyterLab
-	$(BIN)/jupyter lab --notebook-dir=notebooks
+	$(BIN)/jupyter lab --notebook-dir=. notebooks/00_start_here.ipynb
 
 clean:  ## remove what was generated: models and caches, never a study
 	rm -rf data/voices .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -8,6 +8,8 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from listen2lab.analysis.attribution import METHODS, account, cannot_tell, categories, libraries
+from listen2lab.attributing import held
+from listen2lab.flames import links
 from listen2lab.report.style import INK, QUIET, SERIES, new_figure, styled, to_svg
 from listen2lab.units import MIB
 
@@ -279,7 +281,8 @@ def section(study: Study, experiment: str) -> list[dict[str, Any]]:
     list of dict
         ``condition``, ``svg``, ``caption``, ``rows`` (``label``, ``mib``, ``share``,
         ``certainty``, ``how`` after the last step), ``untouched_mib``, ``files`` (``file``,
-        ``mib``) and ``notes``; none for a condition without a sampled step.
+        ``mib``), ``held`` (``holder``, ``buffers``, ``mib``, ``example``), ``flames`` (``label``,
+        ``href``) and ``notes``; none for a condition without a sampled step.
     """
     (item,) = (item for item in study.plan.experiments if item.name == experiment)
     found = []
@@ -304,6 +307,11 @@ def section(study: Study, experiment: str) -> list[dict[str, Any]]:
                     {"file": row["file"], "mib": row["bytes"] / MIB}
                     for row in at_end.head(_TOP_FILES).to_dict("records")
                 ],
+                "held": [
+                    {**row, "mib": row["bytes"] / MIB}
+                    for row in held(study, experiment, level.name).to_dict("records")
+                ],
+                "flames": links(study, experiment, level.name),
                 "notes": cannot_tell(samples),
             }
         )

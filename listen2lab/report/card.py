@@ -22,6 +22,7 @@ __all__ = [
     "study_card",
     "study_line",
     "table_card",
+    "tested",
 ]
 
 # JupyterLab's own variables carry its theme; elsewhere what is inherited will do.
@@ -91,9 +92,9 @@ def study_card(study: Study) -> str:
     day = escape(study.manifest["created"][:10])
     parts = [f"<p><b>Study of {escape(_subject(study))}</b>, {day}, {_runs(study)}</p>"]
     parts += [_experiment(name, item, len(experiments) == 1) for name, item in experiments.items()]
-    found = summary.get("findings", {})
+    found = tested(summary)
     if found:
-        told = ", ".join(f"{name} {each['finding']}" for name, each in found.items())
+        told = ", ".join(f"{name} {summary['findings'][name]['finding']}" for name in found)
         parts.append(f"<p>Findings: {escape(told)}</p>")
     page = study.folder.report_path
     if page.is_file():
@@ -101,6 +102,12 @@ def study_card(study: Study) -> str:
     else:
         parts.append('<p class="quiet"><code>study.report()</code> writes the report.</p>')
     return Card("".join(parts), ())._repr_html_()
+
+
+def tested(summary: dict[str, Any]) -> list[str]:
+    """Return the hypotheses about which an experiment of the study predicts something."""
+    asked = {name for item in summary["experiments"].values() for name in item["predictions"]}
+    return [name for name in summary["findings"] if name in asked]
 
 
 def _subject(study: Study) -> str:

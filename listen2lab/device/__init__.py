@@ -1,0 +1,39 @@
+"""Evidence from the phone: its log, and what Apple's and Android's tools print of its memory.
+
+`read` takes files of any of these kinds, alone or together, and says what was understood; `look`
+does the same in a notebook, with answers and pictures. Names are loaded when they are used: reading
+alone needs nothing but numpy.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from listen2lab.device._look import Look, look
+    from listen2lab.device.evidence import Evidence, read
+    from listen2lab.device.schema import Snapshot, difference
+
+__all__ = ["Evidence", "Look", "Snapshot", "difference", "look", "read"]
+
+_HOMES = {
+    "Evidence": "evidence",
+    "Look": "_look",
+    "Snapshot": "schema",
+    "difference": "schema",
+    "look": "_look",
+    "read": "evidence",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'listen2lab.device' has no attribute {name!r}")
+    import importlib  # noqa: PLC0415 - lazily, like everything here
+
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

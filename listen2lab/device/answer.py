@@ -1,0 +1,121 @@
+"""Everything that evidence says, as one object: what ``--json`` prints, and a page is made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from listen2lab.device.beside import ceiling, compare
+from listen2lab.device.heap import compare_heaps
+from listen2lab.device.proposals import proposals
+from listen2lab.device.questions import MOST_POINTS, answers, curves
+from listen2lab.device.schema import difference
+from listen2lab.device.verdict import judge_log, judge_series
+from listen2lab.units import mib
+
+if TYPE_CHECKING:
+    from listen2lab.device.evidence import Evidence
+    from listen2lab.device.series import Series
+    from listen2lab.study import Study
+
+__all__ = ["FORMAT", "LIMIT", "answer"]
+
+FORMAT = 1
+"""Version of the object."""
+
+LIMIT = 2_500_000_000
+"""Bytes of footprint at which the test phone kills the app."""
+
+
+def answer(evidence: Evidence, study: Study | None = None) -> dict[str, Any]:
+    """Answer what the evidence can answer.
+
+    Parameters
+    ----------
+    evidence
+        What was read.
+    study
+        A lab study to put beside it.
+
+    Returns
+    -------
+    dict
+        JSON values: ``format``; ``verdict``, ``reasons`` and ``caveats`` of the log, or else of
+        the first series; ``sources`` (what was understood of each file) and ``problems``; ``log``
+        (``verdict``, ``questions``, ``curves``) or None; ``snapshots``, ``difference`` (the last
+        two snapshots of one process and tool, subtracted) or None; ``heaps``, ``heap_growth``,
+        ``leaks``; ``series``; ``beside`` (with a study) or None; ``ceiling``; ``limit_bytes``;
+        ``next`` (what to measure).
+    """
+    judged = judge_log(evidence)
+    log: dict[str, Any] | None = None
+    if evidence.sessions:
+        log = {
+            "verdict": None if judged is None else judged.to_dict(),
+            "questions": answers(evidence),
+            "curves": curves(evidence),
+        }
+    series = [_series(one) for one in evidence.series]
+    first = log["verdict"] if log is not None and log["verdict"] else None
+    if first is None and series:
+        first = series[0]["verdict"]
+    beside = None if study is None else compare(evidence, study)
+    out: dict[str, Any] = {
+        "format": FORMAT,
+        "verdict": None if first is None else first["verdict"],
+        "reasons": [] if first is None else first["reasons"],
+        "caveats": [] if first is None else first["caveats"],
+        "sources": [source.to_dict() for source in evidence.sources],
+        "problems": evidence.problems,
+        "log": log,
+        "snapshots": [snapshot.to_dict() for snapshot in evidence.snapshots],
+        "difference": _difference(evidence),
+        "heaps": [heap.to_dict() for heap in evidence.heaps],
+        "heap_growth": compare_heaps(evidence.heaps[0], evidence.heaps[-1])[:30]
+        if len(evidence.heaps) > 1
+        else [],
+        "leaks": [leaks.to_dict() for leaks in evidence.leaks],
+        "series": series,
+        "beside": beside,
+        "ceiling": ceiling(evidence, None) if beside is None else beside["ceiling"],
+        "limit_bytes": LIMIT,
+    }
+    out["next"] = proposals(out, evidence, _experiments())
+    return out
+
+
+def _experiments() -> tuple[str, ...]:
+    from listen2lab.experiment.catalog import EXPERIMENTS  # noqa: PLC0415 - loaded where it is needed
+
+    return tuple(EXPERIMENTS)
+
+
+def _series(one: Series) -> dict[str, Any]:
+    every = max(1, len(one.time) // MOST_POINTS)
+    return {
+        "source": one.source,
+        "quantity": one.quantity,
+        "footprint": one.footprint,
+        "samples": len(one.time),
+        "seconds": float(one.time[-1]) if len(one.time) else 0.0,
+        "first_mib": mib(float(one.memory[0])),
+        "last_mib": mib(float(one.memory[-1])),
+        "lowest_mib": mib(float(one.memory.min())),
+        "highest_mib": mib(float(one.memory.max())),
+        "verdict": judge_series(one).to_dict(),
+        "time": [round(float(t), 3) for t in one.time[::every]],
+        "memory_mib": [mib(float(m)) for m in one.memory[::every]],
+    }
+
+
+def _difference(evidence: Evidence) -> dict[str, Any] | None:
+    """Subtract the first snapshot from the last one of the same process and tool."""
+    some = [s for s in evidence.snapshots if s.categories]
+    for last in reversed(some):
+        first = next(s for s in some if (s.process, s.tool) == (last.process, last.tool))
+        if first is not last:
+            return {
+                "before": {"source": first.source, "line": first.line, "process": first.process},
+                "after": {"source": last.source, "line": last.line, "process": last.process},
+                **difference(first, last),
+            }
+    return None

@@ -1,0 +1,340 @@
+"""What a phone's evidence says: verdicts, questions, the lab beside it, words, command and page."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from test_device_log import paragraph
+from typer.testing import CliRunner
+
+from listen2lab import device
+from listen2lab._cli_device import register
+from listen2lab.analysis.growth import Reason
+from listen2lab.device import words
+from listen2lab.device.answer import answer
+from listen2lab.device.beside import ceiling, compare, shape_of
+from listen2lab.device.caveats import Caveat
+from listen2lab.device.verdict import judge_log
+from listen2lab.errors import LabError
+from listen2lab.report.device import section
+from listen2lab.units import MIB
+
+ROOT = Path(__file__).parents[1]
+FIXTURES = Path(__file__).parent / "fixtures" / "device"
+REFERENCE = ROOT / "data" / "reference" / "device"
+
+
+def log_of(levels, lengths=None, breakdown_every=0):
+    """Return a log whose memory after each paragraph is as given."""
+    lengths = np.full(len(levels), 5.0) if lengths is None else lengths
+    lines = []
+    for k, (level, length) in enumerate(zip(levels, lengths, strict=True)):
+        lines += paragraph(k, float(level), audio_s=float(length))
+        if breakdown_every and k % breakdown_every == 0:
+            lines += [
+                f"📊 [MEMORY] Total: {level:.1f} MB",
+                "📊 [MEMORY] Audio cache: 2 entries, 25.0 MB",
+                f"📊 [MEMORY] Unaccounted: ~{level - 25:.1f} MB (rest)",
+            ]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture
+def logs(tmp_path):
+    """Return a function that writes logs, and reads them."""
+
+    def of(*texts, extra=()):
+        files = []
+        for k, text in enumerate(texts):
+            files.append(tmp_path / f"{k}.log")
+            files[-1].write_text(text)
+        return device.read([*files, *extra])
+
+    return of
+
+
+def series(kind, seed, n=60):
+    """Return levels in MiB and lengths in seconds."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.uniform(3, 20, n)
+    lengths[rng.integers(20, 40)] = 110.0
+    noise = rng.normal(0, 1.0, n)
+    if kind == "leak":
+        return 400 + 4.0 * np.arange(n) + noise, lengths
+    if kind == "high-water":
+        return 300 + 15.0 * np.maximum.accumulate(lengths) + noise, lengths
+    return 500 + noise, lengths
+
+
+@pytest.mark.parametrize("kind", ["leak", "high-water", "baseline"])
+def test_a_log_is_judged_as_the_labs_own_runs(logs, kind):
+    """The same words; rates in KiB a paragraph; resident size is said to be what it is."""
+    evidence = logs(*(log_of(*series(kind, seed)) for seed in range(5)))
+    judged = judge_log(evidence)
+    assert judged.name == kind
+    assert judged.caveats == (Caveat.RESIDENT_SIZE,)
+    assert judged.steps == 300
+    if kind == "leak":
+        told = judged.to_dict()
+        assert told["rate_kib_per_paragraph"] == pytest.approx(4096, rel=0.05)
+
+
+def test_a_small_log_is_inconclusive_and_says_why(logs):
+    """Ten paragraphs, as a handoff plays them, decide nothing."""
+    evidence = logs(log_of(np.linspace(1900, 2290, 10), breakdown_every=5))
+    found = answer(evidence)
+    assert found["verdict"] == "inconclusive"
+    assert found["reasons"][0] == "too-few-steps"
+    parts = found["log"]["questions"]["unaccounted"]
+    assert "few-breakdowns" in parts["verdict"]["caveats"]
+    assert (parts["breakdowns"], parts["lowest_mib"]) == (2, 1875.0)
+    assert "too few for a firm verdict" in found["next"][0]["why"]
+
+
+def test_unaccounted_is_judged_where_there_are_enough_breakdowns(logs):
+    """Twenty breakdowns that grow are growth of their own."""
+    rows = [log_of(*series("leak", seed, 100), breakdown_every=2) for seed in range(3)]
+    parts = answer(logs(*rows))["log"]["questions"]["unaccounted"]
+    assert parts["breakdowns"] == 150
+    assert parts["verdict"]["verdict"] == "leak"
+    assert parts["share_of_total"] > 0.9
+
+
+def test_compressed_memory_takes_the_verdict_back(logs, tmp_path):
+    """Resident size says too little where the system compresses: the report shows that it does."""
+    report = tmp_path / "fp"
+    text = (FIXTURES / "footprint_two.txt").read_text()
+    report.write_text(text.replace("16 MB        0 B       12 MB", "916 MB       0 B       12 MB"))
+    rows = [log_of(*series("baseline", seed)) for seed in range(5)]
+    evidence = logs(*rows, extra=[report])
+    judged = judge_log(evidence)
+    assert judged.verdict.verdict == "baseline"
+    assert judged.name == "inconclusive"
+    assert judged.caveats[0] is Caveat.COMPRESSED
+    assert Caveat.COMPRESSED.sentence in words.verdict(judged.to_dict())
+    assert judge_log(logs(*rows, extra=[FIXTURES / "footprint_two.txt"])).name == "baseline"
+
+
+def test_restarts_split_the_series(logs):
+    """Two processes in one file count as two repeats, and are said to be."""
+    on_demand = (
+        "[SynthesisQueue] 🔄 Starting on-demand synthesis for paragraph 0, memory: 90.0 MB\n"
+    )
+    one = on_demand + log_of(*series("leak", 1))
+    evidence = logs(one + one)
+    judged = judge_log(evidence)
+    assert len(evidence.sessions) == 2
+    assert Caveat.RESTARTED in judged.caveats
+    assert judged.verdict.evidence["repeats"] == 2
+    assert "reading begins again" in words.told(answer(evidence))
+
+
+def test_a_log_without_lengths_says_so(logs):
+    """Growth that follows the inputs cannot be told from growth by itself."""
+    rows = [log_of(*series("leak", seed)) for seed in range(2)]
+    rows = [
+        "\n".join(x for x in row.splitlines() if "Syn" not in x[:20] or "Align" not in x)
+        for row in rows
+    ]
+    rows = [
+        "\n".join(x for x in row.splitlines() if "[PiperTTS]" not in x and "Alignment c" not in x)
+        for row in rows
+    ]
+    judged = judge_log(logs(*rows))
+    assert Caveat.NO_LENGTHS in judged.caveats
+
+
+def test_a_lost_length_is_a_missing_sample(logs):
+    """One paragraph of unknown length does not cost the others theirs."""
+    text = log_of(*series("high-water", 3))
+    lines = text.splitlines()
+    lost = [k for k, x in enumerate(lines) if "[PiperTTS]" in x or "Alignment c" in x][:2]
+    evidence = logs("\n".join(x for k, x in enumerate(lines) if k not in lost))
+    judged = judge_log(evidence)
+    assert Caveat.NO_LENGTHS not in judged.caveats
+    assert answer(evidence)["log"]["questions"]["longest"]["audio_s"] == pytest.approx(
+        110, abs=0.01
+    )
+
+
+def test_the_longest_paragraph(logs):
+    """A curve that follows it rises there and nowhere else; one that grows does not."""
+    for kind, least, most in (("high-water", 0.8, 1.0), ("leak", 0.0, 0.4)):
+        longest = answer(logs(log_of(*series(kind, 4))))["log"]["questions"]["longest"]
+        assert longest["audio_s"] == pytest.approx(110, abs=0.01)
+        assert least <= longest["share_at_records"] <= most
+    assert longest["rise_mib"] < 10
+
+
+def test_a_series_over_time_is_judged_per_minute(tmp_path):
+    """A footprint is what the limit counts, so there is no caveat; uneven times are evened."""
+    rng = np.random.default_rng(0)
+    time = np.cumsum(rng.choice([1.0, 5.0], 200))
+    file = tmp_path / "x.csv"
+    rows = [f"{t},{300 + t * 0.1 + rng.normal(0, 0.3):.2f}" for t in time]
+    file.write_text("time,phys_footprint_mb\n" + "\n".join(rows))
+    found = answer(device.read(file))
+    judged = found["series"][0]["verdict"]
+    assert found["verdict"] == judged["verdict"] == "leak"
+    assert judged["unit"] == "minute"
+    assert judged["rate_kib_per_minute"] == pytest.approx(6144, rel=0.1)
+    assert judged["caveats"] == ["uneven-times"]
+
+
+def test_what_the_lab_can_explain():
+    """N of M by owner, bounded by what the lab ever held; the rest is named."""
+    evidence = device.read(FIXTURES / "footprint_two.txt")
+    found = ceiling(evidence, None)
+    assert found["of_mib"] == 2264
+    assert found["like_mib"] == found["at_most_mib"] == 1880 + 96 + 44 + 64
+    assert found["beyond"][0]["owner"] == "graphics and UI"
+    assert found["beyond"][0]["mib"] == 180
+    assert ceiling(evidence, 200 * MIB)["at_most_mib"] == 200
+    said = words.ceiling_lines(ceiling(evidence, 200 * MIB))
+    assert said[0].startswith("The lab can explain at most 200.0 of 2,264.0 MiB")
+    assert "IOSurface 88.0" in said[2]
+
+
+def test_shapes():
+    """What makes a shape does not depend on the level, nor on where the longest input stands."""
+    level, lengths = series("high-water", 1)
+    early = shape_of(level * MIB, lengths)
+    again = shape_of(*(x if k else x * 3 * MIB for k, x in enumerate(series("high-water", 2))))
+    leak = shape_of(series("leak", 1)[0] * MIB, series("leak", 1)[1])
+    assert abs(early["at records"] - again["at records"]) < 0.2
+    assert leak["at records"] < 0.4 < early["at records"]
+    assert leak["largest step"] < 0.1 < early["largest step"]
+    assert shape_of(level[:5], None) is None
+    assert shape_of(np.full(30, 5e8), None)["rise"] == 0
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Return a study of a workload that steps up at its largest input."""
+    import listen2lab as lab
+
+    root = tmp_path_factory.mktemp("beside")
+    (root / "high.py").write_text(
+        "held = []\ndef setup(): pass\ndef size(i): return 110.0 if i == 14 else 5.0 + i % 3\n"
+        "def step(i):\n    if i == 14: held.append(b'x' * 60_000_000)\n"
+    )
+    return lab.watch(root / "high.py", steps=24, warmup=1, repeats=1, study=root / "study")
+
+
+def test_the_phone_beside_a_study(logs, study):
+    """The condition of the same shape is found; a curve of another shape is said to be one."""
+    like = compare(logs(log_of(*series("high-water", 1))), study)
+    assert like["nearest"] == ["high/this"]
+    assert like["alike"]
+    unlike = compare(logs(log_of(*series("leak", 1))), study)
+    assert not unlike["alike"]
+    assert "the shape of none" in words.beside(unlike)[0]
+    assert unlike["ceiling"]["lab_mib"] > 60
+    nothing = compare(device.read(FIXTURES / "heap.txt"), study)
+    assert "too few paragraphs" in words.beside(nothing)[0]
+
+
+def test_everything_is_plain_json_and_every_code_has_its_sentence(logs, study):
+    """No NaN, no arrays; a code that is printed can be looked up in the docs."""
+    evidence = logs(
+        log_of(*series("leak", 1), breakdown_every=5),
+        extra=[p for p in sorted(FIXTURES.iterdir()) if p.name != "README.md"],
+    )
+    found = answer(evidence, study)
+    again = json.loads(json.dumps(found, allow_nan=False))
+    assert again == found
+    docs = (ROOT / "docs" / "from-the-phone.md").read_text()
+    for caveat in Caveat:
+        assert f"`{caveat}` | {caveat.sentence}" in docs
+    assert not {str(c) for c in Caveat} & {str(r) for r in Reason}
+    told = words.told(found)
+    for part in ("recognised", "malformed", "Evictions", "kill limit", "leaks:", "Next, 1"):
+        assert part in told
+    html = section(evidence, study)["html"]
+    assert html.count("<svg") >= 5
+    assert "nan" not in words.told(found).lower().split()
+
+
+def test_names_in_evidence_cannot_break_the_page(tmp_path):
+    """A process's or a class's name is text, whatever is in it."""
+    text = (
+        (FIXTURES / "footprint_two.txt").read_text().replace("mediaserverd", "<script>x</script>")
+    )
+    file = tmp_path / "<b>.txt"
+    file.write_text(text)
+    html = section(device.read(file))["html"]
+    assert "<script" not in html
+    assert "<b>" not in html
+
+
+@pytest.fixture
+def run():
+    """Return a function that runs the command."""
+    app = typer.Typer()
+    register(app)
+    app.command("other")(lambda: None)
+
+    def of(*arguments, **kwargs):
+        result = CliRunner().invoke(app, ["device", *map(str, arguments)], **kwargs)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return of
+
+
+def test_the_command_prints_and_writes_only_where_asked(run, tmp_path, monkeypatch, study):
+    """Words by default, one object with --json; files with --out or --study, and never else."""
+    monkeypatch.chdir(tmp_path)
+    log = REFERENCE / "session-1.log"
+    assert "0 malformed" in run(log).output
+    assert list(tmp_path.iterdir()) == []
+    printed = json.loads(run(log, "--json").output)
+    assert printed["log"]["questions"]["syntheses"] > 50
+    output = run(log, FIXTURES / "vmmap_summary.txt", "--out", tmp_path / "new" / "folder").output
+    assert output.rstrip().endswith("device.html")
+    page = (tmp_path / "new" / "folder" / "device.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert str(tmp_path) not in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert json.loads((tmp_path / "new" / "folder" / "device.json").read_text())["format"] == 1
+    run(log, "--study", study.folder.path)
+    assert (study.folder.path / "device.html").exists()
+
+
+def test_the_command_reads_standard_input(run):
+    """A pipe is as good as a file."""
+    text = (REFERENCE / "session-1.log").read_bytes()
+    assert "standard input" in run("-", input=text).output
+
+
+def test_the_command_says_what_is_wrong(run, tmp_path):
+    """Nothing understood, or a folder that cannot be written, is one sentence."""
+    with pytest.raises(LabError, match="is a directory"):
+        run(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LabError, match="cannot write"):
+        run(REFERENCE / "session-1.log", "--out", tmp_path / "file" / "x")
+
+
+def test_a_reader_that_goes_away(tmp_path):
+    """Printing into a pipe that closes is no traceback."""
+    code = (
+        "import typer\nfrom listen2lab._cli_device import register\n"
+        "app = typer.Typer()\nregister(app)\napp.command('x')(lambda: None)\napp()\n"
+    )
+    command = (
+        f'"{sys.executable}" -c "{code}" device {REFERENCE / "session-1.log"} --json | head -c 5'
+    )
+    done = subprocess.run(  # noqa: S602 - a pipe is under test
+        command, shell=True, capture_output=True, text=True, check=False, env=os.environ
+    )
+    assert done.stdout == '{\n "f'
+    assert "Traceback" not in done.stderr

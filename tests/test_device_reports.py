@@ -1,0 +1,328 @@
+"""vmmap, footprint, heap, leaks, dumpsys and tables of time and memory, in one schema."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from listen2lab import device
+from listen2lab.device._sizes import read_number, read_size
+from listen2lab.device.heap import compare_heaps
+from listen2lab.device.schema import OWNERS, owner_of
+from listen2lab.errors import InputError
+from listen2lab.units import KIB, MIB
+
+FIXTURES = Path(__file__).parent / "fixtures" / "device"
+
+
+def only(name):
+    """Return the evidence of one fixture."""
+    return device.read(FIXTURES / name)
+
+
+def category(snapshot, name):
+    """Return a category by name."""
+    (found,) = (c for c in snapshot.categories if c.name == name)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0K", 0), ("824", 824), ("36.2M", 37958451), ("1,024.0M", 2**30), ("4.0G", 2**32),
+     ("6592 KB", 6592 * KIB), ("0 B", 0), ("12345678 B", 12345678), ("2.290,0 MB", 2401239040),
+     ("1\u00a0234,5 MB", 1294467072), ("1,234 KB", 1234 * KIB), ("2,5 MB", 2621440),
+     ("3.9T", 4288095348326)],
+)  # fmt: skip
+def test_sizes_in_all_units_and_locales(text, size):
+    """Units are powers of 1024; a comma is a decimal or a thousands mark by what follows."""
+    assert read_size(text) == size
+
+
+@pytest.mark.parametrize(
+    "text", ["", "K", "-5K", "1..2K", "1,2,3K", "nan", "1e9", "9999999999G", "²K"]
+)
+def test_what_is_no_size_is_none(text):
+    """Nothing is guessed out of a damaged number."""
+    assert read_size(text) is None
+    assert read_number("1,23,4") is read_number("1e9") is read_number("1_0") is None
+
+
+def test_vmmap_summary():
+    """Columns, names with spaces and numbers, peak lines, zones, and what the kill limit counts."""
+    evidence = only("vmmap_summary.txt")
+    (snapshot,) = evidence.snapshots
+    assert (snapshot.process, snapshot.pid, snapshot.tool) == ("Listen2", 512, "vmmap")
+    assert snapshot.footprint == round(1.9 * 2**30)
+    assert snapshot.peak == round(2113.5 * MIB)
+    assert snapshot.resident == round(2.2 * 2**30)
+    assert len(snapshot.categories) == 19
+    assert category(snapshot, "Memory Tag 255").dirty == 20 * MIB
+    assert category(snapshot, "Memory Tag 255 (reserved)").virtual == 2**30
+    assert category(snapshot, "__CTF").resident == 824
+    large = category(snapshot, "MALLOC_LARGE")
+    assert large.counted == round(1.5 * 2**30) + 64 * MIB
+    # malloc's pages that are resident and not dirty were freed, and marked reusable.
+    assert large.reclaimable == round(1.6 * 2**30) - round(1.5 * 2**30)
+    assert large.clean == 0
+    # The system counts what it holds for the process, dirty or not.
+    assert category(snapshot, "owned unmapped (graphics)").counted == 72 * MIB
+    # Here the resident size holds what is compressed: nothing of it is clean.
+    assert category(snapshot, "IOSurface").clean == 0
+    assert category(snapshot, "mapped file").clean == 61 * MIB
+    zones = {zone.name: zone for zone in snapshot.zones}
+    assert zones["DefaultMallocZone"].blocks == 225610
+    assert zones["AttributeGraph graph data"].allocated == 2496
+    (source,) = evidence.sources
+    assert source.malformed == 0
+    assert source.recognised + source.ignored == source.lines
+    assert source.ignored == (FIXTURES / "vmmap_summary.txt").read_text().count("\n\n")
+
+
+def test_vmmap_without_its_summary_adds_the_regions_up():
+    """A report that was cut still says what the regions hold."""
+    (snapshot,) = only("vmmap_regions.txt").snapshots
+    assert category(snapshot, "MALLOC_LARGE").regions == 2
+    assert category(snapshot, "MALLOC_LARGE").counted == (273 + 8) * MIB
+    assert category(snapshot, "mapped file").clean == 44 * MIB + 16 * KIB
+    assert snapshot.footprint == 310 * MIB
+    assert snapshot.by_owner()["stacks"]["virtual"] == 56 * MIB
+
+
+def test_footprint_text_of_several_processes():
+    """One snapshot a process; their summary is none; Dirty holds what is swapped."""
+    snapshots = only("footprint_two.txt").snapshots
+    assert [(s.process, s.footprint) for s in snapshots] == [
+        ("Listen2", 2264 * MIB),
+        ("mediaserverd", 30 * MIB),
+    ]
+    large = category(snapshots[0], "MALLOC_LARGE")
+    assert (large.dirty, large.swapped, large.counted) == (1864 * MIB, 16 * MIB, 1880 * MIB)
+    assert category(snapshots[0], "app-specific tag 14").counted == 64 * MIB
+    assert category(snapshots[1], "MALLOC_SMALL").swapped is None
+    assert snapshots[0].peak == 2290 * MIB
+    assert sum(v["counted"] for v in snapshots[0].by_owner().values()) == 2264 * MIB
+
+
+def test_footprint_json_and_its_samples(tmp_path):
+    """Units are in the file; several samples make a series."""
+    (snapshot,) = only("footprint.json").snapshots
+    page = 16384
+    assert snapshot.footprint == 5000 * page
+    assert snapshot.peak == 5500 * page
+    assert category(snapshot, "MALLOC_LARGE").dirty == 3500 * page
+    assert snapshot.by_owner()["mapped files"]["clean"] == 3904 * page
+    whole = json.loads((FIXTURES / "footprint.json").read_text())
+    samples = [
+        {"start_time": {"wall_time_s": 100.0 + k},
+         "processes": [{"pid": 1, "auxiliary": {"phys_footprint": 100 + k}}]}
+        for k in range(20)
+    ]  # fmt: skip
+    file = tmp_path / "samples"
+    file.write_text(json.dumps({"bytes per unit": whole["bytes per unit"], "samples": samples}))
+    (series,) = device.read(file).series
+    assert series.footprint
+    assert series.memory[-1] == 119 * page
+    file.write_text('{\n "processes": [{"name": "x", "auxiliary": {"phys_foot')
+    with pytest.raises(InputError, match=r"line 2.*no JSON"):
+        device.read(file)
+
+
+def test_heap_and_leaks():
+    """Classes with spaces keep their names; what leaks could not read, it says."""
+    (heap,) = only("heap.txt").heaps
+    assert (heap.blocks, heap.size) == (225619, 1648774664)
+    assert [(c.name, c.kind, c.binary) for c in heap.classes[:2]] == [
+        ("non-object", "", ""),
+        ("CFString", "ObjC", "CoreFoundation"),
+    ]
+    assert ("Class.data (class_rw_t)", "C", "libobjc.A.dylib") in {
+        (c.name, c.kind, c.binary) for c in heap.classes
+    }
+    assert next(c for c in heap.classes if c.kind == "Swift").size == 512 * KIB
+    (leaks,) = only("leaks.txt").leaks
+    assert (leaks.count, leaks.size, leaks.limited) == (3, 5120, True)
+    assert leaks.live == 1610131 * KIB
+    assert dict(leaks.roots) == {"NSMutableData": 4 * KIB, "Player": KIB}
+
+
+def test_heaps_subtract(tmp_path):
+    """What grew comes first."""
+    text = (FIXTURES / "heap.txt").read_text()
+    later = tmp_path / "later"
+    later.write_text(text.replace("180000 1638000000", "190000 1738000000"))
+    evidence = device.read([FIXTURES / "heap.txt", later])
+    grew = compare_heaps(*evidence.heaps)
+    assert grew == [{"name": "non-object", "binary": "", "blocks": 10000, "size": 100000000}]
+
+
+def test_dumpsys():
+    """Private dirty and swapped is the nearest pair of a footprint; details are not added twice."""
+    (snapshot,) = only("meminfo.txt").snapshots
+    assert (snapshot.process, snapshot.pid) == ("com.example.listen2", 8118)
+    assert snapshot.footprint == (422450 + 147) * KIB
+    assert snapshot.resident == 456390 * KIB
+    assert len(snapshot.categories) == 9
+    owners = snapshot.by_owner()
+    assert owners["heap, small blocks"]["counted"] == (382944 + 62) * KIB
+    assert owners["graphics and UI"]["counted"] == (11136 + 9000) * KIB
+    assert owners["code"]["clean"] == 4140 * KIB
+
+
+def test_dumpsys_with_all_columns(tmp_path):
+    """`dumpsys meminfo -a` of an older Android has other columns, in another order."""
+    file = tmp_path / "x"
+    file.write_text(
+        "** MEMINFO in pid 7 [a] **\n"
+        "         Pss   Pss Shared Private Shared Private Swapped  Heap  Heap  Heap\n"
+        "       Total Clean  Dirty   Dirty  Clean   Clean   Dirty  Size Alloc  Free\n"
+        "      ------ ----- ------ ------- ------ ------- ------- ----- ----- -----\n"
+        "  Native Heap 18071  0    640   18004      0       7      18 29696 22848  6847\n"
+        "      Gfx dev 14500  0      0   11136      0    3364       0\n"
+        "        TOTAL 32571  0    640   29140      0    3371      18 29696 22848  6847\n"
+    )
+    (snapshot,) = device.read(file).snapshots
+    native = category(snapshot, "Native Heap")
+    assert (native.dirty, native.clean, native.swapped) == (18004 * KIB, 7 * KIB, 18 * KIB)
+    assert snapshot.footprint == (29140 + 18) * KIB
+
+
+@pytest.mark.parametrize(
+    ("name", "owner"),
+    [("MALLOC_LARGE (empty)", "heap, large blocks"), ("MALLOC_TINY", "heap, small blocks"),
+     ("MALLOC_NANO", "heap, small blocks"), ("untagged (VM_ALLOCATE)", "VM allocate"),
+     ("mapped file", "mapped files"), ("Stack Guard", "stacks"), ("STACK GUARD", "stacks"),
+     ("__DATA_CONST", "code"), ("unused dyld shared cache area", "code"), ("stack", "stacks"),
+     ("VM_ALLOCATE (graphics)", "graphics and UI"), ("CG backing stores", "graphics and UI"),
+     ("ImageIO", "graphics and UI"), ("SQLite page cache", "frameworks and others"),
+     (".apk mmap", "code"), ("Other mmap", "mapped files"), ("IOKit", "frameworks and others")],
+)  # fmt: skip
+def test_each_category_has_an_owner(name, owner):
+    """The grouping of the attribution, by the tools' names."""
+    assert owner_of(name) == owner
+    assert owner in OWNERS
+
+
+def test_snapshots_subtract(tmp_path):
+    """By owner and category; another process is said to be one."""
+    text = (FIXTURES / "footprint_two.txt").read_text()
+    early = tmp_path / "early"
+    early.write_text(text.replace("1880 MB", " 310 MB").replace("2264 MB", " 694 MB"))
+    evidence = device.read([early, FIXTURES / "footprint_two.txt"])
+    change = device.difference(evidence.snapshots[0], evidence.snapshots[2])
+    assert change["counted"] == 1570 * MIB
+    assert change["owners"]["heap, large blocks"]["counted"] == 1570 * MIB
+    assert change["categories"]["IOSurface"]["counted"] == 0
+    assert change["same_tool"]
+    assert change["same_process"]
+    other = device.difference(*evidence.snapshots[:2])
+    assert not other["same_process"]
+
+
+def test_table_of_time_and_memory(tmp_path):
+    """Units come from the header; decimal commas and clock times are read."""
+    file = tmp_path / "x"
+    file.write_text(
+        "Zeit;time;Real Mem (MB)\nx;0:00:01;1.234,5\ny;0:00:02;1.240,0\nz;0:00:03;kaputt\n"
+    )
+    evidence = device.read(file)
+    (series,) = evidence.series
+    assert series.memory[0] == 1234.5 * MIB
+    assert series.time.tolist() == [0.0, 1.0]
+    assert [str(n) for n in evidence.sources[0].notes] == ["line 4: 'kaputt' is no memory"]
+    file.write_text("time,rss_kb,phys_footprint_bytes\n0,100,2048\n1,100,4096\n")
+    (series,) = device.read(file).series
+    assert series.footprint
+    assert series.memory.tolist() == [2048, 4096]
+
+
+def test_times_and_sizes_that_no_number_holds(tmp_path):
+    """An integer of four hundred digits is no time, and no crash."""
+    file = tmp_path / "x"
+    rows = [
+        '{"t": 1, "rss": 5000000}',
+        '{"t": ' + "9" * 400 + ', "rss": 1}',
+        '{"t": 2, "rss": 1e999}',
+    ]
+    file.write_text("\n".join(rows))
+    evidence = device.read(file)
+    assert len(evidence.series[0].memory) == 1
+    assert evidence.sources[0].malformed == 2
+    file.write_text('{"processes": [{"pid": 1, "footprint": ' + "9" * 400 + ', "categories": {}}]}')
+    with pytest.raises(InputError):
+        device.read(file)
+
+
+def test_json_lines_and_gzip(tmp_path):
+    """The lab's own samples are such a table; .gz is unpacked, whatever its name."""
+    lines = "".join(json.dumps({"t": k, "rss": 5_000_000 + k, "x": {}}) + "\n" for k in range(30))
+    file = tmp_path / "no-extension"
+    file.write_bytes(gzip.compress(lines.encode()))
+    (series,) = device.read(file).series
+    assert np.array_equal(series.memory, 5_000_000 + np.arange(30))
+    assert not series.footprint
+    file.write_bytes(gzip.compress(lines.encode() * 2000)[:-5000])
+    evidence = device.read(file)
+    assert len(evidence.series[0].memory) > 100
+    assert "ends early" in str(evidence.sources[0].notes[0])
+
+
+def test_several_outputs_in_one_file(tmp_path):
+    """What was put into one file is read as all that it is; each line counts once."""
+    names = ("footprint_two.txt", "heap.txt", "vmmap_summary.txt", "leaks.txt")
+    file = tmp_path / "all"
+    file.write_text("\n".join((FIXTURES / name).read_text() for name in names))
+    evidence = device.read(file)
+    assert [s.tool for s in evidence.snapshots].count("footprint") == 2
+    assert [s.tool for s in evidence.snapshots].count("vmmap") == 1
+    assert len(evidence.heaps) == 1
+    assert len(evidence.leaks) == 1
+    (source,) = evidence.sources
+    assert set(source.kinds) == {"vmmap", "footprint", "heap", "leaks"}
+    assert source.recognised <= source.lines
+
+
+def test_damaged_rows_are_named_and_the_rest_kept(tmp_path):
+    """A damaged row costs itself only."""
+    text = (FIXTURES / "vmmap_summary.txt").read_text()
+    file = tmp_path / "x"
+    file.write_text(
+        text.replace("80.0M    64.0M", "80.0M    -4.0M").replace("48.0M    40.0M", "48.0Q    ??")
+    )
+    evidence = device.read(file)
+    (snapshot,) = evidence.snapshots
+    assert {"IOSurface", "VM_ALLOCATE"} & {c.name for c in snapshot.categories} == set()
+    assert len(snapshot.categories) == 17
+    assert [n.line for n in evidence.sources[0].notes] == [
+        k for k, line in enumerate(text.splitlines(), 1) if line.startswith(("IOSurface", "VM_ALL"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"", "empty"), (bytes(range(256)) * 40, "binary"), (b"bplist00" + b"x" * 99, "memgraph"),
+     (b"hello\nworld\n", "nothing was understood"), (b"PK\x03\x04zip", "zip"),
+     (b"leaks cannot examine process 613 because\n", "sudo")],
+)  # fmt: skip
+def test_what_cannot_be_used_is_said_and_the_rest_is_read(tmp_path, content, said):
+    """One bad file does not cost the good ones; alone, it is an error."""
+    bad = tmp_path / "bad"
+    bad.write_bytes(content)
+    with pytest.raises(InputError, match=said):
+        device.read(bad)
+    evidence = device.read([bad, FIXTURES / "heap.txt"])
+    assert len(evidence.heaps) == 1
+    assert said in evidence.problems[0]
+
+
+def test_no_such_file_and_a_directory(tmp_path):
+    """Both are sentences."""
+    with pytest.raises(InputError, match="No such file"):
+        device.read(tmp_path / "none")
+    with pytest.raises(InputError, match="is a directory"):
+        device.read(tmp_path)
+    with pytest.raises(InputError, match="no file"):
+        device.read([])
