@@ -261,14 +261,15 @@ def test_a_text_that_cannot_be_read_is_a_sentence(tmp_path, content, words):
 
 
 def test_a_book_of_one_s_own_is_read(tmp_path):
-    """Any text works, and the report names the file and not its content."""
+    """Any text works, and the report tells neither its name nor its content."""
     (tmp_path / "mine.txt").write_text(
         "A short line of my own.\n\nAnother, somewhat longer line.\n"
     )
     done = command("run", "baseline", *SHORT, "--text", "mine.txt", "--study", "mine", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "mine" / "report.html").read_text()
-    assert "mine.txt" in page
+    assert "text 1 of one&#39;s own (2)" in page
+    assert "mine.txt" not in page
     assert "line of my own" not in page
 
 

@@ -1,0 +1,185 @@
+"""A study as an object: its tables, its summary and when that is made again, how it is shown."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from small_studies import holding
+
+import listen2lab as lab
+from listen2lab import notebook
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Return a study of one condition, with its summary stored."""
+    made = holding(tmp_path_factory.mktemp("study"))
+    made.folder.write_summary(made.summary(anew=True))
+    return made
+
+
+@pytest.fixture
+def copy(study, tmp_path):
+    """Return a function that opens a copy of the study, whose stored summary says so."""
+    folder = tmp_path / "copy"
+    shutil.copytree(study.folder.path, folder)
+    stored = json.loads((folder / "summary.json").read_text())
+    (folder / "summary.json").write_text(json.dumps({**stored, "subject": "the stored one"}))
+    return lambda: lab.Study(folder)
+
+
+def test_steps_are_the_measured_ones_of_complete_plain_runs(study):
+    """16 steps of 3 repeats, without warm-up, with what the documentation names."""
+    assert study.steps.groupby("repeat").size().to_list() == [16, 16, 16]
+    assert not {"phase", "traced"} & set(study.steps.columns)
+    warmup = study.samples["phase"].eq("warmup").sum()
+    assert warmup
+    assert study.steps["step"].min() == warmup / 3
+    quantities = (ROOT / "docs" / "quantities.md").read_text()
+    for column in study.steps.columns:
+        name = column.split(".")[0]
+        assert f"`{name}`" in quantities or f"`{name}.NAME`" in quantities, column
+
+
+def test_a_run_that_was_not_complete_has_no_steps(copy):
+    """A killed run's samples stay in `samples` and out of `steps`."""
+    path = next((copy().folder.path / "runs").rglob("01/result.json"))
+    result = json.loads(path.read_text())
+    path.write_text(json.dumps({**result, "outcome": "killed", "because": "the limit"}))
+    changed = copy()
+    assert set(changed.steps["repeat"]) == {0, 2}
+    assert set(changed.samples["repeat"]) == {0, 1, 2}
+
+
+def test_a_summary_is_computed_once(study):
+    """Reports, answers and cards of one object share it."""
+    assert study.summary() is study.summary()
+    assert study.summary(anew=True) is study.summary()
+
+
+def test_a_stored_summary_is_used_where_nothing_has_changed(copy):
+    """Not the files' times count, which a copy or a checkout changes, but what is in them."""
+    for path in (copy().folder.path / "runs").rglob("*"):
+        os.utime(path)
+    assert copy().summary()["subject"] == "the stored one"
+    assert copy().summary(anew=True)["subject"] != "the stored one"
+
+
+@pytest.mark.parametrize("change", ["sample", "run", "version", "cut", "old"])
+def test_a_stored_summary_is_not_used_where_something_has_changed(copy, change):
+    """Another sample, a run less, another version of the package, a damaged or an older file."""
+    folder = copy().folder.path
+    stored = folder / "summary.json"
+    summary = json.loads(stored.read_text())
+    steps = next((folder / "runs").rglob("steps.jsonl"))
+    if change == "sample":
+        steps.write_text(steps.read_text() + steps.read_text().splitlines()[-1] + "\n")
+    elif change == "run":
+        shutil.rmtree(steps.parent)
+    elif change == "version":
+        summary["made_from"]["listen2lab"] = "0.0.1"
+        stored.write_text(json.dumps(summary))
+    elif change == "cut":
+        stored.write_text(stored.read_text()[:100])
+    else:
+        del summary["made_from"]
+        stored.write_text(json.dumps(summary))
+    assert copy().summary()["subject"] == "workload holds.py"
+
+
+def test_conditions_and_phases_are_in_mib(study):
+    """20 MiB are loaded by the setup, and are in the level."""
+    numbers = study.conditions().loc[("holds", "this")]
+    phases = study.phases().loc["this"]
+    assert list(phases.index)[:3] == ["start", "import", "setup"]
+    assert phases.loc["setup", "rss"] - phases.loc["start", "rss"] > 19
+    assert numbers["level_mib"] == pytest.approx(phases.loc["end", "rss"], abs=0.1)
+    assert numbers["complete"] == 3
+
+
+def test_findings_are_a_table(study):
+    """A workload of one's own tests no hypothesis: the table is empty, and has its columns."""
+    found = study.findings()
+    assert isinstance(found, pd.DataFrame)
+    assert {"hypothesis", "claim", "finding", "effect_mib", "because"} <= set(found.columns)
+    assert found.empty
+    with pytest.raises(lab.LabError, match="no hypothesis"):
+        notebook.answers(study)
+    with pytest.raises(lab.LabError, match="no hypothesis is named 'H1'"):
+        notebook.finding(study, "H1")
+
+
+def test_a_study_shows_itself(study, tmp_path, monkeypatch):
+    """In a terminal a line, in a notebook a card that does not say where the study lies."""
+    assert "holds, 3 of 3 runs complete" in repr(study)
+    monkeypatch.chdir(study.folder.path)
+    card = study._repr_html_()
+    assert "3 of 3 runs complete" in card
+    assert study.conditions()["verdict"].iloc[0] in card
+    assert str(study.folder.path) not in card
+    assert "study.report()" in card
+    study.folder.write_report("<p>a report</p>")
+    assert '<a href="report.html">' in study._repr_html_()
+    assert "var(--jp-ui-font-color1, inherit)" in card  # the theme's colours, light and dark
+
+
+def test_names_that_come_from_outside_are_escaped(tmp_path):
+    """A study made by somebody else cannot put markup into a notebook."""
+    given = holding(tmp_path, repeats=1)
+    manifest = json.loads(given.folder.manifest_path.read_text())
+    manifest["plan"]["experiments"][0]["question"] = "<script>alert(1)</script>"
+    given.folder.manifest_path.write_text(json.dumps(manifest))
+    assert "<script>" not in lab.Study(given.folder.path)._repr_html_()
+
+
+def test_a_study_of_which_a_notebook_wants_more_than_there_is(study):
+    """The error names what is missing, and what to do."""
+    with pytest.raises(lab.LabError, match=r"holds no baseline .*it holds holds.*run_now"):
+        notebook.open_or_run("baseline", study=study.folder.path)
+    assert notebook.open_or_run("holds", study=str(study.folder.path)).plan == study.plan
+
+
+def test_notebooks_run_their_experiments_when_asked(tmp_path, monkeypatch):
+    """A live run is quick with the tiny voice, is not traced, and lies in ./studies."""
+    monkeypatch.chdir(tmp_path)
+    study = notebook.open_or_run(["baseline"], run_now=True, repeats=1)
+    assert study.folder.path.parent.resolve() == (tmp_path / "studies").resolve()
+    assert list(study.runs["outcome"]) == ["complete"]
+    assert study.plan.max_characters is not None
+    assert "H7" in repr(notebook.finding(study, "H7"))
+
+
+def test_the_reference_study_is_there_or_its_absence_explained():
+    """All experiments with the medium voice; an installation without it says so."""
+    if not (ROOT / "data" / "reference" / "study").is_dir():
+        with pytest.raises(lab.LabError, match="not installed with the package"):
+            lab.Study.reference()
+        return
+    reference = lab.Study.reference()
+    assert {item.name for item in reference.plan.experiments} == set(lab.EXPERIMENTS)
+    assert reference.manifest["inputs"]["voice"] == "medium"
+
+
+def test_names_are_found_and_misspelt_ones_suggest_the_right_one():
+    """Tab completion lists names; every way in answers a typing error with the nearest name."""
+    assert {"run", "panel", "Study", "experiments"} <= set(dir(lab))
+    assert "cache_size" in dir(lab.experiments)
+    assert lab.experiments.cache_size is lab.EXPERIMENTS["cache-size"]
+    assert "cache-size: " in repr(lab.experiments)
+    with pytest.raises(AttributeError, match="did you mean 'panel'"):
+        lab.pannel  # noqa: B018
+    with pytest.raises(AttributeError, match="did you mean 'cache_size'"):
+        lab.experiments.cachesize  # noqa: B018
+    with pytest.raises(lab.LabError, match="did you mean 'cache-size'"):
+        lab.run("cachesize")
+    with pytest.raises(lab.LabError, match="did you mean 'tiny'"):
+        lab.run("cache-size", voice="tyni")
+    with pytest.raises(lab.LabError, match="did you mean 'unbounded'"):
+        lab.run("cache-size", levels=["unbound"])
