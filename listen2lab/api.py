@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 import os
 import re
 import sys
@@ -18,7 +19,7 @@ from listen2lab.study import Study
 from listen2lab.units import parse_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["new_folder", "resume", "run", "watch"]
 
@@ -104,6 +105,7 @@ def run(
     LabError
         Something given cannot be used, or the folder cannot be written.
     """
+    command = command or _as_call(run, locals())
     if isinstance(experiments, (str, Experiment)):
         experiments = [experiments]
     chosen = [
@@ -125,8 +127,6 @@ def run(
         plan = catalog.quick(plan)
     plan = plan.with_lengths(steps, warmup)
     given = inputs.open_book(voice, recognizer=recognizer, texts_given=[Path(t) for t in texts])
-    names = [item.name for item in chosen]
-    command = command or f"lab.run({names!r}, voice={voice!r}, repeats={repeats})"
     return _conducted(plan, given, study, command, python, on=on, progress=progress)
 
 
@@ -176,6 +176,7 @@ def watch(
     LabError
         The file or something else given cannot be used.
     """
+    command = command or _as_call(watch, locals())
     path = Path(file)
     given = inputs.open_file(path)
     levels = [Level("this", python=python)]
@@ -200,13 +201,35 @@ def watch(
         step_timeout=step_timeout,
         jobs=jobs,
     )
-    command = command or f"lab.watch({path.name!r}, steps={steps}, repeats={repeats})"
     return _conducted(plan, given, study, command, python, on=on)
 
 
 def _named(experiments: Sequence[str | Experiment]) -> Sequence[str | Experiment]:
     """Return the experiments asked for: with none, or with ``all``, every one."""
     return list(catalog.EXPERIMENTS) if not experiments or "all" in experiments else experiments
+
+
+_OF_THIS_TIME = frozenset(("study", "jobs", "on", "progress", "command"))
+"""Arguments that say where and how fast, not what: a rerun has its own."""
+
+
+def _as_call(function: Callable[..., Study], given: Mapping[str, Any]) -> str:
+    """Return the call that does the same again: every argument that is not the default."""
+    said = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        value = given[name]
+        if name in _OF_THIS_TIME or value == parameter.default:
+            continue
+        if name == "experiments":
+            several = [value] if isinstance(value, (str, Experiment)) else value
+            value = [each if isinstance(each, str) else each.name for each in several]
+        elif isinstance(value, Path):
+            value = str(value)
+        elif name == "texts":
+            value = [str(text) for text in value]
+        by_place = parameter.default is parameter.empty or name == "experiments"
+        said.append(repr(value) if by_place else f"{name}={value!r}")
+    return f"lab.{function.__name__}({', '.join(said)})"
 
 
 def _slug(name: str) -> str:
