@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = ["caption", "plot_account", "section"]
 
-_ROOM = 0.24
+_ROOM = 0.24  # of the width: so much must be empty left of a rise for a text to stand there
 _GAP = 0.055  # of the axes' height, between two labels
 _TOP_FILES = 10
-_WORTH = 0.35  # a band that takes this share of the height has its label inside
+_WIDE = 0.45
+_WORTH = 0.35
+# A band that takes these shares of the width and the height has its label inside.
 
 
 class _Band(NamedTuple):
@@ -154,9 +156,12 @@ def _label(axes: Axes, ends: list[tuple[_Band, Any, Any]], resident: float, top:
     beside: list[tuple[float, str, bool]] = []
     for band, values, floor in ends:
         size, middle = float(values[-1]), float(floor[-1] + values[-1] / 2)
-        if size > _WORTH * top:
+        thin = np.flatnonzero(values < size / 2)  # steps at which it holds much less
+        width = 1 - (thin[-1] + 1) / len(values) if len(thin) else 1.0
+        if size > _WORTH * top and width > _WIDE:
+            label = band.label.replace(" for the", " for\nthe")
             axes.annotate(
-                f"{band.label}\n{size:,.0f} MiB, {100 * size / resident:.0f} %",
+                f"{label}\n{size:,.0f} MiB, {100 * size / resident:.0f} %",
                 (0.97, middle), xycoords=("axes fraction", "data"), ha="right", va="center",
                 fontsize=11.5, fontweight="bold", color=INK, linespacing=1.5,
             )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from listen2lab.report import words
@@ -53,7 +54,7 @@ def glance(study: Study, summary: dict[str, Any]) -> list[Fact]:
     Returns
     -------
     list of Fact
-        Whether it leaks, where it ends, what is held and not accounted for, and what lowers it.
+        Whether it leaks, where it ends, what holds most of it, and what lowers it.
     """
     found = reference(study, summary)
     if found is None:
@@ -71,11 +72,7 @@ def glance(study: Study, summary: dict[str, Any]) -> list[Fact]:
             f"peak {number(numbers['peak_mib'])} MiB, after a teardown "
             f"{number(numbers['released_mib'])} MiB",
         ),
-        Fact(
-            "Of it not accounted for",
-            f"{number(numbers['unaccounted_mib'])} MiB",
-            "beyond interpreter, libraries, models as loaded and known caches",
-        ),
+        _held(summary, numbers),
         _lowest(summary, numbers["level_mib"], found),
     ]
 
@@ -89,6 +86,25 @@ def _leak(summary: dict[str, Any], numbers: dict[str, Any], unit: str) -> Fact:
         verdict, note = numbers["verdict"], words.verdict(numbers, unit).partition(" ")[2]
     value = {"leak": "Yes", "inconclusive": "Not decided"}.get(verdict, f"No: {verdict}")
     return Fact("Does it leak?", value, note.rstrip(".") or "see below")
+
+
+def _held(summary: dict[str, Any], numbers: dict[str, Any]) -> Fact:
+    """Return the largest holder of the level, or only what is not accounted for."""
+    consumes = (summary.get("answers") or {}).get("consumes") or {}
+    parts = {part["part"]: float(part["mib"]) for part in consumes.get("parts") or []}
+    rest = parts.pop("unexplained", math.inf)
+    most = max(parts, key=lambda name: parts[name], default=None)
+    if most is None or parts[most] < rest:
+        return Fact(
+            "Of it not accounted for",
+            f"{number(numbers['unaccounted_mib'])} MiB",
+            "beyond interpreter, libraries, models as loaded and known caches",
+        )
+    return Fact(
+        "What holds most of it",
+        f"{number(parts[most])} MiB",
+        f"{most}; {number(rest)} MiB remain unexplained ({consumes['condition']})",
+    )
 
 
 def _lowest(summary: dict[str, Any], level: float | None, found: tuple[str, str]) -> Fact:
