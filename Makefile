@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: help lab test check format bench bench-verdicts bench-notebooks notebooks clean
+.PHONY: help lab test check format bench bench-verdicts bench-notebooks bench-device bench-large notebooks clean
 
 help:  ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,14 +35,14 @@ bench: $(STAMP)  ## measure what the instrument itself costs, as ratios
 bench-verdicts: $(STAMP)  ## judge labelled series and print the goal table
 	$(BIN)/python benchmarks/verdicts.py
 
-bench-bench-device: $(STAMP)  ## read a log of a million lines and a large vmmap
-	$(BIN)/python benchmarks/device.py
-
-notebooks: $(STAMP)  ## run every notebook from the reference study, and time it
+bench-notebooks: $(STAMP)  ## run every notebook from the reference study, and time it
 	$(BIN)/python benchmarks/notebooks.py
 
 bench-device: $(STAMP)  ## read a log of a million lines and a large vmmap
 	$(BIN)/python benchmarks/device.py
+
+bench-large: $(STAMP)  ## load a study of a thousand runs, and write its report
+	$(BIN)/python benchmarks/large.py data/reference/study
 
 notebooks: $(STAMP)  ## open JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=. notebooks/00_start_here.ipynb

@@ -328,12 +328,12 @@ def _engine(run: pd.DataFrame, native: Any) -> tuple[Any, Any]:
     blocks = (mapped - float(mapped[at_setup].iloc[0])).clip(lower=0)
     heap = _column(run, "account.engine_heap", np.nan)
     seen = heap.dropna()
-    if len(seen) > 1:
+    if len(seen):
         # Blocks in the heap are counted between phases. The arena only grows while its session
         # lives, so that of what the heap gained since setup at most the final count is the arena's.
         live = _column(run, "in_use", 0.0) - _column(run, "mapped", 0.0)
         gained = (live - float(live[at_setup].iloc[0])).clip(lower=0)
-        blocks += np.minimum(gained, max(0.0, float(seen.max() - seen.iloc[0])))
+        blocks += np.minimum(gained, float(seen.max()))
     return weights, np.minimum(blocks, grown - weights)
 
 

@@ -45,7 +45,7 @@ _OPERATOR = re.compile(r"^(?:onnxruntime::)?(?:\w+::)*(\w+?)\d*(?:<.*>)?::Comput
 _FUNCTOR = re.compile(r"functors::(\w+)")
 _NO_OPERATOR = {"OpKernel", "SliceBase", "ConvBase", "PoolBase", "ReduceBase"}
 _LIBRARIES = (
-    ("ONNX Runtime", re.compile(r"onnxruntime|OrtApis|^Ort|onnx::|Mlas|google::protobuf")),
+    ("ONNX Runtime", re.compile(r"onnxruntime|OrtApis|^Ort|\bonnx::|Mlas|google::protobuf")),
     ("sherpa-onnx", re.compile(r"sherpa_onnx|knf::|kaldi|espeak")),
     ("numpy", re.compile(r"^npy_|PyArray_|PyDataMem_|array_")),
 )

@@ -133,7 +133,7 @@ def execute(
         because = _wait(child, watch, step_timeout, stop or threading.Event())
     finally:
         _kill_group(child)
-    output.finish()
+        output.finish()
     watch.look()
     run.write_output(output.text())
     result = {

@@ -110,7 +110,8 @@ class _Run:
         held = dict(workload.components()) if workload is not None else {}
         self.mark(phase)
         sample = self.meter.read()
-        reading = self.account.read(sample, level=True, engine=workload is not None)
+        blocks = workload is not None and phase != "setup"
+        reading = self.account.read(sample, level=True, engine=blocks)
         self.write(
             phase,
             **sample,

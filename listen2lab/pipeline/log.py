@@ -7,7 +7,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 __all__ = ["BREAKDOWN_EVERY", "AppLog"]
 
@@ -27,11 +27,20 @@ class AppLog:
     resident
         Returns the process's resident bytes. The app logs this and not the footprint, so the
         lab's lines do too.
+    account
+        Returns the resident bytes by kind, ``unaccounted`` among them (see
+        `listen2lab.probes.account.split`), or nothing where they cannot be told; None: nothing.
     """
 
-    def __init__(self, write: Callable[[str], None], resident: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        write: Callable[[str], None],
+        resident: Callable[[], int],
+        account: Callable[[], Mapping[str, int]] | None = None,
+    ) -> None:
         self._write = write
         self._resident = resident
+        self._account = account
 
     def resident(self) -> int:
         """Return the process's resident bytes."""
@@ -122,15 +131,29 @@ class AppLog:
         n_synthesizing: int,
         n_tasks: int,
     ) -> None:
-        """Log the app's memory breakdown; what it cannot name is the rest of what is resident."""
+        """Log the app's memory breakdown.
+
+        What is unaccounted is what the account cannot name; where there is no account, as in the
+        app, it is all but the caches.
+        """
         total = self._resident()
-        rest = total - audio_bytes - alignment_bytes
+        parts = {} if self._account is None else self._account()
+        rest = parts.get("unaccounted", total - audio_bytes - alignment_bytes)
+        known = "engine, frameworks, everything else"
+        if parts:
+            code = parts["files"] + parts["library_data"]
+            python = parts["python"] + parts["python_kept"]
+            known = (
+                f"named: native {parts['native'] / _MIB:.1f}, kept free "
+                f"{parts['native_kept'] / _MIB:.1f}, code {code / _MIB:.1f}, "
+                f"Python {python / _MIB:.1f}, stacks {parts['stacks'] / _MIB:.1f}"
+            )
         for line in (
             f"Total: {total / _MIB:.1f} MB",
             f"Audio cache: {n_audio} entries, {audio_bytes / _MIB:.1f} MB",
             f"Alignment cache: {n_alignments} entries, ~{alignment_bytes / _MIB:.1f} MB estimated",
             f"Synthesizing: {n_synthesizing} active",
             f"Tasks: {n_tasks} active",
-            f"Unaccounted: ~{rest / _MIB:.1f} MB (engine, frameworks, everything else)",
+            f"Unaccounted: ~{rest / _MIB:.1f} MB ({known})",
         ):
             self._write(f"📊 [MEMORY] {line}")

@@ -1,29 +1,43 @@
-"""Trace allocations with memray, and reduce a capture to what a report shows.
+"""Trace allocations with memray, and reduce a capture to a compact table of who holds what.
 
 A profiler changes what it measures, so a traced run explains *who* allocated and never gives a
 level or a rate. Native symbols resolve only on the machine that recorded, so a capture is reduced
 by the process that made it, right after recording.
+
+A capture holds tens of thousands of stacks. The largest few hundred are kept with their frames;
+the rest is told as one sum, so that each moment's rows add up to the whole heap.
 """
 
 from __future__ import annotations
 
+import bisect
+import gc
 import json
 import os
+from itertools import accumulate
 from typing import Any
+
+from listen2lab.errors import ProbeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
 __all__ = ["recording", "reduce_capture", "write_reduced"]
 
 _MAX_POINTS = 600  # points kept of the heap's curve: more than a plot can show
 _MAX_PLACES = 40  # places kept of a table of allocators
-_RESOLVED = 1500
-_FRAMES = 14
-# Resolving native symbols is what takes time. A capture has tens of thousands of stacks, and all
-# but the largest thousand hold some bytes each; the innermost frames say whose they are.
+_MAX_STACKS = 400  # stacks whose frames are looked up: resolving symbols is what takes time
+_SMALL_STACK = 4096  # bytes: a stack that allocated less in the whole run is told in the rest
+_MAX_ROWS = 250  # of these, kept for one moment
+_MAX_STEPS = 60  # steps that are kept as moments of their own
+_FRAMES = 20  # from the innermost: the operator of a model stands at most so deep
+_LINES = 3  # Python's own frames, from the innermost
+_PEAK_SEEN = 0.98
+# memray looks at the heap every 10 ms. A peak that fell between two looks is worth another pass.
+_LATE_S = 0.02
+_UNRESOLVED = 0.9  # share of native frames without a name from which on it is said
 _ALLOCATORS = (
     "operator new",
     "malloc",
@@ -39,8 +53,8 @@ _ALLOCATORS = (
     "aligned_alloc",
     "mmap",
 )
-_SMALL = ("(small blocks)", "", False)
 _ENGINE = ("sherpa_onnx", "onnxruntime", "Ort", "BFCArena")
+_UNKNOWN = "<unknown>"
 
 
 def recording(path: str) -> AbstractContextManager[Any]:
@@ -63,7 +77,7 @@ def recording(path: str) -> AbstractContextManager[Any]:
     )
 
 
-def write_reduced(capture: str, path: str) -> None:
+def write_reduced(capture: str, path: str, marks: Sequence[tuple[str, float]] = ()) -> None:
     """Reduce a capture and write it as JSON, in one rename.
 
     Parameters
@@ -72,42 +86,227 @@ def write_reduced(capture: str, path: str) -> None:
         A memray capture.
     path
         The JSON file to write.
+    marks
+        As for `reduce_capture`.
     """
     temporary = f"{path}.tmp"
     with open(temporary, "w", encoding="utf-8") as file:  # noqa: PTH123 - in the worker
-        json.dump(reduce_capture(capture), file)
+        json.dump(reduce_capture(capture, marks), file, separators=(",", ":"))
     os.replace(temporary, path)  # noqa: PTH105
 
 
-def reduce_capture(capture: str) -> dict[str, Any]:
-    """Reduce a capture to its curve and its largest allocators.
+def reduce_capture(capture: str, marks: Sequence[tuple[str, float]] = ()) -> dict[str, Any]:
+    """Reduce a capture to its curve, and to what was live at each moment that matters.
 
     Parameters
     ----------
     capture
-        A memray capture, recorded by this process.
+        A memray capture, recorded on this machine; one that a kill cut short is read as far as
+        it goes.
+    marks
+        Names of moments with their time in seconds since 1970, in order: ``setup``, ``step 0``.
 
     Returns
     -------
     dict
         ``allocations`` (how many), ``peak`` (bytes), ``curve`` (``epoch_s``, ``heap`` and ``rss``
-        bytes, thinned so that the peak stays) and ``at_peak``, a list of
-        ``{"bytes", "blocks", "function", "file", "engine"}`` by the innermost function that is no
-        allocator, the largest first; the last, ``"(others)"``, holds the rest, so that a list sums
-        to the whole. ``engine`` tells whether the speech engine stands behind an allocation.
+        bytes, thinned so that the peak stays); ``frames``, a list of ``[function, file, line]``;
+        ``stacks``, each ``{"frames", "lines"}``: numbers of frames from the innermost, native
+        and Python's together, and Python's own; ``moments``, each ``{"name", "bytes", "rows",
+        "rest"}`` with rows ``[stack, bytes, blocks]``, the largest first, and the bytes of all
+        other stacks: ``peak``, every mark, and ``not-freed`` at the end of the recording;
+        ``at_peak``, a list of ``{"bytes", "blocks", "function", "file", "engine"}`` by the
+        innermost function that is no allocator, the last, ``"(others)"``, with the rest; and
+        ``notes``, sentences about what this capture cannot tell.
+
+    Raises
+    ------
+    ProbeError
+        This is no capture that memray can read.
     """
     import memray  # noqa: PLC0415 - only traced runs load it
 
-    reader: Any = memray.FileReader(capture)
-    with reader:
-        points = [(s.time / 1000, s.heap, s.rss) for s in reader.get_memory_snapshots()]
-        return {
-            "allocations": reader.metadata.total_allocations,
-            "peak": reader.metadata.peak_memory,
-            "curve": _thin(points),
-            "at_peak": _places(reader.get_high_watermark_allocation_records(merge_threads=True)),
-        }
+    try:
+        reader: Any = memray.FileReader(capture)
+    except OSError as error:
+        raise ProbeError(
+            f"{os.path.basename(capture)} is no capture that memray can read ({error}); "  # noqa: PTH119
+            "nothing is known of who allocated; trace the condition again"
+        ) from error
+    was_on = gc.isenabled()
+    gc.disable()  # a hundred thousand small lists hold no cycles, and would be looked at again
+    try:
+        with reader:
+            return _Reduction(reader, marks).result()
+    finally:
+        if was_on:
+            gc.enable()
     raise AssertionError("memray's reader swallows no exception")  # pragma: no cover
+
+
+class _Reduction:
+    """One capture on its way to a table."""
+
+    def __init__(self, reader: Any, marks: Sequence[tuple[str, float]]) -> None:
+        self._meta = reader.metadata
+        self._native = bool(self._meta.has_native_traces)
+        self.notes: list[str] = []
+        self._frames: dict[tuple[str, str, int], int] = {}
+        self._points = [(s.time / 1000, s.heap, s.rss) for s in reader.get_memory_snapshots()]
+        self._small: dict[str, int] = {}
+        self._records: list[Any] = []  # one a stack, whose frames can be asked for
+        self._moments = self._live(reader, marks)
+
+    def _live(
+        self, reader: Any, marks: Sequence[tuple[str, float]]
+    ) -> dict[str, dict[int, list[int]]]:
+        """Return bytes and blocks by stack at each moment."""
+        times = [time for time, _, _ in self._points]
+        highest = max(range(len(times)), key=lambda k: self._points[k][1], default=-1)
+        kept = [("peak", times[highest] if times else 0.0), *_thinned(marks)]
+        # In the order of time, so that each stretch of a stack's life meets a run of moments.
+        ordered = sorted((bisect.bisect_right(times, time) - 1, name) for name, time in kept)
+        at = [k for k, _ in ordered]
+        names = [*(name for _, name in ordered), "not-freed"]
+        moments: dict[str, dict[int, list[int]]] = {name: {} for name in names}
+        tables = [moments[name] for name in names]
+        small = [0] * (len(names) + 1)  # what begins with a moment, less what ends with it
+        try:
+            for record in reader.get_temporal_allocation_records(merge_threads=True):
+                spans = record.intervals
+                is_small = sum(span.n_bytes for span in spans) < _SMALL_STACK
+                stack = len(self._records)
+                if not is_small:
+                    self._records.append(record)
+                for span in spans:
+                    end, size = span.deallocated_before_snapshot, span.n_bytes
+                    first = bisect.bisect_left(at, span.allocated_before_snapshot)
+                    last = len(names) if end is None else bisect.bisect_left(at, end)
+                    if is_small:
+                        small[first] += size
+                        small[last] -= size
+                        continue
+                    for table in tables[first:last]:
+                        _add(table, stack, size, span.n_allocations)
+            self._small = dict(zip(names, accumulate(small), strict=False))
+            seen = self._small["peak"] + sum(size for size, _ in moments["peak"].values())
+            if seen < _PEAK_SEEN * self._meta.peak_memory:
+                moments["peak"] = peak = {}
+                self._small["peak"] = 0
+                for record in reader.get_high_watermark_allocation_records(merge_threads=True):
+                    peak[len(self._records)] = [record.size, record.n_allocations]
+                    self._records.append(record)
+        except OSError as error:
+            self.notes.append(
+                f"The capture ends in the middle ({error}): the run was killed while it recorded. "
+                "What was written before is told."
+            )
+        return {name: moments[name] for name in (*(name for name, _ in kept), "not-freed")}
+
+    def result(self) -> dict[str, Any]:
+        """Look the largest stacks' frames up, and return the table."""
+        chosen = self._largest()
+        stacks: list[dict[str, list[int]]] = []
+        numbers: dict[int, int] = {}
+        unknown = native = 0
+        for record_number in chosen:
+            record = self._records[record_number]
+            frames, lines = self._stack(record)
+            for frame in frames:
+                name, file, _ = frame
+                if not file.endswith(".py"):
+                    native += 1
+                    unknown += name == _UNKNOWN
+            stack = {"frames": [*map(self._frame, frames)], "lines": [*map(self._frame, lines)]}
+            numbers[record_number] = len(stacks)
+            stacks.append(stack)
+        self._note(native, unknown)
+        moments = [
+            _moment(name, live, numbers, self._small.get(name, 0))
+            for name, live in self._moments.items()
+        ]
+        frames_table: list[Any] = [[*frame] for frame in self._frames]
+        peak = moments[0]
+        return {
+            "allocations": self._meta.total_allocations,
+            "peak": max(self._meta.peak_memory, peak["bytes"]),
+            "curve": _thin(self._points),
+            "at_peak": _places(peak, stacks, frames_table),
+            "frames": frames_table,
+            "stacks": stacks,
+            "moments": moments,
+            "notes": self.notes,
+        }
+
+    def _largest(self) -> list[int]:
+        """Return the stacks that hold most, at whichever moment."""
+        most: dict[int, int] = {}
+        for live in self._moments.values():
+            for stack, (size, _) in live.items():
+                most[stack] = max(most.get(stack, 0), size)
+        return sorted(most, key=lambda stack: -most[stack])[:_MAX_STACKS]
+
+    def _stack(self, record: Any) -> tuple[list[Any], list[Any]]:
+        lines = record.stack_trace(_LINES)
+        try:
+            frames = record.hybrid_stack_trace(_FRAMES) if self._native else lines
+        except (NotImplementedError, RuntimeError):
+            self._native, frames = False, lines
+        return list(frames) or list(lines), list(lines)
+
+    def _frame(self, frame: tuple[str, str, int]) -> int:
+        """Return a frame's number in the table."""
+        function, file, line = frame
+        clean = (_short(function), file.replace(_UNKNOWN, ""), line if file.endswith(".py") else 0)
+        return self._frames.setdefault(clean, len(self._frames))
+
+    def _note(self, native: int, unknown: int) -> None:
+        if not self._records:
+            self.notes.append("Nothing was allocated while the capture was recorded.")
+        elif not self._native:
+            self.notes.append(
+                "The capture has no native traces: allocations of libraries stand at the Python "
+                "line that called them."
+            )
+        elif native and unknown > _UNRESOLVED * native:
+            self.notes.append(
+                "Native frames have no names here: the capture comes from another machine, or the "
+                "libraries have no symbols. Python's lines are told."
+            )
+        # memray writes the end's time at the end; until then the beginning's stands there.
+        ended = self._meta.end_time.timestamp()
+        if self._points and self._points[-1][0] > ended + _LATE_S:
+            self.notes.append(
+                "The recording was not ended: the run was killed. Counts are of what was written."
+            )
+
+
+def _thinned(marks: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
+    """Keep all phases, and of many steps some at even distances; the last of each name counts."""
+    unique = dict(marks)
+    steps = [name for name in unique if name.startswith("step ")]
+    every = max(1, -(-len(steps) // _MAX_STEPS))
+    dropped = {name for k, name in enumerate(steps) if (len(steps) - 1 - k) % every}
+    return [(name, time) for name, time in unique.items() if name not in dropped]
+
+
+def _add(sums: dict[int, list[int]], key: int, size: int, blocks: int) -> None:
+    entry = sums.setdefault(key, [0, 0])
+    entry[0] += size
+    entry[1] += blocks
+
+
+def _moment(
+    name: str, live: dict[int, list[int]], numbers: dict[int, int], small: int
+) -> dict[str, Any]:
+    """Return a moment's rows, the largest first, and what is left."""
+    total = small + sum(size for size, _ in live.values())
+    rows = [
+        [numbers[stack], size, blocks] for stack, (size, blocks) in live.items() if stack in numbers
+    ]
+    rows.sort(key=lambda row: -row[1])
+    rows = rows[:_MAX_ROWS]
+    return {"name": name, "bytes": total, "rows": rows, "rest": total - sum(r[1] for r in rows)}
 
 
 def _thin(points: list[tuple[float, int, int]]) -> dict[str, list[float]]:
@@ -118,48 +317,45 @@ def _thin(points: list[tuple[float, int, int]]) -> dict[str, list[float]]:
     return {name: [p[k] for p in kept] for k, name in enumerate(names)}
 
 
-def _place(stack: list[tuple[str, str, int]]) -> tuple[str, str, bool]:
-    """Return the function, its file, and whether the engine stands behind it."""
-    if not stack:
-        return ("(no frame)", "", False)
-    engine = any(mark in frame[0] for frame in stack for mark in _ENGINE)
-    named = next((f for f in stack if not f[0].startswith(_ALLOCATORS)), stack[0])
-    function = named[0].partition(" [clone")[0]
-    if "::" in function and not function.startswith("("):
-        function = function.partition("(")[0]  # C++ brings its arguments' types along
-    return function, os.path.basename(named[1]).replace("<unknown>", ""), engine  # noqa: PTH119
-
-
-def _size_of(record: Any) -> int:
-    return int(record.size)
-
-
 def _heap_of(point: tuple[float, int, int]) -> int:
     return point[1]
 
 
-def _places(records: Iterable[Any]) -> list[dict[str, Any]]:
-    """Sum records by the innermost function that is no allocator."""
+def _short(function: str) -> str:
+    """Return a function's name without what the compiler and C++ add to it."""
+    name = function.partition(" [clone")[0]
+    if "::" in name and not name.startswith("("):
+        name = name.partition("(")[0]  # C++ brings its arguments' types along
+    return name
+
+
+def _place(stack: dict[str, list[int]], frames: list[Any]) -> tuple[str, str, bool]:
+    """Return the function, its file, and whether the engine stands behind it."""
+    named = [frames[k] for k in stack["frames"]]
+    if not named:
+        return ("(no frame)", "", False)
+    names = [str(frame[0]) for frame in named]
+    engine = any(mark in name for mark in _ENGINE for name in names)
+    function, file, _ = next((f for f in named if not f[0].startswith(_ALLOCATORS)), named[0])
+    return function, os.path.basename(file), engine  # noqa: PTH119
+
+
+def _places(
+    peak: dict[str, Any], stacks: list[dict[str, list[int]]], frames: list[Any]
+) -> list[dict[str, Any]]:
+    """Sum a moment's rows by the innermost function that is no allocator."""
     sums: dict[tuple[str, str, bool], list[int]] = {}
-    for rank, record in enumerate(sorted(records, key=_size_of, reverse=True)):
-        place = _place(record.hybrid_stack_trace(_FRAMES)) if rank < _RESOLVED else _SMALL
-        entry = sums.setdefault(place, [0, 0])
-        entry[0] += record.size
-        entry[1] += record.n_allocations
+    for stack, size, blocks in peak["rows"]:
+        entry = sums.setdefault(_place(stacks[stack], frames), [0, 0])
+        entry[0] += size
+        entry[1] += blocks
     ranked = sorted(sums.items(), key=lambda item: -item[1][0])
-    places = [
+    places: list[dict[str, Any]] = [
         {"bytes": size, "blocks": blocks, "function": function, "file": file, "engine": engine}
         for (function, file, engine), (size, blocks) in ranked[:_MAX_PLACES]
     ]
-    rest = ranked[_MAX_PLACES:]
+    rest = peak["bytes"] - sum(place["bytes"] for place in places)
     if rest:
-        places.append(
-            {
-                "bytes": sum(size for _, (size, _) in rest),
-                "blocks": sum(blocks for _, (_, blocks) in rest),
-                "function": "(others)",
-                "file": "",
-                "engine": False,
-            }
-        )
+        others = {"bytes": rest, "blocks": 0, "function": "(others)", "file": "", "engine": False}
+        places.append(others)
     return places

@@ -1,0 +1,125 @@
+"""What the account of memory costs, and how a capture's reduction compares with memray's own.
+
+::
+
+    python benchmarks/attribution.py                      # a short run and a capture of a million
+    python benchmarks/attribution.py --study studies/X    # that study's runs instead
+    python benchmarks/attribution.py --capture heap.bin   # that capture instead
+
+Processor time is compared, of processes of their own, so that a busy machine changes little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import memray
+import pandas as pd
+
+import listen2lab as lab
+from listen2lab.analysis.attribution import account, categories
+
+ALLOCATIONS = """
+import memray, sys
+with memray.Tracker(
+    destination=memray.FileDestination(sys.argv[1], overwrite=True), native_traces=True
+):
+    kept = []
+    for i in range(int(sys.argv[2])):
+        block = bytearray(600 + i % 700)
+        if i % 50 == 0:
+            kept.append(block)
+"""
+REDUCE = """
+import sys
+from listen2lab.probes.heap import reduce_capture
+reduce_capture(sys.argv[1], [(f"step {k}", 0.0) for k in range(30)])
+"""
+
+
+def main() -> None:
+    """Print both comparisons as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--study", type=Path)
+    parser.add_argument("--capture", type=Path)
+    parser.add_argument("--allocations", type=int, default=1_000_000)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        study = given.study or _short_study(Path(folder) / "study")
+        capture = given.capture or _capture(Path(folder) / "heap.bin", given.allocations)
+        print(json.dumps({"probe": probe_cost(study), "reduce": reduce_cost(capture)}, indent=1))
+
+
+def probe_cost(path: Path) -> list[dict[str, object]]:
+    """Return per run what reading costs a step, and how well the account adds up."""
+    samples = lab.Study(path).samples
+    samples = samples[~samples["traced"].astype(bool)]
+    rows = []
+    for key, run in samples.groupby(["experiment", "condition", "repeat"]):
+        steps = run[run["phase"].isin(["warmup", "step"])]
+        table = account(run)
+        parts = [name for name in categories(table) if name != "unaccounted"]
+        off = (table[parts].sum(axis=1) - table["rss"]).abs()
+        cost_s = float(steps["account.ms"].sum()) / 1e3
+        levels_s = float(run["account.ms"].sum()) / 1e3 - cost_s
+        rows.append(
+            {
+                "run": "/".join(map(str, key)) if isinstance(key, tuple) else str(key),
+                "ms_a_step": round(1e3 * cost_s / len(steps), 2),
+                "share_of_cpu": round(cost_s / float(steps["cpu_s"].sum()), 4),
+                "share_with_levels": round(
+                    (cost_s + levels_s) / float(pd.to_numeric(run["cpu_total_s"]).max()), 4
+                ),
+                "walks": int(pd.Series(steps["account.walked"]).sum()),
+                "largest_mib": round(float(table["rss"].max()) / 2**20, 1),
+                "off_mib": round(float(off.max()) / 2**20, 2),
+                "off_share": round(float((off / table["rss"]).max()), 5),
+            }
+        )
+    return rows
+
+
+def reduce_cost(capture: Path) -> dict[str, float]:
+    """Return processor seconds of `memray stats` and of the reduction, and its largest memory."""
+    with memray.FileReader(str(capture)) as reader:
+        count = reader.metadata.total_allocations
+    stats_s, _ = _timed([sys.executable, "-m", "memray", "stats", str(capture)])
+    reduce_s, peak = _timed([sys.executable, "-c", REDUCE, str(capture)])
+    return {
+        "allocations": count,
+        "memray_stats_s": round(stats_s, 2),
+        "reduce_s": round(reduce_s, 2),
+        "ratio": round(reduce_s / stats_s, 2),
+        "peak_mib": round(peak / 2**20, 1),
+    }
+
+
+def _timed(command: list[str]) -> tuple[float, int]:
+    """Run a command; return its processor seconds and its peak in bytes."""
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise SystemExit(f"{command} ended with status {child.returncode}")
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+
+
+def _short_study(path: Path) -> Path:
+    lab.run("baseline", quick=True, repeats=1, trace=False, study=path)
+    return path
+
+
+def _capture(path: Path, allocations: int) -> Path:
+    command = [sys.executable, "-c", ALLOCATIONS, str(path), str(allocations)]
+    subprocess.run(command, check=True)
+    return path
+
+
+if __name__ == "__main__":
+    main()

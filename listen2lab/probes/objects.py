@@ -1,0 +1,324 @@
+"""Look at Python's side of a traced run: which objects grew, what holds the largest, what cycles.
+
+Only traced runs are looked at: walking over objects costs time, and touches memory. Objects that
+were there before the workload was set up are frozen out of the collector's sight, so what is
+counted is what setup and steps made.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import shutil
+import sys
+from collections import Counter, deque
+from types import CodeType, FrameType, FunctionType, MethodType, ModuleType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import Any
+
+__all__ = ["ObjectsProbe", "buffers", "cycles", "growth", "survivors"]
+
+_SMALLEST = 16 * 1024  # bytes: what counts as a large buffer
+_MAX_BUFFERS = 20
+_MAX_TYPES = 15
+_MAX_SURVIVORS = 5
+_MAX_OBJECTS = 300_000  # how far a walk from the workload goes
+_MAX_PATH = 12
+_SHORT = 40  # characters of a key
+_OWN = ("listen2lab.pipeline", "listen2lab_workload")
+_CLOSED = (ModuleType, CodeType, FrameType, type)
+
+
+class ObjectsProbe:
+    """Collects what a traced run tells of Python's objects, and writes it at the end.
+
+    Parameters
+    ----------
+    folder
+        Where ``objects.json`` goes, and pictures where graphviz is there.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._counts: tuple[str, Counter[str]] | None = None
+        self._found: dict[str, Any] = {"growth": {}, "buffers": [], "cycles": [], "survivors": []}
+        self._found["notes"] = []
+
+    def phase(self, name: str, workload: object | None = None) -> None:
+        """Count types; with a workload also look for the largest buffers that it holds.
+
+        Parameters
+        ----------
+        name
+            The phase.
+        workload
+            What the walk begins with; None after the teardown, when what is left of it is told.
+        """
+        try:
+            self._look(name, workload)
+        except Exception as error:  # noqa: BLE001 - a look is never worth a run
+            self._found["notes"].append(f"{name}: objects could not be looked at: {error!r}")
+
+    def _look(self, name: str, workload: object | None) -> None:
+        if name == "released":
+            self._found["survivors"] = survivors(self._folder)
+        if workload is None:
+            return
+        counts = _types()
+        if self._counts is not None:
+            before, then = self._counts
+            self._found["growth"][f"{before} -> {name}"] = growth(then, counts)
+        self._counts = (name, counts)
+        if name == "end":
+            self._found["buffers"] = buffers({"workload": workload, **_own_modules()})
+
+    def collect(self) -> int:
+        """Collect garbage as after any step, and keep what types were in cycles."""
+        found = cycles()
+        self._found["cycles"] = found[:_MAX_TYPES]
+        return sum(each["objects"] for each in found)
+
+    def write(self) -> None:
+        """Write what was found as JSON, in one rename."""
+        path = f"{self._folder}/objects.json"
+        with open(f"{path}.tmp", "w", encoding="utf-8") as file:  # noqa: PTH123 - in the worker
+            json.dump(self._found, file, separators=(",", ":"))
+        os.replace(f"{path}.tmp", path)  # noqa: PTH105
+
+
+def growth(before: Mapping[str, int], after: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Return by how many objects each type grew.
+
+    Parameters
+    ----------
+    before, after
+        Objects by type.
+
+    Returns
+    -------
+    list of dict
+        ``type``, ``objects`` (more than before; less when negative) and ``now``, the largest
+        change first.
+    """
+    changes = [
+        {
+            "type": name,
+            "objects": after.get(name, 0) - before.get(name, 0),
+            "now": after.get(name, 0),
+        }
+        for name in {*before, *after}
+    ]
+    moved = [each for each in changes if each["objects"]]
+    moved.sort(key=lambda each: (-abs(int(str(each["objects"]))), str(each["type"])))
+    return moved[:_MAX_TYPES]
+
+
+def buffers(
+    roots: Mapping[str, object], *, at_least: int = _SMALLEST, most: int = _MAX_BUFFERS
+) -> list[dict[str, Any]]:
+    """Return the largest buffers that can be reached, each with the path that holds it.
+
+    Parameters
+    ----------
+    roots
+        What the walk begins with, by name.
+    at_least
+        Bytes from which on a buffer counts.
+    most
+        How many are returned.
+
+    Returns
+    -------
+    list of dict
+        ``type``, ``bytes``, ``path`` (the shortest from a root, as Python would write it) and
+        ``holder`` (the path with numbers and keys left out, so that like buffers have one
+        holder); the largest first. Each buffer is there once.
+    """
+    seen = {id(value) for value in roots.values()}
+    queue: deque[tuple[str, str, object, int]] = deque(
+        (name, name, value, 0) for name, value in roots.items()
+    )
+    found: list[dict[str, Any]] = []
+    kept = list(roots.values())  # ids stay those of one object each
+    while queue and len(seen) < _MAX_OBJECTS:
+        path, holder, value, depth = queue.popleft()
+        for step, kind, each in _edges(value):
+            if id(each) in seen or isinstance(each, _CLOSED):
+                continue
+            seen.add(id(each))
+            kept.append(each)
+            size = _buffer_size(each)
+            where, who = path + step, holder + kind
+            if size is None:
+                if depth < _MAX_PATH:
+                    queue.append((where, who, each, depth + 1))
+            elif size >= at_least:
+                name = type(each).__name__
+                found.append({"type": name, "bytes": size, "path": where, "holder": who})
+    found.sort(key=lambda each: -int(each["bytes"]))
+    return found[:most]
+
+
+def cycles() -> list[dict[str, Any]]:
+    """Collect, and return what was garbage only because of reference cycles.
+
+    Returns
+    -------
+    list of dict
+        ``type`` and ``objects``, the most frequent first. All of it is freed afterwards.
+    """
+    flags, already = gc.get_debug(), len(gc.garbage)
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        gc.collect()
+        found = Counter(_name(type(each)) for each in gc.garbage[already:])
+    finally:
+        gc.set_debug(flags)
+        del gc.garbage[already:]
+        gc.collect()
+    return [{"type": name, "objects": count} for name, count in found.most_common()]
+
+
+def survivors(folder: str | None = None) -> list[dict[str, Any]]:
+    """Return objects of the workload's own classes that are there after its teardown.
+
+    Parameters
+    ----------
+    folder
+        Where pictures of their back-references go, if graphviz is installed; None: no pictures.
+
+    Returns
+    -------
+    list of dict
+        ``type``, ``objects``, ``chain`` (from a module to one of them, in words) and ``picture``
+        (a file's name, or None).
+    """
+    alive: dict[str, list[object]] = {}
+    for each in gc.get_objects():
+        kind = type(each)
+        if _module_of(kind).startswith(_OWN) and not isinstance(each, _CLOSED):
+            alive.setdefault(_name(kind), []).append(each)
+    ranked = sorted(alive.items(), key=lambda item: -len(item[1]))[:_MAX_SURVIVORS]
+    told = []
+    for number, (name, objects) in enumerate(ranked):
+        picture = None if folder is None else _picture(objects[0], f"{folder}/kept-{number}.svg")
+        told.append(
+            {
+                "type": name,
+                "objects": len(objects),
+                "chain": _chain(objects[0]),
+                "picture": picture,
+            }
+        )
+    alive.clear()
+    return told
+
+
+def _types() -> Counter[str]:
+    return Counter(_name(type(each)) for each in gc.get_objects())
+
+
+def _name(kind: type) -> str:
+    module = _module_of(kind)
+    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
+
+
+def _module_of(kind: type) -> str:
+    module = getattr(kind, "__module__", "")  # some C libraries have something else there
+    return module if isinstance(module, str) else "(unknown)"
+
+
+def _own_modules() -> dict[str, object]:
+    """Return the modules of the workload's own code, whose globals may hold something."""
+    return {
+        name: vars(module)
+        for name, module in list(sys.modules.items())
+        if name.startswith(_OWN) and isinstance(module, ModuleType)
+    }
+
+
+def _buffer_size(value: object) -> int | None:
+    """Return a buffer's bytes, None for what is no buffer."""
+    if isinstance(value, (bytes, bytearray, str)):
+        return sys.getsizeof(value)
+    if _module_of(type(value)) in ("numpy", "array") and hasattr(value, "nbytes"):
+        return int(value.nbytes) if getattr(value, "base", None) is None else 0
+    if type(value).__name__ == "array":
+        return sys.getsizeof(value)
+    return None
+
+
+def _edges(value: object) -> Iterator[tuple[str, str, object]]:
+    """Yield what an object refers to: how it is written, that without keys, and the object."""
+    if isinstance(value, dict):
+        for key, each in list(value.items()):
+            text = repr(key)[:_SHORT] if isinstance(key, (str, int, float, tuple)) else "..."
+            yield f"[{text}]", "[...]", each
+    elif isinstance(value, (list, tuple, set, frozenset, deque)):
+        for index, each in enumerate(list(value)):
+            name = _field(value, index)
+            yield name or f"[{index}]", name or "[...]", each
+    elif isinstance(value, (MethodType, FunctionType)):
+        inner = value.__self__ if isinstance(value, MethodType) else value.__closure__
+        if inner is not None:
+            yield ".<bound>", ".<bound>", inner
+    elif (own := _attributes(value)) is not None:
+        for name, each in own:
+            yield f".{name}", f".{name}", each
+    else:
+        for each in gc.get_referents(value):
+            yield f".<{type(value).__name__}>", f".<{type(value).__name__}>", each
+
+
+def _field(value: object, index: int) -> str:
+    """Return ``.name`` for a field of a named tuple, "" for others."""
+    fields = getattr(type(value), "_fields", ())
+    return f".{fields[index]}" if isinstance(value, tuple) and index < len(fields) else ""
+
+
+def _attributes(value: object) -> list[tuple[str, object]] | None:
+    """Return an instance's attributes, from its dictionary and its slots."""
+    found: list[tuple[str, object]] = []
+    own = getattr(value, "__dict__", None)
+    if isinstance(own, dict):
+        found += list(own.items())
+    for kind in type(value).__mro__:
+        slots: Iterable[str] | str = kind.__dict__.get("__slots__", ())
+        for name in [slots] if isinstance(slots, str) else slots:
+            if name not in ("__dict__", "__weakref__"):
+                try:
+                    found.append((name, getattr(value, name)))
+                except AttributeError:
+                    continue
+    return found or None
+
+
+def _chain(value: object) -> str:
+    """Return how a module holds an object, in words; what is missing is named."""
+    try:
+        import objgraph  # noqa: PLC0415 - only traced runs
+    except ImportError:
+        return "objgraph is not installed in this environment"
+    chain = objgraph.find_backref_chain(value, objgraph.is_proper_module, max_depth=_MAX_PATH)
+    if len(chain) < 2:
+        return "no module holds it: a thread, a C library or a cycle does"
+    return " -> ".join(
+        each.__name__ if isinstance(each, ModuleType) else _name(type(each)) for each in chain
+    )
+
+
+def _picture(value: object, path: str) -> str | None:
+    """Draw what refers to an object, where graphviz is installed."""
+    if shutil.which("dot") is None:
+        return None
+    try:
+        import objgraph  # noqa: PLC0415 - only traced runs
+
+        objgraph.show_backrefs([value], filename=path, max_depth=5, too_many=8)
+    except Exception:  # noqa: BLE001 - a picture is never worth a run
+        return None
+    return os.path.basename(path) if os.path.exists(path) else None  # noqa: PTH110, PTH119

@@ -1,0 +1,100 @@
+"""Captures that are unusual: empty, without native traces, of another machine, cut short."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from listen2lab.errors import ProbeError
+from listen2lab.probes.heap import reduce_capture
+
+RECORD = """
+    import memray, sys, time
+    tracker = memray.Tracker(
+        destination=memray.FileDestination(sys.argv[1], overwrite=True), native_traces=NATIVE
+    )
+    with tracker:
+        BODY
+"""
+
+
+@pytest.fixture
+def capture(tmp_path):
+    """Return a function that records a capture in a process of its own."""
+
+    def record(body="held = bytearray(9 << 20); time.sleep(0.03)", *, native=True, kill=False):
+        path = tmp_path / "heap.bin"
+        code = textwrap.dedent(RECORD).replace("BODY", body).replace("NATIVE", str(native))
+        done = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+        assert kill or done.returncode == 0
+        return str(path)
+
+    return record
+
+
+def test_a_plain_capture_adds_up_at_every_moment(capture):
+    """Each moment's rows and small stacks are the whole heap; the peak is memray's."""
+    heap = reduce_capture(capture())
+    assert heap["peak"] == pytest.approx(9 << 20, rel=0.05)
+    for moment in heap["moments"]:
+        assert sum(row[1] for row in moment["rows"]) + moment["rest"] == moment["bytes"]
+    assert sum(place["bytes"] for place in heap["at_peak"]) == heap["moments"][0]["bytes"]
+    assert heap["notes"] == []
+
+
+def test_a_peak_between_two_looks_is_found(capture):
+    """A block that lives for less than memray's interval is in the peak all the same."""
+    heap = reduce_capture(capture("bytearray(30 << 20); time.sleep(0.05)"))
+    assert heap["moments"][0]["bytes"] == pytest.approx(30 << 20, rel=0.05)
+
+
+def test_without_native_traces_python_s_lines_are_told(capture):
+    """What cannot be told is named."""
+    heap = reduce_capture(capture(native=False))
+    assert heap["moments"][0]["bytes"] > 9 << 20
+    assert any("no native traces" in note for note in heap["notes"])
+
+
+def test_a_capture_of_nothing_is_told_as_such(capture):
+    """Zero allocations give empty moments and a sentence, no error."""
+    heap = reduce_capture(capture("pass"), [("setup", 0.0)])
+    assert {moment["name"] for moment in heap["moments"]} == {"peak", "setup", "not-freed"}
+    assert heap["peak"] < 1 << 20
+
+
+def test_a_killed_recording_is_read_as_far_as_it_goes(capture):
+    """What was written before the kill is told, and that it is not all."""
+    body = (
+        "import os, signal\n"
+        "    held = [bytearray(2000) for _ in range(50_000)]; time.sleep(0.05)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    heap = reduce_capture(capture(body, kill=True))
+    assert heap["moments"][0]["bytes"] > 10 << 20
+    assert any("killed" in note for note in heap["notes"])
+
+
+def test_a_file_that_is_no_capture_is_refused(tmp_path):
+    """A damaged or foreign file is an error with a next step."""
+    (tmp_path / "heap.bin").write_bytes(b"nothing")
+    with pytest.raises(ProbeError, match="no capture that memray can read"):
+        reduce_capture(str(tmp_path / "heap.bin"))
+    with pytest.raises(ProbeError):
+        reduce_capture(str(tmp_path / "none.bin"))
+
+
+def test_marks_show_the_heap_as_it_was(capture, tmp_path):
+    """A mark's moment is the last look before it."""
+    body = (
+        "first = bytearray(5 << 20); time.sleep(0.05); mark = time.time()\n"
+        "    second = bytearray(7 << 20); time.sleep(0.05)\n"
+        f"    open({str(tmp_path / 'mark')!r}, 'w').write(repr(mark))"
+    )
+    path = capture(body)
+    mark = float((tmp_path / "mark").read_text())
+    moments = {m["name"]: m["bytes"] for m in reduce_capture(path, [("setup", mark)])["moments"]}
+    assert moments["setup"] == pytest.approx(5 << 20, rel=0.05)
+    assert moments["peak"] == pytest.approx(12 << 20, rel=0.05)
