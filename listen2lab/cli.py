@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from listen2lab import _cli_device, _cli_notebook, _cli_studies
+from listen2lab import _cli_attribute, _cli_device, _cli_notebook, _cli_studies
 from listen2lab.errors import InputError, LabError, StudyError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -337,6 +337,7 @@ def _print_summary(summary: dict[str, Any]) -> None:
 
 
 _cli_studies.register(app)
+_cli_attribute.register(app)
 _cli_device.register(app)
 _cli_notebook.register(app)
 

@@ -177,6 +177,15 @@ class Study:
         keys = plain.loc[plain["outcome"] == "complete", list(KEYS)]
         return self.samples.merge(keys, on=list(KEYS))
 
+    def account(self) -> pd.DataFrame:
+        """Return what made up resident memory after each step, in bytes.
+
+        See `listen2lab.analysis.attribution.account`.
+        """
+        from listen2lab.analysis.attribution import account  # noqa: PLC0415 - not for a summary
+
+        return account(self.samples)
+
     def summary(self, *, anew: bool = False) -> dict[str, Any]:
         """Return levels, peaks, rates and findings: what ``summary.json`` holds.
 

@@ -275,7 +275,7 @@ def test_the_picture_and_its_sentence(study):
     assert "native, in use" in texts
     assert "resident" in texts
     assert lower.get_ylabel().startswith("input")
-    (item,) = section(study, "own")
+    (item,) = section(study, "own", ["this"], include_private=True)
     assert "unaccounted at any step" in item["caption"]
     assert "<svg" in item["svg"]
     assert sum(row["mib"] for row in item["rows"]) == pytest.approx(

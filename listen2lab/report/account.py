@@ -14,6 +14,8 @@ from listen2lab.report.style import INK, QUIET, SERIES, new_figure, styled, to_s
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -271,7 +273,9 @@ def caption(table: pd.DataFrame) -> str:
     )
 
 
-def section(study: Study, experiment: str) -> list[dict[str, Any]]:
+def section(
+    study: Study, experiment: str, conditions: Sequence[str], *, include_private: bool = False
+) -> list[dict[str, Any]]:
     """Return what ``account.html.j2`` shows of an experiment, one item a condition.
 
     Parameters
@@ -280,6 +284,11 @@ def section(study: Study, experiment: str) -> list[dict[str, Any]]:
         Any study.
     experiment
         Its name.
+    conditions
+        Those that are shown.
+    include_private
+        Also what a traced run says of other people's objects and files: the holders of buffers,
+        memray's pages, and mapped files that are no libraries.
 
     Returns
     -------
@@ -289,21 +298,20 @@ def section(study: Study, experiment: str) -> list[dict[str, Any]]:
         ``mib``), ``held`` (``holder``, ``buffers``, ``mib``, ``example``), ``flames`` (``label``,
         ``href``) and ``notes``; none for a condition without a sampled step.
     """
-    (item,) = (item for item in study.plan.experiments if item.name == experiment)
     found = []
-    for level in item.levels:
-        samples = _samples(study, experiment, level.name)
+    for condition in conditions:
+        samples = _samples(study, experiment, condition)
         table = account(samples)
         if table.empty:
             continue
         last = table.iloc[-1]
-        figure = plot_account(study, experiment, level.name)
+        figure = plot_account(study, experiment, condition)
         at_end = libraries(samples).query("phase == 'end'")
         found.append(
             {
-                "condition": level.name,
+                "condition": condition,
                 "svg": to_svg(
-                    figure, label=f"What resident memory is made of, {experiment}, {level.name}"
+                    figure, label=f"What resident memory is made of, {experiment}, {condition}"
                 ),
                 "caption": caption(table),
                 "rows": _rows(last, categories(table)),
@@ -311,12 +319,15 @@ def section(study: Study, experiment: str) -> list[dict[str, Any]]:
                 "files": [
                     {"file": row["file"], "mib": row["bytes"] / MIB}
                     for row in at_end.head(_TOP_FILES).to_dict("records")
+                    if include_private or ".so" in row["file"]
                 ],
                 "held": [
                     {**row, "mib": row["bytes"] / MIB}
-                    for row in held(study, experiment, level.name).to_dict("records")
-                ],
-                "flames": links(study, experiment, level.name),
+                    for row in held(study, experiment, condition).to_dict("records")
+                ]
+                if include_private
+                else [],
+                "flames": links(study, experiment, condition) if include_private else [],
                 "notes": cannot_tell(samples),
             }
         )

@@ -8,7 +8,7 @@ import jinja2
 from markupsafe import Markup
 
 from listen2lab.analysis.growth import Reason
-from listen2lab.report import opening, words
+from listen2lab.report import account, opening, words
 from listen2lab.report.embedded import ELEMENT_ID, payload
 from listen2lab.report.factors import grid
 from listen2lab.report.glance import glance, headline
@@ -52,7 +52,8 @@ def page(study: Study, summary: dict[str, Any], *, include_private: bool = False
         HTML with everything in it: style, pictures, and the manifest for a rerun.
     """
     sections = [
-        _section(study, item, summary["experiments"][item.name]) for item in study.plan.experiments
+        _section(study, item, summary["experiments"][item.name], include_private=include_private)
+        for item in study.plan.experiments
     ]
     first = opening.build(summary)
     rules = _share_styles(sections, first)
@@ -80,7 +81,9 @@ def _has_texts(study: Study) -> bool:
     return "voice" in study.manifest["inputs"] and "merged" not in study.manifest
 
 
-def _section(study: Study, item: Experiment, numbers: dict[str, Any]) -> dict[str, Any]:
+def _section(
+    study: Study, item: Experiment, numbers: dict[str, Any], *, include_private: bool
+) -> dict[str, Any]:
     """Return what the template shows of one experiment."""
     name, conditions = item.name, numbers["conditions"]
     samples = study.samples
@@ -104,6 +107,9 @@ def _section(study: Study, item: Experiment, numbers: dict[str, Any]) -> dict[st
             label=f"Resident memory over the steps, by condition of {name}",
         ),
         "levels": to_svg(plot_levels(study, name), label=f"Peak, end and released levels, {name}"),
+        "accounts": account.section(
+            study, name, [item.reference.name], include_private=include_private
+        ),
         "phases": _phases(study, name, list(conditions)),
         "traces": _traces(study, name, list(conditions)),
     }
@@ -158,7 +164,9 @@ def _share_styles(sections: list[dict[str, Any]], first: dict[str, Any] | None) 
     holders: list[tuple[dict[str, Any], str]] = []
     for section in sections:
         holders += [(section, "curves"), (section, "levels")]
-        holders += [(each, "svg") for each in (*section["phases"], *section["traces"])]
+        holders += [
+            (each, "svg") for each in (*section["accounts"], *section["phases"], *section["traces"])
+        ]
     if first is not None and first["picture"]:
         holders.append((first, "picture"))
     svgs, rules = share_styles([holder[key] for holder, key in holders])

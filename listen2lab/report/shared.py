@@ -105,7 +105,9 @@ class SharedStudy(Study):
 
     def _column(self, name: str) -> str:
         kind, dot, rest = name.partition(".")
-        return f"{kind}.{self._names.of(kind, rest)}" if dot else name
+        if not dot or kind == "account":  # whose parts the lab itself has named
+            return name
+        return f"{kind}.{self._names.of(kind, rest)}"
 
     def _item(self, name: str, item: dict[str, Any]) -> dict[str, Any]:
         """Return an experiment of a summary under the names of this view."""
