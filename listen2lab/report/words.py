@@ -216,10 +216,15 @@ def limits(study: Study) -> list[str]:
             "The voice is generated: a Piper voice's architecture and shapes with weights that say "
             "nothing. Memory follows the shapes."
         )
-    if plan.max_characters is not None:
+    if plan.max_characters is not None and plan.longest_characters is not None:
         sentences.append(
             f"A quick study: paragraphs of at most {plan.max_characters} characters, and one of at "
             f"most {plan.longest_characters}. A book's sentences are longer, its levels higher."
+        )
+    elif plan.max_characters is not None:
+        sentences.append(
+            f"Short paragraphs, of at most {plan.max_characters} characters, but for the book's "
+            "longest: what grows with each paragraph is less than in a whole book."
         )
     return [*sentences, *study.damage]
 
