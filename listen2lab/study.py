@@ -177,6 +177,13 @@ class Study:
         keys = plain.loc[plain["outcome"] == "complete", list(KEYS)]
         return self.samples.merge(keys, on=list(KEYS))
 
+    def device(self) -> dict[str, Any] | None:
+        """Return the evidence from a phone beside this study, or None.
+
+        See `listen2lab.device.answer.answer`.
+        """
+        return self.folder.device()
+
     def account(self) -> pd.DataFrame:
         """Return what made up resident memory after each step, in bytes.
 

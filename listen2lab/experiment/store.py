@@ -7,6 +7,7 @@
     <study>/summary.json         levels and rates by condition, written by a report
     <study>/report.html, summary.md, ISSUE.md, pictures/, notebooks/     for people, by a report
     <study>/reproduced.json      a study that repeats another: what came out the same
+    <study>/device.json, device.html  evidence from a phone put beside the study
     <study>/lock                 held by the process that writes the study
     <study>/runs/<experiment>/<condition>/<repeat or traced>/
         spec.json                what the worker was told
@@ -361,6 +362,13 @@ class StudyFolder:
         """Return what `write_summary` wrote, or None where there is nothing that can be read."""
         try:
             return _read_dict(self.path / "summary.json")
+        except ValueError:
+            return None
+
+    def device(self) -> dict[str, Any] | None:
+        """Return what ``listen2lab device --study`` wrote, or None where nothing can be read."""
+        try:
+            return _read_dict(self.path / "device.json")
         except ValueError:
             return None
 

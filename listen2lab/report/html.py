@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from listen2lab.analysis.growth import Reason
 from listen2lab.report import account, opening, words
+from listen2lab.report.device import section_of
 from listen2lab.report.embedded import ELEMENT_ID, payload
 from listen2lab.report.factors import grid
 from listen2lab.report.glance import glance, headline
@@ -57,6 +58,7 @@ def page(study: Study, summary: dict[str, Any], *, include_private: bool = False
     ]
     first = opening.build(summary)
     rules = _share_styles(sections, first)
+    phone = study.device()
     texts = study.folder.paragraphs() if include_private and _has_texts(study) else ()
     return template("report.html.j2").render(
         study=study,
@@ -66,6 +68,7 @@ def page(study: Study, summary: dict[str, Any], *, include_private: bool = False
         facts=glance(study, summary),
         sections=sections,
         is_open=len(sections) <= _MOST_OPEN,
+        phone=None if phone is None else section_of(phone)["html"],
         ends=words.endings(study.runs),
         provenance=words.provenance(study.manifest),
         limits=words.limits(study),

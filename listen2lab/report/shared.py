@@ -103,6 +103,18 @@ class SharedStudy(Study):
                 told[column] = told[column].map(shared)
         return told
 
+    def device(self) -> dict[str, Any] | None:
+        """As `Study.device`; files are numbered instead of named."""
+        answer = self._study.device()
+        if answer is None:
+            return None
+        numbered = {
+            source["name"]: f"file {number}"
+            for number, source in enumerate(answer["sources"], start=1)
+        }
+        told: dict[str, Any] = private.sentences(_replaced(answer, numbered), self._names)
+        return told
+
     def _column(self, name: str) -> str:
         kind, dot, rest = name.partition(".")
         if not dot or kind == "account":  # whose parts the lab itself has named
@@ -153,3 +165,16 @@ class SharedStudy(Study):
                 last = run.key.rsplit("/", 1)[-1]
                 return f"{item}/{condition}/{last} is damaged, and left out"
         return f"something in the study is damaged{private.MESSAGE}"
+
+
+def _replaced(value: Any, names: dict[str, str]) -> Any:
+    """Return a structure with names replaced wherever they stand in a text, the longest first."""
+    if isinstance(value, str):
+        for name in sorted(names, key=len, reverse=True):
+            value = value.replace(name, names[name])
+        return value
+    if isinstance(value, dict):
+        return {key: _replaced(each, names) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_replaced(each, names) for each in value]
+    return value
