@@ -59,13 +59,15 @@ def device(
 
 def write(folder: Path, found: dict[str, object]) -> Path:
     """Write device.json and device.html; return the page's path."""
+    from listen2lab.experiment.store import StudyFolder  # noqa: PLC0415 - a quick --help
     from listen2lab.report.device import page  # noqa: PLC0415 - a quick --help
 
-    path = folder / "device.html"
+    data = StudyFolder(folder).device_path
+    path = data.with_suffix(".html")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False)
-        (folder / "device.json").write_text(text + "\n", "utf-8")
+        data.write_text(text + "\n", "utf-8")
         path.write_text(page(found), "utf-8")
     except OSError as error:
         raise StudyError(

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import platform
 import re
+import shutil
 import string
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from listen2lab.device import read as read_evidence
+from listen2lab.device.answer import answer
 from listen2lab.experiment import catalog
 from listen2lab.experiment.design import Experiment, Level, Plan, schedule
 from listen2lab.experiment.store import StudyFolder
@@ -29,8 +33,8 @@ SECRETS = (
     USER, HOST, "zeus-ws12.corp.example", "10.77.3.9",
     "My Secret Books", "Secret", "Bücher", "größe", "grösse",
     "mallory@corp.example", "corp.example", "Call me Ishmael", "C:\\Users", "C:/Users", "Users\\",
-    platform.node(),
 )  # fmt: skip
+PHONE = Path(__file__).parents[1] / "data" / "reference" / "device"
 HOME = f"/home/{USER}/My Secret Books"
 WINDOWS = f"C:\\Users\\{USER}\\Secret\\voice"
 BOOK = f"Call me Ishmael, or write to {USER}@corp.example from the /srv/Bücher/größe shelf."
@@ -150,6 +154,11 @@ def pipeline(tmp_path_factory):
         ],
     }  # fmt: skip
     write_runs(folder, plan, because=f"OSError: {HOST} refused {HOME}: {BOOK}", heap=heap)
+    evidence = tmp_path_factory.mktemp("phone")
+    for name, told in (("session-1.log", "größe Secret.log"), ("early.txt", f"{USER}.txt")):
+        shutil.copy(PHONE / name, evidence / told)
+    phone = answer(read_evidence(sorted(map(str, evidence.iterdir()))))
+    folder.device_path.write_text(json.dumps(phone), "utf-8")
     return written(Study(folder.path))
 
 
@@ -190,6 +199,8 @@ def test_no_secret_is_in_a_shared_file(secret):
         plain = text + text.encode().decode("unicode_escape", "replace")
         told = [word for word in SECRETS if word and word.lower() in plain.lower()]
         assert not told, name
+        # A machine may be called "vm": only the name itself counts, not a word that is like it.
+        assert not re.search(rf"(?<![\w-]){re.escape(platform.node())}(?![\w-])", plain), name
     for path in (secret.study.folder.path / "pictures").glob("*.png"):
         assert USER.encode() not in path.read_bytes()
         assert USER not in path.name
@@ -207,6 +218,8 @@ def test_what_matters_is_still_told(pipeline, own):
     assert "novel.md (52)" in texts["report.html"]
     assert "a voice of one&#39;s own" in texts["report.html"].lower()
     assert "onnxruntime::BFCArena::AllocateRawInternal" in texts["report.html"]
+    assert '<section id="device">' in texts["report.html"]
+    assert "Of file 2. The kill limit counts" in texts["report.html"]
     assert "Linux 6.1.0, glibc 2.36" in texts["ISSUE.md"]
     assert "LEFT_OUT" in own.texts["summary.md"]
     assert "plain cache" in own.texts["report.html"]

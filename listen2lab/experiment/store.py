@@ -365,10 +365,15 @@ class StudyFolder:
         except ValueError:
             return None
 
+    @property
+    def device_path(self) -> Path:
+        """Evidence from a phone; its page has the same name and ends in ``.html``."""
+        return self.path / "device.json"
+
     def device(self) -> dict[str, Any] | None:
         """Return what ``listen2lab device --study`` wrote, or None where nothing can be read."""
         try:
-            return _read_dict(self.path / "device.json")
+            return _read_dict(self.device_path)
         except ValueError:
             return None
 
