@@ -265,18 +265,24 @@ def execute(
         kernel_name="python3",
         resources={"metadata": {"path": str(Path.cwd())}},
     )
-    failed = None
+    failed: Exception | None = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Jupyter's own, about its own parts
         try:
             client.execute()
-        except nbclient.exceptions.CellExecutionError as error:
+        except (
+            nbclient.exceptions.CellExecutionError,
+            nbclient.exceptions.CellTimeoutError,
+            nbclient.exceptions.DeadKernelError,
+        ) as error:
             failed = error
     if target is not None:
         write(notebook, target, path.stem, _shortened(values.values()))
     if failed is not None:
         kept = "" if target is None else f"; as far as it came it is in {target}"
-        raise LabError(f"{path.name}: a cell failed: {failed.ename}: {failed.evalue}{kept}")
+        what = getattr(failed, "ename", type(failed).__name__)
+        why = getattr(failed, "evalue", failed)
+        raise LabError(f"{path.name}: a cell failed: {what}: {why}{kept}")
     return notebook
 
 

@@ -18,7 +18,6 @@ from listen2lab.errors import InputError, UnknownNameError
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 QUESTIONS = [path for path in NOTEBOOKS if path.stem < "09"]
-HAS_REFERENCE = (ROOT / "data" / "reference" / "study").is_dir()
 CELL = 'study: str = "reference"  # a folder\nrun_now: bool = False\nrepeats: int = 3\n'
 
 
@@ -38,7 +37,6 @@ def shown_by(source, names):
     return eval(compile(ast.Expression(last.value), "cell", "eval"), names)  # noqa: S307 - as above
 
 
-@pytest.mark.skipif(not HAS_REFERENCE, reason="the reference study is not in this checkout yet")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Jupyter's own, not ours to fix
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_from_the_reference_study(path, tmp_path, monkeypatch):
@@ -56,9 +54,8 @@ def test_a_notebook_runs_from_the_reference_study(path, tmp_path, monkeypatch):
             assert shown._repr_html_()
 
 
-@pytest.mark.skipif(not HAS_REFERENCE, reason="the reference study is not in this checkout yet")
 def test_the_reference_study_was_judged_by_this_code():
-    """What notebooks and README show of it is what the code of today says."""
+    """Two of its experiments, judged anew, get the verdicts and levels that are stored."""
     from listen2lab.analysis.summary import summarize
 
     study = lab.Study.reference()
@@ -72,6 +69,22 @@ def test_the_reference_study_was_judged_by_this_code():
             before = stored["experiments"][name]["conditions"][condition]
             assert numbers["verdict"] == before["verdict"]
             assert numbers["level_mib"] == pytest.approx(before["level_mib"])
+
+
+def test_the_readme_tells_what_the_reference_study_found():
+    """Each row of its table is the stored finding, rounded."""
+    found = lab.Study.reference().summary()["findings"]
+    rows = re.findall(
+        r"^\| (H\d) .*?\| \**(supported|refuted|inconclusive)\b.*\| ([^|]+) \|$",
+        (ROOT / "README.md").read_text(), re.MULTILINE,
+    )  # fmt: skip
+    assert [name for name, _, _ in rows] == list(found)
+    for name, finding, told in rows:
+        each = found[name]
+        low, high = each["interval_mib"]
+        wanted = f"{each['effect_mib']:,.0f} [{low:,.0f}, {high:,.0f}]"
+        assert finding == each["finding"]
+        assert told == ("0" if name == "H0" else wanted)
 
 
 @pytest.mark.parametrize("path", QUESTIONS, ids=lambda path: path.stem)

@@ -17,7 +17,7 @@ from listen2lab.report.glance import headline
 from listen2lab.report.html import page
 from listen2lab.report.phases import phase_rows, phase_table
 from listen2lab.report.plots import _thinned, plot_curves
-from listen2lab.report.style import share_styles, to_svg
+from listen2lab.report.style import new_figure, share_styles, to_svg
 from listen2lab.report.write import write_report
 from listen2lab.study import Study
 
@@ -189,3 +189,14 @@ def test_a_study_in_which_nothing_was_measured_is_said_to_be(tmp_path):
     assert "Nothing to report" in (tmp_path / "study" / "ISSUE.md").read_text()
     assert headline(study.summary()["experiments"]["baseline"]) == "No complete run."
     assert "2 of\n    2 runs did not end well" in page(study, study.summary())
+
+
+def test_numbers_in_a_picture_s_text_stay_as_they_are():
+    """Coordinates are rounded; ticks in quarters and a version in a title are not."""
+    figure = new_figure(4, 2)
+    axes = figure.subplots()
+    axes.set_xticks([0, 0.25, 0.5, 0.75])
+    axes.set_title("engine 1.13.8")
+    svg = to_svg(figure, label="x")
+    assert ">0.25<" in svg
+    assert ">engine 1.13.8<" in svg

@@ -20,7 +20,7 @@ __all__ = ["command"]
 
 _WORDS = frozenset(
     (
-        *("all", "false", "lab", "listen2lab", "none", "null", "recognizer"),
+        *("all", "false", "lab", "listen2lab", "merge", "none", "null", "recognizer"),
         *("rerun", "resume", "run", "selftest", "true", "watch"),
     )
 )

@@ -290,20 +290,13 @@ def _picture(comparison: Comparison, kind: str) -> bytes:
 
 
 def _page(comparison: Comparison) -> str:
-    import jinja2  # noqa: PLC0415 - for the page alone
-    from markupsafe import Markup  # noqa: PLC0415 - jinja2 brings it
+    from markupsafe import Markup  # noqa: PLC0415 - for the page alone
 
+    from listen2lab.report.html import template  # noqa: PLC0415 - as above
     from listen2lab.report.style import to_svg  # noqa: PLC0415 - as above
 
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("listen2lab.report", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     svg = to_svg(plot_comparison(comparison), label="Levels of A and B, and their differences")
-    return environment.get_template("compare.html.j2").render(
+    return template("compare.html.j2").render(
         comparison=comparison,
         picture=Markup(svg),  # noqa: S704 - made by to_svg, whose label is escaped
         rows=[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -167,14 +168,19 @@ class SharedStudy(Study):
         return f"something in the study is damaged{private.MESSAGE}"
 
 
+_CODES = frozenset(("kinds", "tool"))  # the lab's own words, whatever files are called
+
+
 def _replaced(value: Any, names: dict[str, str]) -> Any:
     """Return a structure with names replaced wherever they stand in a text, the longest first."""
     if isinstance(value, str):
         for name in sorted(names, key=len, reverse=True):
-            value = value.replace(name, names[name])
+            value = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", names[name], value)
         return value
     if isinstance(value, dict):
-        return {key: _replaced(each, names) for key, each in value.items()}
+        return {
+            key: each if key in _CODES else _replaced(each, names) for key, each in value.items()
+        }
     if isinstance(value, list):
         return [_replaced(each, names) for each in value]
     return value

@@ -110,7 +110,7 @@ def to_svg(figure: Figure, *, label: str) -> str:
     # Only what is drawn again refers to an id, and that is in <defs>.
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     # A tenth of a point is finer than any screen.
-    svg = re.sub(r"-?\d+\.\d{2,}", _to_tenth, svg)
+    svg = re.sub(r"<[^>]*>", lambda tag: _NUMBER.sub(_to_tenth, tag[0]), svg)
     # The size comes from viewBox, so that the page decides.
     svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
     svg = re.sub(r">\s+<", "><", svg)
@@ -157,6 +157,7 @@ def share_styles(svgs: Sequence[str]) -> tuple[list[str], str]:
     return shared, "\n".join(f".{name}{{{style}}}" for style, name in classes.items())
 
 
+_NUMBER = re.compile(r"-?\d+\.\d{2,}")
 _COMMENTS = re.compile(r"<!--.*?-->|<metadata>.*?</metadata>", re.DOTALL)
 
 

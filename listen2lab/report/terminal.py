@@ -44,7 +44,7 @@ def watched(study: Study, answer: dict[str, Any]) -> str:
     if "thinned" in answer:
         lines.append(f"  {answer['thinned']}")
     lines += endings(study.runs)
-    lines.append(f"report: {study.folder.path / 'report.html'}")
+    lines.append(f"report: {study.folder.report_path}")
     return "\n".join(lines)
 
 

@@ -7,6 +7,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from listen2lab.analysis._reasons import Reason
+from listen2lab.experiment.inputs import GENERATED_VOICES
+from listen2lab.report._names import leaf
 from listen2lab.units import KIB
 
 if TYPE_CHECKING:
@@ -211,7 +213,7 @@ def limits(study: Study) -> list[str]:
     plan = study.plan
     if plan.repeats < 3:
         sentences.append(f"{plan.repeats} repeats a condition: too few to see them agree.")
-    if study.manifest["inputs"].get("voice") in ("tiny", "medium", "high"):
+    if study.manifest["inputs"].get("voice") in GENERATED_VOICES:
         sentences.append(
             "The voice is generated: a Piper voice's architecture and shapes with weights that say "
             "nothing. Memory follows the shapes."
@@ -232,8 +234,8 @@ def limits(study: Study) -> list[str]:
 def subject(inputs: dict[str, Any]) -> str:
     """Return what was run, in a few words: a voice, or the name of a workload's file."""
     if "workload" in inputs:
-        return f"workload {_leaf(inputs['workload'])}"
-    voice = _leaf(inputs["voice"])
+        return f"workload {leaf(inputs['workload'])}"
+    voice = leaf(inputs["voice"])
     return "a voice of one's own" if voice == "(left out)" else f"voice {voice}"
 
 
@@ -246,7 +248,7 @@ def provenance(manifest: dict[str, Any]) -> list[tuple[str, str]]:
         ("command", without_paths(manifest["command"])),
         ("created", manifest["created"]),
         *(
-            (what, f"{_leaf(inputs[what])}, sha256 {inputs[f'{what}_hash'][:16]}")
+            (what, f"{leaf(inputs[what])}, sha256 {inputs[f'{what}_hash'][:16]}")
             for what in ("voice", "recognizer", "workload")
             if what in inputs
         ),
@@ -269,7 +271,3 @@ def _machines(machines: dict[str, Any]) -> list[tuple[str, str]]:
         (label, f"{each['machine']['cpu']}, {each['machine']['cores']} cores")
         for label, each in machines.items()
     ]
-
-
-def _leaf(path: str) -> str:
-    return path.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
