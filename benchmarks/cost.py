@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from listen2lab import api
 from listen2lab.experiment import catalog, conduct, inputs
 from listen2lab.experiment.design import Plan
 from listen2lab.experiment.runner import child_environment, execute
@@ -48,6 +49,7 @@ def main() -> int:
         import_time()
         loop_ratio(root, "tiny", bound=1.03, pairs=5)
         end_levels(root)
+        two_at_a_time(root)
         lab_time(root)
         if not fast:
             loop_ratio(root, "medium", bound=1.05, pairs=3)
@@ -158,6 +160,24 @@ def end_levels(root: Path) -> None:
         levels += [line["rss"] / MIB for line in folder.lines() if line["phase"] == "end"]
     spread = max(levels) - min(levels)
     say("five processes of one condition, end levels", spread, 2.0, "MiB", f"at {levels[0]:.0f}")
+
+
+def two_at_a_time(root: Path) -> None:
+    """Compare the levels of the same runs, one at a time and two at a time."""
+    ends = []
+    for jobs in (1, 2):
+        study = api.run(
+            "baseline", quick=True, trace=False, repeats=6, jobs=jobs,
+            knobs={"noise_scale_w": 0.0}, study=root / f"jobs{jobs}",
+        )  # fmt: skip
+        samples = study.samples
+        ends.append(samples[samples["phase"] == "end"].sort_values("repeat")["rss"] / MIB)
+    apart = ends[1].to_numpy() - ends[0].to_numpy()  # a repeat reads in the same order in both
+    mean, half = apart.mean(), 2.571 * apart.std(ddof=1) / len(apart) ** 0.5  # Student's, 5 d.f.
+    say(
+        "two runs at a time against one, end levels",
+        abs(mean), 2.0, "MiB", f"{mean:+.2f} +- {half:.2f} (95 %) at {ends[0].mean():.0f}",
+    )  # fmt: skip
 
 
 def lab_time(root: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from listen2lab._traces import trace_of, traced_run
 from listen2lab.analysis.attribution import METHODS, account, cannot_tell, categories
 from listen2lab.analysis.owners import arena_note, fingerprints, holders, new_since, read_rules
 from listen2lab.errors import ProbeError, StudyError, UnknownNameError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from listen2lab.analysis.owners import Rule
     from listen2lab.study import Study
 
-__all__ = ["Attribution", "attribute", "held", "leaks", "trace_of"]
+__all__ = ["Attribution", "attribute", "held", "leaks"]
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,7 @@ def held(study: Study, experiment: str, condition: str) -> pd.DataFrame:
         ``bytes`` and ``example`` (the whole path to the largest), the largest first; empty where
         nothing was looked at.
     """
-    found = study.folder.run(f"{experiment}/{condition}/traced").objects() or {}
+    found = traced_run(study, experiment, condition).objects() or {}
     sums: dict[str, list[Any]] = {}
     for each in found.get("buffers", []):
         entry = sums.setdefault(each["holder"], [0, 0, each["path"]])
@@ -209,46 +210,6 @@ def held(study: Study, experiment: str, condition: str) -> pd.DataFrame:
     rows = [(holder, *entry) for holder, entry in sums.items()]
     rows.sort(key=lambda row: -int(row[2]))
     return pd.DataFrame(rows, columns=["holder", "buffers", "bytes", "example"])
-
-
-def trace_of(
-    study: Study, experiment: str, condition: str, notes: list[str]
-) -> dict[str, Any] | None:
-    """Return the reduced trace of a condition; a killed run's capture is reduced now.
-
-    Parameters
-    ----------
-    study, experiment, condition
-        Which.
-    notes
-        Sentences about what the trace cannot tell are added here.
-
-    Returns
-    -------
-    dict or None
-        See `listen2lab.probes.heap.reduce_capture`; None without a usable trace.
-    """
-    folder = study.folder.run(f"{experiment}/{condition}/traced")
-    heap = folder.heap()
-    if heap is None and folder.capture_path.exists():
-        from listen2lab.probes.heap import reduce_capture  # noqa: PLC0415 - memray, where needed
-
-        marks = [
-            (f"step {line['step']}", float(line["epoch_s"]))
-            for line in folder.lines()
-            if "epoch_s" in line
-        ]
-        try:
-            heap = reduce_capture(str(folder.capture_path), marks)
-        except ProbeError as error:
-            notes.append(str(error))
-        else:
-            notes.append("The traced run did not reach its end; its capture was read just now.")
-    if heap is None:
-        notes.append(f"{experiment}/{condition} has no traced run: who allocated is not known.")
-    else:
-        notes += heap.get("notes", [])
-    return heap
 
 
 def _one_run(

@@ -73,7 +73,7 @@ def run(
         str | None, typer.Option(help="Kill a run at this much: 2.5GB is the phone's.")
     ] = None,
     step_timeout: Annotated[float, typer.Option(help="Seconds until a step is hung.")] = 600.0,
-    trace: Annotated[bool, typer.Option(help="One traced run a condition.")] = True,
+    trace: Annotated[bool, typer.Option(help="Traced runs as well, where they tell most.")] = True,
     jobs: Annotated[
         int | None, typer.Option(help="Runs at a time on a machine, if they fit; none: 2.")
     ] = None,

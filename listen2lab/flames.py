@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from listen2lab._traces import traced_run
 from listen2lab.errors import ProbeError, StudyError, UnknownNameError
+from listen2lab.experiment.design import TRACED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +48,7 @@ def flame_graph(
     UnknownNameError
         There are no such steps.
     """
-    folder = study.folder.run(f"{experiment}/{condition}/traced")
+    folder = traced_run(study, experiment, condition)
     capture = _capture(folder.capture_path, experiment, condition)
     if steps is None:
         return _write(capture, folder.path / "flame.html", temporal=False)
@@ -82,7 +84,7 @@ def temporal_graph(study: Study, experiment: str, condition: str) -> Path:
     StudyError, ProbeError
         As `flame_graph`.
     """
-    folder = study.folder.run(f"{experiment}/{condition}/traced")
+    folder = traced_run(study, experiment, condition)
     capture = _capture(folder.capture_path, experiment, condition)
     return _write(capture, folder.path / "flame-temporal.html", temporal=True)
 
@@ -100,7 +102,7 @@ def links(study: Study, experiment: str, condition: str) -> list[dict[str, str]]
     list of dict
         ``label`` and ``href``, relative to the study.
     """
-    folder = study.folder.run(f"{experiment}/{condition}/traced").path
+    folder = study.folder.run(f"{experiment}/{condition}/{TRACED}").path
     labels = {"flame.html": "flame graph of the peak", "flame-temporal.html": "flame graph by time"}
     found = []
     for page in sorted(folder.glob("flame*.html")):
@@ -118,7 +120,7 @@ def _capture(path: Path, experiment: str, condition: str) -> Path:
     if not path.exists():
         raise StudyError(
             f"{experiment}/{condition} has no capture: it was not traced, or the capture was left "
-            "out of a shared study; run it again without --no-trace"
+            f"out of a shared study; `listen2lab run {experiment} --levels {condition}` traces it"
         )
     return path
 

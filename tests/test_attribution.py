@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import textwrap
+from types import SimpleNamespace
 
 import pytest
 import typer
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 import listen2lab as lab
 from listen2lab import _cli_attribute
+from listen2lab._traces import trace_of, traced_run
 from listen2lab.analysis.attribution import account, categories
 from listen2lab.analysis.owners import (
     BY,
@@ -26,6 +28,9 @@ from listen2lab.analysis.owners import (
 )
 from listen2lab.attributing import attribute, held, leaks
 from listen2lab.errors import InputError, ProbeError, StudyError, UnknownNameError
+from listen2lab.experiment import catalog
+from listen2lab.experiment.design import Plan
+from listen2lab.experiment.store import StudyFolder
 from listen2lab.flames import flame_graph, links, temporal_graph
 from listen2lab.report.account import caption, plot_account, section
 from listen2lab.study import Study
@@ -303,3 +308,22 @@ def test_the_caption_names_the_step_that_the_engine_holds_memory_for():
     sentence = caption(table)
     assert "1,800 of 2,090 MiB (86 %) are held by the engine's session for step 0" in sentence
     assert "the last step needed 200 MiB" in sentence
+
+
+def test_a_condition_traced_elsewhere_is_found(tmp_path):
+    """The trace of the same condition in another experiment tells of this one as well."""
+    plan = Plan((catalog.experiment("baseline"), catalog.experiment("cache-size")))
+    folder = StudyFolder(tmp_path / "study")
+    folder.create({}, [])
+    study = SimpleNamespace(plan=plan, folder=folder)
+    assert traced_run(study, "cache-size", "2").key == "baseline/app/traced"
+    assert traced_run(study, "cache-size", "1").key == "cache-size/1/traced"
+    folder.run("baseline/app/traced").path.mkdir(parents=True)
+    heap = {"moments": {}, "notes": ["as it was recorded"]}
+    folder.run("baseline/app/traced").write_heap(heap)
+    notes = []
+    assert trace_of(study, "cache-size", "2", notes) == heap
+    assert notes[0] == "Traced as baseline/app/traced, which is the same condition."
+    assert trace_of(study, "cache-size", "1", notes) is None
+    assert "listen2lab run cache-size --levels 1" in notes[-1]
+    folder.release()

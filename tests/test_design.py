@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import pairwise
 
 import pytest
@@ -32,6 +33,38 @@ def test_the_order_is_the_seed_s():
     other = Plan(experiments=PLAN.experiments, repeats=3, seed=8)
     assert keys != [run.key for run in schedule(other)]
     assert sorted(keys) == sorted(run.key for run in schedule(other))
+
+
+def test_conditions_that_are_the_same_are_traced_once():
+    """The app's own condition is in eight experiments; one trace tells of them all."""
+    traced = [run for run in schedule(PLAN) if run.traced]
+    conditions = [PLAN.condition(run.experiment, run.level) for run in traced]
+    assert len(set(conditions)) == len(conditions)
+    for item in PLAN.experiments:
+        for level in item.levels:
+            if item.traced is None or level.name in item.traced:
+                assert PLAN.condition(item, level) in conditions
+
+
+def test_an_experiment_traces_the_levels_that_it_names():
+    """Levels that somebody chose are all traced, and so are those of one that names none."""
+    cache_size = catalog.experiment("cache-size")
+
+    def traced(*experiments):
+        return {run.key for run in schedule(Plan(experiments)) if run.traced}
+
+    assert traced(cache_size) == {"cache-size/2/traced", "cache-size/unbounded/traced"}
+    assert traced(cache_size.only(["1"])) == {"cache-size/1/traced"}
+    assert traced(dataclasses.replace(cache_size, traced=None)) == {
+        f"cache-size/{level.name}/traced" for level in cache_size.levels
+    }
+
+
+def test_a_plan_of_named_runs_keeps_each_of_them():
+    """A study merged of two keeps two traces of one condition."""
+    keys = ("baseline/app/traced", "cache-size/2/traced")
+    plan = dataclasses.replace(PLAN, only=keys)
+    assert [run.key for run in schedule(plan)] == list(keys)
 
 
 def test_a_plan_survives_its_manifest():

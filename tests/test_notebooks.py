@@ -209,6 +209,16 @@ def test_a_failing_cell_is_an_error_and_what_came_before_is_kept(tmp_path):
     assert "42" in out.read_text()
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Jupyter's own, not ours to fix
+def test_a_kernel_that_dies_is_an_error_and_what_came_before_is_kept(tmp_path):
+    """A run that takes all memory ends the kernel, and no cell can say so."""
+    path = made(tmp_path, CELL, "6 * 7", "import os\nos._exit(1)")
+    out = tmp_path / "out.ipynb"
+    with pytest.raises(lab.LabError, match=r"asked\.ipynb: a cell failed: DeadKernelError"):
+        notebook.execute(path, {}, out)
+    assert "42" in out.read_text()
+
+
 def test_what_is_no_notebook_is_an_error(tmp_path):
     """A missing, a damaged and an empty file, and a file that a notebook cannot become."""
     broken = tmp_path / "broken.ipynb"

@@ -137,6 +137,7 @@ _ALL = (
             "H3": "accumulation: off grows less per paragraph than on; a resident model: "
             "loaded-but-unused is above off by a constant",
         },
+        traced=("on", "off"),
     ),
     Experiment(
         name="cache-size",
@@ -150,6 +151,7 @@ _ALL = (
         predictions={
             "H4": "1, 2 and unbounded differ by the bytes of the audio and alignments they keep",
         },
+        traced=("2", "unbounded"),
     ),
     Experiment(
         name="session-recreation",
@@ -166,6 +168,7 @@ _ALL = (
             "H6": "with a new session each paragraph, the longest one no longer sets the level "
             "of those after it",
         },
+        traced=("never",),  # memray takes 2 s for each session that is built
     ),
     Experiment(
         name="force-clear",
@@ -181,6 +184,7 @@ _ALL = (
             "H0": "clear+trim lowers resident memory between steps although clear alone does not",
             "H4": "clear lowers the level by what the caches held",
         },
+        traced=("nothing",),
     ),
     Experiment(
         name="stop-release",
@@ -207,6 +211,7 @@ _ALL = (
             "H2": "retains grows by the audio's bytes a paragraph, drops does not; skips leave "
             "more behind",
         },
+        traced=("drops", "retains"),
     ),
     Experiment(
         name="utterance-length",
@@ -227,6 +232,7 @@ _ALL = (
             "H1": "a shorter longest sentence means a lower level in the same session",
             "H6": "the level rises with the longest sentence; split, all levels are those of 15 s",
         },
+        traced=("110s", "110s-split"),
     ),
     Experiment(
         name="concurrency",
@@ -244,6 +250,7 @@ _ALL = (
         # at every step as many syntheses are wanted as may be in flight.
         knobs={"lookahead_count": 3},
         steps=16,
+        traced=("3-each",),
     ),
     Experiment(
         name="session-options",
@@ -258,6 +265,7 @@ _ALL = (
         predictions={
             "H1": "without the arena the level between steps is a fraction; the peak stays",
         },
+        traced=("arena+pattern", "neither"),
     ),
     Experiment(
         name="alignment-cache",
@@ -275,6 +283,7 @@ _ALL = (
         steps=300,
         max_characters=60,
         longest_characters=60,
+        traced=("unbounded",),
     ),
 )
 

@@ -70,6 +70,9 @@ class Experiment:
         `listen2lab.pipeline.listen2.Listen2.enter`.
     max_characters, longest_characters
         As in `Plan`; of both limits, the shorter one holds.
+    traced
+        Levels that are worth a traced run, because it tells something that no other's does; None:
+        all, and so it is where levels were chosen by `only`.
     """
 
     name: str
@@ -84,6 +87,7 @@ class Experiment:
     phases: tuple[str, ...] = ()
     max_characters: int | None = None
     longest_characters: int | None = None
+    traced: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         for level in self.levels:
@@ -115,7 +119,7 @@ class Experiment:
             if str(item) not in known and not by_value:
                 raise UnknownNameError(f"level of {self.name}", str(item), known)
             chosen.append(by_value[0] if by_value else known[str(item)])
-        return replace(self, levels=tuple(chosen))
+        return replace(self, levels=tuple(chosen), traced=None)
 
     def with_knobs(self, knobs: Mapping[str, Any]) -> Experiment:
         """Return this experiment with knobs set in every condition.
@@ -146,7 +150,8 @@ class Plan:
     seed
         Decides the order of conditions and of texts.
     traced
-        Whether each condition also has one traced run.
+        Whether the conditions that an experiment names also have one traced run; conditions that
+        are the same have one together.
     max_characters, longest_characters
         The longest paragraph that is read is the longest of at most ``longest_characters``; all
         others have at most ``max_characters``. None: no limit.
@@ -209,6 +214,17 @@ class Plan:
             _least(self.longest_characters, experiment.longest_characters),
         )
 
+    def condition(self, experiment: Experiment, level: Level) -> tuple[Any, ...]:
+        """Return all that decides what a run does; conditions of which it is equal are the same."""
+        return (
+            knobs_from(experiment.settings(level)),
+            level.python,
+            experiment.steps,
+            experiment.warmup,
+            experiment.phases,
+            self.longest_texts(experiment),
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return the plan as a manifest holds it."""
         return asdict(self)
@@ -222,6 +238,7 @@ class Plan:
                     **item,
                     "levels": tuple(Level(**level) for level in item["levels"]),
                     "phases": tuple(item.get("phases", ())),
+                    "traced": None if item.get("traced") is None else tuple(item["traced"]),
                 }
             )
             for item in values["experiments"]
@@ -253,7 +270,8 @@ def schedule(plan: Plan) -> list[Run]:
     """Order the runs of a plan.
 
     Experiment by experiment; in each block every condition once, in a random order drawn from the
-    seed, so that a drift of the machine meets all conditions alike. The traced runs come last.
+    seed, so that a drift of the machine meets all conditions alike. The traced runs come last, one
+    for all conditions that are the same.
 
     Parameters
     ----------
@@ -266,13 +284,18 @@ def schedule(plan: Plan) -> list[Run]:
         The same for the same plan, always.
     """
     runs: list[Run] = []
+    traced: set[tuple[Any, ...]] = set()
     for experiment in plan.experiments:
         for repeat in range(plan.repeats):
             levels = list(experiment.levels)
             random.Random(f"{plan.seed}/{experiment.name}/{repeat}").shuffle(levels)
             runs += [Run(experiment, level, repeat) for level in levels]
-        if plan.traced:
-            runs += [Run(experiment, level, 0, traced=True) for level in experiment.levels]
+        for level in experiment.levels if plan.traced else ():
+            condition = plan.condition(experiment, level)
+            is_asked = experiment.traced is None or level.name in experiment.traced
+            if plan.only is not None or (is_asked and condition not in traced):
+                runs.append(Run(experiment, level, 0, traced=True))
+                traced.add(condition)
     if plan.only is None:
         return runs
     only = set(plan.only)

@@ -116,15 +116,19 @@ class Memory:
                 n_words, k = n_bytes // _WORD, 1
                 if n_words < 2:
                     return None
-                while k < n_words:
+                while k < n_words:  # some 100,000 times: nothing is called for small blocks
                     head = words[k]
                     size = head & ~_FLAGS
-                    if not _SMALLEST <= size < _LARGEST:
-                        return None
                     if behind and head & 1:  # the flag tells that the block before is live
                         total += behind
-                    behind = size if is_engine_block(size - _HEADER) else 0
-                    k += size // _WORD
+                    behind = 0
+                    if size >= ENGINE_BLOCK:
+                        if size >= _LARGEST:
+                            return None
+                        behind = size if is_engine_block(size - _HEADER) else 0
+                    elif size < _SMALLEST:
+                        return None
+                    k += size >> 3  # words
                 at += (k - 1) * _WORD
         except OSError:
             return None

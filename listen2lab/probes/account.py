@@ -8,9 +8,9 @@ touched is not resident, so it is told beside the sum and not in it. Who holds w
 (caches, the engine, the instrument) is decided afterwards, in `listen2lab.analysis.attribution`.
 
 A walk over every mapping costs some 30 ms a GiB, whichever file of /proc tells it. So it is done
-between phases, and after a step only when memory has moved and a small allowance of time has been
-saved up; in between, counters that are exact say how much moved, and malloc's and Python's own
-counters say whose it is.
+between phases, and after a step only when memory has moved and a small share of the time that the
+steps took has been saved up for it; in between, counters that are exact say how much moved, and
+malloc's and Python's own counters say whose it is.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ SPLIT = (
 )
 """The kinds into which `split` parts resident memory; what is left is ``unaccounted``."""
 
-_ALLOWANCE_S = 0.004
-# Processor time, saved up with each step for walks; the rest of a step's reading takes 1-2 ms.
-# Together they stay below 10 ms a step on average.
+_ALLOWANCE = 0.005
+# Of the process's own time since the last reading, what is saved up for walks. A reading without
+# one takes 1-2 ms.
 _MOVED = 1024 * 1024  # bytes: what is worth a walk,
 _MOVED_SHARE = 0.002  # or this share of what is resident
 _ENGINE = ("onnxruntime", "sherpa")
@@ -88,6 +88,7 @@ class AccountProbe:
         self._last: dict[str, int] = {}
         self._at_walk: dict[str, int] = {}
         self._saved_s = 0.0
+        self._used_s = time.process_time()
         self._walk_s = 0.0
         self._has_engine = False
         self._heap = (0, 0)
@@ -133,7 +134,7 @@ class AccountProbe:
         began = time.thread_time()
         python = self._python = _interpreter.read()
         counters = self._counters(sample, python)
-        self._saved_s += _ALLOWANCE_S
+        self._save_up()
         found: dict[str, Any] | None = None
         if level or self._is_worth_it(counters, sample["rss"]):
             found = self._walk(counters, level=level)
@@ -187,6 +188,11 @@ class AccountProbe:
             "hblkhd": sample.get("mapped", 0),
             "file": sample["rss"] - sample["anonymous"],
         }
+
+    def _save_up(self) -> None:
+        used = time.process_time()
+        self._saved_s += _ALLOWANCE * (used - self._used_s)
+        self._used_s = used
 
     def _is_worth_it(self, now: Mapping[str, int], rss: int) -> bool:
         if not self._at_walk:

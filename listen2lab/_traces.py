@@ -1,0 +1,89 @@
+"""The traced run that tells of a condition: its own, or that of the same condition elsewhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from listen2lab.errors import ProbeError
+from listen2lab.experiment.design import TRACED, schedule
+
+if TYPE_CHECKING:
+    from listen2lab.experiment.store import RunFolder
+    from listen2lab.study import Study
+
+__all__ = ["trace_of", "traced_run"]
+
+
+def traced_run(study: Study, experiment: str, condition: str) -> RunFolder:
+    """Return the folder of a condition's traced run; conditions that are the same share one.
+
+    Parameters
+    ----------
+    study, experiment, condition
+        Which.
+
+    Returns
+    -------
+    RunFolder
+        Of its own traced run if no other is to be had; it may not exist.
+    """
+    own = study.folder.run(f"{experiment}/{condition}/{TRACED}")
+    if own.path.exists():
+        return own
+    plan = study.plan
+    wanted = {
+        plan.condition(item, level)
+        for item in plan.experiments
+        for level in item.levels
+        if (item.name, level.name) == (experiment, condition)
+    }
+    for run in schedule(plan):
+        if run.traced and plan.condition(run.experiment, run.level) in wanted:
+            return study.folder.run(run.key)
+    return own
+
+
+def trace_of(
+    study: Study, experiment: str, condition: str, notes: list[str]
+) -> dict[str, Any] | None:
+    """Return the reduced trace of a condition; a killed run's capture is reduced now.
+
+    Parameters
+    ----------
+    study, experiment, condition
+        Which.
+    notes
+        Sentences about what the trace cannot tell are added here.
+
+    Returns
+    -------
+    dict or None
+        See `listen2lab.probes.heap.reduce_capture`; None without a usable trace.
+    """
+    folder = traced_run(study, experiment, condition)
+    key = f"{experiment}/{condition}"
+    heap = folder.heap()
+    if heap is None and folder.capture_path.exists():
+        from listen2lab.probes.heap import reduce_capture  # noqa: PLC0415 - memray, where needed
+
+        marks = [
+            (f"step {line['step']}", float(line["epoch_s"]))
+            for line in folder.lines()
+            if "epoch_s" in line
+        ]
+        try:
+            heap = reduce_capture(str(folder.capture_path), marks)
+        except ProbeError as error:
+            notes.append(str(error))
+        else:
+            notes.append("The traced run did not reach its end; its capture was read just now.")
+    if heap is None:
+        notes.append(
+            f"{key} has no traced run: who allocated is not known. "
+            f"`listen2lab run {experiment} --levels {condition}` traces it."
+        )
+    else:
+        if folder.key != f"{key}/{TRACED}":
+            notes.append(f"Traced as {folder.key}, which is the same condition.")
+        notes += heap.get("notes", [])
+    return heap
