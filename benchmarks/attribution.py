@@ -1,10 +1,11 @@
-"""What the account of memory costs, and how a capture's reduction compares with memray's own.
+"""What the account of memory costs, and how tracing and reducing compare with memray's own.
 
 ::
 
-    python benchmarks/attribution.py                      # a short run and a capture of a million
+    python benchmarks/attribution.py                      # a short study and a capture of a million
     python benchmarks/attribution.py --study studies/X    # that study's runs instead
     python benchmarks/attribution.py --capture heap.bin   # that capture instead
+    python benchmarks/attribution.py --only trace         # one of probe, reduce, trace
 
 Processor time is compared, of processes of their own, so that a busy machine changes little.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,6 +26,10 @@ import pandas as pd
 
 import listen2lab as lab
 from listen2lab.analysis.attribution import account, categories
+from listen2lab.experiment import worker
+from listen2lab.experiment.design import schedule
+from listen2lab.experiment.runner import child_environment
+from listen2lab.experiment.store import StudyFolder
 
 ALLOCATIONS = """
 import memray, sys
@@ -41,19 +47,56 @@ import sys
 from listen2lab.probes.heap import reduce_capture
 reduce_capture(sys.argv[1], [(f"step {k}", 0.0) for k in range(30)])
 """
+BARE = """
+import json, sys, time
+import memray
+from listen2lab.pipeline.knobs import knobs_from
+from listen2lab.pipeline.listen2 import Listen2
+folder, capture = sys.argv[1:]
+with open(f"{folder}/spec.json") as file:
+    spec = json.load(file)
+described = spec["workload"]
+with open(f"{folder}/{described['paragraphs']}") as file:
+    book = json.load(file)
+workload = Listen2(
+    [book[k] for k in described["order"]], voice_folder=described["voice"],
+    recognizer_folder=described["recognizer"], knobs=knobs_from(described["knobs"]),
+    log=lambda text: None, resident=lambda: 0, scratch=folder,
+)
+began = time.process_time()
+with memray.Tracker(
+    destination=memray.FileDestination(capture, overwrite=True), native_traces=True
+):
+    workload.setup()
+    for i in range(spec["warmup"] + spec["steps"]):
+        workload.step(i)
+    workload.teardown()
+    print(time.process_time() - began)
+"""
+# The loop of a traced run, and nothing else.
 
 
 def main() -> None:
-    """Print both comparisons as JSON."""
+    """Print the comparisons as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--study", type=Path)
     parser.add_argument("--capture", type=Path)
     parser.add_argument("--allocations", type=int, default=1_000_000)
+    parser.add_argument("--only", choices=["probe", "reduce", "trace"])
     given = parser.parse_args()
+    answer: dict[str, object] = {}
+    wanted = [given.only] if given.only else ["probe", "reduce", "trace"]
     with tempfile.TemporaryDirectory() as folder:
-        study = given.study or _short_study(Path(folder) / "study")
-        capture = given.capture or _capture(Path(folder) / "heap.bin", given.allocations)
-        print(json.dumps({"probe": probe_cost(study), "reduce": reduce_cost(capture)}, indent=1))
+        if wanted != ["reduce"]:
+            study = given.study or _short_study(Path(folder) / "study")
+        if "probe" in wanted:
+            answer["probe"] = probe_cost(study)
+        if "reduce" in wanted:
+            capture = given.capture or _capture(Path(folder) / "heap.bin", given.allocations)
+            answer["reduce"] = reduce_cost(capture)
+        if "trace" in wanted:
+            answer["trace"] = trace_cost(study, Path(folder))
+        print(json.dumps(answer, indent=1))
 
 
 def probe_cost(path: Path) -> list[dict[str, object]]:
@@ -100,9 +143,37 @@ def reduce_cost(capture: Path) -> dict[str, float]:
     }
 
 
+def trace_cost(path: Path, folder: Path) -> dict[str, float]:
+    """Return processor seconds of a traced run and of the same loop under a bare tracker.
+
+    The loop is setup, steps and teardown while memray records; what the worker adds to it is
+    reading samples, collecting after each step and looking at objects. Reducing the capture comes
+    after it, and is told apart.
+    """
+    traced = next(run for run in schedule(lab.Study(path).plan) if run.traced)
+    source = StudyFolder(path).run(traced.key).path
+    ours = folder / "a" / "b" / "c" / "d"  # as deep as in a study: the texts' path is relative
+    ours.mkdir(parents=True)
+    shutil.copy(source / "spec.json", ours)
+    shutil.copy(path / "paragraphs.json", folder)
+    whole_s, _ = _timed([sys.executable, worker.__file__, str(ours / "spec.json")])
+    lines = [json.loads(line) for line in (ours / "steps.jsonl").read_text().splitlines()]
+    at = {line["phase"]: float(line["cpu_total_s"]) for line in lines}
+    loop_s = at["released"] - at["import"]
+    bare = [sys.executable, "-c", BARE, str(ours), str(folder / "bare.bin")]
+    done = subprocess.run(bare, check=True, capture_output=True, text=True, env=child_environment())
+    bare_s = float(done.stdout)
+    return {
+        "bare_s": round(bare_s, 2),
+        "ours_s": round(loop_s, 2),
+        "ratio": round(loop_s / bare_s, 3),
+        "reducing_s": round(whole_s - at["released"], 2),
+    }
+
+
 def _timed(command: list[str]) -> tuple[float, int]:
     """Run a command; return its processor seconds and its peak in bytes."""
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=child_environment())
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
@@ -111,7 +182,7 @@ def _timed(command: list[str]) -> tuple[float, int]:
 
 
 def _short_study(path: Path) -> Path:
-    lab.run("baseline", quick=True, repeats=1, trace=False, study=path)
+    lab.run("baseline", quick=True, repeats=1, study=path)
     return path
 
 

@@ -30,6 +30,9 @@ def device(
     ],
     *,
     study: Annotated[Path | None, typer.Option(help="A lab study to put beside it.")] = None,
+    process: Annotated[
+        str | None, typer.Option(help="The app's process, where the reports hold several.")
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Write device.html and device.json here; with --study: the study."),
@@ -39,14 +42,14 @@ def device(
     """Read evidence from a phone, and judge it with the words of the lab's own runs."""
     from listen2lab.device import read  # noqa: PLC0415 - a quick --help
     from listen2lab.device.answer import answer  # noqa: PLC0415 - a quick --help
-    from listen2lab.device.words import told  # noqa: PLC0415 - a quick --help
+    from listen2lab.device.told import told  # noqa: PLC0415 - a quick --help
 
     opened = None
     if study is not None:
         from listen2lab.study import Study  # noqa: PLC0415 - a quick --help
 
         opened = Study(study)
-    evidence = read(files)
+    evidence = read(files, process=process)
     found = answer(evidence, opened)
     print(
         json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) if as_json else told(found)

@@ -28,6 +28,9 @@ def register(app: typer.Typer) -> None:
 
 def rerun(
     source: Annotated[Path, typer.Argument(help="A study's folder, or its report (HTML).")],
+    experiments: Annotated[
+        list[str] | None, typer.Argument(help="Only these; none: all of them.")
+    ] = None,
     *,
     study: Annotated[Path | None, typer.Option(help="The new folder, new or empty.")] = None,
     text: Annotated[
@@ -51,6 +54,7 @@ def rerun(
     try:
         done = repeat(
             source,
+            *(experiments or ()),
             study=folder,
             texts=text or (),
             workload=workload,
@@ -58,9 +62,10 @@ def rerun(
             recognizer=recognizer,
         )
     except KeyboardInterrupt:
+        then = "" if source.is_file() else f", then: listen2lab compare {source} {folder}"
         print(
             "interrupted; what was measured is kept; go on with: "
-            f"listen2lab run --resume {folder}, then: listen2lab compare {source} {folder}",
+            f"listen2lab run --resume {folder}{then}",
             file=sys.stderr,
         )
         raise typer.Exit(EXIT_INTERRUPTED) from None

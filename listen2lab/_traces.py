@@ -62,28 +62,51 @@ def trace_of(
     """
     folder = traced_run(study, experiment, condition)
     key = f"{experiment}/{condition}"
-    heap = folder.heap()
+    try:
+        heap = _sound(folder.heap())
+    except ValueError as error:
+        notes.append(
+            f"{folder.key}: heap.json is damaged ({error}); it is left out. "
+            f"`listen2lab run {experiment} --levels {condition}` traces the condition again."
+        )
+        return None
     if heap is None and folder.capture_path.exists():
-        from listen2lab.probes.heap import reduce_capture  # noqa: PLC0415 - memray, where needed
-
-        marks = [
-            (f"step {line['step']}", float(line["epoch_s"]))
-            for line in folder.lines()
-            if "epoch_s" in line
-        ]
-        try:
-            heap = reduce_capture(str(folder.capture_path), marks)
-        except ProbeError as error:
-            notes.append(str(error))
-        else:
-            notes.append("The traced run did not reach its end; its capture was read just now.")
-    if heap is None:
+        heap = _read_now(folder, notes)
+    elif heap is None:
         notes.append(
             f"{key} has no traced run: who allocated is not known. "
             f"`listen2lab run {experiment} --levels {condition}` traces it."
         )
-    else:
+    if heap is not None:
         if folder.key != f"{key}/{TRACED}":
             notes.append(f"Traced as {folder.key}, which is the same condition.")
         notes += heap.get("notes", [])
+    return heap
+
+
+def _sound(heap: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return a reduced trace if it has what readers look for; ValueError if not."""
+    for moment in (heap or {}).get("moments", ()):
+        if not isinstance(moment, dict) or not {"name", "bytes", "rows", "rest"} <= set(moment):
+            raise ValueError("a moment lacks its name, bytes or rows")
+    return heap
+
+
+def _read_now(folder: RunFolder, notes: list[str]) -> dict[str, Any] | None:
+    """Reduce the capture of a run that was killed; it is kept in memory alone."""
+    from listen2lab.probes.heap import reduce_capture  # noqa: PLC0415 - memray, where needed
+
+    marks = [
+        (f"step {line['step']}", float(line["epoch_s"]))
+        for line in folder.lines()
+        if "epoch_s" in line
+    ]
+    try:
+        heap = reduce_capture(str(folder.capture_path), marks)
+    except ProbeError as error:
+        notes.append(f"{folder.key}: {error}")
+        return None
+    # It never came to its teardown: what is live where it ends is not what it failed to free.
+    heap["moments"] = [moment for moment in heap["moments"] if moment["name"] != "not-freed"]
+    notes.append("The traced run did not reach its end; its capture was read just now.")
     return heap

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm.std import tqdm
 
+from listen2lab.errors import InputError
 from listen2lab.experiment import catalog, conduct, inputs
 from listen2lab.experiment.design import Experiment, Level, Plan
 from listen2lab.progress import Bar
@@ -113,21 +114,22 @@ def run(
         catalog.experiment(item) if isinstance(item, str) else item for item in _named(experiments)
     ]
     if levels is not None:
-        chosen = [item.only(levels) for item in chosen]
+        chosen = [item.only([levels] if isinstance(levels, str) else levels) for item in chosen]
     plan = Plan(
         experiments=tuple(item.with_knobs(knobs or {}) for item in chosen),
         repeats=repeats,
         seed=seed,
         traced=trace,
         max_characters=max_characters,
-        memory_limit=parse_bytes(memory_limit) if isinstance(memory_limit, str) else memory_limit,
+        memory_limit=_limit(memory_limit),
         step_timeout=step_timeout,
         jobs=min(_JOBS, os.cpu_count() or 1) if jobs is None else jobs,
     )
     if quick:
         plan = catalog.quick(plan)
     plan = plan.with_lengths(steps, warmup)
-    given = inputs.open_book(voice, recognizer=recognizer, texts_given=[Path(t) for t in texts])
+    books = [texts] if isinstance(texts, (str, Path)) else texts
+    given = inputs.open_book(voice, recognizer=recognizer, texts_given=[Path(t) for t in books])
     return _conducted(plan, given, study, command, python, on=on, progress=progress)
 
 
@@ -198,7 +200,7 @@ def watch(
         repeats=repeats,
         seed=seed,
         traced=trace,
-        memory_limit=parse_bytes(memory_limit) if isinstance(memory_limit, str) else memory_limit,
+        memory_limit=_limit(memory_limit),
         step_timeout=step_timeout,
         jobs=jobs,
     )
@@ -208,6 +210,15 @@ def watch(
 def _named(experiments: Sequence[str | Experiment]) -> Sequence[str | Experiment]:
     """Return the experiments asked for: with none, or with ``all``, every one."""
     return list(catalog.EXPERIMENTS) if not experiments or "all" in experiments else experiments
+
+
+def _limit(given: int | str | None) -> int | None:
+    """Return a limit of memory in bytes."""
+    if isinstance(given, str):
+        return parse_bytes(given)
+    if given is not None and (type(given) is not int or given < 1):
+        raise InputError(f"memory_limit is {given!r}; it is bytes, or a text such as '2.5GB'")
+    return given
 
 
 _OF_THIS_TIME = frozenset(("study", "jobs", "on", "progress", "command"))
@@ -227,7 +238,8 @@ def _as_call(function: Callable[..., Study], given: Mapping[str, Any]) -> str:
         elif isinstance(value, Path):
             value = str(value)
         elif name == "texts":
-            value = [str(text) for text in value]
+            several = [value] if isinstance(value, (str, Path)) else value
+            value = [str(text) for text in several]
         by_place = parameter.default is parameter.empty or name == "experiments"
         said.append(repr(value) if by_place else f"{name}={value!r}")
     return f"lab.{function.__name__}({', '.join(said)})"
@@ -253,14 +265,14 @@ def _conducted(
     try:
         conduct.start(
             plan, given, folder,
-            command=command, python=python, on=on, progress=progress or bar, say=_say,
+            command=command, python=python, on=on, progress=progress or bar, say=say,
         )  # fmt: skip
     finally:
         bar.close()
     return Study(folder)
 
 
-def _say(sentence: str) -> None:
+def say(sentence: str) -> None:
     """Print a sentence without breaking the bar."""
     tqdm.write(sentence, file=sys.stderr)
 
@@ -289,7 +301,7 @@ def resume(study: Path | str, *, jobs: int | None = None, on: str | None = None)
     """
     progress = Bar()
     try:
-        conduct.resume(Path(study), on=on, jobs=jobs, progress=progress, say=_say)
+        conduct.resume(Path(study), on=on, jobs=jobs, progress=progress, say=say)
     finally:
         progress.close()
     return Study(study)

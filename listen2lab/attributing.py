@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from listen2lab.analysis.owners import Rule
     from listen2lab.study import Study
 
-__all__ = ["Attribution", "attribute", "held", "leaks"]
+__all__ = ["Attribution", "attribute", "grown", "held", "leaks", "survivors"]
 
 
 @dataclass(frozen=True)
@@ -210,6 +210,54 @@ def held(study: Study, experiment: str, condition: str) -> pd.DataFrame:
     rows = [(holder, *entry) for holder, entry in sums.items()]
     rows.sort(key=lambda row: -int(row[2]))
     return pd.DataFrame(rows, columns=["holder", "buffers", "bytes", "example"])
+
+
+def grown(study: Study, experiment: str, condition: str) -> pd.DataFrame:
+    """Return by how many objects each type grew between the phases of a traced run.
+
+    Parameters
+    ----------
+    study, experiment, condition
+        Which traced run.
+
+    Returns
+    -------
+    DataFrame
+        ``between`` (two phases), ``type``, ``objects`` (more than before) and ``now``, the largest
+        change of each stretch first; empty where nothing was looked at.
+    """
+    found = traced_run(study, experiment, condition).objects() or {}
+    rows = [
+        {"between": between, **each}
+        for between, types in found.get("growth", {}).items()
+        for each in types
+    ]
+    return pd.DataFrame(rows, columns=["between", "type", "objects", "now"])
+
+
+def survivors(study: Study, experiment: str, condition: str) -> pd.DataFrame:
+    """Return objects of the workload's own classes that were there after its teardown.
+
+    Parameters
+    ----------
+    study, experiment, condition
+        Which traced run.
+
+    Returns
+    -------
+    DataFrame
+        ``type``, ``objects``, ``chain`` (how a module holds one of them, in words) and ``picture``
+        (of what refers to it, a file relative to the study; "" where graphviz was not installed);
+        empty where there is none, or nothing was looked at.
+    """
+    folder = traced_run(study, experiment, condition)
+    found = folder.objects() or {}
+    home = folder.path.relative_to(study.folder.path).as_posix()
+    rows = [
+        {**each, "picture": f"{home}/{each['picture']}" if each["picture"] else ""}
+        for each in found.get("survivors", [])
+    ]
+    return pd.DataFrame(rows, columns=["type", "objects", "chain", "picture"])
 
 
 def _one_run(

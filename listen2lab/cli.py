@@ -164,9 +164,10 @@ def watch(
     watched.report()
     answer = watched.answer()
     print(json.dumps(answer, indent=1) if as_json else terminal.watched(watched, answer))
-    if not answer["runs"]["complete"]:
+    conditions = answer.get("conditions", {"this": answer}).values()
+    if not all(each["runs"]["complete"] for each in conditions):
         raise StudyError(terminal.nothing_measured(watched))
-    if fail_on is not None and answer["verdict"] == fail_on:
+    if any(each["verdict"] == fail_on for each in conditions):
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -236,8 +237,11 @@ def selftest(
     from listen2lab.selftest import selftest as plant  # noqa: PLC0415
 
     folder = study or api.new_folder()
-    with _said_how_to_resume(folder):
+    try:
         findings = plant(folder, steps=steps, repeats=repeats, progress=Bar())
+    except KeyboardInterrupt:
+        print("interrupted; a selftest cannot be completed later: start it again", file=sys.stderr)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     print(selftest_table(findings))
     if not all(finding.is_right for finding in findings):
         raise typer.Exit(EXIT_FAILED)

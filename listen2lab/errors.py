@@ -9,7 +9,8 @@
     │   ├── UnknownNameError    a name that does not exist; suggests the nearest
     │   └── WorkloadError       a workload file that cannot be loaded or breaks its protocol
     ├── StudyError              a study folder: locked, read-only, full, damaged, of another version
-    ├── RunStoppedError             a run was stopped with its study, on request
+    │   └── NewerStudyError     written by a newer version
+    ├── RunStoppedError         a run was stopped with its study, on request
     ├── EngineError             the speech engine did not do what was asked (0 samples, ...)
     ├── FetchError              a download or an archive that was refused
     └── ProbeError              this system does not let a quantity be measured
@@ -28,6 +29,7 @@ __all__ = [
     "FetchError",
     "InputError",
     "LabError",
+    "NewerStudyError",
     "ProbeError",
     "RunStoppedError",
     "StudyError",
@@ -82,6 +84,10 @@ class UnknownNameError(InputError):
 
 class StudyError(LabError):
     """A study folder cannot be written, read or continued."""
+
+
+class NewerStudyError(StudyError):
+    """A study of a newer version: not even a report beside it may stand in for its manifest."""
 
 
 class RunStoppedError(LabError):

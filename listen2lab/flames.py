@@ -190,8 +190,8 @@ def _write(
         partial.replace(page)
     except OSError as error:
         raise ProbeError(
-            f"the flame graph of {capture.parent.name} could not be made ({error}); the reduced "
-            "trace beside it still tells who allocated"
+            f"the flame graph of {'/'.join(capture.parent.parts[-3:])} could not be made "
+            f"({error}); trace the condition again"
         ) from error
     finally:
         partial.unlink(missing_ok=True)

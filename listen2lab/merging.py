@@ -94,7 +94,7 @@ def merge(*studies: Study | Path | str, study: Path | str) -> Merged:
         raise StudyError("no run of these studies has ended: there is nothing to merge")
     name_groups(groups)
     folder = StudyFolder(study)
-    folder.create(_manifest(sources, parts, machines, groups), None)
+    folder.begin()
     try:
         for group in groups:
             for moved in group.kept():
@@ -102,6 +102,8 @@ def merge(*studies: Study | Path | str, study: Path | str) -> Merged:
                     folder.run(group.key(moved.run)).copy_from(
                         moved.there, study=moved.part.name, machine=group.machine
                     )
+        # Last: what was cut short must not look like a study.
+        folder.write_manifest(_manifest(sources, parts, machines, groups))
     finally:
         folder.release()
     return Merged(Study(study), (*notes, *_told(groups)))

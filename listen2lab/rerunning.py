@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from listen2lab._repeated import Source, same_inputs
 from listen2lab.analysis.reproduced import Reproduction, reproduction
-from listen2lab.errors import InputError, StudyError
+from listen2lab.errors import InputError, StudyError, UnknownNameError
 from listen2lab.experiment import conduct
 from listen2lab.experiment.checked import checked_plan
 from listen2lab.experiment.differences import Difference, differences
@@ -23,7 +24,6 @@ from listen2lab.study import Study
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from listen2lab.experiment.design import Plan
 
 __all__ = ["Rerun", "rerun"]
 
@@ -70,7 +70,7 @@ class Rerun:
 
 def rerun(
     source: Study | Path | str,
-    *,
+    *experiments: str,
     study: Path | str | None = None,
     texts: Sequence[Path | str] = (),
     workload: Path | str | None = None,
@@ -87,6 +87,8 @@ def rerun(
     source
         A study, its folder, or its report (HTML), which carries what a rerun needs, but for the
         text of the user's own books.
+    *experiments
+        Repeat these alone; none: all of it.
     study
         The new study's folder, new or empty; None: a new one under ``studies/``.
     texts
@@ -107,15 +109,19 @@ def rerun(
         The source cannot be read, or is of a kind that is not repeated by itself.
     InputError
         What was read or spoken with is not there, or is not the same.
+    UnknownNameError
+        The study has no such experiment.
     """
-    from listen2lab.api import new_folder  # noqa: PLC0415 - api will offer this function, too
+    from listen2lab.api import new_folder, say  # noqa: PLC0415 - api will offer this function, too
 
-    before = _opened(source)
+    before = _only(_opened(source), experiments)
     given = same_inputs(
         before, [Path(t) for t in texts], workload=workload, voice=voice, recognizer=recognizer
     )
     python, notes = _interpreter(before)
     folder = Path(study) if study is not None else new_folder()
+    for note in (*before.notes, *notes):  # before hours are spent
+        say(note)
     progress = Bar()
     try:
         conduct.start(
@@ -133,6 +139,24 @@ def rerun(
     )
     again.folder.write_reproduced(found.to_dict())
     return found
+
+
+def _only(before: Source, experiments: Sequence[str]) -> Source:
+    """Return a part of what is repeated; all of it where nothing is named."""
+    known = {item.name: item for item in before.plan.experiments}
+    for name in experiments:
+        if name not in known:
+            raise UnknownNameError("experiment of this study", name, known)
+    if not experiments:
+        return before
+    names = [name for name in known if name in experiments]
+    command = shlex.join(["listen2lab", "rerun", Path(before.name).name, *names])
+    return replace(
+        before,
+        plan=replace(before.plan, experiments=tuple(known[name] for name in names)),
+        experiments={name: x for name, x in before.experiments.items() if name in names},
+        manifest={**before.manifest, "command": command},
+    )
 
 
 def _differences(before: Source, now: dict[str, Any]) -> list[Difference]:
@@ -154,7 +178,7 @@ def _opened(source: Study | Path | str) -> Source:
             f"{study.folder.path} was merged of several studies, maybe of several machines; "
             "nothing was run; repeat the studies it was merged of, one by one"
         )
-    _refuse_planted(study.plan)
+    conduct.refuse_planted(study.plan)
     try:
         paragraphs, notes = study.folder.paragraphs(), []
     except StudyError as error:  # the lab's own texts, or books given again, will do
@@ -168,7 +192,7 @@ def _opened(source: Study | Path | str) -> Source:
 def _from_report(path: Path) -> Source:
     manifest, summary = read(path)
     plan = checked_plan(manifest, path)
-    _refuse_planted(plan)
+    conduct.refuse_planted(plan)
     if "merged" in manifest:
         raise StudyError(
             f"{path} reports on several studies that were merged; nothing was run; repeat the "
@@ -177,22 +201,14 @@ def _from_report(path: Path) -> Source:
     manifest, notes = checked_manifest(manifest)
     if summary is None:
         notes.append(
-            f"{path} was cut within its numbers: the study was run again, but there is nothing to "
-            "compare it with"
+            f"{path} was cut within its numbers: the study can be run again, but there is nothing "
+            "to compare it with"
         )
     paragraphs = manifest["inputs"].pop("paragraphs", None)
     return Source(
         str(path), manifest, plan, (summary or {}).get("experiments", {}),
         paragraphs, is_report=True, notes=tuple(notes),
     )  # fmt: skip
-
-
-def _refuse_planted(plan: Plan) -> None:
-    if any(item.factor == "fault" for item in plan.experiments):
-        raise StudyError(
-            "this is a selftest, whose faults no plan holds; nothing was run; "
-            "`listen2lab selftest` repeats it"
-        )
 
 
 def _interpreter(before: Source) -> tuple[str | None, list[str]]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 import listen2lab
 from listen2lab._tables import KEYS, read_tables
-from listen2lab.errors import StudyError, UnknownNameError
+from listen2lab.errors import NewerStudyError, StudyError, UnknownNameError
 from listen2lab.experiment.checked import checked_plan
 from listen2lab.experiment.manifests import checked_manifest
 from listen2lab.experiment.store import StudyFolder
@@ -80,6 +80,8 @@ class Study:
         """Return the manifest; where it is lost or damaged, what the report beside it carries."""
         try:
             return self.folder.manifest()
+        except NewerStudyError:
+            raise
         except StudyError as error:
             from listen2lab.report.embedded import read  # noqa: PLC0415 - only where one is lost
 
@@ -240,8 +242,8 @@ class Study:
         DataFrame
             By ``experiment`` and ``condition``: ``verdict``; ``level_mib`` (resident at the end,
             after collecting and trimming, mean of the repeats), ``peak_mib``, ``released_mib``
-            (resident after the teardown), ``unaccounted_mib`` (the level less what is known),
-            ``rate_kib_per_step`` and ``complete`` (runs).
+            (resident after the teardown), ``unaccounted_mib`` (the level less what the account of
+            memory names), ``rate_kib_per_step`` and ``complete`` (runs).
         """
         names = [self._known(experiment)] if experiment else list(self.summary()["experiments"])
         rows = [
@@ -285,8 +287,8 @@ class Study:
         -------
         DataFrame
             ``hypothesis``, ``claim``, ``finding`` (``supported``, ``refuted``, ``inconclusive``),
-            ``effect_mib`` with its 95 % interval ``low_mib`` and ``high_mib``, ``explains_mib``
-            (of the level), ``because`` (in a sentence).
+            ``effect_mib`` with its 95 % interval ``low_mib`` and ``high_mib``, ``explains_mib`` of
+            ``of_mib`` (the level that it is a part of), ``because`` (in a sentence).
         """
         from listen2lab.report.opening import findings_frame  # noqa: PLC0415 - as in `summary`
 

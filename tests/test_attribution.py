@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import typer
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -26,7 +26,7 @@ from listen2lab.analysis.owners import (
     new_since,
     read_rules,
 )
-from listen2lab.attributing import attribute, held, leaks
+from listen2lab.attributing import attribute, grown, held, leaks, survivors
 from listen2lab.errors import InputError, ProbeError, StudyError, UnknownNameError
 from listen2lab.experiment import catalog
 from listen2lab.experiment.design import Plan
@@ -166,6 +166,7 @@ def test_unknown_moments_groupings_and_old_traces_are_refused_with_a_hint():
         holders({"at_peak": []})
 
 
+@settings(deadline=None)  # the first one waits for pandas
 @given(st.lists(st.lists(st.text(max_size=30), max_size=6), max_size=5))
 def test_any_frames_have_an_owner(stacks):
     """Whatever a library calls its functions, every byte has a row in every grouping."""
@@ -211,6 +212,28 @@ def test_the_path_to_what_python_holds(study):
     assert rows["example"].iloc[0] == "listen2lab_workload['held'][0]"
 
 
+def test_what_grew_and_what_the_teardown_left(study, tmp_path):
+    """Types by phase; where a picture was drawn, its place in the study, also in the report."""
+    import shutil
+
+    where = ("own", "this")
+    assert "setup -> end" in set(grown(study, *where)["between"])
+    assert survivors(study, *where).empty
+    copy = Study(shutil.copytree(study.folder.path, tmp_path / "copy"))
+    path = copy.folder.path / "runs" / "own" / "this" / "traced" / "objects.json"
+    left = [
+        {"type": "x.Y", "objects": 2, "chain": "x -> Y", "picture": "kept-0.svg"},
+        {"type": "x.Z", "objects": 1, "chain": "x -> Z", "picture": None},
+    ]
+    path.write_text(json.dumps({**json.loads(path.read_text()), "survivors": left}))
+    pictures = survivors(copy, *where)["picture"].tolist()
+    assert pictures == ["runs/own/this/traced/kept-0.svg", ""]
+    page = copy.report(include_private=True).read_text()
+    assert f'href="{pictures[0]}"' in page
+    assert "1 <code>x.Z</code> were there after the teardown: x -&gt; Z." in page
+    assert "x.Z" not in copy.report().read_text()
+
+
 def test_the_command_prints_and_answers_in_json(study, command):
     """Both forms hold the same; a step that is not there is an error with a hint."""
     said = command(study.folder.path, "--by", "line")
@@ -251,6 +274,25 @@ def test_without_a_trace_it_is_said(study, tmp_path):
     assert "has no traced run" in found.notes[-1]
     with pytest.raises(StudyError, match="no capture"):
         flame_graph(Study(copy), "own", "this")
+
+
+def test_a_damaged_trace_is_named_and_left_out(study, tmp_path):
+    """Cut or edited by hand: the account stands, no traceback."""
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(study.folder.path, copy)
+    traced = copy / "runs" / "own" / "this" / "traced"
+    whole = (traced / "heap.json").read_text()
+    for content in (whole[:1000], '{"moments": [{"name": "peak"}]}'):
+        (traced / "heap.json").write_text(content)
+        found = attribute(Study(copy))
+        assert found.who.empty
+        assert len(found.parts)
+        assert "heap.json is damaged" in " ".join(found.notes)
+        assert leaks(Study(copy), "own", "this").empty
+    (traced / "objects.json").write_text("{")
+    assert held(Study(copy), "own", "this").empty
 
 
 def test_a_capture_of_a_killed_run_is_read_as_far_as_it_goes(study, tmp_path):

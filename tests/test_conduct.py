@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from listen2lab.experiment import conduct, inputs, local
+from listen2lab.errors import StudyError
+from listen2lab.experiment import conduct, facts, inputs, local
 from listen2lab.experiment.design import Experiment, Level, Plan
 from listen2lab.experiment.machines import Machine
 from listen2lab.study import Study
@@ -143,3 +144,33 @@ def test_an_error_in_one_run_ends_the_others_and_lets_the_study_go(workload, tmp
     assert time.monotonic() - began < 10
     conduct.resume(tmp_path / "study", jobs=2)
     assert set(Study(tmp_path / "study").runs["outcome"]) == {"complete"}
+
+
+def test_a_run_whose_files_are_damaged_is_run_again(workload, tmp_path):
+    """A power cut can leave an empty result: what no reader believes is not done."""
+    folder = conduct.start(plan(repeats=1), workload, tmp_path / "study", command="x")
+    (folder.run("own/a/00").path / "result.json").write_text("")
+    said = []
+    conduct.resume(folder.path, say=said.append)
+    assert said[0].startswith("own/a/00: result.json is damaged; it is run again")
+    assert set(Study(folder.path).runs["outcome"]) == {"complete"}
+    assert (folder.path / "runs/own/a/00.cut-1").is_dir()
+
+
+def test_a_selftest_is_not_completed(workload, tmp_path):
+    """Which fault a level stands for is in no plan: its runs would be clean."""
+    folder = conduct.start(plan(repeats=1), workload, tmp_path / "study", command="x")
+    manifest = folder.manifest()
+    manifest["plan"]["experiments"][0]["factor"] = "fault"
+    folder.manifest_path.write_text(json.dumps(manifest))
+    with pytest.raises(StudyError, match="listen2lab selftest"):
+        conduct.resume(folder.path)
+
+
+def test_what_is_set_for_runs_does_not_depend_on_the_shell(monkeypatch):
+    """The manifest names each variable that a run gets, whatever was exported before."""
+    before = facts.collect(environment={"MALLOC_ARENA_MAX": "1"})["environment"]
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
+    assert facts.collect(environment={"MALLOC_ARENA_MAX": "1"})["environment"] == before
+    assert before["OMP_NUM_THREADS"] == before["MALLOC_ARENA_MAX"] == "1"

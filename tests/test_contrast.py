@@ -44,7 +44,7 @@ def test_a_new_leak_is_worse():
 def test_rates_of_thinned_runs_are_per_step():
     """With a sample every ten steps, the rate and the sentence are a tenth; the verdict stays."""
     every_step = judge_pair(_runs(1, rate=3e4), _runs(2))
-    thinned = judge_pair(_runs(1, rate=3e4), _runs(2), every=10)
+    thinned = judge_pair(_runs(1, rate=3e4), _runs(2), every=(10, 10))
     assert thinned.verdict == every_step.verdict == "removed"
     assert thinned.rate.value == pytest.approx(every_step.rate.value / 10)
     assert f"loses {every_step.a.rate / 10240:.3g} KiB" in thinned.sentence
@@ -111,3 +111,26 @@ def test_a_leak_that_is_left_is_never_removed():
     for seed in range(6):
         c = judge_pair(_runs(seed, rate=2e4), _runs(seed + 50, rate=7e3, repeats=3, steps=60))
         assert c.verdict != "removed"
+
+
+def test_each_condition_has_its_own_thinning():
+    """The same loss a step, one read at every step and one at every fourth, is the same."""
+    pair = judge_pair(_runs(1, rate=1e4), _runs(2, rate=4e4), every=(1, 4), names=("one", "other"))
+    assert pair.a.rate == pytest.approx(1e4, rel=0.05)
+    assert pair.b.rate == pytest.approx(1e4, rel=0.05)
+    assert pair.verdict == "unchanged"
+
+
+def test_two_processes_a_side_seldom_differ_by_chance():
+    """With two repeats, how far processes are apart is hardly known: the interval says so."""
+    rng = np.random.default_rng(3)
+    apart = 0
+    for _ in range(60):
+        sides = []
+        for _side in range(2):
+            rates = 2e4 * (1 + 0.2 * rng.standard_normal(2))
+            noise = rng.normal(0, 2e4, (2, 60))
+            sides.append(1e8 + rates[:, None] * np.arange(60) + noise)
+        pair = judge_pair(*sides)
+        apart += pair.verdict in {"worse", "reduced", "removed"}
+    assert apart <= 6

@@ -242,8 +242,27 @@ def test_a_manifest_that_is_lost_is_an_error_or_comes_from_the_report(folder):
 def test_a_format_that_is_not_known_is_refused(folder, written):
     """A newer one could be misread; a word is damage."""
     edit(folder / "manifest.json", lambda manifest: manifest.update(format=written))
-    with pytest.raises(StudyError, match="newer listen2lab" if written == FORMAT + 1 else "damage"):
+    said = "newer listen2lab" if written == FORMAT + 1 else "damage"
+    with pytest.raises(StudyError, match=said):
         Study(folder)
+
+
+def test_no_report_stands_in_for_a_newer_study(folder):
+    """Its runs could be misread, whatever an older report beside it says."""
+    study = Study(folder)
+    page(folder / "report.html", study.manifest, study.summary())
+    edit(folder / "manifest.json", lambda manifest: manifest.update(format=FORMAT + 1))
+    with pytest.raises(StudyError, match="newer listen2lab"):
+        Study(folder)
+
+
+def test_a_summary_is_made_anew_when_a_spec_was_edited(folder):
+    """A run that is left out now must not stay in the stored numbers."""
+    Study(folder).folder.write_summary(Study(folder).summary())
+    edit(next(folder.glob("runs/*/this/01/spec.json")), lambda spec: spec.update(steps=999))
+    study = Study(folder)
+    (item,) = study.summary()["experiments"].values()
+    assert item["conditions"]["this"]["runs"]["complete"] == 2
 
 
 @pytest.mark.parametrize("content", ["{", '"one text"', "[1, 2]", None])

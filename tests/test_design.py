@@ -67,6 +67,19 @@ def test_a_plan_of_named_runs_keeps_each_of_them():
     assert [run.key for run in schedule(plan)] == list(keys)
 
 
+def test_names_that_would_share_a_folder_are_refused_before_any_run():
+    """Two of one name would write over each other."""
+    baseline = catalog.experiment("baseline")
+    with pytest.raises(InputError, match="have one name"):
+        Plan((baseline, baseline))
+    with pytest.raises(InputError, match="two of one name"):
+        Plan((catalog.experiment("cache-size").only(["1", "1"]),))
+    with pytest.raises(InputError, match="cannot be a folder's name"):
+        Plan((dataclasses.replace(baseline, name="a/b"),))
+    with pytest.raises(InputError, match="no whole number"):
+        Plan((baseline,), repeats="3")
+
+
 def test_a_plan_survives_its_manifest():
     """What is read back from JSON schedules the same runs."""
     again = Plan.from_json(PLAN.to_json())

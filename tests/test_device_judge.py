@@ -17,10 +17,11 @@ from typer.testing import CliRunner
 from listen2lab import device
 from listen2lab._cli_device import register
 from listen2lab.analysis.growth import Reason
-from listen2lab.device import words
+from listen2lab.device import words, words_lab
 from listen2lab.device.answer import answer
-from listen2lab.device.beside import ceiling, compare, shape_of
+from listen2lab.device.beside import _differ, ceiling, compare, shape_of
 from listen2lab.device.caveats import Caveat
+from listen2lab.device.told import told
 from listen2lab.device.verdict import judge_log
 from listen2lab.errors import LabError
 from listen2lab.report.device import section
@@ -98,6 +99,38 @@ def test_a_small_log_is_inconclusive_and_says_why(logs):
     assert "too few for a firm verdict" in found["next"][0]["why"]
 
 
+@pytest.mark.parametrize(
+    ("share", "says"),
+    [(1.0, "held"), (2.0, "more"), (0.5, "partly"), (0.0, "freed"), (None, "no rise")],
+)
+def test_the_log_and_two_footprints_together(logs, tmp_path, share, says):
+    """A rise that the footprint shares is held; one that it does not was freed pages."""
+    text = (FIXTURES / "footprint_two.txt").read_text()
+    level = series("leak" if share is not None else "baseline", 1)[0]
+    rise = 0 if share is None else round(share * (level[-1] - level[0]))
+    early, late = tmp_path / "early", tmp_path / "late"
+    early.write_text(text)
+    text = text.replace("Footprint: 2264 MB", f"Footprint: {2264 + rise} MB")
+    late.write_text(text.replace("phys_footprint: 2264 MB", f"phys_footprint: {2264 + rise} MB"))
+    found = answer(logs(log_of(level), extra=[early, late]))
+    assert found["together"]["says"] == says
+    assert found["together"]["counted_mib"] == rise
+    assert words_lab.together(found["together"])[0] in told(found)
+
+
+def test_there_is_always_a_next_measurement(logs):
+    """Whatever was given, something is proposed, with commands; on Android its own."""
+    for name in ("footprint_two.txt", "heap.txt", "leaks.txt", "meminfo.txt", "vmmap_regions.txt"):
+        found = answer(device.read(FIXTURES / name))
+        assert found["next"]
+        assert all(step["commands"] for step in found["next"])
+        said = "\n".join(line for step in found["next"] for line in step["commands"])
+        assert ("adb shell" in said) == (name == "meminfo.txt")
+        assert ("xcrun" in said) == (name != "meminfo.txt")
+    long = answer(logs(log_of(series("baseline", 1, 120)[0] + 60 * np.sin(np.arange(120) / 9))))
+    assert "120 paragraphs are too few" not in long["next"][0]["why"]
+
+
 def test_unaccounted_is_judged_where_there_are_enough_breakdowns(logs):
     """Twenty breakdowns that grow are growth of their own."""
     rows = [log_of(*series("leak", seed, 100), breakdown_every=2) for seed in range(3)]
@@ -127,13 +160,25 @@ def test_restarts_split_the_series(logs):
     on_demand = (
         "[SynthesisQueue] 🔄 Starting on-demand synthesis for paragraph 0, memory: 90.0 MB\n"
     )
-    one = on_demand + log_of(*series("leak", 1))
-    evidence = logs(one + one)
+    one, two = (on_demand + log_of(*series("leak", seed)) for seed in (1, 2))
+    evidence = logs(one + two)
     judged = judge_log(evidence)
     assert len(evidence.sessions) == 2
     assert Caveat.RESTARTED in judged.caveats
     assert judged.verdict.evidence["repeats"] == 2
-    assert "reading begins again" in words.told(answer(evidence))
+    assert "reading begins again" in told(answer(evidence))
+
+
+def test_a_run_given_twice_counts_once(logs):
+    """A copy of a log, or an earlier save of it, is no second repeat."""
+    text = log_of(*series("leak", 1))
+    half = text[: len(text) // 2]
+    for texts in ((text, text), (half, text), (text, half)):
+        evidence = logs(*texts)
+        assert [len(s.tables["syntheses"]) for s in evidence.sessions] == [60]
+        assert "same run of the app" in evidence.problems[0]
+        assert judge_log(evidence).verdict.evidence["repeats"] == 1
+    assert len(logs(text, log_of(*series("leak", 2))).sessions) == 2
 
 
 def test_a_log_without_lengths_says_so(logs):
@@ -197,7 +242,7 @@ def test_what_the_lab_can_explain():
     assert found["beyond"][0]["owner"] == "graphics and UI"
     assert found["beyond"][0]["mib"] == 180
     assert ceiling(evidence, 200 * MIB)["at_most_mib"] == 200
-    said = words.ceiling_lines(ceiling(evidence, 200 * MIB))
+    said = words_lab.ceiling_lines(ceiling(evidence, 200 * MIB))
     assert said[0].startswith("The lab can explain at most 200.0 of 2,264.0 MiB")
     assert "IOSurface 88.0" in said[2]
 
@@ -235,10 +280,17 @@ def test_the_phone_beside_a_study(logs, study):
     assert like["alike"]
     unlike = compare(logs(log_of(*series("leak", 1))), study)
     assert not unlike["alike"]
-    assert "the shape of none" in words.beside(unlike)[0]
+    assert "the shape of none" in words_lab.beside(unlike)[0]
     assert unlike["ceiling"]["lab_mib"] > 60
+    # A near shape is not enough where one is a leak and the other is none.
+    assert like["nearest_shape"]["verdict"] != "leak"
+    assert not _differ(None, "high-water")
+    assert _differ("leak", "high-water")
+    assert not _differ("leak", "inconclusive")
+    told_by_verdict = words_lab.beside({**like, "alike": False, "verdict": "leak"})[0]
+    assert "the phone's verdict is leak" in told_by_verdict
     nothing = compare(device.read(FIXTURES / "heap.txt"), study)
-    assert "too few paragraphs" in words.beside(nothing)[0]
+    assert "too few paragraphs" in words_lab.beside(nothing)[0]
 
 
 def test_everything_is_plain_json_and_every_code_has_its_sentence(logs, study):
@@ -254,12 +306,12 @@ def test_everything_is_plain_json_and_every_code_has_its_sentence(logs, study):
     for caveat in Caveat:
         assert f"`{caveat}` | {caveat.sentence}" in docs
     assert not {str(c) for c in Caveat} & {str(r) for r in Reason}
-    told = words.told(found)
+    said = told(found)
     for part in ("recognised", "malformed", "Evictions", "kill limit", "leaks:", "Next, 1"):
-        assert part in told
+        assert part in said
     html = section(evidence, study)["html"]
     assert html.count("<svg") >= 5
-    assert "nan" not in words.told(found).lower().split()
+    assert "nan" not in said.lower().split()
 
 
 def test_names_in_evidence_cannot_break_the_page(tmp_path):

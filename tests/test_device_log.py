@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from listen2lab import device
-from listen2lab.device.verdict import curve_of, overlaps
+from listen2lab.device.verdict import curve_of, judge_log, overlaps
 from listen2lab.errors import InputError
 from listen2lab.pipeline.log import AppLog
 from listen2lab.units import MIB
 
 LAB_LOG = Path(__file__).parents[1] / "data" / "reference" / "device" / "session-1.log"
+TOTAL_TIME = "[SynthesisQueue] 📊 Total time for paragraph"
 PREFIX = "2025-11-15 10:22:{:09.6f}-0800 Listen2[{}:77] "
 
 
@@ -138,6 +139,59 @@ def test_variants_of_other_revisions_and_locales(read, line, table, column, valu
     """Without the count, without memory, with GB, with a decimal comma, without the emoji."""
     (session,) = read([line]).sessions
     assert session.column(table, column)[0] == pytest.approx(value * MIB)
+
+
+def test_total_times_without_memory_and_sizes_with_no_break_spaces(read):
+    """Other revisions and locales: recognised, with what they print."""
+    evidence = read(
+        [
+            f"{TOTAL_TIME} 7: 3.36s (synthesis: 3.21s, alignment: 0.15s)",
+            f"{TOTAL_TIME} 8: 3.36s",
+            "📊 [MEMORY] Total: 1\u202f100,5\u00a0MB",
+            f"{TOTAL_TIME} 9: 3.36s (synthesis: 3.2",
+        ]
+    )
+    (session,) = evidence.sessions
+    assert session.column("totals", "total_s").tolist() == [3.36, 3.36]
+    assert session.column("breakdowns", "total")[0] == 1100.5 * MIB
+    assert [note.line for note in evidence.sources[0].notes] == [4]
+
+
+def test_only_the_lines_that_a_handoff_greps(read):
+    """A log of final memories alone has its curve; so has one of breakdowns alone."""
+    parts = "3.4s (synthesis: 3.2s, alignment: 0.2s), final memory:"
+    evidence = read([f"{TOTAL_TIME} {k}: {parts} {500 + k}.0 MB" for k in range(20)])
+    memory, _, lines = curve_of(evidence.sessions[0])
+    assert (memory / MIB).tolist() == [500.0 + k for k in range(20)]
+    assert lines.tolist() == list(range(1, 21))
+    judged = judge_log(read([f"📊 [MEMORY] Total: {900 + 4 * k}.0 MB" for k in range(40)]))
+    assert (judged.name, judged.unit) == ("leak", "breakdown")
+    judged = judge_log(read([f"📊 [MEMORY] Unaccounted: ~{900 + 4 * k}.0 MB" for k in range(40)]))
+    assert (judged.name, judged.unit) == ("leak", "breakdown")
+
+
+def test_no_process_holds_nothing(read):
+    """0.0 MB is what the app logs when it cannot read its memory: no sample, and no baseline."""
+    evidence = read([line for k in range(20) for line in paragraph(k, 0.0)])
+    assert judge_log(evidence) is None
+    mixed = [line for k in range(20) for line in paragraph(k, 0.0 if k == 9 else 100.0)]
+    assert len(curve_of(read(mixed).sessions[0])[0]) == 19
+
+
+def test_a_hole_of_nul_bytes(read):
+    """A file that was grown ahead and not filled is still text."""
+    evidence = read("\n".join(whole(4)).encode() + b"\n" + bytes(8192) + b"\n")
+    assert evidence.sources[0].recognised == 20
+
+
+def test_notes_stand_in_the_order_of_the_lines(read):
+    """Whichever way a line was read, quick or strict."""
+    bad = [
+        "📊 [MEMORY] Total: -5.0 MB",
+        "[SynthesisQueue] 🔄 Pre-synthesis paragraph -1, memory: 5.0 MB",
+    ]
+    notes = read([*whole(2), *bad, *whole(2), *bad]).sources[0].to_dict()["notes"]
+    assert [note["line"] for note in notes] == [11, 12, 23, 24]
 
 
 def test_prefixes_interleaving_and_other_output(read):
@@ -266,6 +320,7 @@ def test_two_processes_in_one_file(read):
     assert [s.pid for s in sessions] == [11, 22]
     assert [len(s.tables["syntheses"]) for s in sessions] == [9, 9]
     assert sessions[1].began == "process 22"
+    assert [s.name for s in sessions] == ["phone.log", "phone.log, process 22"]
 
 
 def test_a_restart_without_process_ids(read):

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from known_tables import STEPS, STOP, Table, find, whole_case
 from scipy import stats
 
 from listen2lab.analysis._effects import Effect, decide, difference
 from listen2lab.analysis._welch import student, welch
+from listen2lab.analysis.attribution import METHODS
 from listen2lab.analysis.findings import app_series
+from listen2lab.analysis.level import GROUPS, UNACCOUNTED, level_parts
 from listen2lab.analysis.outcomes import outcomes
-from listen2lab.analysis.ranking import UNEXPLAINED, rank
+from listen2lab.analysis.ranking import rank
 from listen2lab.experiment.catalog import HYPOTHESES
 
 MIB = 2**20
@@ -31,6 +34,8 @@ def test_the_whole_case():
         {"H0": 0, "H1": 2750, "H2": 0, "H3": 34, "H4": 0.31, "H5": 0, "H6": 2640, "H7": 130},
         abs=0.5,
     )
+    levels = {name: each.of_mib for name, each in found.items()}
+    assert levels == pytest.approx(dict.fromkeys(explained, 2880), abs=0.5)
     for each in found.values():
         low, high = each.interval_mib
         assert low <= each.effect_mib <= high
@@ -46,31 +51,67 @@ def test_the_order_of_repeats_does_not_matter():
 
 
 def test_nothing_is_explained_beyond_what_the_app_holds():
-    """No claim accounts for more than the app's own level."""
-    given = whole_case().given()
-    level = rank(*given).level_mib
-    assert all((each.explains_mib or 0) < level for each in find(*given).values())
+    """No claim accounts for more than the level that it is a part of."""
+    found = find(*whole_case().given())
+    assert all((each.explains_mib or 0) < each.of_mib for each in found.values())
 
 
-def test_the_ranking_adds_up():
-    """The parts of the level are the level, and the engine's memory is counted once."""
-    ranking = rank(*whole_case().given())
-    assert ranking.where == ("stop-release", "app")
+def test_without_the_app_s_own_condition_there_is_no_level_to_explain():
+    """H5 explains nothing of an unknown level."""
+    found = Table().add("cache-size", "1", 100).find("H5")
+    assert (found.explains_mib, found.of_mib) == (0.0, None)
+
+
+@pytest.mark.parametrize("readings", [True, False])
+def test_the_ranking_adds_up(readings):
+    """A baseline alone tells all parts of the level, also one that an older study has."""
+    held = {"audio_cache": 5}
+    table = Table().add(
+        "baseline", "app", 2880, components=held, readings=readings, in_use={"import": 3}
+    )
+    ranking = rank(*table.given())
+    assert ranking.where == ("baseline", "app")
     assert sum(part.mib for part in ranking.parts) == pytest.approx(ranking.level_mib, abs=0.01)
-    assert ranking.parts[0].name == "the engine's working memory"
-    assert ranking.parts[0].mib == pytest.approx(2750, abs=0.1)
-    assert ranking.parts[-1].name == UNEXPLAINED
+    engine = ranking.parts[0]
+    assert engine.name == GROUPS["engine arena"].label
+    assert engine.mib == pytest.approx(2750 - (0 if readings else 5), abs=5.1)
+    assert ("arena" in engine.how) is readings
+    assert (ranking.notes == ()) is readings
+    assert ranking.parts[-1].name == UNACCOUNTED
+    assert abs(ranking.parts[-1].mib) < 0.1
     known = [part.mib for part in ranking.parts[:-1]]
     assert known == sorted(known, reverse=True)
+    loaded = sum(part.mib for part in ranking.parts if part.is_loaded)
+    assert loaded == pytest.approx(130, abs=5.1)
 
 
-def test_the_ranking_of_a_baseline_alone_uses_its_teardown():
-    """Without phases, what the teardown gives back stands in for what the session holds."""
-    ranking = rank(*Table().add("baseline", "app", 2880, components={"audio_cache": 5}).given())
-    assert sum(part.mib for part in ranking.parts) == pytest.approx(ranking.level_mib, abs=0.01)
-    assert ranking.parts[0].name == "the engine's working memory"
-    assert "teardown" in ranking.parts[0].how
-    assert ranking.parts[0].mib == pytest.approx(2880 - 65 - (130 - 43) - 5, abs=0.1)
+def test_where_malloc_does_not_tell_the_phases_do():
+    """As on macOS: what steps added is the engine's, and nothing of weight is unaccounted."""
+    table = Table().add("baseline", "app", 2880, components={"audio_cache": 5})
+    planned, runs, samples, numbers = table.given()
+    samples = samples.assign(in_use=np.nan, peak=np.nan, private_dirty=np.nan)
+    ranking = rank(planned, runs, samples, numbers)
+    assert ranking.parts[0].name == GROUPS["engine arena"].label
+    assert ranking.parts[0].mib == pytest.approx(2750, abs=0.1)
+    assert abs(ranking.parts[-1].mib) < 0.1
+    assert any("malloc's own counters were not there" in note for note in ranking.notes)
+
+
+def test_each_category_is_in_one_group():
+    """Groups neither overlap nor leave anything out."""
+    grouped = [category for group in GROUPS.values() for category in group.categories]
+    assert sorted([*grouped, UNACCOUNTED]) == sorted(METHODS)
+
+
+def test_the_parts_of_a_workload_s_level_have_its_own_names():
+    """What a workload names stands under that name; what cannot be read gives no parts."""
+    samples = Table().add("a", "b", 200, components={"my_cache": 7}, readings=True).given()[2]
+    parts = level_parts(samples)
+    assert (parts["my_cache"] == 7 * MIB).all()
+    levels = samples.loc[samples["phase"] == "end", "rss"].to_numpy()
+    assert parts.sum(axis=1).to_numpy() == pytest.approx(levels)
+    assert level_parts(samples.assign(anonymous=np.nan)).empty
+    assert level_parts(samples[samples["phase"] != "end"]).empty
 
 
 def test_a_study_of_nothing_that_was_asked_decides_nothing():
@@ -220,6 +261,15 @@ def test_h1_by_stopping_alone():
     assert found.runs == tuple(f"stop-release/app/0{k}" for k in range(3))
 
 
+def test_h1_has_an_independent_reading_where_memory_was_taken_apart():
+    """What engine and models hold by the account stands beside what dropping gives back."""
+    found = _stopped(readings=True).find("H1")
+    assert found.of_mib == pytest.approx(2880, abs=0.5)
+    assert "account of memory at the end of stop-release / app: 2,750 MiB are held" in found.because
+    assert "87.0 MiB are models as loaded" in found.because
+    assert "account" not in _stopped().find("H1").because
+
+
 def test_h1_contradicted():
     """Recreation helps, dropping does not: something else differs."""
     table = _recreated(2880, 240)
@@ -284,6 +334,25 @@ def test_h2():
     few = _retained(2880, 2885, 5).find("H2")
     assert few.finding == "inconclusive"
     assert "--steps 20" in few.because
+
+
+def test_h2_tells_the_path_to_the_audio():
+    """From the traced run of the player that retains; without one, that it is not known."""
+    scheduled = "workload._player.node.scheduled"
+    held = pd.DataFrame(
+        [
+            ("workload._queue._audio[...].wav", 2, 9 * MIB, "workload._queue._audio[7].wav"),
+            (f"{scheduled}[...]", 5, 4 * MIB, f"{scheduled}[3]"),
+        ],
+        columns=["holder", "buffers", "bytes", "example"],
+    )
+    given = _retained(2880, 2900, 20).given()
+    told = find(*given, held={("audio-retention", "retains"): held})["H2"].because
+    assert f"`{scheduled}[...]` holds 5 of the 7 largest buffers, 4.0 MiB together" in told
+    assert f"the largest as `{scheduled}[3]`" in told
+    assert "has no traced run" in find(*given)["H2"].because
+    others = {("audio-retention", "retains"): held.head(1)}
+    assert "none of the largest buffers" in find(*given, held=others)["H2"].because
 
 
 # H3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 
@@ -63,6 +64,13 @@ def test_a_capture_of_nothing_is_told_as_such(capture):
     heap = reduce_capture(capture("pass"), [("setup", 0.0)])
     assert {moment["name"] for moment in heap["moments"]} == {"peak", "setup", "not-freed"}
     assert heap["peak"] < 1 << 20
+
+
+def test_moments_after_the_capture_s_end_are_not_told(capture):
+    """Memray stops without an error when the disk is full: nobody may read its last look as now."""
+    heap = reduce_capture(capture(), [("setup", 0.0), ("released", time.time() + 60)])
+    assert {moment["name"] for moment in heap["moments"]} == {"peak", "setup"}
+    assert "ends before 'released'" in heap["notes"][0]
 
 
 def test_a_killed_recording_is_read_as_far_as_it_goes(capture):

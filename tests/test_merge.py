@@ -156,3 +156,25 @@ def test_a_merged_study_without_its_parts_is_only_read(made, tmp_path):
     holding(tmp_path, 20, "c", repeats=1, steps=12)
     with pytest.raises(StudyError, match="does not say of what"):
         merge(merged, tmp_path / "c", study=tmp_path / "again")
+
+
+def test_a_merge_that_was_cut_short_is_no_study(made, tmp_path, monkeypatch):
+    """The manifest comes last: nobody takes half of the runs for all of them."""
+
+    def full(*_args, **_told):
+        raise StudyError("no room")
+
+    monkeypatch.setattr("listen2lab.experiment.store.RunFolder.copy_from", full)
+    with pytest.raises(StudyError, match="no room"):
+        merge(made / "a", made / "b", study=tmp_path / "m")
+    with pytest.raises(StudyError, match="is no study"):
+        Study(tmp_path / "m")
+
+
+def test_a_run_without_its_spec_is_merged(made, tmp_path):
+    """What readers accept is accepted here."""
+    copy = shutil.copytree(made / "a", tmp_path / "copy")
+    next(copy.glob("runs/*/this/00/spec.json")).unlink()
+    merged = merge(copy, made / "b", study=tmp_path / "m").study
+    assert counts(merged) == {"holds/this": 5, "holds/against": 5}
+    assert merged.damage == []

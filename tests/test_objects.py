@@ -96,19 +96,55 @@ def test_growth_names_the_largest_change_first():
     assert [(row["type"], row["objects"]) for row in rows] == [("b", -7), ("a", 2)]
 
 
-def test_what_should_have_gone_is_named_with_the_module_that_holds_it(tmp_path, monkeypatch):
-    """An object of the workload's own class that lives on has a chain from a module."""
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """Return a function that tells of an object which a workload's module still holds."""
     import sys
     from types import ModuleType
 
     module = ModuleType("listen2lab_workload")
-    kept = type("Kept", (), {"__module__": "listen2lab_workload"})
-    module.registry = [kept()]
+    kind = type("Kept", (), {"__module__": "listen2lab_workload"})
+    module.registry = [kind()]
     monkeypatch.setitem(sys.modules, "listen2lab_workload", module)
-    monkeypatch.setenv("PATH", str(tmp_path))  # no graphviz here
-    (found,) = [each for each in survivors(str(tmp_path)) if each["type"].endswith("Kept")]
+    monkeypatch.setenv("PATH", str(tmp_path))  # no graphviz but what a test puts there
+
+    def look():
+        (found,) = [each for each in survivors(str(tmp_path)) if each["type"].endswith("Kept")]
+        return found
+
+    return look
+
+
+def graphviz(folder, script):
+    """Put a program named as graphviz's into a folder."""
+    (folder / "dot").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "dot").chmod(0o755)
+
+
+def test_what_should_have_gone_is_named_with_the_module_that_holds_it(kept):
+    """An object of the workload's own class that lives on has a chain, with no graphviz too."""
+    found = kept()
     assert found["chain"].startswith("listen2lab_workload -> dict -> list")
     assert found["picture"] is None
+
+
+def test_where_graphviz_is_what_refers_to_it_is_drawn(kept, tmp_path, capfd):
+    """The graph goes to graphviz and its answer into the run's folder; nothing is printed."""
+    graphviz(tmp_path, 'echo "<svg> $*"; /bin/cat')
+    found = kept()
+    picture = (tmp_path / found["picture"]).read_text()
+    assert picture.startswith("<svg> -Tsvg\ndigraph")
+    assert "Kept" in picture
+    assert "registry" in picture
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_graphviz_that_fails_costs_the_picture_only(kept, tmp_path):
+    """The chain in words is there all the same."""
+    graphviz(tmp_path, "exit 1")
+    found = kept()
+    assert found["picture"] is None
+    assert found["chain"].startswith("listen2lab_workload")
 
 
 def test_a_traced_run_tells_of_its_objects(prepared):
@@ -116,8 +152,8 @@ def test_a_traced_run_tells_of_its_objects(prepared):
     run = prepared(
         """
         class Leak: pass
-        held = []
-        def setup(): pass
+        held, constant, late = [], Leak(), []
+        def setup(): late.append(Leak())
         def step(i):
             held.append(bytes(bytearray(100_000)))
             loop = Leak(); loop.self = loop
@@ -130,4 +166,7 @@ def test_a_traced_run_tells_of_its_objects(prepared):
     assert len(found["buffers"]) == 5
     assert "setup -> end" in found["growth"]
     assert {"listen2lab_workload.Leak"} <= {each["type"] for each in found["cycles"]}
+    (left,) = found["survivors"]  # not the module's constant
+    assert (left["type"], left["objects"]) == ("listen2lab_workload.Leak", 1)
+    assert left["chain"].startswith("listen2lab_workload -> dict -> list")
     assert found["notes"] == []

@@ -16,6 +16,7 @@ from listen2lab.experiment.catalog import EXPERIMENTS, HYPOTHESES
 from listen2lab.report import opening
 from listen2lab.report._answers import answers
 from listen2lab.report._cures import in_words
+from listen2lab.report.card import finding_card
 from listen2lab.report.style import to_svg
 
 MANIFEST = {"inputs": {"voice": "medium"}, "machine": {"system": "Linux"}}
@@ -57,7 +58,9 @@ def whole():
 def test_the_five_answers(whole):
     """What, whether it leaks, why, what helps, and what is not known."""
     assert list(opening.QUESTIONS) == ["consumes", "leak", "cause", "under", "untested"]
-    assert "2,750 MiB (95 %) are the engine's working memory" in said(whole, "consumes")
+    assert "2,750 MiB (95 %) are held by the engine" in said(whole, "consumes")
+    assert "MiB are models as loaded. 0.0 MiB are unaccounted." in said(whole, "consumes")
+    assert "until the session goes: 2,750 MiB of 2,880 MiB (H1)" in said(whole, "cause")
     assert "high-water mark, not a leak" in said(whole, "leak")
     assert "do not add up" in said(whole, "cause")
     assert "much smaller: alignment and its model (H3), 34.0 MiB" in said(whole, "cause")
@@ -125,11 +128,26 @@ def test_findings_are_told_apart_without_colour(whole):
                          rf"{each['finding']}", shown, re.MULTILINE)  # fmt: skip
 
 
+def test_a_share_names_its_whole_wherever_it_is_shown(whole):
+    """Table, page and card; a summary that was stored before has the part alone."""
+    (shown,) = (each for each in opening.build(whole)["findings"] if each["name"] == "H1")
+    assert shown["explains"] == "2,750 of 2,880 MiB"
+    assert shown["explains"] in opening.findings_table(whole)
+    assert "explains 2,750.0 MiB of the 2,880.0 MiB" in repr(finding_card(whole, ["H1"]))
+    older = {**whole, "findings": {name: dict(each) for name, each in whole["findings"].items()}}
+    for each in older["findings"].values():
+        del each["of_mib"]
+    assert "2,750 MiB" in opening.findings_table(older)
+    assert "2,750.0 MiB of the level" in repr(finding_card(older, ["H1"]))
+
+
 def test_the_frame(whole):
     """A row a hypothesis, numbers as numbers."""
     frame = opening.findings_frame(whole)
     assert list(frame["hypothesis"]) == list(HYPOTHESES)
-    assert frame.set_index("hypothesis").loc["H6", "effect_mib"] == pytest.approx(2640, abs=0.1)
+    by_name = frame.set_index("hypothesis")
+    assert by_name.loc["H6", "effect_mib"] == pytest.approx(2640, abs=0.1)
+    assert by_name.loc["H6", "of_mib"] == pytest.approx(2880, abs=0.1)
     nothing = opening.findings_frame(told(Table().add("force-clear", "gc", 100)))
     assert nothing["effect_mib"].isna().all()
     assert nothing["low_mib"].dtype == float
@@ -181,7 +199,10 @@ def test_a_real_study_opens_with_its_answers(tmp_path):
     assert found["H6"]["finding"] == "inconclusive"
     parts = summary["answers"]["consumes"]["parts"]
     level = summary["answers"]["consumes"]["level_mib"]
-    assert parts[0]["part"] == "the engine's working memory"
-    assert abs(parts[-1]["mib"]) < 0.15 * level
+    assert parts[0]["part"] == "held by the engine for the longest sentence"
+    assert abs(parts[-1]["mib"]) < 0.01 * level
+    assert sum(part["mib"] for part in parts) == pytest.approx(level, abs=0.01)
+    assert "account of memory at the end of stop-release / app" in found["H1"]["because"]
+    assert 0 < found["H1"]["explains_mib"] < found["H1"]["of_mib"] == pytest.approx(level, abs=0.1)
     assert page.index('id="answers"') < page.index('id="stop-release"')
     assert str(tmp_path) not in page

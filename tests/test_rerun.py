@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from small_studies import edit, edit_lines, holding, page
 
 import listen2lab as lab
+from listen2lab._repeated import Source
 from listen2lab.analysis.reproduced import reproduction
-from listen2lab.errors import InputError, StudyError
+from listen2lab.errors import InputError, StudyError, UnknownNameError
 from listen2lab.experiment import catalog, inputs
 from listen2lab.experiment.design import Plan
 from listen2lab.report.embedded import payload, read
-from listen2lab.rerunning import rerun
+from listen2lab.rerunning import _only, rerun
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +66,28 @@ def test_a_rerun_reproduces_a_steady_workload(study, tmp_path):
     again = lab.Study(tmp_path / "again").manifest
     for name in ("plan", "inputs", "command"):
         assert again[name] == study.manifest[name]
+
+
+def test_a_part_of_a_study_is_repeated(tmp_path):
+    """Experiments that are named, and a wrong name suggests the right one."""
+    manifest = {"command": "listen2lab run all", "plan": {}}
+    plan = Plan((catalog.experiment("baseline"), catalog.experiment("cache-size")))
+    whole = Source(
+        "here/study",
+        manifest,
+        plan,
+        {"baseline": 1, "cache-size": 2},
+        None,
+        is_report=False,
+        notes=(),
+    )
+    part = _only(whole, ["cache-size"])
+    assert [item.name for item in part.plan.experiments] == ["cache-size"]
+    assert part.experiments == {"cache-size": 2}
+    assert part.manifest["command"] == "listen2lab rerun study cache-size"
+    assert _only(whole, []) is whole
+    with pytest.raises(UnknownNameError, match="did you mean 'cache-size'"):
+        _only(whole, ["cachesize"])
 
 
 def test_the_command_says_what_was_not_reproduced_and_exits_with_1(study, tmp_path):

@@ -93,10 +93,10 @@ def test_a_failed_write_leaves_the_old_file(study, monkeypatch):
     """JSON is replaced in one rename: a full disk leaves what was there."""
     before = study.manifest_path.read_text()
 
-    def full(self, *_args, **_kwargs):
+    def full(*_args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.write_text", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(StudyError, match=r"free some room, then go on with --resume"):
         write_json(study.manifest_path, {"new": 1})
     assert study.manifest_path.read_text() == before
@@ -128,3 +128,19 @@ def test_a_folder_without_permission_says_so(readable):
         )  # fmt: skip
     assert done.stdout.startswith("StudyError")
     assert "make the folder writable" in done.stdout
+
+
+def test_a_study_that_could_not_be_made_is_not_held(tmp_path, monkeypatch):
+    """The lock is let go, so that a second try says what is wrong and not that another writes."""
+
+    def full(*_args):
+        raise OSError(28, "No space left on device")
+
+    folder = StudyFolder(tmp_path / "study")
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(StudyError, match="free some room"):
+            folder.create({}, [])
+    other = StudyFolder(tmp_path / "study")
+    other.acquire()
+    other.release()

@@ -164,3 +164,72 @@ def test_pages_that_malloc_had_reserved_are_no_leak(workload, tmp_path):
     numbers = study.summary()["experiments"]["workload"]["conditions"]["this"]
     assert numbers["verdict"] == "inconclusive"
     assert "kept-by-allocator" in numbers["reasons"]
+
+
+SHARED = """
+import mmap
+kept = []
+def setup(): pass
+def step(i):
+    kept.append(mmap.mmap(-1, 1 << 20))
+    kept[-1].write(b"x" * (1 << 20))
+"""
+
+
+def test_shared_memory_that_grows_is_a_leak_and_counts_at_the_limit(workload, tmp_path):
+    """mmap(-1) is shared with children unless one says otherwise; no file backs it either."""
+    path = workload(SHARED)
+    answer = lab.watch(path, steps=30, repeats=3, study=tmp_path / "a").answer()
+    assert answer["verdict"] == "leak"
+    assert answer["rate_kib_per_step"] == pytest.approx(1024, rel=0.02)
+    killed = lab.watch(path, steps=60, repeats=1, memory_limit="30MiB", study=tmp_path / "b")
+    assert list(killed.runs["outcome"]) == ["killed"]
+
+
+MAPPED = """
+import mmap, os, tempfile
+file = tempfile.TemporaryFile()
+file.truncate(40 << 20)
+kept = []
+def setup(): pass
+def step(i):
+    kept.append(mmap.mmap(file.fileno(), 1 << 20, prot=mmap.PROT_READ, offset=i << 20))
+    sum(kept[-1][k] for k in range(0, 1 << 20, 4096))
+"""
+
+
+def test_pages_of_files_that_grow_are_not_called_flat(workload, tmp_path):
+    """They can be dropped when memory is short: no leak, and no baseline."""
+    study = lab.watch(workload(MAPPED), steps=30, warmup=2, repeats=3, study=tmp_path / "study")
+    answer = study.answer()
+    assert answer["verdict"] == "inconclusive"
+    assert "quantities-disagree" in answer["reasons"][0]
+    numbers = study.summary()["experiments"]["workload"]["conditions"]["this"]
+    assert "mapped" in numbers["grew"]
+
+
+def test_the_gate_also_closes_for_the_second_interpreter(workload, tmp_path):
+    """A leak in --against alone fails --fail-on leak."""
+    other = tmp_path / "other-python"
+    other.symlink_to(sys.executable)
+    path = workload(
+        "import sys\nkept = []\ndef setup(): pass\n"
+        "def step(i): kept.append(b'x' * 50_000 if 'other' in sys.executable else b'')\n"
+    )
+    arguments = ["--steps", 40, "--repeats", 3, "--against", other, "--study", tmp_path / "study"]
+    done = command(path, *arguments, "--fail-on", "leak")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "against leaks where this does not" in done.stdout
+
+
+def test_a_sample_that_lacks_a_reading_is_left_out(workload, tmp_path):
+    """One line without anonymous memory, or all of them: the rest is judged."""
+    study = lab.watch(workload(CLEAN), steps=30, repeats=3, study=tmp_path / "study")
+    for repeat, count in (("00", 1), ("01", 99), ("02", 99)):
+        path = study.folder.run(f"workload/this/{repeat}").steps_path
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        for line in [line for line in lines if line["phase"] == "step"][:count]:
+            del line["anonymous"]
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    answer = lab.Study(study.folder.path).answer()
+    assert answer["verdict"] in {"baseline", "plateau", "inconclusive"}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from listen2lab.analysis._reasons import Reason
 
-__all__ = ["against", "filling", "rows"]
+__all__ = ["against", "filling", "growth", "rows"]
 
 _WORK = ("fact.work_done", "fact.made_s")
 # What a step's facts may say that it did; the pipeline's are the seconds of speech that were made.
@@ -92,7 +92,7 @@ def filling(steps: pd.DataFrame, quantities: Iterable[str]) -> dict[str, tuple[R
             continue
         caches[name] = (held, capacity)
         parts = [rows(steps, f"component.{each}") for each in _HELD_BY.get(name, (name,))]
-        grown += sum(_growth(part) for part in parts if part is not None)
+        grown += sum(growth(part) for part in parts if part is not None)
     codes = audit(caches=caches)
     out = {}
     for quantity in quantities if caches else ():
@@ -100,21 +100,19 @@ def filling(steps: pd.DataFrame, quantities: Iterable[str]) -> dict[str, tuple[R
         if given is None:
             continue
         unit = _BLOCK if quantity == "python_blocks" else 1.0
-        if grown >= limits.CACHE_SHARE * unit * _growth(given):
+        if grown >= limits.CACHE_SHARE * unit * growth(given):
             out[quantity] = codes
     return out
 
 
 def rows(steps: pd.DataFrame, column: str) -> list[Any] | None:
     """Return a column as one array a repeat, or None where a sample lacks it."""
-    if steps.empty:
-        return [] if column == "anonymous" else None
-    if column not in steps or steps[column].isna().any():
+    if steps.empty or column not in steps or steps[column].isna().any():
         return None
     return [group[column].to_numpy(float) for _, group in steps.groupby("repeat")]
 
 
-def _growth(repeats: list[Any]) -> float:
+def growth(repeats: list[Any]) -> float:
     """Return how much a quantity grew, from the first fifth to the last, mean of the repeats."""
     each = []
     for row in repeats:

@@ -72,6 +72,8 @@ class Ruling:
         Sentences with numbers, the deciding one first.
     used
         The conditions behind it.
+    of
+        The condition whose level `explains` is a part of; None: that which the level is told of.
     """
 
     finding: FindingName
@@ -79,6 +81,7 @@ class Ruling:
     explains: float | None
     because: tuple[str, ...]
     used: tuple[Where, ...]
+    of: Where | None = None
 
 
 def difference(a: ArrayLike, b: ArrayLike) -> Effect:

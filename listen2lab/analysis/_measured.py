@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from listen2lab.analysis.level import level_parts
 from listen2lab.analysis.summary import complete_samples
 from listen2lab.pipeline.knobs import Knobs, knobs_from
 from listen2lab.units import KIB
@@ -36,6 +37,9 @@ class Where(NamedTuple):
         return f"{self.experiment} / {self.condition}"
 
 
+_PREFERRED = (Where("baseline", "app"), Where("stop-release", "app"))
+
+
 class Measured:
     """One number a process, for every condition; only complete plain runs count.
 
@@ -47,6 +51,8 @@ class Measured:
         `listen2lab.study.Study.runs` and ``.samples``.
     numbers
         What `listen2lab.analysis.summary.summarize` made of them.
+    held
+        The largest buffers of traced runs; see `listen2lab.analysis.findings.find`.
     """
 
     def __init__(
@@ -55,9 +61,11 @@ class Measured:
         runs: pd.DataFrame,
         samples: pd.DataFrame,
         numbers: Mapping[str, Mapping[str, Mapping[str, Any]]],
+        held: Mapping[tuple[str, str], pd.DataFrame] | None = None,
     ) -> None:
         self.experiments = {item.name: item for item in experiments}
         self.numbers = numbers
+        self._held = held or {}
         self._runs = runs[~runs["traced"].astype(bool)]
         usable = complete_samples(runs, samples).sort_values(["repeat", "step"])
         self._none = usable.iloc[:0]
@@ -67,9 +75,13 @@ class Measured:
                 ["experiment", "condition", "phase"]
             )
         }
+        self._all = {
+            Where(str(name), str(condition)): rows
+            for (name, condition), rows in usable.groupby(["experiment", "condition"])
+        }
+        self._parts: dict[Where, pd.DataFrame] = {}
         self._repeats = {
-            Where(str(name), str(condition)): sorted(map(int, repeats.unique()))
-            for (name, condition), repeats in usable.groupby(["experiment", "condition"])["repeat"]
+            where: sorted(map(int, rows["repeat"].unique())) for where, rows in self._all.items()
         }
         self._longest: dict[Where, np.ndarray] = {}
         self._per_second: float | None = None
@@ -77,6 +89,26 @@ class Measured:
     def rows(self, where: Where, phase: str = "step") -> pd.DataFrame:
         """Return the samples of a phase in a condition's complete runs, by repeat and step."""
         return self._of.get((where, phase), self._none)
+
+    def all_rows(self, where: Where) -> pd.DataFrame:
+        """Return all samples of a condition's complete runs."""
+        return self._all.get(where, self._none)
+
+    def parts(self, where: Where) -> pd.DataFrame:
+        """Return what makes up each process's level; see `listen2lab.analysis.level`."""
+        if where not in self._parts:
+            self._parts[where] = level_parts(self.all_rows(where))
+        return self._parts[where]
+
+    def has_readings(self, where: Where) -> bool:
+        """Return whether mappings were read in a condition's runs; older studies lack it."""
+        rows = self.all_rows(where)
+        return "account.heap" in rows and bool(rows["account.heap"].notna().any())
+
+    def held(self, where: Where) -> pd.DataFrame | None:
+        """Return the largest buffers of a condition's traced run; None where it has none."""
+        table = self._held.get(where)
+        return None if table is None or table.empty else table
 
     def at(self, where: Where, phase: str, column: str = "rss") -> np.ndarray:
         """Return a phase's reading of each process that has it, by repeat; shape (repeats,)."""
@@ -186,6 +218,11 @@ class Measured:
             for level in item.levels
             if _is_app(item, level) and Where(item.name, level.name) in self._repeats
         ]
+
+    def reference(self) -> Where | None:
+        """Return the app's own condition that the level is told of; None without a run of it."""
+        app = self.app()
+        return next((where for where in _PREFERRED if where in app), next(iter(app), None))
 
     def deciding(self) -> Where | None:
         """Return the app's own condition whose verdict counts: the baseline's if it decides.

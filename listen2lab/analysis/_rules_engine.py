@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from listen2lab.analysis._effects import FindingName
     from listen2lab.analysis._measured import Measured
 
-__all__ = ["baseline_only", "meter_misleads", "session_holds", "working_memory"]
+__all__ = ["baseline_only", "meter_misleads", "session_holds"]
 
 _STOPPED = Where("stop-release", "app")
 _NEVER = Where("session-recreation", "never")
@@ -66,16 +66,16 @@ def meter_misleads(m: Measured, worth: float) -> Ruling:
     found = decide(hidden, worth)
     if given < worth:
         told = f"{fell}: too little was freed to see the two part."
-        return Ruling("inconclusive", hidden, explains, (told, *phone), (_STOPPED,))
+        return Ruling("inconclusive", hidden, explains, (told, *phone), (_STOPPED,), _STOPPED)
     if found == "supported" and not (dirty.mean() > given / 2 > resident.mean()):
         told = f"{fell}: they part, but not by half of what was freed."
-        return Ruling("inconclusive", hidden, explains, (told, *phone), (_STOPPED,))
+        return Ruling("inconclusive", hidden, explains, (told, *phone), (_STOPPED,), _STOPPED)
     ending = {
         "supported": f": the meter keeps showing {span(hidden)} that nobody holds.",
         "refuted": ": they moved together, so what the meter shows is held.",
         "inconclusive": f". {doubt(hidden, worth)}",
     }[found]
-    return Ruling(found, hidden, explains, (fell + ending, *phone), (_STOPPED,))
+    return Ruling(found, hidden, explains, (fell + ending, *phone), (_STOPPED,), _STOPPED)
 
 
 def _trimmed(m: Measured) -> tuple[str, ...]:
@@ -118,23 +118,36 @@ def session_holds(m: Measured, worth: float) -> Ruling:
     if dropped is not None:
         used.append(_STOPPED)
         stop = average(m.fall(_STOPPED, "end", "stopped"))
+        given = size(stop) if stop > 0 else "nothing"
         because.append(
-            f"Stopping gives back {size(stop)}, dropping the session (with a trim) {span(dropped)}."
+            f"Stopping gives back {given}, dropping the session (with a trim) {span(dropped)}."
         )
         if found == "supported" and decide(dropped, worth) == "refuted":
             found = "inconclusive"
             because.append("The two contradict each other.")
-    explains = working_memory(m)
-    if explains is None and recreated is not None:
-        explains = max(0.0, recreated.value)
-    because += [*_between(m), *_options(m), *nature]
-    return Ruling(found, main, explains, tuple(because), tuple(used))
-
-
-def working_memory(m: Measured) -> float | None:
-    """Return the bytes that the app's session holds beyond those of a new one; None if unknown."""
+    explains, of = None, _STOPPED
     kept = m.fall(_STOPPED, "stopped", "created-again")
-    return max(0.0, float(kept.mean())) if len(kept) else None
+    if len(kept):  # what the app's session holds beyond a new one
+        explains = max(0.0, average(kept))
+    elif recreated is not None:
+        explains, of = max(0.0, recreated.value), _NEVER
+    because += [*_accounted(m, of), *_between(m), *_options(m), *nature]
+    return Ruling(found, main, explains, tuple(because), tuple(used), of)
+
+
+def _accounted(m: Measured, where: Where) -> tuple[str, ...]:
+    """Say what the engine holds in the end by the account, which knows nothing of any drop."""
+    parts = m.parts(where)
+    if not m.has_readings(where) or not {"engine arena", "models as loaded"} <= set(parts):
+        return ()
+    arena, models = (float(parts[name].mean()) for name in ("engine arena", "models as loaded"))
+    return (
+        (
+            f"An independent reading, the account of memory at the end of {where}: "
+            f"{size(arena)} are held by the engine for the longest sentence, and {size(models)} "
+            "are models as loaded, the recognizer's among them."
+        ),
+    )
 
 
 def _between(m: Measured) -> tuple[str, ...]:
@@ -218,4 +231,4 @@ def baseline_only(m: Measured, worth: float) -> Ruling:
     else:
         found = "supported"
         because.append(f"Nothing above them grows: the verdict on the series is {verdict}.")
-    return Ruling(found, effect, loaded, tuple(because), (where,))
+    return Ruling(found, effect, loaded, tuple(because), (where,), where)

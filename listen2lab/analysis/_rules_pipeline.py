@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from listen2lab.analysis._effects import (
     UNACCOUNTED,
     Effect,
@@ -44,7 +46,8 @@ def audio_retained(m: Measured, worth: float) -> Ruling:
     """H2: the player, or what refers to it, retains audio."""
     lack = m.lack(_RETAINS, _DROPS)
     if lack is not None:
-        return Ruling("inconclusive", None, _held_by_player(m), (lack,), ())
+        path = () if m.held(_RETAINS) is None else (_path(m),)
+        return Ruling("inconclusive", None, _held_by_player(m), (lack, *path), ())
     # Read with skips, the longest paragraph may be made twice, which hides what is looked for.
     effect = difference(m.level_at_same_length(_RETAINS), m.level_at_same_length(_DROPS))
     audio = average(m.component(_RETAINS, "player"))
@@ -80,6 +83,7 @@ def audio_retained(m: Measured, worth: float) -> Ruling:
             f"retains costs {size(each)} a paragraph: {UNACCOUNTED / each:,.0f} paragraphs would "
             f"hold {size(UNACCOUNTED)}."
         )
+    because.append(_path(m))
     if m.lack(_SKIPPED, needed=1) is None:
         skipped = average(m.component(_SKIPPED, "player"))
         because.append(f"Read with skips, it retains {size(skipped)}.")
@@ -88,8 +92,33 @@ def audio_retained(m: Measured, worth: float) -> Ruling:
 
 def _held_by_player(m: Measured) -> float | None:
     """Return what the player holds in the app's own condition."""
-    held = next((x for w in m.app() if len(x := m.component(w, "player"))), None)
-    return None if held is None else average(held)
+    return _held_in_app(m, "player")
+
+
+def _held_in_app(m: Measured, *names: str) -> float | None:
+    where = m.reference()
+    held = np.empty(0) if where is None else m.component(where, *names)
+    return average(held) if len(held) else None
+
+
+def _path(m: Measured) -> str:
+    """Say by which path the player holds the audio, as the traced run has found it."""
+    held = m.held(_RETAINS)
+    if held is None:
+        return (
+            f"Which path holds it is not known: {_RETAINS} has no traced run (`listen2lab run "
+            "audio-retention` traces it)."
+        )
+    by_player = held[held["holder"].str.contains("player", regex=False)]
+    if by_player.empty:
+        return f"In the traced run of {_RETAINS} none of the largest buffers is held by the player."
+    first = by_player.iloc[0]
+    n_all = int(held["buffers"].sum())
+    return (
+        f"The traced run of {_RETAINS} shows the path to it: `{first['holder']}` holds "
+        f"{first['buffers']} of the {n_all} largest buffers, {size(first['bytes'])} together, the "
+        f"largest as `{first['example']}`."
+    )
 
 
 def _round_up(steps: float) -> int:
@@ -130,7 +159,7 @@ def alignment_held(m: Measured, worth: float) -> Ruling:
         found = "supported"
     elif grows == held == "refuted":
         found = "refuted"
-    return Ruling(found, effect, explains, tuple(because), used)
+    return Ruling(found, effect, explains, tuple(because), used, _ON)
 
 
 def _accumulation(
@@ -167,7 +196,7 @@ def caches_too_large(m: Measured, worth: float) -> Ruling:
     """H4: the queue's caches of audio and alignments are too large."""
     lack = m.lack(_ONE, _TWO, _ALL)
     if lack is not None:
-        return Ruling("inconclusive", None, _held_in_caches(m), (lack,), ())
+        return Ruling("inconclusive", None, _held_in_app(m, *_CACHED), (lack,), ())
     effect = difference(m.level_at_same_length(_ALL), m.level_at_same_length(_TWO))
     smaller = difference(m.level_at_same_length(_TWO), m.level_at_same_length(_ONE))
     held, all_held = (average(m.component(w, *_CACHED)) for w in (_TWO, _ALL))
@@ -196,12 +225,7 @@ def caches_too_large(m: Measured, worth: float) -> Ruling:
     else:
         found = "inconclusive"
         because.append(doubt(smaller if most < worth else effect, worth))
-    return Ruling(found, effect, held, tuple(because), (_ONE, _TWO, _ALL))
-
-
-def _held_in_caches(m: Measured) -> float | None:
-    held = next((x for w in m.app() if len(x := m.component(w, *_CACHED))), None)
-    return None if held is None else average(held)
+    return Ruling(found, effect, held, tuple(because), (_ONE, _TWO, _ALL), _TWO)
 
 
 def _cleared(m: Measured, worth: float) -> list[str]:

@@ -83,7 +83,7 @@ def longest_sentence(m: Measured, worth: float) -> Ruling:
         if found == "supported" and decide(split, worth) != "supported":
             found = "inconclusive"
             because.append(f"The two do not fit together. {doubt(split, worth)}")
-    return Ruling(found, effect, max(0.0, effect.value), tuple(because), tuple(used))
+    return Ruling(found, effect, max(0.0, effect.value), tuple(because), tuple(used), whole[-1])
 
 
 def _length_of_unaccounted(m: Measured, wheres: list[Where], levels: list[float]) -> list[str]:

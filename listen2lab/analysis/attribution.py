@@ -82,12 +82,12 @@ METHODS: dict[str, Method] = {
         "Resident pages of malloc's heap less its live bytes; a trim gives part of it back.",
     ),
     "engine_weights": Method(
-        "engine: models", "derived",
+        "models as loaded", "derived",
         "What setup added to malloc's live bytes: weights, graph and tokens of each model, and "
         "the arena's first blocks. At most that much, after the session is gone.",
     ),
     "engine_arena_in_use": Method(
-        "engine: this step's need", "estimated",
+        "engine: needed by this step", "estimated",
         "The part of the arena that a sentence as long as this step's longest needs, read off the "
         "arena's size at each step that was longer than all before. Between calls the engine uses "
         "none of it.",
@@ -236,7 +236,14 @@ def _column(run: pd.DataFrame, name: str, otherwise: float) -> pd.Series[float]:
     """Return a column as numbers; where it or a value is missing, something else."""
     if name not in run:
         return pd.Series(otherwise, index=run.index, dtype=float)
-    return pd.to_numeric(run[name], errors="coerce").astype(float).fillna(otherwise)
+    values = run[name]
+    if values.dtype != float:
+        values = pd.to_numeric(values, errors="coerce").astype(float)
+    return values.fillna(otherwise)
+
+
+def _tells(samples: pd.DataFrame, name: str) -> bool:
+    return name in samples and bool(samples[name].notna().any())
 
 
 def _kinds(run: pd.DataFrame) -> pd.DataFrame:
@@ -264,7 +271,8 @@ def _kinds_of_old(run: pd.DataFrame) -> pd.DataFrame:
     """Part what samples without readings can tell: files, malloc's bytes, and the rest.
 
     What is anonymous before the models are loaded and not malloc's belongs to the interpreter and
-    the libraries, and hardly moves afterwards.
+    the libraries, and hardly moves afterwards. Where malloc does not tell, all that came later is
+    taken for native memory in use.
     """
     rss = run["rss"].astype(float)
     anonymous = pd.Series(np.minimum(_column(run, "anonymous", 0.0), rss))
@@ -272,10 +280,11 @@ def _kinds_of_old(run: pd.DataFrame) -> pd.DataFrame:
     early = (run["phase"] == "import").to_numpy()
     if not early.any():
         early = np.arange(len(run)) == 0
-    rest = (anonymous - in_use - kept).to_numpy()[early]
-    python = np.minimum(max(0.0, float(rest[0])) if len(rest) else 0.0, anonymous)
+    first = (anonymous - in_use - kept).to_numpy()[early]
+    python = np.minimum(max(0.0, float(first[0])) if len(first) else 0.0, anonymous)
     native_kept = np.minimum(kept, anonymous - python)
-    native = np.minimum(in_use, anonymous - python - native_kept)
+    rest = anonymous - python - native_kept
+    native = np.minimum(in_use, rest) if _tells(run, "in_use") else rest
     zero = pd.Series(0.0, index=run.index)
     return pd.DataFrame(
         {
@@ -298,9 +307,9 @@ def _held(run: pd.DataFrame) -> dict[str, Any]:
     names = [name.removeprefix("component.") for name in given]
     taken = {*METHODS, *_NO_PARTS} - {*_HELD}
     return {
-        (f"component_{name}" if name in taken else name): _column(run, f"component.{name}", 0.0)
-        .clip(lower=0)
-        .rename(None)
+        (f"component_{name}" if name in taken else name): np.maximum(
+            _column(run, f"component.{name}", 0.0), 0.0
+        )
         for name in dict.fromkeys([*_HELD, *names])
     }
 
@@ -399,11 +408,14 @@ def cannot_tell(samples: pd.DataFrame) -> list[str]:
             "be told apart: what was anonymous before the models were loaded, and not malloc's, "
             "stands under Python's objects. The engine's arena is all that steps added."
         )
-    if "anonymous" not in samples or samples["anonymous"].isna().all():
+    if not _tells(samples, "anonymous"):
         said.append("Anonymous memory was not read: code cannot be told from the rest.")
-    if "in_use" not in samples or samples["in_use"].isna().all():
-        said.append("malloc's own counters were not there: native memory stands as unaccounted.")
-    if "size" not in samples or samples["size"].isna().all():
+    if not _tells(samples, "in_use"):
+        said.append(
+            "malloc's own counters were not there: what it keeps free stands as native, in use, or "
+            "as the engine's."
+        )
+    if not _tells(samples, "size"):
         said.append(
             "The inputs' sizes are not known: how much of the engine's arena a step needed cannot "
             "be told, and all of it stands as held."

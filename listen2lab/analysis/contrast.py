@@ -83,7 +83,7 @@ def judge_pair(
     worth_level: float | None = None,
     worth_rate: float = limits.WORTH_RATE,
     names: tuple[str, str] = ("A", "B"),
-    every: float = 1.0,
+    every: tuple[float, float] = (1.0, 1.0),
 ) -> Contrast:
     """Compare two conditions of one workload.
 
@@ -101,7 +101,7 @@ def judge_pair(
     names
         What the sentence calls them.
     every
-        Steps between two samples, where a run was thinned; rates are per step.
+        Steps between two samples of each, where runs were thinned; rates are per step.
 
     Returns
     -------
@@ -118,8 +118,8 @@ def judge_pair(
     Intervals are Welch's: unequal variances, degrees of freedom by Satterthwaite (Welch, B. L.
     1947, Biometrika 34, 28-35). The unit of replication is the process, not the step.
     """
-    first = _per_step(judge(a, sizes_a, worth_rate=worth_rate), every)
-    second = _per_step(judge(b, sizes_b, worth_rate=worth_rate), every)
+    first = _per_step(judge(a, sizes_a, worth_rate=worth_rate), every[0])
+    second = _per_step(judge(b, sizes_b, worth_rate=worth_rate), every[1])
     rate = _rates(first, second)
     level = _levels(matrix(a, "a"), matrix(b, "b"))
     worth = worth_level
@@ -136,7 +136,7 @@ def judge_pair(
     elif "inconclusive" in {first.verdict, second.verdict}:
         name, words = _unjudged(first if first.verdict == "inconclusive" else second)
     else:
-        name, words = _by_level(level, worth, names)
+        name, words = _told_by_level(level, worth, names)
     return Contrast(name, about, rate, level, first, second, words)
 
 
@@ -168,13 +168,19 @@ def _welch(  # noqa: PLR0917 - the formula's symbols
     return Difference(a - b, (a - b - half, a - b + half), a, b, float(free))
 
 
+_FEW_REPEATS = 3
+
+
 def _rates(a: Verdict, b: Verdict) -> Difference:
     def spread(v: Verdict) -> tuple[float, float]:
         if not np.isfinite(v.rate):
             return float("nan"), 1.0
         error = (v.interval[1] - v.interval[0]) / (2 * 1.96)
+        repeats, samples = v.evidence["repeats"], v.evidence["samples"]
+        if repeats < _FEW_REPEATS:  # how far processes are apart is hardly known from two
+            return error**2, float(max(repeats - 1, 1))
         # The interval already holds what few repeats leave unknown; the samples set the rest.
-        return error**2, float(max(v.evidence["repeats"] * v.evidence["samples"] - 2, 1))
+        return error**2, float(max(repeats * samples - 2, 1))
 
     (var_a, free_a), (var_b, free_b) = spread(a), spread(b)
     return _welch(a.rate, b.rate, var_a, var_b, free_a, free_b)
@@ -230,15 +236,43 @@ def _kib(rate: float) -> str:
 _FEW_BYTES = 4.0
 
 
-def _by_level(level: Difference, worth: float, names: tuple[str, str]) -> tuple[ContrastName, str]:
-    low, high = level.interval
+def _told_by_level(
+    level: Difference, worth: float, names: tuple[str, str]
+) -> tuple[ContrastName, str]:
+    name = by_level(-level.value, (-level.interval[1], -level.interval[0]), worth)
     told = (
         f"{names[0]} holds {level.a / 2**20:.4g} MiB at the end, {names[1]} {level.b / 2**20:.4g}"
     )
-    if low > 0 and level.value >= worth:
-        return "reduced", f"{told}: less."
-    if high < 0 and -level.value >= worth:
-        return "worse", f"{told}: more."
-    if max(abs(low), abs(high)) < worth or ((low > 0 or high < 0) and abs(level.value) < worth):
-        return "unchanged", f"{told}: no difference worth acting on."
-    return "inconclusive", f"{told}; the processes of one condition differ too much to say."
+    ending = {
+        "reduced": ": less.",
+        "worse": ": more.",
+        "unchanged": ": no difference worth acting on.",
+        "inconclusive": "; the processes of one condition differ too much to say.",
+    }
+    return name, f"{told}{ending[name]}"
+
+
+def by_level(
+    change: float, interval: tuple[float, float] | None, worth: float
+) -> Literal["reduced", "worse", "unchanged", "inconclusive"]:
+    """Name a change of level.
+
+    Parameters
+    ----------
+    change
+        The second level less the first, in bytes.
+    interval
+        Its 95 % interval; None where it is not known.
+    worth
+        The smallest change worth acting on.
+    """
+    if interval is None:
+        return "inconclusive"
+    low, high = interval
+    if high < 0 and change <= -worth:
+        return "reduced"
+    if low > 0 and change >= worth:
+        return "worse"
+    if max(abs(low), abs(high)) < worth or ((low > 0 or high < 0) and abs(change) < worth):
+        return "unchanged"
+    return "inconclusive"

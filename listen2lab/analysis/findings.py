@@ -8,10 +8,12 @@ the other side. `listen2lab.experiment.catalog.HYPOTHESES` holds the rules in wo
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from listen2lab.analysis import _rules_engine, _rules_pipeline, _rules_sentence
+from listen2lab.analysis._effects import average
 from listen2lab.analysis._measured import Measured
 from listen2lab.units import MIB, mib
 
@@ -43,6 +45,9 @@ class Finding:
     explains_mib
         MiB of the app's own level that the claim accounts for, never more than what the app's own
         condition holds; None where that is not known. Claims may account for the same memory.
+    of_mib
+        The level that `explains_mib` is a part of: of the app's own condition in the experiment
+        where it was measured. None where that is not known.
     because
         Sentences with numbers; for an inconclusive finding, what is missing.
     runs
@@ -58,6 +63,7 @@ class Finding:
     effect_mib: float | None
     interval_mib: tuple[float, float] | None
     explains_mib: float | None
+    of_mib: float | None
     because: str
     runs: tuple[str, ...]
     worth_mib: float
@@ -86,6 +92,8 @@ def find(
     runs: pd.DataFrame,
     samples: pd.DataFrame,
     numbers: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    *,
+    held: Mapping[tuple[str, str], pd.DataFrame] | None = None,
 ) -> dict[str, Finding]:
     """Decide each hypothesis as far as a study allows.
 
@@ -99,13 +107,16 @@ def find(
         `listen2lab.study.Study.runs` and ``.samples``.
     numbers
         What `listen2lab.analysis.summary.summarize` made of them.
+    held
+        Experiment and condition to the largest buffers of its traced run, as
+        `listen2lab.attributing.held` gives them; those that are not there have no such run.
 
     Returns
     -------
     dict of str to Finding
         By hypothesis, all of them, in the same order.
     """
-    measured = Measured(experiments, runs, samples, numbers)
+    measured = Measured(experiments, runs, samples, numbers, held)
     return {
         name: _finding(hypothesis, _RULES[name](measured, hypothesis.worth_mib * MIB), measured)
         for name, hypothesis in hypotheses.items()
@@ -116,12 +127,15 @@ def _finding(hypothesis: Hypothesis, ruling: Ruling, measured: Measured) -> Find
     effect = ruling.effect
     interval = None if effect is None else effect.interval
     keys = measured.keys(*ruling.used)
+    of = ruling.of or measured.reference()
+    level = None if ruling.explains is None or of is None else average(measured.level(of))
     return Finding(
         claim=hypothesis.claim,
         finding=ruling.finding,
         effect_mib=None if effect is None else mib(effect.value),
         interval_mib=None if interval is None else (mib(interval[0]), mib(interval[1])),
         explains_mib=None if ruling.explains is None else mib(ruling.explains),
+        of_mib=None if level is None or math.isnan(level) else mib(level),
         because=" ".join(ruling.because),
         runs=keys,
         worth_mib=hypothesis.worth_mib,

@@ -184,8 +184,11 @@ def fingerprints(
     -------
     DataFrame
         ``fingerprint`` (ten hexadecimal digits), ``owner``, ``frames`` (from the innermost),
-        ``bytes`` and ``blocks``, the largest first.
+        ``bytes`` and ``blocks``, the largest first; empty where a capture was cut before the end
+        and nobody knows what was never freed.
     """
+    if at == "not-freed" and at not in moment_names(heap):
+        return pd.DataFrame(columns=["fingerprint", "owner", "frames", "bytes", "blocks"])
     moment = _moment(heap, at)
     table = list(rules) if rules is not None else read_rules()
     sums: dict[str, list[Any]] = {}

@@ -11,22 +11,20 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from listen2lab.analysis._circumstances import against, filling
+from listen2lab.analysis import _thresholds as limits
+from listen2lab.analysis._circumstances import against, filling, growth
 from listen2lab.analysis._circumstances import rows as _rows
 from listen2lab.analysis._welch import welch
-from listen2lab.analysis.contrast import Contrast, judge_pair
+from listen2lab.analysis.contrast import Contrast, by_level, judge_pair
 from listen2lab.analysis.growth import judge
+from listen2lab.analysis.level import UNACCOUNTED, level_parts
 from listen2lab.analysis.together import CONFIRMING_BLOCKS, LIVE_ALONE, judge_together
-from listen2lab.units import KIB, MIB, mib
+from listen2lab.units import KIB, mib
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["complete_samples", "contrast", "summarize"]
-
-# A change of level smaller than both is not worth acting on, however sure it is.
-WORTH_SHARE = 0.05
-WORTH_LEVEL = 2 * MIB
 
 
 def summarize(runs: pd.DataFrame, samples: pd.DataFrame) -> dict[str, dict[str, Any]]:
@@ -46,8 +44,9 @@ def summarize(runs: pd.DataFrame, samples: pd.DataFrame) -> dict[str, dict[str, 
         ``released_mib`` (resident after the teardown), ``verdict``, ``confidence``, ``reasons``,
         ``rate_kib_per_step`` with ``rate_interval`` and ``upper_kib_per_step``, and
         ``smallest_visible_kib_per_step`` (see `listen2lab.analysis.growth.judge`, on anonymous
-        memory), ``components_mib``, ``unaccounted_mib`` (the level
-        less the components), ``largest_input`` (of a step; seconds of speech for the pipeline),
+        memory), ``components_mib`` and ``unaccounted_mib`` (what makes up the level, by the account
+        of memory, and what is left; see `listen2lab.analysis.level.level_parts`),
+        ``largest_input`` (of a step; seconds of speech for the pipeline),
         ``steps`` (measured, of a run) and ``runs`` (how they ended). A
         number that no run gave is None.
     """
@@ -85,36 +84,39 @@ def _numbers(samples: pd.DataFrame, runs: pd.DataFrame) -> dict[str, Any]:
     steps = at["step"]
     end = at["end"]["rss"]
     peaks = steps.groupby("repeat")["peak"].max()
-    components = _components(at)
-    level = _mean(end)
-    unaccounted = None if level is None else level - sum(components.values())
+    parts = {str(name): mib(float(x)) for name, x in level_parts(samples).mean().items()}
+    unaccounted = parts.pop(UNACCOUNTED, None)
     return {
-        "level_mib": _mib(level),
+        "level_mib": _mib(_mean(end)),
         "level_range_mib": None if end.empty else [mib(end.min()), mib(end.max())],
         "level_each_mib": [mib(value) for value in end],
         "anonymous_mib": _mib(_mean(at["end"]["anonymous"])),
         "peak_mib": _mib(_mean(peaks)),
         "released_mib": _mib(_mean(at["released"]["rss"])),
         **_judged(steps, runs),
-        "components_mib": {name: mib(size) for name, size in components.items()},
-        "unaccounted_mib": _mib(unaccounted),
+        "components_mib": parts,
+        "unaccounted_mib": unaccounted,
         "largest_input": _finite(float(steps["size"].max())) if len(steps) else None,
         "steps": 0 if steps.empty else int(steps.groupby("repeat")["steps"].sum().min()),
     }
 
 
-_PHASES = ("start", "import", "setup", "step", "end", "released")
+_PHASES = ("step", "end", "released")
 
 
 def _judged(steps: pd.DataFrame, runs: pd.DataFrame) -> dict[str, Any]:
     """Return the verdict on the measured steps, as JSON values.
 
-    Anonymous memory, malloc's live bytes and Python's live blocks are judged together; rate and
-    interval are anonymous memory's.
+    Anonymous memory (with what is shared), malloc's live bytes and Python's live blocks are judged
+    together, and resident memory where files' pages grew; rate and interval are anonymous memory's.
     """
+    steps = _with_held(steps)
     sizes = _rows(steps, "size")
-    known = {name: _rows(steps, name) for name in ("anonymous", "in_use", "kept", "python_blocks")}
-    given = {name: rows for name, rows in known.items() if rows or name == "anonymous"}
+    known = {name: _rows(steps, name) for name in ("in_use", "kept", "python_blocks")}
+    if _grown_file(steps):
+        known["rss"] = _rows(steps, "rss")
+    given = {name: rows for name, rows in known.items() if rows}
+    given["anonymous"] = _rows(steps, "held") or []
     codes = against(steps, runs)
     together = judge_together(**given, sizes=sizes, audit=codes)
     if together.verdict == "leak" and sizes is not None:
@@ -173,28 +175,32 @@ def contrast(
         see `listen2lab.analysis.contrast.judge_pair`), ``level_difference_mib`` with
         ``level_interval_mib`` (second less first, resident at the
         end after a trim; Welch's interval over processes) and ``rate_difference_kib_per_step``.
-        None where one of them has no run.
+        None where one of them has no run that was read at its end.
     """
     mine = samples[samples["experiment"] == experiment]
     one, other = (mine[mine["condition"] == name] for name in (first, second))
     if one.empty or other.empty:
         return None
-    a, b = (rows[rows["phase"] == "step"] for rows in (one, other))
+    a, b = (_with_held(rows[rows["phase"] == "step"]) for rows in (one, other))
     pair = _pair(a, b, (first, second))
     ends = [rows.loc[rows["phase"] == "end", "rss"].to_numpy(float) for rows in (other, one)]
+    if not all(len(each) for each in ends):
+        return None
     difference = float(ends[0].mean() - ends[1].mean())
     interval = welch(*ends)
     by_rate = pair.about == "rate"
-    by_level = _by_level(interval, float(ends[1].mean()))
+    first_level = float(ends[1].mean())
+    worth = max(limits.WORTH_SHARE * first_level, limits.WORTH_LEVEL)
+    changed = by_level(difference, interval, worth)
     way = "more" if difference > 0 else "less"
     return {
         "to": first,
         "about": pair.about,
-        "verdict": pair.verdict if by_rate else by_level,
+        "verdict": pair.verdict if by_rate else changed,
         "sentence": pair.sentence
         if by_rate
         else f"{second} holds {mib(abs(difference)):.3g} MiB {way} than {first} at the end"
-        f"{_LEVEL_WORDS[by_level]}.",
+        f"{_LEVEL_WORDS[changed]}.",
         "level_difference_mib": mib(difference),
         "level_interval_mib": None if interval is None else [mib(bound) for bound in interval],
         "rate_difference_kib_per_step": _kib(-pair.rate.value),
@@ -208,8 +214,8 @@ def _pair(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) -> Contrast:
     confirms a small growth of anonymous memory (see `judge_together`).
     """
     sizes = _rows(a, "size"), _rows(b, "size")
-    pages = _rows(a, "anonymous"), _rows(b, "anonymous")
-    every = float(a["steps"].median()) if len(a) else 1.0
+    pages = _rows(a, "held") or [], _rows(b, "held") or []
+    every = _every(a), _every(b)
     pair = judge_pair(*pages, *sizes, names=names, every=every)
     if pair.about == "rate" and pair.verdict != "inconclusive":
         return pair
@@ -222,6 +228,31 @@ def _pair(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) -> Contrast:
         if finer.about == "rate" and finer.verdict != "inconclusive":
             return finer
     return pair
+
+
+def _with_held(steps: pd.DataFrame) -> pd.DataFrame:
+    """Add the memory that a verdict is on as ``held``: what no file backs, shared memory too.
+
+    Where anonymous memory was not read, resident memory stands in; samples without either are left
+    out.
+    """
+    has_anonymous = "anonymous" in steps and steps["anonymous"].notna().any()
+    held = steps["anonymous" if has_anonymous else "rss"]
+    if has_anonymous and "shared" in steps:
+        held = held + steps["shared"].fillna(0.0)
+    return steps.assign(held=held)[held.notna()]
+
+
+def _grown_file(steps: pd.DataFrame) -> bool:
+    """Return whether pages of files grew by what is worth a look: rarely, so rarely judged."""
+    file = steps["rss"] - steps["held"]
+    rows = [group.to_numpy(float) for _, group in file.groupby(steps["repeat"])]
+    return bool(rows) and growth(rows) >= limits.WORTH_LEVEL
+
+
+def _every(steps: pd.DataFrame) -> float:
+    """Return how many steps lie between two samples."""
+    return float(steps["steps"].median()) if len(steps) else 1.0
 
 
 _ANY = 1.0  # bytes a step: any growth that is sure
@@ -248,19 +279,6 @@ _LEVEL_WORDS = {
 }
 
 
-def _by_level(interval: tuple[float, float] | None, level: float) -> str:
-    """Name a change of level, where neither condition leaks."""
-    worth = max(WORTH_SHARE * level, WORTH_LEVEL)
-    if interval is None:
-        return "inconclusive"
-    low, high = interval
-    if high < 0 and low < -worth:
-        return "reduced"
-    if low > 0 and high > worth:
-        return "worse"
-    return "unchanged" if -worth < low and high < worth else "inconclusive"
-
-
 def _kib(size: float) -> float | None:
     """Return KiB, or None for a number that could not be estimated."""
     return _finite(size / KIB)
@@ -268,23 +286,6 @@ def _kib(size: float) -> float | None:
 
 def _finite(value: float) -> float | None:
     return round(value, 4) if math.isfinite(value) else None
-
-
-def _components(at: dict[str, pd.DataFrame]) -> dict[str, float]:
-    """Return bytes by component: what each phase of the run added, and what the workload names."""
-    start, imported, loaded = (_mean(at[name]["rss"]) for name in ("start", "import", "setup"))
-    if start is None or imported is None or loaded is None:
-        return {}
-    found = {
-        "interpreter": start,
-        "libraries": imported - start,
-        "models": loaded - imported,
-    }
-    end = at["end"]
-    for column in end.columns:
-        if column.startswith("component.") and end[column].notna().any():
-            found[column.removeprefix("component.")] = float(end[column].mean())
-    return found
 
 
 def _mean(values: pd.Series[Any]) -> float | None:

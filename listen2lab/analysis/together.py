@@ -161,6 +161,13 @@ def judge_together(
             "leak" if resident.verdict != "inconclusive" or live is not None else "inconclusive"
         )
         return Together(name, grew, agree=False, sentence=words, reasons=reasons, verdicts=verdicts)
+    mapped = verdicts.get("rss")
+    if "mapped" in grew and mapped is not None and not resident_grows:
+        # Pages of files can be dropped when memory is short, so it is no leak yet; nor is it flat.
+        reasons = (Reason.QUANTITIES_DISAGREE, *mapped.reasons)
+        return Together(
+            "inconclusive", grew, agree=False, sentence=words, reasons=reasons, verdicts=verdicts
+        )
     return Together(main.verdict, grew, agree, words, main.reasons, verdicts)
 
 

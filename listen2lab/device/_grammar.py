@@ -13,7 +13,8 @@ __all__ = ["HEAD", "SHAPES", "TAGS", "Kind", "Shape", "mojibake"]
 
 _NUMBER = rb"(-?[\d.,]+)"
 _COUNT = rb"(-?\d+)"
-_MEMORY = rb"~?(-?[\d.,]+)\s?([KMG]i?B)"
+_GAP = rb"(?:\s|\xc2\xa0|\xe2\x80\xaf)"  # also the no-break spaces of localised sizes, in UTF-8
+_MEMORY = rb"~?(-?[\d.,]+(?:" + _GAP + rb"\d[\d.,]*)*)" + _GAP + rb"?([KMG]i?B)"
 _PARAGRAPH = rb"for paragraph (-?\d+)"
 
 TAGS = (b"[SynthesisQueue]", b"[MEMORY]", b"[PiperTTS]", b"[PhonemeAlign]")
@@ -134,6 +135,20 @@ SHAPES: dict[bytes, tuple[Shape, ...]] = {
             "psm",
             rb" " + _PARAGRAPH + rb": " + _NUMBER + rb"\s?s\b.{0,60}?final memory: " + _MEMORY,
         ),
+        _shape(
+            Kind.TOTAL_TIME,
+            "psss",
+            rb" "
+            + _PARAGRAPH
+            + rb": "
+            + _NUMBER
+            + rb"\s?s \(synthesis: "
+            + _NUMBER
+            + rb"\s?s, alignment: "
+            + _NUMBER
+            + rb"\s?s\)\s*$",
+        ),
+        _shape(Kind.TOTAL_TIME, "ps", rb" " + _PARAGRAPH + rb": " + _NUMBER + rb"\s?s\s*$"),
     ),
     b"Evicted": (
         _shape(Kind.EVICTED_AUDIO, "p", rb" (?:audio )?cache " + _PARAGRAPH),

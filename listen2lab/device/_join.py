@@ -66,9 +66,29 @@ def join_syntheses(rows: Array, *, ahead: Mapping[int, float], ends: Mapping[int
     out[which, 6], out[which, 8] = closing[:, _SECONDS], closing[:, _MEMORY]
     out[which, 10] = closing[:, 0] == Kind.FAILED_PRE
     out = out[np.argsort(np.where(np.isnan(out[:, 2]), out[:, 3], out[:, 2]), kind="stable")]
+    if not np.isfinite(out[:, 8]).any():
+        out = _with_totals(out, rows[rows[:, 0] == Kind.TOTAL_TIME])
     _add_samples(out, rows[rows[:, 0] == Kind.SYNTHESIZED])
     _add_aligned(out, rows[rows[:, 0] == Kind.ALIGNED])
     return out
+
+
+def _with_totals(out: Array, totals: Array) -> Array:
+    """Take the memory of the lines of total times, where no synthesis logs any.
+
+    So a log of which only those lines were kept (``grep "final memory:"``) has its curve, too.
+    """
+    rows: dict[float, Array] = {row[0]: row for row in out}
+    new = []
+    for total in totals[np.isfinite(totals[:, _MEMORY])]:
+        row = rows.pop(total[_PARAGRAPH], None)
+        if row is None:
+            row = np.full(out.shape[1], _NAN)
+            row[[0, 1, 10]] = total[_PARAGRAPH], 0.0, 0.0
+            row[[3, 5, 6]] = total[_LINE], total[_TIME], total[_EXTRA]
+            new.append(row)
+        row[8] = total[_MEMORY]
+    return np.concatenate([out, np.array(new)]) if new else out
 
 
 def _add_samples(out: Array, logged: Array) -> None:

@@ -6,8 +6,10 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from listen2lab.device import words
+from listen2lab.device import words, words_lab
 from listen2lab.device.evidence import Evidence, read
+from listen2lab.device.told import told
+from listen2lab.device.words_log import log_sentences
 from listen2lab.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ class Look:
         self.answer = answer(evidence, study)
 
     def __repr__(self) -> str:
-        return words.told(self.answer)
+        return told(self.answer)
 
     def _repr_html_(self) -> str:
         lines = [words.source_line(source) for source in self.answer["sources"]]
@@ -63,7 +65,7 @@ class Look:
         log = self.answer["log"]
         if log is None:
             return _card(["There is no log."])
-        return _card([f"{question}: {text}" for question, text in words.log_sentences(log)])
+        return _card([f"{question}: {text}" for question, text in log_sentences(log)])
 
     def table(self, name: str, session: int = 0) -> pd.DataFrame:
         """Return a table of a session's log; see `listen2lab.device.sessions.TABLES`."""
@@ -78,19 +80,19 @@ class Look:
 
     def plot(self) -> Figure:
         """Plot the logged memory over the paragraphs."""
-        from listen2lab.report.device import plot_log  # noqa: PLC0415 - matplotlib
+        from listen2lab.report.device_plots import plot_log  # noqa: PLC0415 - matplotlib
 
         return plot_log(self.answer)
 
     def plot_owners(self, snapshot: int = -1) -> Figure:
         """Plot a snapshot by owner; -1: the last."""
-        from listen2lab.report.device import plot_owners  # noqa: PLC0415 - matplotlib
+        from listen2lab.report.device_plots import plot_owners  # noqa: PLC0415 - matplotlib
 
         return plot_owners(self.answer["snapshots"][snapshot])
 
     def plot_change(self) -> Figure:
         """Plot what changed from the first snapshot to the last."""
-        from listen2lab.report.device import plot_change  # noqa: PLC0415 - matplotlib
+        from listen2lab.report.device_plots import plot_change  # noqa: PLC0415 - matplotlib
 
         if self.answer["difference"] is None:
             raise InputError("there are no two snapshots of one process by one tool to subtract")
@@ -98,7 +100,7 @@ class Look:
 
     def plot_beside(self) -> Figure:
         """Plot the phone's curve beside the study's nearest conditions."""
-        from listen2lab.report.device import plot_beside  # noqa: PLC0415 - matplotlib
+        from listen2lab.report.device_plots import plot_beside  # noqa: PLC0415 - matplotlib
 
         if self.answer["beside"] is None or self.answer["log"] is None:
             raise InputError("there is no study, or no log, to put side by side; give look() both")
@@ -107,8 +109,9 @@ class Look:
     def beside(self) -> Card:
         """Return which condition the phone resembles, and what the lab can explain."""
         found = self.answer["beside"]
-        lines = [] if found is None else words.beside(found)
-        return _card(lines + words.ceiling_lines(self.answer["ceiling"]))
+        lines = [] if found is None else words_lab.beside(found)
+        lines += words_lab.together(self.answer["together"])
+        return _card(lines + words_lab.ceiling_lines(self.answer["ceiling"]))
 
     def next(self) -> Card:
         """Return what to measure next, with its commands."""

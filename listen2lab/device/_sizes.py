@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-__all__ = ["MOST_BYTES", "read_number", "read_size"]
+__all__ = ["MOST_BYTES", "read_count", "read_number", "read_size"]
 
 MOST_BYTES = 2**50
 """More than a pebibyte is no size of anything here: it is a damaged number. Reserved address space
@@ -54,6 +54,12 @@ def read_number(text: str) -> float | None:
         body = body.replace(".", "")
     body = body.replace(",", ".")
     return sign * float(body) if _PLAIN.match(body) else None
+
+
+def read_count(text: str) -> int | None:
+    """Return a count as an integer, or None for anything that is none, or negative."""
+    value = read_number(text)
+    return None if value is None or value < 0 else int(value)
 
 
 @lru_cache(maxsize=8192)  # a report prints few sizes many times

@@ -270,7 +270,7 @@ class _Reader:
             if field == "m":
                 factor = _UNITS[found[group][:1]]
                 group += 1
-            value = read_number(text.decode("ascii", "replace"))
+            value = read_number(text.decode("utf-8", "replace").replace(" ", "\u00a0"))
             if value is None or not 0 <= value * factor <= MOST[field]:
                 self._refuse(number, field, text, counted=True)
                 return None

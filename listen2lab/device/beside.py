@@ -93,7 +93,7 @@ def shape_of(memory: Array, sizes: Array | None) -> dict[str, float] | None:
     return out
 
 
-def compare(evidence: Evidence, study: Study) -> dict[str, Any]:
+def compare(evidence: Evidence, study: Study, verdict: str | None = None) -> dict[str, Any]:
     """Put a phone's curves beside a study's conditions.
 
     Parameters
@@ -102,6 +102,9 @@ def compare(evidence: Evidence, study: Study) -> dict[str, Any]:
         What was read from the phone.
     study
         A study of the reading pipeline.
+    verdict
+        The phone's. A leak and a condition that was judged to be none are not alike, however near
+        their shapes: a shape of few numbers does not hold what a verdict looks at.
 
     Returns
     -------
@@ -110,8 +113,9 @@ def compare(evidence: Evidence, study: Study) -> dict[str, Any]:
         ``conditions``: a list of ``experiment``, ``condition``, ``unit``, ``repeats``, ``shape``,
         ``distance`` (None where there is no shape), ``verdict``, ``highest_mib`` and ``curve``
         (``step``, ``memory_mib`` of the first repeat), the nearest first; ``nearest`` (names that
-        cannot be told apart) and ``alike`` (whether they are near at all); ``ceiling`` (see
-        `ceiling`).
+        cannot be told apart, and whose verdicts do not speak against it) and ``alike`` (whether
+        they are near at all); ``nearest_shape`` (``experiment``, ``condition``, ``verdict`` and
+        ``distance``, whatever its verdict); ``verdict`` of the phone; ``ceiling`` (see `ceiling`).
     """
     phone = _mean([_phone_shape(session) for session in evidence.sessions])
     conditions = _conditions(study)
@@ -119,6 +123,8 @@ def compare(evidence: Evidence, study: Study) -> dict[str, Any]:
         each["distance"] = _distance(phone, each["shape"])
     conditions.sort(key=lambda c: (c["distance"] is None, c["distance"] or 0.0))
     known = [c for c in conditions if c["distance"] is not None]
+    nearest_shape = known[0] if known else None
+    known = [c for c in known if not _differ(verdict, c["verdict"])]
     nearest = [
         f"{c['experiment']}/{c['condition']}"
         for c in known
@@ -130,9 +136,23 @@ def compare(evidence: Evidence, study: Study) -> dict[str, Any]:
         "phone": _rounded(phone),
         "conditions": [{**c, "shape": _rounded(c["shape"])} for c in conditions],
         "nearest": nearest,
+        "nearest_shape": None
+        if nearest_shape is None
+        else {name: nearest_shape[name] for name in _SHOWN},
+        "verdict": verdict,
         "alike": bool(known) and known[0]["distance"] <= FAR,
         "ceiling": ceiling(evidence, None if highest is None else round(highest * MIB)),
     }
+
+
+_SHOWN = ("experiment", "condition", "verdict", "distance")
+
+
+def _differ(phone: str | None, condition: str) -> bool:
+    """Return whether one is a leak, and the other was judged to be none."""
+    if phone is None or "inconclusive" in {phone, condition}:
+        return False
+    return (phone == "leak") != (condition == "leak")
 
 
 def _phone_shape(session: Any) -> dict[str, float] | None:
@@ -228,7 +248,8 @@ def ceiling(evidence: Evidence, lab_highest: int | None) -> dict[str, Any] | Non
     snapshot = largest_snapshot(evidence)
     if snapshot is None:
         memory = [curve_of(s)[0] for s in evidence.sessions]
-        known = [float(np.nanmax(m)) for m in memory if len(m) and np.isfinite(m).any()]
+        memory += [s.column("breakdowns", "total") for s in evidence.sessions]
+        known = [float(np.nanmax(m)) for m in memory if np.isfinite(m).any()]
         if not known:
             return None
         whole, like, what, beyond = max(known), max(known), "resident size, as logged", []
@@ -269,9 +290,8 @@ _QUANTITY = {
 
 
 def largest_snapshot(evidence: Evidence) -> Snapshot | None:
-    """Return the snapshot with categories that holds most."""
-    some = [s for s in evidence.snapshots if s.categories]
-    return max(some, key=lambda s: s.counted or 0, default=None)
+    """Return the app's snapshot with categories that holds most."""
+    return max(evidence.snapshots_of_app(), key=lambda s: s.counted or 0, default=None)
 
 
 def _largest(snapshot: Snapshot, owner: str) -> list[dict[str, Any]]:

@@ -35,8 +35,8 @@ class Caveat(str, Enum):
     RESIDENT_SIZE = (
         "resident-size",
         (
-            "The app logs resident size; the kill limit counts the footprint. Freed pages may stay "
-            "resident, and compressed ones leave it: the footprint decides."
+            "Only resident size was logged; the kill limit counts the footprint. Freed pages may "
+            "stay resident, and compressed ones leave it: the footprint decides."
         ),
         False,
     )
@@ -51,8 +51,8 @@ class Caveat(str, Enum):
     RESTARTED = (
         "restarted",
         (
-            "The app was restarted: the series is split there, and each part counts as a process "
-            "of its own."
+            "The log holds several processes (the app was restarted, or two ran at once): the "
+            "series is split there, and each part counts as a process of its own."
         ),
         False,
     )

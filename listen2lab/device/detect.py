@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from listen2lab.device.lines import Readable
 
-__all__ = ["KINDS", "MOST_BESIDE_LOG", "MOST_REPORT", "kinds_of", "texts"]
+__all__ = ["KINDS", "MOST_BESIDE_LOG", "MOST_REPORT", "READABLE", "kinds_of", "texts"]
 
 KINDS = {
     "app log": "the app's log",
@@ -29,6 +29,12 @@ KINDS = {
     "jsonl": "JSON lines of time and memory",
 }
 """What can be read, and how it is called in a sentence."""
+
+READABLE = (
+    "the app's log; what vmmap, footprint (as text or JSON), heap, leaks or dumpsys meminfo "
+    "printed; a CSV or JSON lines of time and memory"
+)
+"""All of them in a sentence."""
 
 MOST_REPORT = 64 * 1024 * 1024
 """Bytes of a file that are searched for anything but the app's log. Reports are some megabytes."""

@@ -5,24 +5,25 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from listen2lab.device._reading import no_row, read_report
 from listen2lab.device._sizes import read_number
 from listen2lab.device.schema import Category, Snapshot
-from listen2lab.device.tally import MOST_ROW
 from listen2lab.units import KIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from listen2lab.device._reading import Said
     from listen2lab.device.tally import Tally
 
 __all__ = ["read_dumpsys"]
 
 _PROCESS = re.compile(r"\*\* MEMINFO in pid (\d+) \[(.*?)\](?: \*\*)?")
-_ROW = re.compile(r"\s*([A-Za-z.?][\w.?/ ()-]*?)\s+((?:-?[\d,]+\s+)*-?[\d,]+)\s*$")
+_ROW = re.compile(r"([A-Za-z.?][\w.?/ ()-]*?)\s+((?:-?[\d,]+\s+)*-?[\d,]+)$")
 _TOTALS = re.compile(r"TOTAL (PSS|RSS|SWAP PSS|SWAP \(KB\)):\s+(-?[\d,]+)")
-_SUMMARY = re.compile(
-    r"\s*(Java Heap|Native Heap|Code|Stack|Graphics|Private Other|System|Unknown):"
-)
+_RULE = re.compile(r"[-\s]+$")
+_BEFORE = re.compile(r"Applications Memory Usage|Uptime:|App Summary|------")
+_SUMMARY = re.compile(r"(Java Heap|Native Heap|Code|Stack|Graphics|Private Other|System|Unknown):")
 _TITLES = {
     ("Pss", "Total"): "pss",
     ("Pss", "Clean"): "pss_clean",
@@ -61,16 +62,12 @@ def read_dumpsys(lines: Iterable[tuple[int, str]], tally: Tally, source: str) ->
         One a process. Numbers of the report are KiB. Details below the table (Dalvik's own
         parts, objects, databases) repeat what is in it and are left out.
     """
-    reader = _Reader(tally, source)
-    for number, line in lines:
-        reader.feed(number, line[:MOST_ROW].rstrip())
-    reader.end()
-    return reader.found
+    return read_report(lines, tally, _Reader(source))
 
 
 class _Reader:
-    def __init__(self, tally: Tally, source: str) -> None:
-        self.tally, self.source = tally, source
+    def __init__(self, source: str) -> None:
+        self.source = source
         self.found: list[Snapshot] = []
         self.process: tuple[str, int, int] | None = None
         self.titles: list[str] = []
@@ -79,47 +76,47 @@ class _Reader:
         self.total: dict[str, int] = {}
         self.in_table = False
 
-    def feed(self, number: int, line: str) -> None:  # noqa: C901 - a branch for each kind of line
-        text = line.strip()
-        if not text:
-            return
+    def feed(self, number: int, text: str) -> Said:
+        """Read a line; see `listen2lab.device._reading.Said`."""
         begin = _PROCESS.search(text)
         if begin is not None:
             self.end()
             self.process = (begin[2], int(begin[1][:15]), number)
-        elif text.startswith(("Applications Memory Usage", "Uptime:", "App Summary", "------")):
-            pass
-        elif self.process is None:
-            return
-        elif set(words := text.split()) <= _HEADINGS:
+            return True
+        if _BEFORE.match(text):
+            return True
+        if self.process is None or not text:
+            return False
+        if self._heading(text.split()):
+            return True
+        if self.in_table:
+            return self._row(text)
+        totals = _TOTALS.findall(text)
+        for name, value in totals:
+            size = self._kib(value)
+            if size is not None:
+                self.total.setdefault(name, size)
+        return bool(totals) or _SUMMARY.match(text) is not None
+
+    def _heading(self, words: list[str]) -> bool:
+        """Read one of the two lines of titles."""
+        if set(words) <= _HEADINGS:
             self.above = words
-        elif self.above and len(words) == len(self.above) and {"Total", "Dirty"} <= set(words):
+            return True
+        if self.above and len(words) == len(self.above) and {"Total", "Dirty"} <= set(words):
             pairs = zip(self.above, words, strict=True)
             self.titles = [_TITLES.get(pair, "") for pair in pairs]
             self.above, self.in_table = [], True
-        elif (totals := _TOTALS.findall(text)) and not self.in_table:
-            for name, value in totals:
-                size = self._kib(value)
-                if size is not None:
-                    self.total.setdefault(name, size)
-        elif self.in_table:
-            self._row(line, text, number)
-            return
-        elif not _SUMMARY.match(line):
-            return
-        self.tally.saw(number)
+            return True
+        return False
 
-    def _row(self, line: str, text: str, number: int) -> None:
-        row = _ROW.match(line)
+    def _row(self, text: str) -> Said:
+        row = _ROW.match(text)
         if row is None:
-            if not re.match(r"[-\s]+$", text):
-                self.tally.bad(number, f"{text[:80]!r} is no row of a meminfo table")
-            return
+            return _RULE.match(text) is not None or no_row(text, "meminfo")
         values = [self._kib(value) for value in row[2].split()]
         if any(value is None for value in values) or len(values) > len(self.titles):
-            self.tally.bad(number, f"{text[:80]!r} is no row of a meminfo table")
-            return
-        self.tally.saw(number)
+            return no_row(text, "meminfo")
         by = dict(zip(self.titles, values, strict=False))
         dirty, swapped = by.get("dirty"), by.get("swapped")
         counted = None if dirty is None else dirty + (swapped or 0)
@@ -128,12 +125,12 @@ class _Reader:
             self.total |= {"counted": counted or 0}
             if by.get("resident") is not None:
                 self.total["RSS"] = by["resident"] or 0
-            return
+            return True
         resident = by.get("resident", by.get("pss"))
-        category = Category(
-            row[1], None, resident, dirty, by.get("clean"), None, swapped, counted, None
+        self.rows.append(
+            Category(row[1], None, resident, dirty, by.get("clean"), None, swapped, counted, None)
         )
-        self.rows.append(category)
+        return True
 
     def _kib(self, text: str) -> int | None:
         value = read_number(text)

@@ -7,13 +7,14 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from listen2lab.device._sizes import MOST_BYTES, read_number, read_size
+from listen2lab.device._reading import no_row, no_size, read_report
+from listen2lab.device._sizes import MOST_BYTES, read_count, read_size
 from listen2lab.device.schema import Category, Snapshot
-from listen2lab.device.tally import MOST_ROW
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from listen2lab.device._reading import Said
     from listen2lab.device.tally import Tally
 
 __all__ = ["read_footprint", "read_footprint_json"]
@@ -46,16 +47,12 @@ def read_footprint(lines: Iterable[tuple[int, str]], tally: Tally, source: str) 
     list of Snapshot
         One a process; the summary that follows several is not one.
     """
-    reader = _Reader(tally, source)
-    for number, line in lines:
-        reader.feed(number, line[:MOST_ROW].strip())
-    reader.end()
-    return reader.found
+    return read_report(lines, tally, _Reader(source))
 
 
 class _Reader:
-    def __init__(self, tally: Tally, source: str) -> None:
-        self.tally, self.source = tally, source
+    def __init__(self, source: str) -> None:
+        self.source = source
         self.found: list[Snapshot] = []
         self.process: tuple[str, int, int | None, int] | None = None
         self.columns: list[str] = []
@@ -64,65 +61,57 @@ class _Reader:
         self.in_table = False
         self.skipping = False
 
-    def feed(self, number: int, line: str) -> None:  # noqa: C901 - a branch for each kind of line
-        if not line:
-            return
-        begin = _PROCESS.match(line)
+    def feed(self, number: int, text: str) -> Said:  # noqa: PLR0911 - a return for each kind of line
+        """Read a line; see `listen2lab.device._reading.Said`."""
+        if not text:
+            return False
+        begin = _PROCESS.match(text)
         if begin is not None:
             self.end()
             self.skipping = False
             self.process = (begin[1], int(begin[2][:15]), read_size(begin[3]), number)
-            self.tally.saw(number)
-            return
+            return True
         if self.skipping:  # all processes together: not another one
-            self.tally.saw(number)
-            self.skipping = not line.endswith(" TOTAL")
-            return
-        if "Dirty" in line and "Category" in line:
-            names = re.findall(r"\w+", line)
-            self.columns = [name for name in names if name in _COLUMNS]
+            self.skipping = not text.endswith(" TOTAL")
+            return True
+        if "Dirty" in text and "Category" in text:
+            self.columns = [name for name in re.findall(r"\w+", text) if name in _COLUMNS]
             self.in_table = True
-            self.tally.saw(number)
-            if self.process is None:
-                self.process = ("", 0, None, number)
-            return
-        known = _AUXILIARY.match(line)
-        if known is not None:
-            self._auxiliary(known, number)
-        elif line.startswith("Summary"):
+            self.process = self.process or ("", 0, None, number)
+            return True
+        if text.startswith("Summary"):
             self.end()
             self.skipping = True
-        elif not self.in_table:
-            return
-        elif (row := _ROW.match(line)) is not None:
-            self._row(row, number)
-        elif _PLAIN.match(line):
-            self.tally.saw(number)
-        elif line[:1].isdigit() or line[:1] == "-":
-            self.tally.bad(number, f"{line[:80]!r} is no row of a footprint table")
+            return True
+        known = _AUXILIARY.match(text)
+        if known is not None:
+            return self._auxiliary(known, number)
+        return self._row(text) if self.in_table else False
 
-    def _auxiliary(self, known: re.Match[str], number: int) -> None:
+    def _auxiliary(self, known: re.Match[str], number: int) -> Said:
         size = read_size(known[2])
         if size is None:
-            self.tally.bad(number, f"{known[2]!r} is no size")
-            return
+            return no_size(known[0])
         self.auxiliary[known[1]] = size
-        if self.process is None:
-            self.process = ("", 0, None, number)
-        self.tally.saw(number)
+        self.process = self.process or ("", 0, None, number)
+        return True
 
-    def _row(self, row: re.Match[str], number: int) -> None:
-        sizes = [read_size(text) for text in _SIZES.findall(row[1])]
-        regions = read_number(row[2])
-        if len(sizes) != len(self.columns) or any(s is None for s in sizes) or regions is None:
-            self.tally.bad(number, f"{row[0].strip()[:80]!r} is no row of a footprint table")
-            return
-        self.tally.saw(number)
-        if row[3].strip() == "TOTAL":
+    def _row(self, text: str) -> Said:
+        row = _ROW.match(text)
+        if row is None:
+            if _PLAIN.match(text):
+                return True
+            return no_row(text, "footprint") if text[0] in "-0123456789" else False
+        sizes = [read_size(size) for size in _SIZES.findall(row[1])]
+        regions = read_count(row[2])
+        if len(sizes) != len(self.columns) or None in sizes or regions is None:
+            return no_row(text, "footprint")
+        if row[3] == "TOTAL":
             self.in_table = False
-            return
+            return True
         by = {name.lower(): size for name, size in zip(self.columns, sizes, strict=True)}
-        self.rows.append(_category(row[3].strip(), by, int(regions)))
+        self.rows.append(_category(row[3], by, regions))
+        return True
 
     def end(self) -> None:
         """Close the process that was being read."""

@@ -1,4 +1,4 @@
-"""heap and leaks, of a process or a memory graph: blocks by class, and what is unreachable."""
+"""heap, of a process or a memory graph: live blocks by class."""
 
 from __future__ import annotations
 
@@ -7,36 +7,23 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from listen2lab.device._header import Header, feed
-from listen2lab.device._sizes import read_number, read_size
-from listen2lab.device.tally import MOST_ROW
+from listen2lab.device._reading import no_row, no_size, read_report
+from listen2lab.device._sizes import read_count, read_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from listen2lab.device._reading import Said
     from listen2lab.device.tally import Tally
 
-__all__ = ["BlockClass", "HeapCensus", "Leaks", "compare_heaps", "read_heap", "read_leaks"]
+__all__ = ["BlockClass", "HeapCensus", "compare_heaps", "read_heap"]
 
 _NUMBER = r"[\d.,'\u00a0\u202f]+"
 _NODES = re.compile(rf"All zones:\s+({_NUMBER}) nodes?\s+\(({_NUMBER}\s?\w*?)(?: bytes)?\)")
-_MALLOCED = re.compile(
-    rf"(?:All zones|Process \d+):\s+({_NUMBER}) nodes? malloced(?: for| -)?"
-    rf"\s*({_NUMBER}\s?[KMG]?B)?"
-)
-_ROW = re.compile(
-    rf"\s*(-?{_NUMBER})\s+(-?{_NUMBER}[BKMGT]?B?)\s+(-?{_NUMBER}[BKMGT]?B?)\s+(\S.*?)\s*$"
-)
+_MALLOCED = re.compile(rf"All zones:\s+({_NUMBER}) nodes? malloced")
+_ROW = re.compile(rf"(-?{_NUMBER})\s+(-?{_NUMBER}[BKMGT]?B?)\s+(-?{_NUMBER}[BKMGT]?B?)\s+(\S.*)$")
 _TYPED = re.compile(r"(.*?)\s{2,}(ObjC|Swift|C\+\+|C|CFType|CoreFoundation)(?:\s+(\S.*))?$")
-_LEAKED = re.compile(rf"Process (\d+):\s+({_NUMBER}) leaks? for ({_NUMBER}) total leaked bytes")
-_ROOT = re.compile(
-    r"\s*(?:([\d.,]+) \(([^)]+)\) )?ROOT (LEAK|CYCLE):"
-    r"\s+(?:<([^>]*?)(?: 0x[0-9a-fA-F]+)?>|(0x[0-9a-fA-F]+))"
-)
-_MEMBER = re.compile(r"\s*[\d.,]+ \([^)]+\) \S")
-_PLAIN = re.compile(
-    r"Process \d+: \d+ zones?|All zones:|Zone |Found|Type names|COUNT|=====|-----|leaks Report"
-    r"|STACK OF|====|Binary Images|\d+\s+\S+\s+0x[0-9a-fA-F]+ |.*is not debuggable"
-)  # fmt: skip
+_PLAIN = re.compile(r"Process \d+: \d+ zones?|All zones:|Zone |Found|Type names|COUNT|=====|-----")
 
 
 @dataclass(frozen=True)
@@ -88,39 +75,7 @@ class HeapCensus:
         return out
 
 
-@dataclass(frozen=True)
-class Leaks:
-    """What ``leaks`` found that nothing refers to.
-
-    Attributes
-    ----------
-    count, size
-        Unreachable blocks and their bytes.
-    blocks, live
-        All malloc blocks and their bytes.
-    roots
-        What heads each leak or cycle, to its bytes; largest first.
-    limited
-        The tool was not allowed to read all of the process: what it says is a guess.
-    """
-
-    process: str
-    pid: int
-    count: int
-    size: int
-    blocks: int | None
-    live: int | None
-    roots: tuple[tuple[str, int], ...]
-    limited: bool = False
-    source: str = ""
-    line: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON values; the thirty largest roots."""
-        return {**asdict(self), "roots": [list(root) for root in self.roots[:30]]}
-
-
-def read_heap(lines: Iterable[tuple[int, str]], tally: Tally, source: str) -> list[HeapCensus]:  # noqa: C901 - a branch for each kind of line
+def read_heap(lines: Iterable[tuple[int, str]], tally: Tally, source: str) -> list[HeapCensus]:
     """Read what ``heap`` printed.
 
     Parameters
@@ -137,144 +92,73 @@ def read_heap(lines: Iterable[tuple[int, str]], tally: Tally, source: str) -> li
     list of HeapCensus
         One a process. A class that several zones hold is added up.
     """
-    header, in_table = Header(), False
-    found: list[HeapCensus] = []
-    classes: dict[tuple[str, str, str], list[int]] = {}
-    blocks = size = None
+    return read_report(lines, tally, _Reader(source))
 
-    def close() -> None:
-        if classes or blocks is not None:
-            rows = (BlockClass(*key, *sums) for key, sums in classes.items())
-            found.append(
+
+class _Reader:
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.found: list[HeapCensus] = []
+        self.header = Header()
+        self.in_table = False
+        self.classes: dict[tuple[str, str, str], list[int]] = {}
+        self.blocks: int | None = None
+        self.size: int | None = None
+
+    def feed(self, number: int, text: str) -> Said:
+        """Read a line; see `listen2lab.device._reading.Said`."""
+        if not text:
+            return False
+        if text.startswith("Process:"):
+            self.end()
+        known = feed(self.header, text, number)
+        if known is not None:
+            return no_size(text) if known == "bad" else True
+        if (total := _NODES.match(text)) is not None:
+            self.blocks, self.size = read_count(total[1]), read_size(total[2])
+            self.in_table = False
+        elif (total := _MALLOCED.match(text)) is not None:
+            self.blocks = read_count(total[1])
+        elif "CLASS_NAME" in text:
+            self.in_table = True
+        elif not _PLAIN.match(text):
+            return self._row(text) if self.in_table else False
+        return True
+
+    def _row(self, text: str) -> Said:
+        row = _class(text)
+        if row is None:
+            return no_row(text, "heap")
+        sums = self.classes.setdefault((row.name, row.kind, row.binary), [0, 0])
+        sums[0] += row.count
+        sums[1] += row.size
+        return True
+
+    def end(self) -> None:
+        """Close the process that was being read."""
+        if self.classes or self.blocks is not None:
+            rows = (BlockClass(*key, *sums) for key, sums in self.classes.items())
+            head = self.header
+            self.found.append(
                 HeapCensus(
-                    header.process, header.pid, header.footprint, header.peak, blocks, size,
-                    tuple(sorted(rows, key=lambda c: -c.size)), header.when, source, header.line,
+                    head.process, head.pid, head.footprint, head.peak, self.blocks, self.size,
+                    tuple(sorted(rows, key=lambda c: -c.size)), head.when, self.source, head.line,
                 )
             )  # fmt: skip
-
-    for number, line in lines:
-        text = line[:MOST_ROW].strip()
-        if text.startswith("Process:"):
-            close()
-            classes, blocks, size, in_table = {}, None, None, False
-        known = feed(header, text, number) if text else None
-        if known == "bad":
-            tally.bad(number, f"{text[:80]!r} holds no size")
-        elif known is not None:
-            tally.saw(number)
-        elif (total := _NODES.match(text)) is not None:
-            count, whole = read_number(total[1]), read_size(total[2])
-            blocks = None if count is None else int(count)
-            size, in_table = whole, False
-            tally.saw(number)
-        elif text.startswith("All zones") and (total := _MALLOCED.match(text)) is not None:
-            count = read_number(total[1])
-            blocks = None if count is None else int(count)
-            tally.saw(number)
-        elif "CLASS_NAME" in text:
-            in_table = True
-            tally.saw(number)
-        elif _PLAIN.match(text):
-            tally.saw(number)
-        elif in_table and text:
-            row = _class(text)
-            if row is None:
-                tally.bad(number, f"{text[:80]!r} is no row of a heap table")
-                continue
-            key = (row.name, row.kind, row.binary)
-            sums = classes.setdefault(key, [0, 0])
-            sums[0] += row.count
-            sums[1] += row.size
-            tally.saw(number)
-    close()
-    return found
+        self.classes, self.blocks, self.size, self.in_table = {}, None, None, False
 
 
 def _class(line: str) -> BlockClass | None:
     row = _ROW.match(line)
     if row is None:
         return None
-    count, size = read_number(row[1]), read_size(row[2])
-    if count is None or size is None or count < 0:
+    count, size = read_count(row[1]), read_size(row[2])
+    if count is None or size is None:
         return None
     typed = _TYPED.match(row[4])
     if typed is None:
-        return BlockClass(row[4], "", "", int(count), size)
-    return BlockClass(typed[1].strip(), typed[2], (typed[3] or "").strip(), int(count), size)
-
-
-def read_leaks(lines: Iterable[tuple[int, str]], tally: Tally, source: str) -> list[Leaks]:  # noqa: C901 - a branch for each kind of line
-    """Read what ``leaks`` printed.
-
-    Parameters
-    ----------
-    lines
-        Line numbers and texts.
-    tally
-        Gets the counts, and a note for each line that cannot be read.
-    source
-        The file's name.
-
-    Returns
-    -------
-    list of Leaks
-        One a process. *Unreachable* only: memory that something still refers to is no leak to
-        this tool, however much it grows.
-    """
-    header = Header()
-    found: list[Leaks] = []
-    blocks = live = None
-    limited = False
-    roots: dict[str, int] = {}
-    summary: tuple[int, int, int, int] | None = None
-
-    def close() -> None:
-        if summary is not None:
-            pid, count, size, line = summary
-            order = tuple(sorted(roots.items(), key=lambda item: -item[1]))
-            found.append(
-                Leaks(header.process, header.pid or pid, count, size, blocks, live, order,
-                      limited, source, line)
-            )  # fmt: skip
-
-    for number, line in lines:
-        text = line[:MOST_ROW].strip()
-        if not text:
-            continue
-        if text.startswith("Process:"):
-            close()
-            # That a process may not be read stands before its block, and not in it.
-            limited = limited and summary is None
-            summary, roots, blocks, live = None, {}, None, None
-        known = feed(header, text, number)
-        if "is not debuggable" in text:
-            limited = True
-        if known == "bad":
-            tally.bad(number, f"{text[:80]!r} holds no size")
-        elif known is not None:
-            tally.saw(number)
-        elif (some := _MALLOCED.match(text)) is not None:
-            count = read_number(some[1])
-            blocks = None if count is None else int(count)
-            live = None if some[2] is None else read_size(some[2])
-            tally.saw(number)
-        elif (some := _LEAKED.match(text)) is not None:
-            count, total = read_number(some[2]), read_number(some[3])
-            if count is None or total is None:
-                tally.bad(number, f"{text[:80]!r} holds no count")
-                continue
-            summary = (int(some[1][:15]), int(count), int(total), number)
-            tally.saw(number)
-        elif (some := _ROOT.match(text)) is not None:
-            name = some[4] or "a block without a type"
-            roots[name] = roots.get(name, 0) + (
-                read_size((some[2] or "").replace(" bytes", "")) or 0
-            )
-            tally.saw(number)
-        elif _PLAIN.match(text) or _MEMBER.match(text):
-            tally.saw(number)
-    close()
-    return found
+        return BlockClass(row[4], "", "", count, size)
+    return BlockClass(typed[1].strip(), typed[2], (typed[3] or "").strip(), count, size)
 
 
 def compare_heaps(before: HeapCensus, after: HeapCensus) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import gzip
+import re
 import sys
 import tempfile
 import zlib
@@ -29,12 +30,14 @@ MOST_LINE = 64 * 1024
 """Bytes of a line; longer ones are cut here, counted as malformed and not read further. The
 longest line that any of the tools prints is a heap's list of block sizes, some kilobytes."""
 
+_HOLE = re.compile(rb"\0+")
 _CHUNK = 2 * 1024 * 1024
 _PEEK = 64 * 1024
 
 _BINARY = (
     (b"bplist00", ("a binary property list, probably a .memgraph; run footprint, vmmap -summary, "
      "heap or leaks on it, and give what they print")),
+    (b"\x1f\x8b", "compressed twice; unpack it once"),
     (b"PK\x03\x04", "a zip archive; unpack it first"),
     (b"SQLite format 3", "a database; export it as CSV"),
     (b"BZh", "compressed with bzip2; unpack it first"),
@@ -165,10 +168,12 @@ def _encoding(start: bytes) -> str | None:
             return "utf-16-le"
         if even > 0.4 * half and odd < 0.05 * half:
             return "utf-16-be"
-    # Text may hold some NULs (a file that was grown ahead) and colour codes; data holds many.
+    # Text may have holes of NULs (a file that was grown ahead) and colour codes; data has NULs
+    # everywhere, and other control characters.
     control = sum(start.count(byte) for byte in range(1, 32) if byte not in (9, 10, 12, 13, 27))
-    text = start.strip(b"\0")
-    return None if control > 0.05 * len(text) or nul > 0.5 * len(start) else "utf-8"
+    text = len(start) - nul
+    holes = len(_HOLE.findall(start))
+    return None if control > 0.05 * text or holes > 0.05 * text or not text else "utf-8"
 
 
 def batches(file: Readable, encoding: str, tally: Tally) -> Iterator[tuple[int, list[bytes]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from listen2lab.device.beside import largest_snapshot
+from listen2lab.device.words import counted
 
 if TYPE_CHECKING:
     from listen2lab.device.evidence import Evidence
@@ -33,7 +34,23 @@ _LOG = (
     ),
     "listen2lab device phone.log",
 )
+_DUMPSYS = (
+    "adb shell dumpsys meminfo PACKAGE > early.txt    # after some five paragraphs",
+    "adb shell dumpsys meminfo PACKAGE > late.txt     # at the end",
+    "listen2lab device early.txt late.txt",
+)
+_SAMPLER = (
+    "echo time,pss_kb > phone.csv",
+    (
+        "while sleep 5; do echo $(date +%s),$(adb shell dumpsys meminfo PACKAGE | "
+        "awk '$1 == \"TOTAL\" {print $2; exit}'); done >> phone.csv    # Ctrl-C ends it"
+    ),
+    "listen2lab device phone.csv",
+)
 _MANY = 60
+_NO_MEMORY = "The log holds no memory after a paragraph, so nothing is known of growth"
+FIRM = 50
+"""Paragraphs below which no verdict is firm (see `listen2lab.analysis.growth`)."""
 
 
 def proposals(
@@ -56,25 +73,62 @@ def proposals(
     list of dict
         ``why`` in a sentence, and ``commands``.
     """
-    out: list[dict[str, Any]] = []
-    log = answer.get("log")
+    if any(s.tool == "dumpsys" for s in evidence.snapshots_of_app()):
+        return _android(answer)
+    log = answer["log"]
     verdict = None if log is None else log["verdict"]
-    by_category = [s for s in evidence.snapshots if s.categories]
-    if log is None:
-        out.append(_one("There is no log, so nothing is known of growth: save one.", _LOG))
-    elif verdict is None or verdict["steps"] < 50 or verdict["verdict"] == "inconclusive":
-        steps = 0 if verdict is None else verdict["steps"]
-        why = (
-            f"{steps} paragraphs are too few for a firm verdict: play {_MANY} in one go, three "
-            "times, each in a freshly started app, and give all the logs together."
-        )
-        out.append(_one(why, (*_LOG[:2], "listen2lab device first.log second.log third.log")))
+    out = _of_growth(answer, verdict)
     if log is not None and answer["difference"] is None:
         out.append(_one(_why_footprints(verdict), _FOOTPRINTS))
-    elif not by_category:
+    elif not evidence.snapshots_of_app():
         out.append(_one("No report says what kind of memory it is: take one.", _FOOTPRINTS))
     out += _by_owner(evidence)
     out += _in_the_lab(log, experiments)
+    return out
+
+
+def _of_growth(answer: dict[str, Any], verdict: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Return what would make the verdict firm."""
+    again = (
+        _LOG[0],
+        f"{_LOG[1].replace('phone.log', 'first.log')}    # then second.log, and third.log",
+        "listen2lab device first.log second.log third.log",
+    )
+    if answer["log"] is None:
+        if answer["series"]:
+            why = (
+                "A series over time says nothing of paragraphs, nor whether memory follows the "
+                "longest one: save the app's log of the same run."
+            )
+            return [_one(why, _LOG)]
+        return [_one("There is no log, so nothing is known of growth: save one.", _LOG)]
+    steps = 0 if verdict is None else verdict["steps"]
+    play = f"play {_MANY} in one go, three times, each in a freshly started app"
+    if steps < FIRM:
+        unit = "paragraph" if verdict is None else verdict["unit"]
+        few = f"{counted(steps, unit)} {'is' if steps == 1 else 'are'} too few for a firm verdict"
+        why = f"{few if steps else _NO_MEMORY}: {play}, and give all the logs together."
+        return [_one(why, again)]
+    if verdict is not None and verdict["verdict"] == "inconclusive":
+        why = (
+            f"{steps} paragraphs left it open (the reasons stand with the verdict): {play}, the "
+            "longest paragraph among the first ten, and give all the logs together."
+        )
+        return [_one(why, again)]
+    return []
+
+
+def _android(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the same for a phone that Apple's tools do not reach."""
+    out = []
+    if answer["difference"] is None:
+        why = (
+            "One report says nothing of growth: take one early and one late, in one run of the app."
+        )
+        out.append(_one(why, _DUMPSYS))
+    if not answer["series"]:
+        why = "A sample every five seconds shows the curve between the reports."
+        out.append(_one(why, _SAMPLER))
     return out
 
 
@@ -123,7 +177,8 @@ def _by_owner(evidence: Evidence) -> list[dict[str, Any]]:
     if largest == "VM allocate":
         why = "Most of it was asked of the system directly, not of malloc: see who asked."
         return [_one(why, ("malloc_history late.memgraph -callTree -invert | head -200",))]
-    return []
+    why = f"Most of it lies in {largest}: see which regions, and what they map."
+    return [_one(why, ("vmmap late.memgraph > regions.txt", "listen2lab device regions.txt"))]
 
 
 def _in_the_lab(log: dict[str, Any] | None, experiments: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from listen2lab.device._header import Header, feed
-from listen2lab.device._sizes import read_number, read_size
+from listen2lab.device._reading import no_row, no_size, read_rows
+from listen2lab.device._sizes import read_count, read_size
 from listen2lab.device.schema import Category, Snapshot, Zone
-from listen2lab.device.tally import MOST_ROW
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from listen2lab.device._reading import Said
     from listen2lab.device.tally import Tally
 
 __all__ = ["read_vmmap"]
@@ -29,9 +30,8 @@ _RULE = re.compile(r"=[=\s]*$")
 _ADDRESS = re.compile(r"_?0x[0-9a-f]+$")
 _OWNED = re.compile(r"owned (unmapped|physical footprint)", re.IGNORECASE)
 _PLAIN = re.compile(
-    r"Virtual Memory Map of process|Output report format|VM page size|Sort order|====|SM=|\s*(COW"
-    r"|SHM|PURGE|ZER|V=)|ReadOnly portion|Writable regions|REGION TYPE|MALLOC ZONE|VIRTUAL|"
-    r"(?:\s*VIRTUAL)"
+    r"Virtual Memory Map of process|Output report format|VM page size|Sort order|====|SM=|COW"
+    r"|SHM|PURGE|ZER|V=|ReadOnly portion|Writable regions"
 )
 
 
@@ -64,38 +64,31 @@ def read_vmmap(lines: Iterable[tuple[int, str]], tally: Tally, source: str) -> l
         One a process. Where the summary table is missing (a report that was cut), the regions are
         added up instead.
     """
-    reader = _Reader(tally)
-    for number, line in lines:
-        reader.feed(number, line[:MOST_ROW].rstrip())
+    reader = _Reader()
+    read_rows(lines, tally, reader.feed)
     return [_finished(one, source) for one in reader.found if one.rows or one.regions]
 
 
 class _Reader:
     """A state for each table."""
 
-    def __init__(self, tally: Tally) -> None:
-        self.tally = tally
+    def __init__(self) -> None:
         self.found = [_Vmmap(Header())]
         self.header = Header()
         self.table = ""
         self.columns: list[str] = []
         self.above: list[str] = []
 
-    def feed(self, number: int, line: str) -> None:
-        text = line.strip()
+    def feed(self, number: int, text: str) -> Said:
+        """Read a line; see `listen2lab.device._reading.Said`."""
         if self.table == "regions" and "[" in text and self._region(text):
-            self.tally.saw(number)  # most lines of a whole vmmap are such
-            return
+            return True  # most lines of a whole vmmap are such
         if not text:
             self.table = "" if self.table == "regions" else self.table
-            return
+            return False
         known = feed(self.header, text, number)
-        if known == "new":
-            self.table = ""
-            self.found.append(_Vmmap(Header(**self.header.__dict__)))
         if known is not None:
-            self._head(known, text, number)
-            return
+            return self._head(known, text)
         if text.startswith("REGION TYPE") and "START" in text:
             self.table = "regions"
         elif text.startswith(("REGION TYPE", "MALLOC ZONE")):
@@ -103,39 +96,35 @@ class _Reader:
             self.columns = [name for name in self.above if name in _COLUMNS]
         elif text.startswith("VIRTUAL"):
             self.above = text.replace("%", " ").split()
-        elif self.table and not _RULE.match(text) and not _PLAIN.match(text):
-            self._row(text, number)
-            return
         elif not _RULE.match(text) and not _PLAIN.match(text):
-            return
-        self.tally.saw(number)
+            return self._row(text)
+        return True
 
-    def _head(self, known: str, text: str, number: int) -> None:
+    def _head(self, known: str, text: str) -> Said:
         if known == "bad":
-            self.tally.bad(number, f"{text[:80]!r} holds no size")
-            return
-        self.found[-1].header = Header(**self.header.__dict__)
-        self.tally.saw(number)
-
-    def _row(self, text: str, number: int) -> None:
-        good: bool | None = {
-            "regions": self._region,
-            "summary": self._summary,
-            "zones": self._zone,
-        }[self.table](text)
-        if good:
-            self.tally.saw(number)
-        elif good is None:
+            return no_size(text)
+        if known == "new":
             self.table = ""
-        else:
-            self.tally.bad(number, f"{text[:80]!r} is no row of a vmmap table")
+            self.found.append(_Vmmap(self.header))
+        self.found[-1].header = replace(self.header)
+        return True
+
+    def _row(self, text: str) -> Said:
+        if not self.table:
+            return False
+        rows = {"regions": self._region, "summary": self._summary, "zones": self._zone}
+        good = rows[self.table](text)
+        if good is None:
+            self.table = ""
+            return False
+        return good or no_row(text, "vmmap")
 
     def _region(self, text: str) -> bool | None:
         found = _REGION.match(text)
         if found is None:
             return False if "[" in text else None
         sizes = [read_size(part) for part in found[2].split()]
-        if not sizes or any(size is None for size in sizes):
+        if not sizes or None in sizes:
             return False
         sums = self.found[-1].regions.setdefault(found[1].strip(), [0, 0, 0, 0, 0])
         for k, size in enumerate(sizes[:4]):
@@ -156,15 +145,15 @@ class _Reader:
         name = " ".join([found[1], *values[: max(extra, 0)]])
         values = values[max(extra, 0) :]
         sizes = [read_size(value) for value in values[: len(columns)]]
-        count = read_number(values[len(columns)]) if len(values) > len(columns) else 0.0
-        if any(size is None for size in sizes) or count is None or count < 0:
+        count = read_count(values[len(columns)]) if len(values) > len(columns) else 0
+        if None in sizes or count is None:
             return False
         by = dict(zip(columns, sizes, strict=True))
         if name.startswith("TOTAL"):
             if "minus" not in name:
                 self.found[-1].resident = by.get("RESIDENT")
             return True
-        self.found[-1].rows.append(_category(name, by, int(count)))
+        self.found[-1].rows.append(_category(name, by, count))
         return True
 
     def _zone(self, text: str) -> bool | None:
@@ -177,12 +166,12 @@ class _Reader:
         name = " ".join([found[1], *values[:-_ZONE_COLUMNS]])
         values = values[-_ZONE_COLUMNS:]
         sizes = [read_size(value) for value in (values[2], values[3], values[5])]
-        blocks = read_number(values[4])
-        if any(size is None for size in sizes) or blocks is None:
+        blocks = read_count(values[4])
+        if None in sizes or blocks is None:
             return False
         if name != "TOTAL":
             dirty, swapped, allocated = (size or 0 for size in sizes)
-            zone = Zone(_ADDRESS.sub("", name), allocated, dirty + swapped, int(blocks))
+            zone = Zone(_ADDRESS.sub("", name), allocated, dirty + swapped, blocks)
             self.found[-1].zones.append(zone)
         return True
 

@@ -45,6 +45,9 @@ _PARTLY = (Kind.TOTAL, Kind.AUDIO_CACHE, Kind.ALIGNMENT_CACHE, Kind.UNACCOUNTED)
 _FALLEN_BACK = 0.25
 """A restart begins below its first level plus this share of all that was above it."""
 
+_FEWEST_SAME = 10
+"""Two runs may begin with a few equal lines; with as many as these, they are one run."""
+
 
 @dataclass(frozen=True)
 class Session:
@@ -83,10 +86,24 @@ class Session:
 
         return pd.DataFrame(self.tables[table], columns=list(TABLES[table]))
 
+    def holds(self, other: Session) -> bool:
+        """Return whether another session is a copy of this one, or of its beginning."""
+        mine, theirs = self.events.rows, other.events.rows
+        if not _FEWEST_SAME <= len(theirs) <= len(mine):
+            return False
+        columns = [k for k in range(len(COLUMNS)) if k != _LINE]
+        return all(
+            np.array_equal(mine[:many, columns], theirs[:many, columns], equal_nan=True)
+            for many in (_FEWEST_SAME, len(theirs))  # a few first: most sessions differ there
+        )
+
     @property
     def name(self) -> str:
         """File and, where it has several, the number of the session."""
-        return self.source if self.number == 0 else f"{self.source}, restart {self.number}"
+        if self.number == 0:
+            return self.source
+        which = self.began if self.began.startswith("process") else f"restart {self.number}"
+        return f"{self.source}, {which}"
 
 
 def split_sessions(events: Events, source: str) -> list[Session]:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["MOST_NOTES", "MOST_ROW", "Note", "Tally"]
-
-MOST_ROW = 400
-"""Characters of a row of a report that are looked at; the longest real ones have some 250."""
+__all__ = ["MOST_NOTES", "Note", "Tally"]
 
 MOST_NOTES = 20
 """Notes kept of one kind; the rest is counted. A damaged file can have a million."""
@@ -114,6 +111,9 @@ class Tally:
             "ignored": self.ignored,
             "malformed": self.malformed,
             "encoding": self.encoding,
-            "notes": [{"line": note.line, "text": note.text} for note in self.notes],
+            "notes": [
+                {"line": note.line, "text": note.text}
+                for note in sorted(self.notes, key=lambda note: note.line)
+            ],
             "notes_left_out": self.left_out,
         }

@@ -55,14 +55,15 @@ class Judged:
         What is particular to the evidence. One that withdraws makes it inconclusive.
     unit
         What a step is: ``paragraph``, ``breakdown`` or ``minute``.
-    steps
-        Of all sessions together.
+    steps, longest
+        Of all sessions together, and of the longest of them.
     """
 
     verdict: Verdict
     caveats: tuple[Caveat, ...]
     unit: str
     steps: int
+    longest: int
 
     @property
     def name(self) -> str:
@@ -109,7 +110,7 @@ def curve_of(session: Session) -> tuple[Array, Array, Array]:
     -------
     memory, audio_s, lines : ndarray
         Bytes, seconds of audio (NaN where unknown) and line of the end, in the order in which
-        the syntheses ended; those without a memory are left out.
+        the syntheses ended; those without a memory, or with 0.0 MB, are left out.
     """
     table = session.tables["syntheses"]
     ended, memory = (
@@ -117,7 +118,8 @@ def curve_of(session: Session) -> tuple[Array, Array, Array]:
         session.column("syntheses", "memory_after"),
     )
     order = np.argsort(ended, kind="stable")
-    order = order[np.isfinite(ended[order]) & np.isfinite(memory[order])]
+    # No process has none: 0.0 MB is what the app logs when it could not read its memory.
+    order = order[np.isfinite(ended[order]) & (memory[order] > 0)]
     audio = session.column("syntheses", "audio_s")
     return memory[order], audio[order], table[order, 3]
 
@@ -133,12 +135,15 @@ def judge_log(evidence: Evidence) -> Judged | None:
     Returns
     -------
     Judged or None
-        None where no log was read, or none with memory in it.
+        Per paragraph; or per breakdown, of their totals, where no other line holds memory. None
+        where no log was read, or none with memory in it.
     """
     curves = [curve_of(session) for session in evidence.sessions]
     rows = [memory for memory, _, _ in curves if len(memory)]
     if not rows:
-        return None
+        totals = [session.column("breakdowns", "total") for session in evidence.sessions]
+        rest = [unaccounted(session)[0] for session in evidence.sessions]
+        return _judge_breakdowns(totals, evidence) or _judge_breakdowns(rest, evidence)
     caveats = _caveats(evidence)
     sizes: list[Array] | None = []
     for memory, audio, _ in curves:
@@ -155,7 +160,7 @@ def judge_log(evidence: Evidence) -> Judged | None:
         caveats.append(Caveat.NO_LENGTHS)
     against = () if sizes is None else audit(sizes=sizes)
     verdict = _judge(rows, sizes, against)
-    return Judged(verdict, tuple(caveats), "paragraph", sum(map(len, rows)))
+    return Judged(verdict, tuple(caveats), "paragraph", sum(map(len, rows)), max(map(len, rows)))
 
 
 def _judge(
@@ -173,7 +178,7 @@ def _judge(
 def _caveats(evidence: Evidence) -> list[Caveat]:
     """Return what is known to weaken a log."""
     out = [Caveat.RESIDENT_SIZE]
-    for snapshot in evidence.snapshots:
+    for snapshot in evidence.snapshots_of_app():
         counted, swapped = snapshot.counted, snapshot.swapped
         if counted and swapped is not None and swapped > MANY_COMPRESSED * counted:
             out.insert(0, Caveat.COMPRESSED)
@@ -230,18 +235,19 @@ def judge_unaccounted(evidence: Evidence) -> Judged | None:
     Judged or None
         None where there is no breakdown.
     """
-    rows = []
-    for session in evidence.sessions:
-        values, _ = unaccounted(session)
-        known = values[np.isfinite(values)]
-        if len(known):
-            rows.append(known)
+    judged = _judge_breakdowns([unaccounted(session)[0] for session in evidence.sessions], evidence)
+    if judged is None or judged.longest >= FEWEST_BREAKDOWNS:
+        return judged
+    return replace(judged, caveats=(*judged.caveats, Caveat.FEW_BREAKDOWNS))
+
+
+def _judge_breakdowns(values: Sequence[Array], evidence: Evidence) -> Judged | None:
+    """Judge what the breakdowns print, a step each; 0.0 MB of a total is none."""
+    rows = [known for each in values if len(known := each[each > 0])]
     if not rows:
         return None
-    caveats = _caveats(evidence)
-    if max(map(len, rows)) < FEWEST_BREAKDOWNS:
-        caveats.append(Caveat.FEW_BREAKDOWNS)
-    return Judged(judge(rows), tuple(caveats), "breakdown", sum(map(len, rows)))
+    caveats = tuple(_caveats(evidence))
+    return Judged(judge(rows), caveats, "breakdown", sum(map(len, rows)), max(map(len, rows)))
 
 
 def judge_series(series: Series) -> Judged:
@@ -265,8 +271,8 @@ def judge_series(series: Series) -> Judged:
     span = float(time[-1] - time[0]) if len(time) else 0.0
     if span > 0:
         verdict = _rescaled(verdict, 60.0 * (len(time) - 1) / span)
-        return Judged(verdict, tuple(caveats), "minute", len(time))
-    return Judged(verdict, tuple(caveats), "sample", len(time))
+        return Judged(verdict, tuple(caveats), "minute", len(time), len(time))
+    return Judged(verdict, tuple(caveats), "sample", len(time), len(time))
 
 
 def _rescaled(verdict: Verdict, by: float) -> Verdict:

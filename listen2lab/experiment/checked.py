@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from listen2lab.experiment.design import Run
     from listen2lab.experiment.store import StudyFolder
 
-__all__ = ["ReadRun", "checked_plan", "checked_runs"]
+__all__ = ["ReadRun", "checked_plan", "checked_run", "checked_runs"]
 
 OUTCOMES = ("complete", "killed", "crashed", "timed-out")
 """How a run can have ended."""
@@ -51,39 +51,13 @@ def checked_plan(manifest: Mapping[str, Any], where: Path | str) -> Plan:
         It cannot be read.
     """
     try:
-        plan = Plan.from_json(manifest["plan"])
-        wrong = _wrong_in(plan)
+        return Plan.from_json(manifest["plan"])
     except (LookupError, TypeError, ValueError, AttributeError, LabError) as error:
-        wrong = str(error) if isinstance(error, LabError) else repr(error)
-    if wrong:
+        wrong = error if isinstance(error, LabError) else repr(error)
         raise StudyError(
             f"the manifest of {where} holds no plan that can be read ({wrong}); its runs are "
             "untouched; put back what was changed in it"
-        )
-    return plan
-
-
-def _wrong_in(plan: Plan) -> str:
-    """Return what is wrong with a plan that could be read, or nothing."""
-    if not plan.experiments:
-        return "it has no experiment"
-    names = [item.name for item in plan.experiments]
-    every = names + [level.name for item in plan.experiments for level in item.levels]
-    for name in every:
-        if not isinstance(name, str) or not name or name in {".", ".."} or set(name) & set("/\\\0"):
-            return f"{name!r} cannot be a folder's name"
-    if len(set(names)) < len(names):
-        return "two of its experiments have one name"
-    for item in plan.experiments:
-        if not item.levels or len({level.name for level in item.levels}) < len(item.levels):
-            return f"the conditions of {item.name} are none, or two of one name"
-    counts = {"repeats": plan.repeats, "jobs": plan.jobs, "max_samples": plan.max_samples}
-    for item in plan.experiments:
-        counts |= {f"steps of {item.name}": item.steps, f"warmup of {item.name}": item.warmup}
-    for name, count in counts.items():
-        if type(count) is not int:
-            return f"{name} is {count!r}, no whole number"
-    return ""
+        ) from error
 
 
 class ReadRun(NamedTuple):
@@ -115,13 +89,14 @@ def checked_runs(folder: StudyFolder, plan: Plan, damage: list[str]) -> Iterator
     planned = schedule(plan)
     damage += _unplanned(folder.run_keys(), [run.key for run in planned])
     for run in planned:
-        read = _checked_run(folder, run, plan)
+        read = checked_run(folder, run, plan)
         if read.problem:
             damage.append(f"{run.key}: {read.problem}")
         yield read
 
 
-def _checked_run(folder: StudyFolder, run: Run, plan: Plan) -> ReadRun:
+def checked_run(folder: StudyFolder, run: Run, plan: Plan) -> ReadRun:
+    """Read one run; see `checked_runs`."""
     there = folder.run(run.key)
     try:
         spec = there.spec()

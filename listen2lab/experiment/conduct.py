@@ -8,13 +8,16 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from listen2lab.errors import StudyError
 from listen2lab.experiment.capacity import Expectation, first_guess
 from listen2lab.experiment.catalog import HYPOTHESES
-from listen2lab.experiment.design import Plan, Run, schedule
+from listen2lab.experiment.checked import checked_plan, checked_run
+from listen2lab.experiment.design import schedule
 from listen2lab.experiment.inputs import Inputs, reopen
 from listen2lab.experiment.joblist import JobList
 from listen2lab.experiment.local import Local, make_spec
 from listen2lab.experiment.machines import Machines
+from listen2lab.experiment.manifests import checked_manifest
 from listen2lab.experiment.store import StudyFolder
 
 if TYPE_CHECKING:
@@ -22,10 +25,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from listen2lab.experiment.cluster import Cluster
+    from listen2lab.experiment.design import Plan, Run
     from listen2lab.experiment.joblist import Place
     from listen2lab.experiment.machines import Machine
 
-__all__ = ["Carrier", "Progress", "make_spec", "resume", "start"]
+__all__ = ["Carrier", "Progress", "make_spec", "refuse_planted", "resume", "start"]
 
 _LOOK_SECONDS = 0.5  # how often it is asked which places there are
 
@@ -164,9 +168,10 @@ def resume(
         Nothing at that address can carry the runs.
     """
     study = StudyFolder(path)
-    manifest = study.manifest()
+    manifest, _ = checked_manifest(study.manifest())
+    plan = checked_plan(manifest, path)
+    refuse_planted(plan)
     inputs = reopen(manifest["inputs"], study.paragraphs())
-    plan = Plan.from_json(manifest["plan"])
     if jobs is not None:
         plan = replace(plan, jobs=jobs)
     python = manifest["python"]
@@ -181,6 +186,21 @@ def resume(
         return _run_all(study, plan, inputs, carrier, progress=progress, say=say)
     finally:
         carrier.close()
+
+
+def refuse_planted(plan: Plan) -> None:
+    """Refuse a selftest: which fault a level stands for is in no plan.
+
+    Raises
+    ------
+    StudyError
+        It is one.
+    """
+    if any(item.factor == "fault" for item in plan.experiments):
+        raise StudyError(
+            "this is a selftest, whose faults no plan holds; nothing was run; "
+            "`listen2lab selftest` runs them all again"
+        )
 
 
 def _cluster() -> type[Cluster]:
@@ -246,7 +266,9 @@ def _job_list(
     begun: dict[tuple[str, int], str] = {}
     left = []
     for run in runs:
-        result = study.run(run.key).result()
+        _, result, _, problem = checked_run(study, run, plan)
+        if problem:
+            say(f"{run.key}: {problem.removesuffix('; the run is left out')}; it is run again")
         if result is None:
             left.append(run)
             continue

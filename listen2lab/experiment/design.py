@@ -21,6 +21,8 @@ APART = "@"
 """Stands in the name of a merged study's experiment before what sets it apart from the first
 study: another machine, voice or setting. Findings leave such experiments out."""
 
+_NO_NAME = frozenset("/\\\0")
+
 LONG_AFTER = 10
 """The longest paragraph comes at a random place after the tenth step, so that a curve has a
 stretch before it to compare with."""
@@ -181,16 +183,45 @@ class Plan:
     only: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
+        wrong = self._wrong()
+        if wrong:
+            raise InputError(wrong)
+
+    def _wrong(self) -> str:
+        """Return why it cannot be carried out, or nothing."""
+        counts = {"repeats": self.repeats, "jobs": self.jobs, "max_samples": self.max_samples}
+        for item in self.experiments:
+            counts |= {f"steps of {item.name}": item.steps, f"warmup of {item.name}": item.warmup}
+        for name, count in counts.items():
+            if type(count) is not int:
+                return f"{name} is {count!r}, no whole number"
         if self.repeats < 1:
-            raise InputError(f"repeats is {self.repeats}; a condition needs at least one run")
+            return f"repeats is {self.repeats}; a condition needs at least one run"
         if self.jobs < 1:
-            raise InputError(f"jobs is {self.jobs}; at least one run must be under way")
-        for experiment in self.experiments:
-            if experiment.steps < 1 or experiment.warmup < 0:
-                raise InputError(
-                    f"{experiment.name}: {experiment.steps} steps after {experiment.warmup} of "
-                    "warm-up; there must be at least one step, and the warm-up cannot be negative"
+            return f"jobs is {self.jobs}; at least one run must be under way"
+        for item in self.experiments:
+            if item.steps < 1 or item.warmup < 0:
+                return (
+                    f"{item.name}: {item.steps} steps after {item.warmup} of warm-up; there must "
+                    "be at least one step, and the warm-up cannot be negative"
                 )
+        return self._wrong_names()
+
+    def _wrong_names(self) -> str:
+        """Return which names cannot be those of folders, each of its own."""
+        if not self.experiments:
+            return "it has no experiment"
+        names = [item.name for item in self.experiments]
+        every = names + [level.name for item in self.experiments for level in item.levels]
+        for name in every:
+            if not isinstance(name, str) or not name or name in {".", ".."} or set(name) & _NO_NAME:
+                return f"{name!r} cannot be a folder's name"
+        if len(set(names)) < len(names):
+            return f"two of its experiments have one name: {', '.join(names)}"
+        for item in self.experiments:
+            if not item.levels or len({level.name for level in item.levels}) < len(item.levels):
+                return f"the conditions of {item.name} are none, or two of one name"
+        return ""
 
     def sample_every(self, experiment: Experiment) -> int:
         """Return after how many steps a sample is read."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from listen2lab.errors import InputError
-from listen2lab.experiment.runner import child_environment
+from listen2lab.experiment.runner import child_environment, fixed_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +57,6 @@ def collect(
     dict
         ``machine``, ``versions``, ``environment`` (what is set for every run) and ``git``.
     """
-    child = child_environment(environment)
     return {
         "machine": {
             "system": platform.system(),
@@ -72,7 +71,7 @@ def collect(
             "aslr": _line("/proc/sys/kernel/randomize_va_space"),
         },
         "versions": versions(python),
-        "environment": {k: v for k, v in sorted(child.items()) if os.environ.get(k) != v},
+        "environment": dict(sorted(fixed_environment(environment).items())),
         "git": _git(),
     }
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from listen2lab.experiment.store import RunFolder
 
-__all__ = ["child_environment", "execute"]
+__all__ = ["child_environment", "execute", "fixed_environment"]
 
 _POLL_SECONDS = 0.02
 # Reading the child's counters takes some 30 µs, so polling costs it nothing it could feel.
@@ -47,15 +47,25 @@ def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        The environment; recorded in the manifest as far as it differs from the shell's.
+        The environment: this shell's, and what `fixed_environment` sets.
     """
     kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("MALLOC_", "PYTHON", "GLIBC_TUNABLES", "LD_PRELOAD"))
     }
+    return {**kept, **fixed_environment(extra)}
+
+
+def fixed_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the variables that are set for every run, whatever this shell says.
+
+    Parameters
+    ----------
+    extra
+        As for `child_environment`.
+    """
     return {
-        **kept,
         **dict.fromkeys(_THREADS, "1"),
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",
@@ -190,7 +200,8 @@ class _Watch:
     def over_limit(self) -> int | None:
         """Return the footprint if it is, or was since the last step, over the limit."""
         seen = outside(self.pid)
-        rss, anonymous = seen.get("rss", 0), seen.get("anonymous", seen.get("rss", 0))
+        rss = seen.get("rss", 0)
+        anonymous = seen.get("anonymous", rss) + seen.get("shared", 0)  # none of it can be dropped
         peak = max(seen.get("peak", 0), rss)
         self.peak_rss = max(self.peak_rss, peak)
         # File pages that were there at the peak may be gone by now, at the end of a process all of
@@ -278,7 +289,7 @@ def _ending(
     if status == worker.EXIT_ERROR and watch.error:
         return {"outcome": "crashed", "because": watch.error, "signal": None}
     if status < 0:
-        name = signal.Signals(-status).name
+        name = _signal_name(-status)
         why = f"ended by {name}"
         if name == "SIGKILL":
             why += ", not sent from here: the system may have been out of memory"
@@ -290,6 +301,13 @@ def _ending(
         "because": f"{why}; it last printed: {last}" if last else f"{why}, and printed nothing",
         "signal": None,
     }
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal, which has no name
+        return f"signal {number}"
 
 
 class _Output:

@@ -29,7 +29,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from listen2lab.errors import StudyError
+from listen2lab.errors import NewerStudyError, StudyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +103,7 @@ class RunFolder:
 
     def unpack(self, files: dict[str, bytes]) -> None:
         """Take what `pack` returned on another machine; the result is written last."""
-        self.prepare(json.loads(files[self.spec_path.name]))
+        self.prepare(json.loads(files.get(self.spec_path.name, b"{}")))
         with _said(self.path):
             for name in sorted(set(files) - {self.spec_path.name, _RESULT}):
                 (self.path / Path(name).name).write_bytes(files[name])
@@ -148,8 +148,11 @@ class RunFolder:
         return _read_dict(self.path / "heap.json")
 
     def objects(self) -> dict[str, Any] | None:
-        """Return what a traced run tells of Python's objects, or None."""
-        return _read_dict(self.path / "objects.json")
+        """Return what a traced run tells of Python's objects; None where nothing can be read."""
+        try:
+            return _read_dict(self.path / "objects.json")
+        except ValueError:
+            return None
 
     def lines(self) -> list[dict[str, Any]]:
         """Return the run's lines in order; a last line that was cut short is left out.
@@ -208,7 +211,7 @@ class StudyFolder:
         """Where the report is, once it is written."""
         return self.path / "report.html"
 
-    def create(self, manifest: dict[str, Any], paragraphs: list[str] | None) -> None:
+    def create(self, manifest: dict[str, Any], paragraphs: list[str]) -> None:
         """Make a new study and hold its lock.
 
         Parameters
@@ -216,7 +219,23 @@ class StudyFolder:
         manifest
             What is run, on what.
         paragraphs
-            The texts that are read; None: a study that is not run, but put together.
+            The texts that are read.
+
+        Raises
+        ------
+        StudyError
+            The folder holds a study or other files already, or cannot be written.
+        """
+        self.begin()
+        try:
+            write_json(self.path / "paragraphs.json", paragraphs)
+            self.write_manifest(manifest)
+        except BaseException:
+            self.release()
+            raise
+
+    def begin(self) -> None:
+        """Make the folder of a new study and hold its lock; without a manifest it is none yet.
 
         Raises
         ------
@@ -236,8 +255,9 @@ class StudyFolder:
                     "name an empty or new folder with --study"
                 )
         self.acquire()
-        if paragraphs is not None:
-            write_json(self.path / "paragraphs.json", paragraphs)
+
+    def write_manifest(self, manifest: dict[str, Any]) -> None:
+        """Write the manifest, which makes the folder a study."""
         write_json(self.manifest_path, {"format": FORMAT, **manifest})
 
     def acquire(self) -> None:
@@ -275,7 +295,7 @@ class StudyFolder:
         Raises
         ------
         StudyError
-            This is no study, its manifest is damaged, or it is of a newer format.
+            This is no study, its manifest is damaged, or (`NewerStudyError`) of a newer format.
         """
         try:
             manifest = _read_dict(self.manifest_path)
@@ -291,7 +311,7 @@ class StudyFolder:
                 "number); the runs beside it are untouched"
             )
         if manifest.get("format", 0) > FORMAT:
-            raise StudyError(
+            raise NewerStudyError(
                 f"{self.path} was written by a newer listen2lab (format {manifest['format']}, "
                 f"this one reads {FORMAT}); update listen2lab to open it"
             )
@@ -378,8 +398,8 @@ class StudyFolder:
             return None
 
     def digest(self) -> str:
-        """Return the SHA-256 over the manifest, and the samples and result of every run."""
-        names = {"steps.jsonl", _RESULT}
+        """Return the SHA-256 over the manifest, and spec, samples and result of every run."""
+        names = {"spec.json", "steps.jsonl", _RESULT}
         files = [path for path in (self.path / "runs").rglob("*") if path.name in names]
         digest = hashlib.sha256()
         for path in [self.manifest_path, *sorted(files)]:
@@ -427,10 +447,10 @@ def _write_text(path: Path, text: str | bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with _said(path.parent):
         try:
-            if isinstance(text, bytes):
-                temporary.write_bytes(text)
-            else:
-                temporary.write_text(text, "utf-8")
+            with temporary.open("wb") as file:
+                file.write(text if isinstance(text, bytes) else text.encode())
+                file.flush()
+                os.fsync(file.fileno())  # a power cut must not leave the name without the text
             temporary.replace(path)
         finally:
             with contextlib.suppress(OSError):

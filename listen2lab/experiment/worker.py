@@ -64,6 +64,7 @@ EXIT_ERROR = 3
 EXIT_CANNOT_WRITE = 4
 """Exit status of a run whose samples could not be written: it is no result of the workload."""
 
+_NO_ROOM = 4 * 1024 * 1024  # bytes
 _SNAPSHOT_SECONDS = 0.015
 # memray looks at the heap every 10 ms: a traced step rests this long, so that one look falls
 # after its end and the heap's curve has a point that belongs to the step.
@@ -217,7 +218,12 @@ def main(spec_path: str) -> int:
     status = _guarded(run, lambda: _run(run, heap.recording(capture)))
     if os.path.exists(capture):  # noqa: PTH110 - the workload may not even have been loaded
         run.objects.write()
-        heap.write_reduced(capture, f"{folder}/heap.json", run.marks)
+        is_whole = heap.write_reduced(capture, f"{folder}/heap.json", run.marks)
+        disk = os.statvfs(folder)
+        if not is_whole and disk.f_bavail * disk.f_frsize < _NO_ROOM:
+            print("no space left for memray's capture", file=sys.stderr, flush=True)
+            os.remove(f"{folder}/heap.json")  # noqa: PTH107
+            return EXIT_CANNOT_WRITE
     return status
 
 

@@ -57,6 +57,10 @@ _ENGINE = ("sherpa_onnx", "onnxruntime", "Ort", "BFCArena")
 _UNKNOWN = "<unknown>"
 
 
+_BEHIND_S = 0.5
+# memray looks at the heap every 10 ms; on a busy machine its last look may be that much earlier.
+
+
 def recording(path: str) -> AbstractContextManager[Any]:
     """Record every allocation with native frames while the context is open.
 
@@ -77,7 +81,7 @@ def recording(path: str) -> AbstractContextManager[Any]:
     )
 
 
-def write_reduced(capture: str, path: str, marks: Sequence[tuple[str, float]] = ()) -> None:
+def write_reduced(capture: str, path: str, marks: Sequence[tuple[str, float]] = ()) -> bool:
     """Reduce a capture and write it as JSON, in one rename.
 
     Parameters
@@ -88,11 +92,19 @@ def write_reduced(capture: str, path: str, marks: Sequence[tuple[str, float]] = 
         The JSON file to write.
     marks
         As for `reduce_capture`.
+
+    Returns
+    -------
+    bool
+        Whether the capture goes up to the last mark: memray stops without an error when it cannot
+        write on.
     """
+    heap = reduce_capture(capture, marks)
     temporary = f"{path}.tmp"
     with open(temporary, "w", encoding="utf-8") as file:  # noqa: PTH123 - in the worker
-        json.dump(reduce_capture(capture, marks), file, separators=(",", ":"))
+        json.dump(heap, file, separators=(",", ":"))
     os.replace(temporary, path)  # noqa: PTH105
+    return any(moment["name"] == "not-freed" for moment in heap["moments"])
 
 
 def reduce_capture(capture: str, marks: Sequence[tuple[str, float]] = ()) -> dict[str, Any]:
@@ -162,6 +174,7 @@ class _Reduction:
     ) -> dict[str, dict[int, list[int]]]:
         """Return bytes and blocks by stack at each moment."""
         times = [time for time, _, _ in self._points]
+        marks, is_whole = self._reached(marks)
         highest = max(range(len(times)), key=lambda k: self._points[k][1], default=-1)
         kept = [("peak", times[highest] if times else 0.0), *_thinned(marks)]
         # In the order of time, so that each stretch of a stack's life meets a run of moments.
@@ -197,11 +210,29 @@ class _Reduction:
                     peak[len(self._records)] = [record.size, record.n_allocations]
                     self._records.append(record)
         except OSError as error:
+            is_whole = False
             self.notes.append(
                 f"The capture ends in the middle ({error}): the run was killed while it recorded. "
                 "What was written before is told."
             )
-        return {name: moments[name] for name in (*(name for name, _ in kept), "not-freed")}
+        if not is_whole:  # what is live where a capture was cut is not what was never freed
+            del moments["not-freed"]
+        return {
+            name: moments[name] for name in (*(name for name, _ in kept), *names) if name in moments
+        }
+
+    def _reached(
+        self, marks: Sequence[tuple[str, float]]
+    ) -> tuple[Sequence[tuple[str, float]], bool]:
+        """Return the marks up to which the capture goes, and whether it goes to the last."""
+        end = self._points[-1][0] if self._points else 0.0
+        there = [(name, time) for name, time in marks if time <= end + _BEHIND_S]
+        if len(there) < len(marks):
+            self.notes.append(
+                f"The capture ends before '{marks[len(there)][0]}', because memray could not write "
+                "on (a full disk?) or the run was killed: later moments are not told."
+            )
+        return there, len(there) == len(marks)
 
     def result(self) -> dict[str, Any]:
         """Look the largest stacks' frames up, and return the table."""

@@ -8,6 +8,7 @@ counted is what setup and steps made.
 from __future__ import annotations
 
 import gc
+import io
 import json
 import os
 import shutil
@@ -28,6 +29,7 @@ _MAX_TYPES = 15
 _MAX_SURVIVORS = 5
 _MAX_OBJECTS = 300_000  # how far a walk from the workload goes
 _MAX_PATH = 12
+_MAX_DRAWING_S = 30
 _SHORT = 40  # characters of a key
 _OWN = ("listen2lab.pipeline", "listen2lab_workload")
 _CLOSED = (ModuleType, CodeType, FrameType, type)
@@ -47,6 +49,7 @@ class ObjectsProbe:
         self._counts: tuple[str, Counter[str]] | None = None
         self._found: dict[str, Any] = {"growth": {}, "buffers": [], "cycles": [], "survivors": []}
         self._found["notes"] = []
+        self._before: frozenset[int] = frozenset()  # the workload's objects from before its setup
 
     def phase(self, name: str, workload: object | None = None) -> None:
         """Count types; with a workload also look for the largest buffers that it holds.
@@ -64,8 +67,10 @@ class ObjectsProbe:
             self._found["notes"].append(f"{name}: objects could not be looked at: {error!r}")
 
     def _look(self, name: str, workload: object | None) -> None:
+        if name == "import":
+            self._before = frozenset(map(id, _own_objects()))
         if name == "released":
-            self._found["survivors"] = survivors(self._folder)
+            self._found["survivors"] = survivors(self._folder, before=self._before)
         if workload is None:
             return
         counts = _types()
@@ -183,13 +188,17 @@ def cycles() -> list[dict[str, Any]]:
     return [{"type": name, "objects": count} for name, count in found.most_common()]
 
 
-def survivors(folder: str | None = None) -> list[dict[str, Any]]:
+def survivors(
+    folder: str | None = None, *, before: frozenset[int] = frozenset()
+) -> list[dict[str, Any]]:
     """Return objects of the workload's own classes that are there after its teardown.
 
     Parameters
     ----------
     folder
         Where pictures of their back-references go, if graphviz is installed; None: no pictures.
+    before
+        Ids of objects that were there before the setup: a module's constants stay.
 
     Returns
     -------
@@ -198,10 +207,9 @@ def survivors(folder: str | None = None) -> list[dict[str, Any]]:
         (a file's name, or None).
     """
     alive: dict[str, list[object]] = {}
-    for each in gc.get_objects():
-        kind = type(each)
-        if _module_of(kind).startswith(_OWN) and not isinstance(each, _CLOSED):
-            alive.setdefault(_name(kind), []).append(each)
+    for each in _own_objects():
+        if id(each) not in before:
+            alive.setdefault(_name(type(each)), []).append(each)
     ranked = sorted(alive.items(), key=lambda item: -len(item[1]))[:_MAX_SURVIVORS]
     told = []
     for number, (name, objects) in enumerate(ranked):
@@ -216,6 +224,15 @@ def survivors(folder: str | None = None) -> list[dict[str, Any]]:
         )
     alive.clear()
     return told
+
+
+def _own_objects() -> list[object]:
+    """Return the objects of the workload's own classes."""
+    return [
+        each
+        for each in gc.get_objects()
+        if _module_of(type(each)).startswith(_OWN) and not isinstance(each, _CLOSED)
+    ]
 
 
 def _types() -> Counter[str]:
@@ -316,9 +333,18 @@ def _picture(value: object, path: str) -> str | None:
     if shutil.which("dot") is None:
         return None
     try:
+        import subprocess  # noqa: PLC0415 - as objgraph
+
         import objgraph  # noqa: PLC0415 - only traced runs
 
-        objgraph.show_backrefs([value], filename=path, max_depth=5, too_many=8)
+        graph = io.StringIO()
+        objgraph.show_backrefs([value], output=graph, max_depth=5, too_many=8)
+        done = subprocess.run(
+            ["dot", "-Tsvg"], input=graph.getvalue().encode(), capture_output=True,
+            check=True, timeout=_MAX_DRAWING_S,
+        )  # fmt: skip
+        with open(path, "wb") as file:  # noqa: PTH123 - in the worker
+            file.write(done.stdout)
     except Exception:  # noqa: BLE001 - a picture is never worth a run
         return None
-    return os.path.basename(path) if os.path.exists(path) else None  # noqa: PTH110, PTH119
+    return os.path.basename(path)  # noqa: PTH119

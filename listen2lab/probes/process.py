@@ -30,6 +30,7 @@ _ROLLUP = {
 _STATUS = {
     b"VmRSS": "rss",
     b"RssAnon": "anonymous",
+    b"RssShmem": "shared",
     b"VmHWM": "peak",
     b"VmSwap": "swap",
 }
@@ -81,7 +82,8 @@ class Meter:
         Returns
         -------
         dict of str to int
-            Bytes: ``rss``, ``anonymous``, ``private_dirty``, ``lazy_free``, ``swap``, ``peak``
+            Bytes: ``rss``, ``anonymous``, ``shared`` (memory that processes share and no file on a
+            disk backs), ``private_dirty``, ``lazy_free``, ``swap``, ``peak``
             (resident, since `reset_peak`), ``in_use``, ``kept`` and ``mapped`` (malloc's live
             bytes, its free ones, and the part of the live ones in mappings of their own); and
             ``minor_faults``, a count since the process began.
@@ -164,7 +166,7 @@ def read_status(text: bytes) -> dict[str, int]:
     Returns
     -------
     dict of str to int
-        ``rss``, ``anonymous``, ``peak`` and ``swap`` in bytes, those that were there.
+        ``rss``, ``anonymous``, ``shared``, ``peak`` and ``swap`` in bytes, those that were there.
     """
     return _kib_lines(text, _STATUS)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from listen2lab.analysis._effects import size
-from listen2lab.analysis.ranking import LOADED, UNEXPLAINED
+from listen2lab.analysis.level import UNACCOUNTED
 from listen2lab.report._cures import under
 from listen2lab.units import MIB
 
@@ -60,22 +60,21 @@ def _consumes(ranking: Ranking | None) -> dict[str, Any]:
             "sentences": [_NO_APP],
             "level_mib": None,
             "parts": [],
+            "notes": [],
         }
     largest, *_, rest = ranking.parts
     level = ranking.level_mib
     second = ranking.parts[1]
     sentence = (
         f"Of the {_mib(level)} that are resident in the end, {_mib(largest.mib)} "
-        f"({100 * largest.mib / level:.0f} %) are {largest.name}, and {_mib(second.mib)} "
+        f"({100 * largest.mib / level:.0f} %) are {largest.name}, and {_mib(second.mib)} are "
         f"{second.name}. "
     )
-    if abs(rest.mib) < 0.01 * level:
-        sentence += f"Nothing of weight remains {UNEXPLAINED} ({_mib(rest.mib)})."
-    elif rest.mib > 0:
-        sentence += f"{_mib(rest.mib)} remain {UNEXPLAINED}."
+    if rest.mib > -0.01 * level:  # a little less than nothing is two readings' distance in time
+        sentence += f"{_mib(abs(rest.mib))} are {UNACCOUNTED}."
     else:
         sentence += (
-            f"Measured in different processes, the parts come to {_mib(-rest.mib)} more than it."
+            f"The parts come to {_mib(-rest.mib)} more than it: they were not read in one instant."
         )
     return {
         "sentences": [sentence],
@@ -86,6 +85,7 @@ def _consumes(ranking: Ranking | None) -> dict[str, Any]:
             {"part": part.name, "mib": part.mib, "share": part.mib / level, "how": part.how}
             for part in ranking.parts
         ],
+        "notes": list(ranking.notes),
     }
 
 
@@ -152,7 +152,7 @@ def _cause(findings: Mapping[str, Finding], ranking: Ranking | None) -> dict[str
     sentences = []
     above = 0.0
     if ranking is not None:
-        above = ranking.level_mib - sum(x.mib for x in ranking.parts if x.name in LOADED)
+        above = ranking.level_mib - sum(part.mib for part in ranking.parts if part.is_loaded)
     if not any(_explained(findings[name]) > above / 2 for name in explaining):
         sentences.append(
             "What this study supports does not explain most of what is held above code, libraries "
@@ -161,7 +161,7 @@ def _cause(findings: Mapping[str, Finding], ranking: Ranking | None) -> dict[str
     if explaining:
         most = _explained(findings[explaining[0]])
         main = [name for name in explaining if _explained(findings[name]) > 0.1 * most]
-        sentences += _main_causes(findings, main, None if ranking is None else ranking.level_mib)
+        sentences += _main_causes(findings, main)
         small = [
             f"{_SHORT[name]} ({name}), {_mib(_explained(findings[name]))}"
             for name in explaining
@@ -203,24 +203,24 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(f"{_SHORT[name]} ({name})" for name in names)
 
 
-def _main_causes(
-    findings: Mapping[str, Finding], names: Sequence[str], level: float | None
-) -> list[str]:
+def _main_causes(findings: Mapping[str, Finding], names: Sequence[str]) -> list[str]:
     """Say each cause with its share; H1 and H6, two sides of the same memory, in one sentence."""
-    of = "" if level is None else f" of {_mib(level)}"
     sentences = []
     if {"H1", "H6"} <= set(names):
         sentences.append(
             "The engine's session keeps the working memory of the longest sentence that it has "
-            f"spoken, until the session goes: {_mib(_explained(findings['H1']))}{of} (H1), "
+            f"spoken, until the session goes: {_share(findings['H1'])} (H1), "
             f"{_mib(_explained(findings['H6']))} of which because the longest sentence is long "
             "(H6). These are the same memory seen from two sides, and do not add up."
         )
         names = [name for name in names if name not in {"H1", "H6"}]
-    sentences += [
-        f"{_CAUSES[name]}: {_mib(_explained(findings[name]))}{of} ({name})." for name in names
-    ]
+    sentences += [f"{_CAUSES[name]}: {_share(findings[name])} ({name})." for name in names]
     return sentences
+
+
+def _share(finding: Finding) -> str:
+    of = "" if finding.of_mib is None else f" of {_mib(finding.of_mib)}"
+    return f"{_mib(_explained(finding))}{of}"
 
 
 def _explained(finding: Finding) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from listen2lab.analysis.attribution import METHODS, account, cannot_tell, categories, libraries
-from listen2lab.attributing import held
+from listen2lab.attributing import grown, held, survivors
 from listen2lab.flames import links
 from listen2lab.report.style import INK, QUIET, SERIES, new_figure, styled, to_svg
 from listen2lab.units import MIB
@@ -27,6 +27,7 @@ __all__ = ["caption", "plot_account", "section"]
 _ROOM = 0.24  # of the width: so much must be empty left of a rise for a text to stand there
 _GAP = 0.055  # of the axes' height, between two labels
 _TOP_FILES = 10
+_TOP_TYPES = 12
 _WIDE = 0.45
 _WORTH = 0.35
 # A band that takes these shares of the width and the height has its label inside.
@@ -48,7 +49,7 @@ _BANDS = (
     _Band("models as loaded", ("engine_weights",), SERIES[0], 0.95),
     _Band("engine: needed by this step", ("engine_arena_in_use",), SERIES[0], 0.55),
     _Band("engine: held for the longest sentence", ("engine_arena_idle",), SERIES[0], 0.16),
-    _Band("free, kept by malloc", ("native_kept",), SERIES[4], 0.7),
+    _Band("native, kept free", ("native_kept",), SERIES[4], 0.7),
     _Band("caches and player", (), SERIES[3], 0.85),  # and a workload's own components
     _Band("unaccounted", ("unaccounted",), INK, 0.9),
 )
@@ -288,14 +289,15 @@ def section(
         Those that are shown.
     include_private
         Also what a traced run says of other people's objects and files: the holders of buffers,
-        memray's pages, and mapped files that are no libraries.
+        types of objects, memray's pages, and mapped files that are no libraries.
 
     Returns
     -------
     list of dict
         ``condition``, ``svg``, ``caption``, ``rows`` (``label``, ``mib``, ``share``,
         ``certainty``, ``how`` after the last step), ``untouched_mib``, ``files`` (``file``,
-        ``mib``), ``held`` (``holder``, ``buffers``, ``mib``, ``example``), ``flames`` (``label``,
+        ``mib``), ``held`` (``holder``, ``buffers``, ``mib``, ``example``), ``grown`` and
+        ``survivors`` (rows of what `listen2lab.attributing` gives), ``flames`` (``label``,
         ``href``) and ``notes``; none for a condition without a sampled step.
     """
     found = []
@@ -321,17 +323,26 @@ def section(
                     for row in at_end.head(_TOP_FILES).to_dict("records")
                     if include_private or ".so" in row["file"]
                 ],
-                "held": [
-                    {**row, "mib": row["bytes"] / MIB}
-                    for row in held(study, experiment, condition).to_dict("records")
-                ]
-                if include_private
-                else [],
-                "flames": links(study, experiment, condition) if include_private else [],
+                "held": [],
+                "grown": [],
+                "survivors": [],
+                "flames": [],
+                **(_of_trace(study, experiment, condition) if include_private else {}),
                 "notes": cannot_tell(samples),
             }
         )
     return found
+
+
+def _of_trace(study: Study, experiment: str, condition: str) -> dict[str, Any]:
+    """Return what the traced run tells of Python's objects, and memray's pages of it."""
+    where = (study, experiment, condition)
+    return {
+        "held": [{**row, "mib": row["bytes"] / MIB} for row in held(*where).to_dict("records")],
+        "grown": grown(*where).head(_TOP_TYPES).to_dict("records"),
+        "survivors": survivors(*where).to_dict("records"),
+        "flames": links(*where),
+    }
 
 
 def _rows(last: pd.Series[Any], names: list[str]) -> list[dict[str, Any]]:

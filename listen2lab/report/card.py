@@ -220,7 +220,9 @@ def finding_card(summary: dict[str, Any], names: Sequence[str]) -> Card:
             size += f" (95 % between {number(interval[0])} and {number(interval[1])})"
         size += "." if size else ""
         if each["explains_mib"] is not None:
-            size += f" It explains {number(each['explains_mib'])} MiB of the level."
+            of = each.get("of_mib")  # not in a summary that an older listen2lab has stored
+            level = "the level" if of is None else f"the {number(of)} MiB of the level"
+            size += f" It explains {number(each['explains_mib'])} MiB of {level}."
         because = each["because"]
         parts.append(
             f"<p><b>{name} {escape(each['finding'])}.</b> {escape(each['claim'])}<br>"

@@ -77,7 +77,8 @@ def _copy(study: Study, path: Path) -> None:
     """Write a copy of a study that holds only what may be shared, with its summary."""
     told = SharedStudy(study)
     folder = StudyFolder(path)
-    folder.create(told.manifest, None)
+    folder.begin()
+    folder.write_manifest(told.manifest)
     folder.release()
     reasons = list(told.runs["because"])
     for before, now, because in zip(

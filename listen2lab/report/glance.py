@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from listen2lab.analysis.level import GROUPS, UNACCOUNTED
 from listen2lab.report import words
 from listen2lab.report.words import change, number
 
@@ -89,21 +89,23 @@ def _leak(summary: dict[str, Any], numbers: dict[str, Any], unit: str) -> Fact:
 
 
 def _held(summary: dict[str, Any], numbers: dict[str, Any]) -> Fact:
-    """Return the largest holder of the level, or only what is not accounted for."""
+    """Return the largest part of the level by the account, and what is unaccounted."""
     consumes = (summary.get("answers") or {}).get("consumes") or {}
     parts = {part["part"]: float(part["mib"]) for part in consumes.get("parts") or []}
-    rest = parts.pop("unexplained", math.inf)
+    if not parts:
+        parts = {
+            GROUPS[name].label if name in GROUPS else name: size
+            for name, size in numbers["components_mib"].items()
+        }
+        parts[UNACCOUNTED] = numbers["unaccounted_mib"]
+    rest = parts.pop(UNACCOUNTED)
     most = max(parts, key=lambda name: parts[name], default=None)
-    if most is None or parts[most] < rest:
-        return Fact(
-            "Of it not accounted for",
-            f"{number(numbers['unaccounted_mib'])} MiB",
-            "beyond interpreter, libraries, models as loaded and known caches",
-        )
+    if most is None:
+        return Fact("What holds most of it", "–", "memory was not taken apart")
     return Fact(
         "What holds most of it",
         f"{number(parts[most])} MiB",
-        f"{most}; {number(rest)} MiB remain unexplained ({consumes['condition']})",
+        f"{most}; {number(rest)} MiB are {UNACCOUNTED}",
     )
 
 

@@ -43,8 +43,9 @@ def build(summary: Mapping[str, Any]) -> dict[str, Any] | None:
     Returns
     -------
     dict or None
-        ``answers`` (``question`` and ``sentences`` of each), ``parts`` of the level, ``findings``
-        and ``picture`` (an ``<svg>``, or None). None for a study that tests no hypothesis.
+        ``answers`` (``question`` and ``sentences`` of each), ``parts`` of the level with ``notes``
+        about them, ``findings`` and ``picture`` (an ``<svg>``, or None). None for a study that
+        tests no hypothesis.
     """
     if summary.get("answers") is None:
         return None
@@ -60,6 +61,7 @@ def build(summary: Mapping[str, Any]) -> dict[str, Any] | None:
             for name, question in QUESTIONS.items()
         ],
         "parts": told["consumes"]["parts"],
+        "notes": told["consumes"].get("notes", []),
         "condition": told["consumes"].get("condition"),
         "level_mib": told["consumes"]["level_mib"],
         "findings": [
@@ -69,7 +71,7 @@ def build(summary: Mapping[str, Any]) -> dict[str, Any] | None:
                 "sign": SIGNS[each["finding"]],
                 "effect": _amount(each["effect_mib"]),
                 "interval": _interval(each["interval_mib"]),
-                "explains": _amount(each["explains_mib"]),
+                "explains": _share(each),
             }
             for name, each in summary.get("findings", {}).items()
         ],
@@ -81,6 +83,13 @@ def build(summary: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _amount(value: float | None) -> str:
     return "–" if value is None else size(value * MIB)
+
+
+def _share(finding: Mapping[str, Any]) -> str:
+    """Return how much of the level a finding explains: ``2,672 of 2,838 MiB``."""
+    amount = _amount(finding["explains_mib"])
+    level = finding.get("of_mib")  # not in a summary that an older listen2lab has stored
+    return amount if level is None else f"{amount.removesuffix(' MiB')} of {_amount(level)}"
 
 
 def _interval(bounds: tuple[float, float] | None) -> str:
@@ -103,7 +112,8 @@ def findings_frame(summary: Mapping[str, Any]) -> pd.DataFrame:
     -------
     DataFrame
         ``hypothesis``, ``claim``, ``finding``, ``effect_mib``, ``low_mib``, ``high_mib``,
-        ``explains_mib`` (missing where they are not known) and ``because``.
+        ``explains_mib``, ``of_mib`` (missing where they are not known) and ``because``; see
+        `listen2lab.analysis.findings.Finding`.
     """
     rows = []
     for name, each in summary.get("findings", {}).items():
@@ -117,10 +127,11 @@ def findings_frame(summary: Mapping[str, Any]) -> pd.DataFrame:
                 "low_mib": low,
                 "high_mib": high,
                 "explains_mib": each["explains_mib"],
+                "of_mib": each.get("of_mib"),
                 "because": each["because"],
             }
         )
-    numbers = ["effect_mib", "low_mib", "high_mib", "explains_mib"]
+    numbers = ["effect_mib", "low_mib", "high_mib", "explains_mib", "of_mib"]
     columns = ["hypothesis", "claim", "finding", *numbers, "because"]
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(numbers, float))
 
@@ -135,12 +146,12 @@ def findings_table(summary: Mapping[str, Any]) -> str:
         lines.append(question)
         for sentence in told["sentences"]:
             lines += _wrapped(sentence, "  ")
-    lines += ["", f"{'':4}{'finding':<16}{'effect':>12}  {'95 %':<20}{'explains':>12}"]
+    lines += ["", f"{'':4}{'finding':<16}{'effect':>12}  {'95 %':<20}{'explains':>20}"]
     for name, each in summary.get("findings", {}).items():
         word = f"{SIGNS[each['finding']]} {each['finding']}"
         lines.append(
             f"{name:<4}{word:<16}{_amount(each['effect_mib']):>12}  "
-            f"{_interval(each['interval_mib']):<20}{_amount(each['explains_mib']):>12}"
+            f"{_interval(each['interval_mib']):<20}{_share(each):>20}"
         )
         lines += _wrapped(each["claim"], "    ")
     return "\n".join(lines)

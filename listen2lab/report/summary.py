@@ -8,12 +8,18 @@ from listen2lab.analysis.findings import app_series, find
 from listen2lab.analysis.outcomes import outcomes
 from listen2lab.analysis.ranking import rank
 from listen2lab.analysis.summary import complete_samples, contrast, summarize
+from listen2lab.attributing import held
 from listen2lab.experiment.catalog import EXPERIMENTS, HYPOTHESES
 from listen2lab.experiment.design import APART
 from listen2lab.report import words
 from listen2lab.report._answers import answers
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from listen2lab.experiment.design import Experiment
     from listen2lab.study import Study
 
 __all__ = ["build_summary"]
@@ -66,6 +72,10 @@ def build_summary(study: Study) -> dict[str, Any]:
     }
 
 
+_HOLDING = (("audio-retention", "retains"),)
+"""The conditions whose traced run tells what Python holds."""
+
+
 def _found(study: Study, numbers: dict[str, Any]) -> dict[str, Any]:
     """Return findings and answers, where the study ran an experiment that has hypotheses."""
     # Of a merged study, those on the first machine, with the first voice: levels are not mixed.
@@ -75,7 +85,7 @@ def _found(study: Study, numbers: dict[str, Any]) -> dict[str, Any]:
     ):
         return {"findings": {}, "answers": None}
     given = (experiments, study.runs, study.samples, numbers)
-    findings = find(HYPOTHESES, *given)
+    findings = find(HYPOTHESES, *given, held=_buffers(study, experiments))
     worst = outcomes(*given)
     told = answers(findings, rank(*given), worst, app_series(*given), study.manifest)
     return {
@@ -96,3 +106,11 @@ def _found(study: Study, numbers: dict[str, Any]) -> dict[str, Any]:
             ],
         },
     }
+
+
+def _buffers(
+    study: Study, experiments: Sequence[Experiment]
+) -> dict[tuple[str, str], pd.DataFrame]:
+    """Return the largest buffers of the traced runs whose hypotheses are about them."""
+    planned = {(item.name, level.name) for item in experiments for level in item.levels}
+    return {where: held(study, *where) for where in _HOLDING if where in planned}

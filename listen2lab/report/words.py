@@ -40,7 +40,9 @@ _PATH = re.compile(r"(?<![\w.])/(?:[^\s/:;,'\"]+/)*[^\s/:;,'\"]+/?")
 
 def number(value: float | None, digits: int = 1) -> str:
     """Return a number for a table; a dash for one that there is not."""
-    return "–" if value is None or math.isnan(value) else f"{value:,.{digits}f}"
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{round(value, digits) + 0.0:,.{digits}f}"  # no minus before a zero
 
 
 def called(numbers: dict[str, Any]) -> str:
