@@ -48,7 +48,7 @@ def attribute(
 ) -> None:
     """Say what memory was made of after a step, and who allocated it."""
     from listen2lab.attributing import attribute as take_apart  # noqa: PLC0415 - a quick --help
-    from listen2lab.attributing import held, leaks  # noqa: PLC0415
+    from listen2lab.attributing import held, leaks, survivors  # noqa: PLC0415
     from listen2lab.study import Study  # noqa: PLC0415 - pandas
 
     opened = Study(study)
@@ -69,6 +69,7 @@ def attribute(
         owners=owners,
     )
     kept = held(opened, found.experiment, found.condition)
+    left = survivors(opened, found.experiment, found.condition)
     page = None
     if flame is not None:
         from listen2lab.flames import flame_graph, temporal_graph  # noqa: PLC0415 - memray
@@ -81,11 +82,12 @@ def attribute(
     if as_json:
         answer: dict[str, Any] = {**found.to_json(), "not_freed": lost.to_dict("records")}
         answer["held"] = kept.to_dict("records")
+        answer["survivors"] = left.to_dict("records")
         if page is not None:
             answer["flame"] = str(page)
         print(json.dumps(answer, indent=1, ensure_ascii=False, default=str))
         return
-    _print(found, lost, kept)
+    _print(found, lost, kept, left)
     if page is not None:
         print(f"\n{page}")
 
@@ -104,7 +106,7 @@ def _range(text: str) -> tuple[int, int]:
     return steps
 
 
-def _print(found: Attribution, lost: pd.DataFrame, kept: pd.DataFrame) -> None:
+def _print(found: Attribution, lost: pd.DataFrame, kept: pd.DataFrame, left: pd.DataFrame) -> None:
     print(
         f"{found.experiment}/{found.condition}, run {found.repeat}, after step {found.step}: "
         f"{found.resident / MIB:.1f} MiB resident\n"
@@ -122,12 +124,12 @@ def _print(found: Attribution, lost: pd.DataFrame, kept: pd.DataFrame) -> None:
     if len(found.operators):
         label = found.operators["condition"].iloc[0]
         _print_table(found.operators, "owner", f"\n{label}: without the arena, at the peak")
-    _print_objects(lost, kept)
+    _print_objects(lost, kept, left)
     for note in found.notes:
         print(f"\n{note}")
 
 
-def _print_objects(lost: pd.DataFrame, kept: pd.DataFrame) -> None:
+def _print_objects(lost: pd.DataFrame, kept: pd.DataFrame, left: pd.DataFrame) -> None:
     if len(kept):
         print("\nlargest buffers that Python held at the end (traced run), by holder")
         for row in kept.head(_SHOWN).to_dict("records"):
@@ -137,6 +139,12 @@ def _print_objects(lost: pd.DataFrame, kept: pd.DataFrame) -> None:
         for row in lost.head(_SHOWN).to_dict("records"):
             mark = " NEW" if row.get("new") else ""
             print(f"{row['fingerprint']}{row['bytes'] / MIB:>10.2f}  {row['owner']}{mark}")
+    if len(left):
+        print(
+            "\nthe workload's own objects that were there after the teardown, and how one is held"
+        )
+        for row in left.head(_SHOWN).to_dict("records"):
+            print(f"{row['objects']} {row['type']}: {row['chain']}")
 
 
 def _print_table(table: pd.DataFrame, by: str, title: str) -> None:

@@ -9,8 +9,8 @@ import pandas as pd
 
 from listen2lab._traces import trace_of, traced_run
 from listen2lab.analysis.attribution import METHODS, account, cannot_tell, categories
-from listen2lab.analysis.owners import arena_note, fingerprints, holders, new_since, read_rules
-from listen2lab.errors import ProbeError, StudyError, UnknownNameError
+from listen2lab.analysis.owners import BY, arena_note, fingerprints, holders, new_since, read_rules
+from listen2lab.errors import InputError, ProbeError, StudyError, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,11 +112,13 @@ def attribute(
 
     Raises
     ------
-    UnknownNameError
+    InputError
         There is no such experiment, condition, step or grouping.
     StudyError
         There is no sample to tell of.
     """
+    if by not in BY:
+        raise UnknownNameError("grouping", by, BY)
     rules = read_rules(owners)
     run = _one_run(study, experiment, condition, repeat)
     table = account(run)
@@ -127,7 +129,9 @@ def attribute(
         )
     steps = table["step"].astype(int)
     if at is not None and at not in set(steps):
-        raise UnknownNameError("step", str(at), map(str, steps))
+        raise InputError(
+            f"no sample was read at step {at}: steps go from {min(steps)} to {max(steps)}"
+        )
     row = table[steps == (steps.iloc[-1] if at is None else at)].iloc[0]
     name, level = str(row["experiment"]), str(row["condition"])
     notes = cannot_tell(run)
@@ -266,6 +270,8 @@ def _one_run(
     """Return the samples of one plain run."""
     samples = study.samples
     samples = samples[~samples["traced"].astype(bool)]
+    if experiment is None and condition in set(samples["condition"]):
+        samples = samples[samples["condition"] == condition]
     for column, kind, wanted in (
         ("experiment", "experiment of this study", experiment),
         ("condition", "condition of this study", condition),

@@ -164,8 +164,8 @@ class Measured:
 
     def n_read(self, where: Where) -> float:
         """Return how many paragraphs a process read, warm-up included, on average."""
-        n_samples = len(self.rows(where, "warmup")) + len(self.rows(where))
-        return max(n_samples, 1) / max(len(self._repeats.get(where, ())), 1)
+        n_read = sum(float(self.rows(where, phase)["steps"].sum()) for phase in ("warmup", "step"))
+        return max(n_read, 1.0) / max(len(self._repeats.get(where, ())), 1)
 
     def steps(self, where: Where) -> int:
         """Return how many steps a process measured."""

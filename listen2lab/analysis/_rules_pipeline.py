@@ -178,7 +178,7 @@ def _accumulation(
         )
         return grown, (told,), (_NO_CACHE, _UNBOUNDED)
     rates = [m.numbers.get(w.experiment, {}).get(w.condition, {}) for w in (_ON, _OFF)]
-    if any(each.get("rate_interval") is None for each in rates):
+    if m.lack(_ON, _OFF) is not None or any(each.get("rate_interval") is None for each in rates):
         return None, (f"Accumulation: not known. {lack}",), ()
     n = m.steps(_ON)
     value = (rates[0]["rate_kib_per_step"] - rates[1]["rate_kib_per_step"]) * KIB * n
