@@ -18,7 +18,7 @@ from pathlib import Path
 
 from listen2lab import api
 from listen2lab.analysis.reproduced import SAME_SHARE, Point, reproduction
-from listen2lab.rerunning import rerun
+from listen2lab.studies.rerunning import rerun
 from listen2lab.study import Study
 
 

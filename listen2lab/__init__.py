@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from listen2lab._names import experiments
-    from listen2lab._panel import panel
     from listen2lab.api import resume, run, watch
-    from listen2lab.comparing import compare
     from listen2lab.errors import LabError
     from listen2lab.experiment.catalog import EXPERIMENTS, HYPOTHESES
-    from listen2lab.merging import merge
+    from listen2lab.notebook.panel import panel
     from listen2lab.pipeline.knobs import KNOB_MEANINGS, Knobs
-    from listen2lab.rerunning import rerun
+    from listen2lab.studies.comparing import compare
+    from listen2lab.studies.merging import merge
+    from listen2lab.studies.rerunning import rerun
     from listen2lab.study import Study
 
 __all__ = [
@@ -49,10 +49,10 @@ _HOMES = {
     "LabError": "listen2lab.errors",
     "Study": "listen2lab.study",
     "experiments": "listen2lab._names",
-    "panel": "listen2lab._panel",
-    "compare": "listen2lab.comparing",
-    "merge": "listen2lab.merging",
-    "rerun": "listen2lab.rerunning",
+    "panel": "listen2lab.notebook.panel",
+    "compare": "listen2lab.studies.comparing",
+    "merge": "listen2lab.studies.merging",
+    "rerun": "listen2lab.studies.rerunning",
     "resume": "listen2lab.api",
     "run": "listen2lab.api",
     "watch": "listen2lab.api",

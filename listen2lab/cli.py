@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from listen2lab import _cli_attribute, _cli_device, _cli_notebook, _cli_studies
+from listen2lab.commands import attribute, device, notebook, studies
 from listen2lab.errors import InputError, LabError, StudyError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -340,10 +340,10 @@ def _print_summary(summary: dict[str, Any]) -> None:
     print("levels and peaks in MiB resident\n")
 
 
-_cli_studies.register(app)
-_cli_attribute.register(app)
-_cli_device.register(app)
-_cli_notebook.register(app)
+studies.register(app)
+attribute.register(app)
+device.register(app)
+notebook.register(app)
 
 if __name__ == "__main__":
     main()

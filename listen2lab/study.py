@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 import listen2lab
-from listen2lab._tables import KEYS, read_tables
 from listen2lab.errors import NewerStudyError, StudyError, UnknownNameError
 from listen2lab.experiment.checked import checked_plan
 from listen2lab.experiment.manifests import checked_manifest
 from listen2lab.experiment.store import StudyFolder
+from listen2lab.studies._tables import KEYS, read_tables
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:

@@ -14,8 +14,6 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import listen2lab as lab
-from listen2lab import _cli_attribute
-from listen2lab._traces import trace_of, traced_run
 from listen2lab.analysis.attribution import account, categories
 from listen2lab.analysis.owners import (
     BY,
@@ -26,13 +24,15 @@ from listen2lab.analysis.owners import (
     new_since,
     read_rules,
 )
-from listen2lab.attributing import attribute, grown, held, leaks, survivors
+from listen2lab.commands import attribute as part
 from listen2lab.errors import InputError, ProbeError, StudyError, UnknownNameError
 from listen2lab.experiment import catalog
 from listen2lab.experiment.design import Plan
 from listen2lab.experiment.store import StudyFolder
-from listen2lab.flames import flame_graph, links, temporal_graph
 from listen2lab.report.account import caption, plot_account, section
+from listen2lab.studies._traces import trace_of, traced_run
+from listen2lab.studies.attributing import attribute, grown, held, leaks, survivors
+from listen2lab.studies.flames import flame_graph, links, temporal_graph
 from listen2lab.study import Study
 from listen2lab.units import MIB
 
@@ -83,7 +83,7 @@ def command():
     """Return a function that runs ``attribute``."""
     app = typer.Typer()
     app.callback()(lambda: None)
-    _cli_attribute.register(app)
+    part.register(app)
 
     def run(*arguments):
         return CliRunner().invoke(app, ["attribute", *map(str, arguments)])

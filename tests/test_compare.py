@@ -11,8 +11,8 @@ import pytest
 from small_studies import edit, holding
 
 import listen2lab as lab
-from listen2lab.comparing import compare
 from listen2lab.errors import InputError, UnknownNameError
+from listen2lab.studies.comparing import compare
 
 
 @pytest.fixture(scope="module")

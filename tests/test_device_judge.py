@@ -15,8 +15,8 @@ from test_device_log import paragraph
 from typer.testing import CliRunner
 
 from listen2lab import device
-from listen2lab._cli_device import register
 from listen2lab.analysis.growth import Reason
+from listen2lab.commands.device import register
 from listen2lab.device import words, words_lab
 from listen2lab.device.answer import answer
 from listen2lab.device.beside import _differ, ceiling, compare, shape_of
@@ -379,7 +379,7 @@ def test_the_command_says_what_is_wrong(run, tmp_path):
 def test_a_reader_that_goes_away(tmp_path):
     """Printing into a pipe that closes is no traceback."""
     code = (
-        "import typer\nfrom listen2lab._cli_device import register\n"
+        "import typer\nfrom listen2lab.commands.device import register\n"
         "app = typer.Typer()\nregister(app)\napp.command('x')(lambda: None)\napp()\n"
     )
     command = (

@@ -10,10 +10,10 @@ import pytest
 from small_studies import edit, holding
 
 import listen2lab as lab
-from listen2lab.comparing import compare
 from listen2lab.errors import InputError, StudyError
-from listen2lab.merging import merge
-from listen2lab.rerunning import rerun
+from listen2lab.studies.comparing import compare
+from listen2lab.studies.merging import merge
+from listen2lab.studies.rerunning import rerun
 from listen2lab.study import Study
 
 

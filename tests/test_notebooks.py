@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import listen2lab as lab
-from listen2lab import _cells, notebook
+from listen2lab import notebook
 from listen2lab.errors import InputError, UnknownNameError
+from listen2lab.notebook import _cells
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

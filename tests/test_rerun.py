@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from small_studies import edit, edit_lines, holding, page
 
 import listen2lab as lab
-from listen2lab._repeated import Source
 from listen2lab.analysis.reproduced import reproduction
 from listen2lab.errors import InputError, StudyError, UnknownNameError
 from listen2lab.experiment import catalog, inputs
 from listen2lab.experiment.design import Plan
 from listen2lab.report.embedded import payload, read
-from listen2lab.rerunning import _only, rerun
+from listen2lab.studies._repeated import Source
+from listen2lab.studies.rerunning import _only, rerun
 
 
 @pytest.fixture(scope="module")

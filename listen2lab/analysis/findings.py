@@ -109,7 +109,7 @@ def find(
         What `listen2lab.analysis.summary.summarize` made of them.
     held
         Experiment and condition to the largest buffers of its traced run, as
-        `listen2lab.attributing.held` gives them; those that are not there have no such run.
+        `listen2lab.studies.attributing.held` gives them; those that are not there have no such run.
 
     Returns
     -------

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from listen2lab.analysis.attribution import METHODS, account, cannot_tell, categories, libraries
-from listen2lab.attributing import grown, held, survivors
-from listen2lab.flames import links
 from listen2lab.report.style import INK, QUIET, SERIES, new_figure, styled, to_svg
+from listen2lab.studies.attributing import grown, held, survivors
+from listen2lab.studies.flames import links
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:
@@ -297,7 +297,7 @@ def section(
         ``condition``, ``svg``, ``caption``, ``rows`` (``label``, ``mib``, ``share``,
         ``certainty``, ``how`` after the last step), ``untouched_mib``, ``files`` (``file``,
         ``mib``), ``held`` (``holder``, ``buffers``, ``mib``, ``example``), ``grown`` and
-        ``survivors`` (rows of what `listen2lab.attributing` gives), ``flames`` (``label``,
+        ``survivors`` (rows of what `listen2lab.studies.attributing` gives), ``flames`` (``label``,
         ``href``) and ``notes``; none for a condition without a sampled step.
     """
     found = []

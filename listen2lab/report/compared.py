@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from listen2lab.analysis.compared import Change, Pair
     from listen2lab.analysis.reproduced import Point
-    from listen2lab.comparing import Comparison
-    from listen2lab.rerunning import Rerun
+    from listen2lab.studies.comparing import Comparison
+    from listen2lab.studies.rerunning import Rerun
 
 __all__ = [
     "comparison_words",
@@ -97,7 +97,7 @@ def comparison_words(comparison: Comparison) -> str:
     Parameters
     ----------
     comparison
-        What `listen2lab.comparing.compare` found.
+        What `listen2lab.studies.comparing.compare` found.
     """
     lines = [f"A: {comparison.a}", f"B: {comparison.b}", *comparison.caveats]
     rows = []
@@ -185,7 +185,7 @@ def plot_comparison(comparison: Comparison) -> Figure:
     Parameters
     ----------
     comparison
-        What `listen2lab.comparing.compare` found.
+        What `listen2lab.studies.comparing.compare` found.
 
     Returns
     -------

@@ -8,11 +8,11 @@ from listen2lab.analysis.findings import app_series, find
 from listen2lab.analysis.outcomes import outcomes
 from listen2lab.analysis.ranking import rank
 from listen2lab.analysis.summary import complete_samples, contrast, summarize
-from listen2lab.attributing import held
 from listen2lab.experiment.catalog import EXPERIMENTS, HYPOTHESES
 from listen2lab.experiment.design import APART
 from listen2lab.report import words
 from listen2lab.report._answers import answers
+from listen2lab.studies.attributing import held
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

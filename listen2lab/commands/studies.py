@@ -48,7 +48,7 @@ def rerun(
     given cannot be used.
     """
     from listen2lab import api  # noqa: PLC0415 - a quick --help
-    from listen2lab.rerunning import rerun as repeat  # noqa: PLC0415
+    from listen2lab.studies.rerunning import rerun as repeat  # noqa: PLC0415
 
     folder = study or api.new_folder()
     try:
@@ -88,7 +88,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Compare two studies or two conditions: levels, peaks and rates, with intervals."""
-    from listen2lab.comparing import compare as beside  # noqa: PLC0415 - a quick --help
+    from listen2lab.studies.comparing import compare as beside  # noqa: PLC0415 - a quick --help
 
     found = beside(a, b)
     print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False) if as_json else found)
@@ -104,6 +104,6 @@ def merge(
     study: Annotated[Path, typer.Option(help="The new folder, new or empty.")],
 ) -> None:
     """Join studies, maybe of several machines, into one that keeps their levels apart."""
-    from listen2lab.merging import merge as join  # noqa: PLC0415 - a quick --help
+    from listen2lab.studies.merging import merge as join  # noqa: PLC0415 - a quick --help
 
     print(join(*studies, study=study))

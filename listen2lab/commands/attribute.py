@@ -14,7 +14,7 @@ from listen2lab.units import MIB
 if TYPE_CHECKING:
     import pandas as pd
 
-    from listen2lab.attributing import Attribution
+    from listen2lab.studies.attributing import Attribution
 
 __all__ = ["register"]
 
@@ -47,8 +47,8 @@ def attribute(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say what memory was made of after a step, and who allocated it."""
-    from listen2lab.attributing import attribute as take_apart  # noqa: PLC0415 - a quick --help
-    from listen2lab.attributing import held, leaks, survivors  # noqa: PLC0415
+    from listen2lab.studies.attributing import attribute as take_apart  # noqa: PLC0415 - a quick --help
+    from listen2lab.studies.attributing import held, leaks, survivors  # noqa: PLC0415
     from listen2lab.study import Study  # noqa: PLC0415 - pandas
 
     opened = Study(study)
@@ -72,7 +72,7 @@ def attribute(
     left = survivors(opened, found.experiment, found.condition)
     page = None
     if flame is not None:
-        from listen2lab.flames import flame_graph, temporal_graph  # noqa: PLC0415 - memray
+        from listen2lab.studies.flames import flame_graph, temporal_graph  # noqa: PLC0415 - memray
 
         run = (opened, found.experiment, found.condition)
         if flame == "time":

@@ -45,7 +45,7 @@ def same_inputs(
     before
         The study.
     texts, workload, voice, recognizer
-        Where they lie now; see `listen2lab.rerunning.rerun`.
+        Where they lie now; see `listen2lab.studies.rerunning.rerun`.
 
     Returns
     -------

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from listen2lab._repeated import Source, same_inputs
+from listen2lab.studies._repeated import Source, same_inputs
 from listen2lab.analysis.reproduced import Reproduction, reproduction
 from listen2lab.errors import InputError, StudyError, UnknownNameError
 from listen2lab.experiment import conduct
