@@ -63,7 +63,7 @@ class Table:
             for step in range(STEPS):
                 rss = (level if between is None else between) + moved
                 self.samples.append({
-                    **keys, "phase": "step", "step": step, "rss": rss * MIB,
+                    **keys, "phase": "step", "step": step, "steps": 1, "rss": rss * MIB,
                     "peak": ((peak or level + 30) + moved) * MIB,
                     "size": longest + (moved / 20 if longest else 0.0), **held,
                 })  # fmt: skip
