@@ -57,8 +57,8 @@ def audio_retained(m: Measured, worth: float) -> Ruling:
     because = [
         (
             f"Where the player retains what was scheduled, {n_read:.0f} paragraphs leave "
-            f"{size(audio)} of audio with it; the level is higher by {span(effect)} than where it "
-            "drops it."
+            f"{size(audio)} of audio with it; at the same longest sentence the level is higher by "
+            f"{span(effect)} than where it drops it."
         ),
     ]
     found = decide(effect, worth)
