@@ -243,7 +243,7 @@ def test_the_command_prints_and_answers_in_json(study, command):
     assert answer["step"] == 2
     assert sum(part["bytes"] for part in answer["parts"]) == answer["resident"]
     wrong = command(study.folder.path, "--at", "99")
-    assert isinstance(wrong.exception, UnknownNameError)
+    assert isinstance(wrong.exception, InputError)
     assert isinstance(command(study.folder.path, "--flame", "x").exception, InputError)
 
 
