@@ -80,8 +80,8 @@ def run(
     step_timeout
         Seconds without a new sample after which a run counts as hung.
     trace
-        Whether there are runs traced by memray as well: one of each condition that an experiment
-        names as telling something of its own, and of the one that it compares with.
+        Whether there are runs traced by memray as well: of the levels that an experiment names
+        (see `Experiment.traced`), of all where `levels` are chosen; one for conditions alike.
     jobs
         Runs at a time on one machine, fewer where memory would not be enough for all; None: as
         many as there are cores, at most two. Levels do not depend on it; times do a little.

@@ -133,4 +133,4 @@ def test_two_processes_a_side_seldom_differ_by_chance():
             sides.append(1e8 + rates[:, None] * np.arange(60) + noise)
         pair = judge_pair(*sides)
         apart += pair.verdict in {"worse", "reduced", "removed"}
-    assert apart <= 6
+    assert apart <= 1  # five of these were, with the samples' degrees of freedom

@@ -33,6 +33,19 @@ def named(requirement):
     return match[1], match[2]
 
 
+def test_every_module_belongs_to_the_package():
+    """A folder without __init__.py escapes the checks here, an ignored one wheel and ruff."""
+    home = Path(listen2lab.__file__).parent
+    files = [path for path in home.rglob("*.py") if path != home / "__init__.py"]
+    parts = [path.relative_to(home.parent).with_suffix("").parts for path in files]
+    assert {".".join(each).removesuffix(".__init__") for each in parts} == set(MODULES)
+    ignored = subprocess.run(
+        ["git", "check-ignore", "--no-index", *map(str, files)],
+        capture_output=True, text=True, check=False, cwd=ROOT,
+    )  # fmt: skip
+    assert ignored.stdout == ""
+
+
 def test_environment_and_pyproject_name_the_same_things():
     """Conda users get what pip users get, with the same ranges."""
     listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]

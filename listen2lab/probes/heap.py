@@ -55,8 +55,6 @@ _ALLOCATORS = (
 )
 _ENGINE = ("sherpa_onnx", "onnxruntime", "Ort", "BFCArena")
 _UNKNOWN = "<unknown>"
-
-
 _BEHIND_S = 0.5
 # memray looks at the heap every 10 ms; on a busy machine its last look may be that much earlier.
 

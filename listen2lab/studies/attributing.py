@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from listen2lab.studies._traces import trace_of, traced_run
 from listen2lab.analysis.attribution import METHODS, account, cannot_tell, categories
 from listen2lab.analysis.owners import BY, arena_note, fingerprints, holders, new_since, read_rules
 from listen2lab.errors import InputError, ProbeError, StudyError, UnknownNameError
+from listen2lab.studies._traces import trace_of, traced_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from listen2lab.studies._traces import traced_run
 from listen2lab.errors import ProbeError, StudyError, UnknownNameError
 from listen2lab.experiment.design import TRACED
+from listen2lab.studies._traces import traced_run
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,11 +14,11 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from listen2lab.studies._groups import Group, Part, name_groups, sort_runs
 from listen2lab.errors import InputError, StudyError
 from listen2lab.experiment.design import schedule
 from listen2lab.experiment.differences import is_same_machine, machines_of
 from listen2lab.experiment.store import StudyFolder
+from listen2lab.studies._groups import Group, Part, name_groups, sort_runs
 from listen2lab.study import Study
 
 if TYPE_CHECKING:

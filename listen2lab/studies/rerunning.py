@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from listen2lab.studies._repeated import Source, same_inputs
 from listen2lab.analysis.reproduced import Reproduction, reproduction
 from listen2lab.errors import InputError, StudyError, UnknownNameError
 from listen2lab.experiment import conduct
@@ -19,6 +18,7 @@ from listen2lab.progress import Bar
 from listen2lab.report import private
 from listen2lab.report._names import Names
 from listen2lab.report.embedded import read
+from listen2lab.studies._repeated import Source, same_inputs
 from listen2lab.study import Study
 
 if TYPE_CHECKING:
