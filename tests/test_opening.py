@@ -9,12 +9,13 @@ import pytest
 from known_tables import Table, find, whole_case
 
 import listen2lab as lab
+from listen2lab.analysis._measured import Where
 from listen2lab.analysis.findings import app_series
 from listen2lab.analysis.outcomes import outcomes
-from listen2lab.analysis.ranking import rank
+from listen2lab.analysis.ranking import Part, Ranking, rank
 from listen2lab.experiment.catalog import EXPERIMENTS, HYPOTHESES
 from listen2lab.report import opening
-from listen2lab.report._answers import answers
+from listen2lab.report._answers import _consumes, answers
 from listen2lab.report._cures import in_words
 from listen2lab.report.card import finding_card
 from listen2lab.report.style import to_svg
@@ -206,3 +207,18 @@ def test_a_real_study_opens_with_its_answers(tmp_path):
     assert 0 < found["H1"]["explains_mib"] < found["H1"]["of_mib"] == pytest.approx(level, abs=0.1)
     assert page.index('id="answers"') < page.index('id="stop-release"')
     assert str(tmp_path) not in page
+
+
+@pytest.mark.parametrize(
+    ("rest", "words"),
+    [
+        (3.0, "3.0 MiB are unaccounted."),
+        (-0.5, "The parts add up to it within 0.5 MiB."),
+        (-50.0, "The parts come to 50.0 MiB more than it"),
+    ],
+)
+def test_what_is_left_over_keeps_its_sign(rest, words):
+    """More found than is resident is not said to be unaccounted."""
+    parts = (Part("x", 700.0, ""), Part("y", 300.0 - rest, ""), Part("unaccounted", rest, ""))
+    ranking = Ranking(Where("baseline", "app"), 1000.0, 900.0, parts)
+    assert words in _consumes(ranking)["sentences"][0]

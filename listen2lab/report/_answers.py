@@ -70,8 +70,10 @@ def _consumes(ranking: Ranking | None) -> dict[str, Any]:
         f"({100 * largest.mib / level:.0f} %) are {largest.name}, and {_mib(second.mib)} are "
         f"{second.name}. "
     )
-    if rest.mib > -0.01 * level:  # a little less than nothing is two readings' distance in time
-        sentence += f"{_mib(abs(rest.mib))} are {UNACCOUNTED}."
+    if rest.mib >= 0:
+        sentence += f"{_mib(rest.mib)} are {UNACCOUNTED}."
+    elif rest.mib > -0.01 * level:  # two readings' distance in time
+        sentence += f"The parts add up to it within {_mib(-rest.mib)}."
     else:
         sentence += (
             f"The parts come to {_mib(-rest.mib)} more than it: they were not read in one instant."
