@@ -18,12 +18,17 @@ What malloc reserved and nobody touched is not resident: ``untouched`` stands be
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from listen2lab.probes.account import split
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
 
 __all__ = ["METHODS", "Method", "account", "cannot_tell", "categories", "libraries"]
 
@@ -193,11 +198,8 @@ def _one_run(run: pd.DataFrame) -> pd.DataFrame:
     run = run[run["rss"].notna()]
     kinds = _kinds(run)
     held = _held(run)
-    table = run[[name for name in (*_KEYS, "phase", "step") if name in run]].copy()
-    table["size"] = _column(run, "size", np.nan)
-    table["longest"] = table["size"].where(table["phase"].isin(["warmup", "step"])).cummax()
-    table["rss"] = run["rss"].astype(float)
-    table["peak"] = _column(run, "peak", np.nan)
+    is_step = run["phase"].isin(["warmup", "step"]).to_numpy()
+    sizes = _column(run, "size", np.nan)
     native, python = kinds["native"].copy(), kinds["python"].copy()
     own = np.minimum(_column(run, "account.instrument", 0.0), python)
     python -= own
@@ -209,8 +211,12 @@ def _one_run(run: pd.DataFrame) -> pd.DataFrame:
         second -= rest
         held[name] = taken + rest
     weights, arena = _engine(run, native)
-    needed = _needed(table, arena)
-    parts = {
+    needed = _needed(sizes, arena)
+    columns = {
+        "size": sizes,
+        "longest": _longest(np.where(is_step, sizes, np.nan)),
+        "rss": run["rss"].to_numpy(float),
+        "peak": _column(run, "peak", np.nan),
         "files": kinds["files"],
         "library_data": kinds["library_data"],
         "stacks": kinds["stacks"],
@@ -224,84 +230,88 @@ def _one_run(run: pd.DataFrame) -> pd.DataFrame:
         **held,
         "instrument": own,
         "unaccounted": kinds["unaccounted"],
+        "untouched": kinds["untouched"],
+        "walked": _column(run, "account.walked", 0.0).astype(bool),
     }
-    for name, values in parts.items():
-        table[name] = values
-    table["untouched"] = kinds["untouched"]
-    table["walked"] = _column(run, "account.walked", 0.0).astype(bool)
-    return table
+    told = run[[name for name in (*_KEYS, "phase", "step") if name in run]]
+    return pd.concat([told, pd.DataFrame(columns, index=run.index)], axis=1)
 
 
-def _column(run: pd.DataFrame, name: str, otherwise: float) -> pd.Series[float]:
+def _column(run: pd.DataFrame, name: str, otherwise: float) -> Floats:
     """Return a column as numbers; where it or a value is missing, something else."""
     if name not in run:
-        return pd.Series(otherwise, index=run.index, dtype=float)
-    values = run[name]
-    if values.dtype != float:
-        values = pd.to_numeric(values, errors="coerce").astype(float)
-    return values.fillna(otherwise)
+        return np.full(len(run), otherwise)
+    column = run[name]
+    if column.dtype == object:
+        column = pd.to_numeric(column, errors="coerce")
+    values = column.to_numpy(float, na_value=np.nan)
+    return np.where(np.isnan(values), otherwise, values)
+
+
+def _longest(sizes: Floats) -> Floats:
+    """Return the longest size so far; nothing where there is none."""
+    so_far = np.maximum.accumulate(np.where(np.isnan(sizes), -np.inf, sizes))
+    return np.where(np.isnan(sizes), np.nan, so_far)
 
 
 def _tells(samples: pd.DataFrame, name: str) -> bool:
     return name in samples and bool(samples[name].notna().any())
 
 
-def _kinds(run: pd.DataFrame) -> pd.DataFrame:
+def _kinds(run: pd.DataFrame) -> dict[str, Floats]:
     """Return resident memory by kind, from the probe's readings or without them."""
-    readings = [name for name in run if str(name).startswith("account.")]
     if "account.heap" not in run or run["account.heap"].isna().all():
         return _kinds_of_old(run)
-    rows = []
-    for sample in run.to_dict("records"):
-        reading = {str(name).removeprefix("account."): sample[name] for name in readings}
-        rows.append(split(_without_gaps(sample), _without_gaps(reading)))
-    return pd.DataFrame(rows, index=run.index).astype(float)
-
-
-def _without_gaps(record: dict[Any, Any]) -> dict[str, float]:
-    """Return the numbers of a record, 0 for those that are missing."""
-    return {
-        str(name): 0.0 if value != value else value  # noqa: PLR0124 - NaN alone is not itself
-        for name, value in record.items()
-        if isinstance(value, (int, float))
+    readings = [str(name) for name in run if str(name).startswith("account.")]
+    counters = {name: _column(run, name, 0.0) for name in ("rss", "in_use", "kept", "mapped")}
+    reading = {
+        name.removeprefix("account."): _column(run, name, 0.0)
+        for name in readings
+        if name != "account.files"
     }
+    rows = [
+        split(
+            {name: values[k] for name, values in counters.items()},
+            {name: values[k] for name, values in reading.items()},
+        )
+        for k in range(len(run))
+    ]
+    return {name: np.array([row[name] for row in rows], float) for name in rows[0]}
 
 
-def _kinds_of_old(run: pd.DataFrame) -> pd.DataFrame:
+def _kinds_of_old(run: pd.DataFrame) -> dict[str, Floats]:
     """Part what samples without readings can tell: files, malloc's bytes, and the rest.
 
     What is anonymous before the models are loaded and not malloc's belongs to the interpreter and
     the libraries, and hardly moves afterwards. Where malloc does not tell, all that came later is
     taken for native memory in use.
     """
-    rss = run["rss"].astype(float)
-    anonymous = pd.Series(np.minimum(_column(run, "anonymous", 0.0), rss))
+    rss = run["rss"].to_numpy(float)
+    anonymous = np.minimum(_column(run, "anonymous", 0.0), rss)
     in_use, kept = _column(run, "in_use", 0.0), _column(run, "kept", 0.0)
     early = (run["phase"] == "import").to_numpy()
     if not early.any():
         early = np.arange(len(run)) == 0
-    first = (anonymous - in_use - kept).to_numpy()[early]
+    first = (anonymous - in_use - kept)[early]
     python = np.minimum(max(0.0, float(first[0])) if len(first) else 0.0, anonymous)
     native_kept = np.minimum(kept, anonymous - python)
     rest = anonymous - python - native_kept
     native = np.minimum(in_use, rest) if _tells(run, "in_use") else rest
-    zero = pd.Series(0.0, index=run.index)
-    return pd.DataFrame(
-        {
-            "files": rss - anonymous,
-            "library_data": zero,
-            "stacks": zero,
-            "python": python,
-            "python_kept": zero,
-            "native": native,
-            "native_kept": native_kept,
-            "unaccounted": anonymous - python - native_kept - native,
-            "untouched": np.maximum(in_use + kept - native - native_kept, 0.0),
-        }
-    )
+    zero = np.zeros(len(run))
+    return {
+        "files": rss - anonymous,
+        "library_data": zero,
+        "stacks": zero,
+        "python": python,
+        "python_kept": zero,
+        "native": native,
+        "native_kept": native_kept,
+        "unaccounted": anonymous - python - native_kept - native,
+        "untouched": np.maximum(in_use + kept - native - native_kept, 0.0),
+    }
 
 
-def _held(run: pd.DataFrame) -> dict[str, Any]:
+def _held(run: pd.DataFrame) -> dict[str, Floats]:
     """Return the bytes that the workload's components say they hold."""
     given = [str(name) for name in run if str(name).startswith("component.")]
     names = [name.removeprefix("component.") for name in given]
@@ -314,7 +324,7 @@ def _held(run: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _engine(run: pd.DataFrame, native: Any) -> tuple[Any, Any]:
+def _engine(run: pd.DataFrame, native: Floats) -> tuple[Floats, Floats]:
     """Return what the engine's models and its arena hold of malloc's live bytes.
 
     Parameters
@@ -324,25 +334,26 @@ def _engine(run: pd.DataFrame, native: Any) -> tuple[Any, Any]:
     native
         Malloc's live and resident bytes less the workload's components.
     """
-    nothing = pd.Series(0.0, index=run.index)
-    at_import, at_setup = (run["phase"] == name for name in ("import", "setup"))
-    if not at_import.any() or not at_setup.any() or not _has_engine(run):
+    nothing = np.zeros(len(run))
+    phase = run["phase"].to_numpy()
+    at_import, at_setup = (np.flatnonzero(phase == name) for name in ("import", "setup"))
+    if not len(at_import) or not len(at_setup) or not _has_engine(run):
         return nothing, nothing
-    grown = (native - float(native[at_import].iloc[0])).clip(lower=0)
-    grown = grown.where(_is_loaded(run), 0.0)
-    weights = np.minimum(grown, float(grown[at_setup].iloc[0]))
+    setup = at_setup[0]
+    # The workload is there from setup on, and before its teardown.
+    is_loaded = ~np.isin(phase.astype(str), ["start", "import", "released"])
+    grown = np.where(is_loaded, np.maximum(native - native[at_import[0]], 0.0), 0.0)
+    weights = np.minimum(grown, grown[setup])
     if "account.engine_mapped" not in run:  # an older study: all that steps added is the arena's
         return weights, grown - weights
     mapped = _column(run, "account.engine_mapped", 0.0)
-    blocks = (mapped - float(mapped[at_setup].iloc[0])).clip(lower=0)
+    blocks = np.maximum(mapped - mapped[setup], 0.0)
     heap = _column(run, "account.engine_heap", np.nan)
-    seen = heap.dropna()
-    if len(seen):
+    if not np.isnan(heap).all():
         # Blocks in the heap are counted between phases. The arena only grows while its session
         # lives, so that of what the heap gained since setup at most the final count is the arena's.
         live = _column(run, "in_use", 0.0) - _column(run, "mapped", 0.0)
-        gained = (live - float(live[at_setup].iloc[0])).clip(lower=0)
-        blocks += np.minimum(gained, float(seen.max()))
+        blocks += np.minimum(np.maximum(live - live[setup], 0.0), np.nanmax(heap))
     return weights, np.minimum(blocks, grown - weights)
 
 
@@ -350,7 +361,7 @@ def _has_engine(run: pd.DataFrame) -> bool:
     """Return whether ONNX Runtime was loaded in this run; an older study is taken at its word."""
     if "account.engine_mapped" not in run:
         return "component.audio_cache" in run
-    if float(_column(run, "account.engine_mapped", 0.0).max()) > 0:
+    if (_column(run, "account.engine_mapped", 0.0) > 0).any():
         return True
     if "account.files" not in run:
         return False
@@ -362,27 +373,20 @@ def _has_engine(run: pd.DataFrame) -> bool:
     )
 
 
-def _is_loaded(run: pd.DataFrame) -> Any:
-    """Return in which samples the workload was there: from setup on, and before its teardown."""
-    return ~run["phase"].isin(["start", "import", "released"])
-
-
-def _needed(table: pd.DataFrame, arena: Any) -> Any:
+def _needed(sizes: Floats, arena: Floats) -> Floats:
     """Estimate how much of the arena each step's own longest input needs.
 
     A step whose input is longer than all before makes the arena as large as that input needs. In
     between, need grows with the input's length.
     """
-    sizes = table["size"].to_numpy(float)
-    held = np.asarray(arena, dtype=float)
     longest, lengths, levels = 0.0, [0.0], [0.0]
-    for size, level in zip(sizes, held, strict=True):
+    for size, level in zip(sizes, arena, strict=True):
         if size > longest and level > 0:
             longest = float(size)
             lengths.append(longest)
             levels.append(max(float(level), levels[-1]))
     need = np.interp(np.nan_to_num(sizes), lengths, levels)
-    return pd.Series(np.minimum(need, held), index=table.index)
+    return np.minimum(need, arena)
 
 
 def cannot_tell(samples: pd.DataFrame) -> list[str]:

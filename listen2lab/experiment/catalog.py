@@ -137,7 +137,7 @@ _ALL = (
             "H3": "accumulation: off grows less per paragraph than on; a resident model: "
             "loaded-but-unused is above off by a constant",
         },
-        traced=("on", "off"),
+        traced=("on",),
     ),
     Experiment(
         name="cache-size",
@@ -196,6 +196,7 @@ _ALL = (
             "H1": "stopping changes nothing; dropping the session gives back most of the level",
         },
         phases=("stopped", "session-dropped", "trimmed", "created-again"),
+        traced=(),  # phases tell what comes back; what was held, the app's own trace tells
     ),
     Experiment(
         name="audio-retention",
@@ -232,7 +233,7 @@ _ALL = (
             "H1": "a shorter longest sentence means a lower level in the same session",
             "H6": "the level rises with the longest sentence; split, all levels are those of 15 s",
         },
-        traced=("110s", "110s-split"),
+        traced=("110s",),
     ),
     Experiment(
         name="concurrency",

@@ -302,7 +302,8 @@ def schedule(plan: Plan) -> list[Run]:
 
     Experiment by experiment; in each block every condition once, in a random order drawn from the
     seed, so that a drift of the machine meets all conditions alike. The traced runs come last, one
-    for all conditions that are the same.
+    for all conditions that are the same, those of many steps first: a long one in the end would
+    keep one core waiting.
 
     Parameters
     ----------
@@ -314,19 +315,20 @@ def schedule(plan: Plan) -> list[Run]:
     list of Run
         The same for the same plan, always.
     """
-    runs: list[Run] = []
-    traced: set[tuple[Any, ...]] = set()
+    plain: list[Run] = []
+    traced: dict[Any, Run] = {}
     for experiment in plan.experiments:
         for repeat in range(plan.repeats):
             levels = list(experiment.levels)
             random.Random(f"{plan.seed}/{experiment.name}/{repeat}").shuffle(levels)
-            runs += [Run(experiment, level, repeat) for level in levels]
+            plain += [Run(experiment, level, repeat) for level in levels]
         for level in experiment.levels if plan.traced else ():
-            condition = plan.condition(experiment, level)
-            is_asked = experiment.traced is None or level.name in experiment.traced
-            if plan.only is not None or (is_asked and condition not in traced):
-                runs.append(Run(experiment, level, 0, traced=True))
-                traced.add(condition)
+            run = Run(experiment, level, 0, traced=True)
+            if plan.only is not None:
+                traced[run.key] = run
+            elif experiment.traced is None or level.name in experiment.traced:
+                traced.setdefault(plan.condition(experiment, level), run)
+    runs = [*plain, *sorted(traced.values(), key=lambda run: -run.experiment.steps)]
     if plan.only is None:
         return runs
     only = set(plan.only)

@@ -47,6 +47,7 @@ _ZERO_CROSSINGS = (
 )
 _CUTOFF = 0.95  # of the lower Nyquist frequency
 _KAISER_BETA = 8.0  # 80 dB
+_SIDE_BY_SIDE = 40  # results of one product: more of them would multiply more zeros
 
 
 def log_mel(
@@ -148,27 +149,47 @@ def resample(
         return samples
     common = math.gcd(from_hz, to_hz)
     up, down = to_hz // common, from_hz // common
-    filters = _phases(up, down)
-    taps = filters.shape[1]
-    padded = np.pad(samples, (taps // 2 - 1, taps // 2 + 1))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, taps)
-    result = np.empty(-(-len(samples) * up // down), np.float32)
-    for first in range(min(up, len(result))):  # outputs that lie alike between inputs, at once
-        place, phase = divmod(first * down, up)
-        alike = result[first::up]
-        # einsum works on the view; a product of matrices would copy it, 30 times the recording.
-        np.einsum("ij,j->i", windows[place::down][: len(alike)], filters[phase], out=alike)
-    return result
+    bands, taps = _bands(up, down)
+    n_results = -(-len(samples) * up // down)
+    blocks = -(-n_results // up)  # of `down` samples, which give `up` results
+    before = taps // 2 - 1
+    padded = np.zeros(blocks * down + taps, np.float32)
+    padded[before : before + len(samples)] = samples
+    results = np.empty((blocks, up), np.float32)
+    for place, first, weights in bands:
+        width, count = weights.shape
+        # A view: the product reads its rows where they overlap, without a copy of each.
+        windows = np.lib.stride_tricks.sliding_window_view(padded, width)[place::down][:blocks]
+        np.matmul(windows, weights, out=results[:, first : first + count])
+    return results.reshape(-1)[:n_results]
 
 
 @functools.lru_cache(maxsize=2)
-def _phases(up: int, down: int) -> NDArray[np.float32]:
-    """Return the filter at each of the ``up`` places that an output can have between inputs."""
+def _bands(up: int, down: int) -> tuple[list[tuple[int, int, NDArray[np.float32]]], int]:
+    """Return the filter as matrices, each for some results of a block that lie side by side.
+
+    Returns
+    -------
+    bands : list of (int, int, ndarray)
+        The first sample that it reads, the first result that it gives, and float32 weights
+        (samples, results): a column is the filter at that result's place between two samples.
+    taps : int
+        How many samples one result depends on.
+    """
     cutoff = _CUTOFF * min(1.0, up / down)  # of the input's Nyquist frequency
     half = math.ceil(_ZERO_CROSSINGS / cutoff)
     offsets = np.arange(1 - half, half + 1) - (np.arange(up) / up)[:, None]
     window: Any = np.i0(_KAISER_BETA * np.sqrt(np.clip(1 - (offsets / half) ** 2, 0, None)))
     filters = np.sinc(cutoff * offsets) * window
     filters /= filters.sum(axis=1, keepdims=True)  # a constant stays the same
-    result: NDArray[np.float32] = filters.astype(np.float32)
-    return result
+    taps = 2 * half
+    bands = []
+    for first in range(0, up, _SIDE_BY_SIDE):
+        results = range(first, min(first + _SIDE_BY_SIDE, up))
+        places = [result * down // up for result in results]
+        weights = np.zeros((places[-1] - places[0] + taps, len(results)), np.float32)
+        for column, (result, place) in enumerate(zip(results, places, strict=True)):
+            begin = place - places[0]
+            weights[begin : begin + taps, column] = filters[result * down % up]
+        bands.append((places[0], first, weights))
+    return bands, taps
