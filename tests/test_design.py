@@ -53,11 +53,21 @@ def test_an_experiment_traces_the_levels_that_it_names():
     def traced(*experiments):
         return {run.key for run in schedule(Plan(experiments)) if run.traced}
 
-    assert traced(cache_size) == {"cache-size/2/traced", "cache-size/unbounded/traced"}
+    assert traced(cache_size) == {"cache-size/2/traced"}
     assert traced(cache_size.only(["1"])) == {"cache-size/1/traced"}
     assert traced(dataclasses.replace(cache_size, traced=None)) == {
         f"cache-size/{level.name}/traced" for level in cache_size.levels
     }
+
+
+def test_traced_runs_come_last_and_long_ones_first():
+    """Who stops early has the numbers; who waits to the end waits for a short run."""
+    runs = schedule(PLAN)
+    plain = sum(not run.traced for run in runs)
+    assert not any(run.traced for run in runs[:plain])
+    steps = [run.experiment.steps for run in runs[plain:]]
+    assert steps == sorted(steps, reverse=True)
+    assert steps[0] > steps[-1]
 
 
 def test_a_plan_of_named_runs_keeps_each_of_them():

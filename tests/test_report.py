@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from listen2lab.experiment import catalog
-from listen2lab.experiment.design import Plan, schedule
+from listen2lab.experiment.design import APART, Plan, schedule
 from listen2lab.experiment.store import StudyFolder
 from listen2lab.report.factors import grid
 from listen2lab.report.glance import headline
@@ -189,6 +189,17 @@ def test_a_study_in_which_nothing_was_measured_is_said_to_be(tmp_path):
     assert "Nothing to report" in (tmp_path / "study" / "ISSUE.md").read_text()
     assert headline(study.summary()["experiments"]["baseline"]) == "No complete run."
     assert "2 of\n    2 runs did not end well" in page(study, study.summary())
+
+
+def test_a_condition_is_taken_apart_once(tmp_path):
+    """Where most references are the app's own condition, one picture of it is enough."""
+    other = short("cache-size")
+    apart = replace(other, name=f"cache-size{APART}machine-2")  # levels of machines stay apart
+    plan = Plan((short("stop-release"), short("baseline"), other, apart), repeats=1, traced=False)
+    study = study_of(tmp_path / "study", plan)
+    text = page(study, study.summary())
+    assert text.count('<div class="account">') == 3
+    assert re.findall(r'taken apart under\s+<a href="#([^"]*)"', text) == ["baseline"]
 
 
 def test_numbers_in_a_picture_s_text_stay_as_they_are():

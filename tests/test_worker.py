@@ -178,6 +178,27 @@ def test_a_full_disk_stops_the_study_and_is_no_result(prepared):
     assert run.result() is None
 
 
+def test_a_trace_that_a_full_disk_cut_short_is_no_result(prepared):
+    """Memray stops without an error when it cannot write on: the study says why there is none."""
+    run = prepared(
+        """
+        import os, resource, types
+        def setup():
+            # No capture larger than this, as if the disk were full; and it says that it is.
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
+            os.statvfs = lambda path: types.SimpleNamespace(f_bavail=1, f_frsize=4096)
+        def step(i):
+            held = [bytearray(600 + k % 1000) for k in range(200_000)]
+        """,
+        key="own/file/traced",
+        traced=True,
+    )
+    with pytest.raises(StudyError, match="no space left for memray's capture"):
+        execute(run)
+    assert run.result() is None
+    assert not (run.path / "heap.json").exists()
+
+
 def test_a_worker_weighs_little_and_imports_nothing_of_weight(prepared):
     """The instrument is at most 4 MiB over bare Python, read by the worker's own meter."""
     run = prepared("import sys\ndef setup(): print(*sys.modules)\ndef step(i): pass")

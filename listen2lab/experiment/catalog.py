@@ -151,7 +151,7 @@ _ALL = (
         predictions={
             "H4": "1, 2 and unbounded differ by the bytes of the audio and alignments they keep",
         },
-        traced=("2", "unbounded"),
+        traced=("2",),
     ),
     Experiment(
         name="session-recreation",

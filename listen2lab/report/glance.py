@@ -102,11 +102,12 @@ def _held(summary: dict[str, Any], numbers: dict[str, Any]) -> Fact:
     most = max(parts, key=lambda name: parts[name], default=None)
     if most is None:
         return Fact("What holds most of it", "–", "memory was not taken apart")
-    return Fact(
-        "What holds most of it",
-        f"{number(parts[most])} MiB",
-        f"{most}; {number(rest)} MiB are {UNACCOUNTED}",
+    left = (
+        f"{number(rest)} MiB are {UNACCOUNTED}"
+        if rest >= 0  # more can be found than is resident: two readings are not of one instant
+        else f"the parts add up to the level within {number(-rest)} MiB"
     )
+    return Fact("What holds most of it", f"{number(parts[most])} MiB", f"{most}; {left}")
 
 
 def _lowest(summary: dict[str, Any], level: float | None, found: tuple[str, str]) -> Fact:

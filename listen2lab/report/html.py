@@ -8,6 +8,7 @@ import jinja2
 from markupsafe import Markup
 
 from listen2lab.analysis.growth import Reason
+from listen2lab.experiment.design import APART
 from listen2lab.report import account, opening, words
 from listen2lab.report.device import section_of
 from listen2lab.report.embedded import ELEMENT_ID, payload
@@ -53,9 +54,10 @@ def page(study: Study, summary: dict[str, Any], *, include_private: bool = False
         HTML with everything in it: style, pictures, and the manifest for a rerun.
     """
     sections = [
-        _section(study, item, summary["experiments"][item.name], include_private=include_private)
-        for item in study.plan.experiments
+        _section(study, item, summary["experiments"][item.name]) for item in study.plan.experiments
     ]
+    for item, section in zip(study.plan.experiments, sections, strict=True):
+        section.update(_accounts(study, item, sections, include_private=include_private))
     first = opening.build(summary)
     rules = _share_styles(sections, first)
     phone = study.device()
@@ -84,9 +86,7 @@ def _has_texts(study: Study) -> bool:
     return "voice" in study.manifest["inputs"] and "merged" not in study.manifest
 
 
-def _section(
-    study: Study, item: Experiment, numbers: dict[str, Any], *, include_private: bool
-) -> dict[str, Any]:
+def _section(study: Study, item: Experiment, numbers: dict[str, Any]) -> dict[str, Any]:
     """Return what the template shows of one experiment."""
     name, conditions = item.name, numbers["conditions"]
     samples = study.samples
@@ -110,12 +110,32 @@ def _section(
             label=f"Resident memory over the steps, by condition of {name}",
         ),
         "levels": to_svg(plot_levels(study, name), label=f"Peak, end and released levels, {name}"),
-        "accounts": account.section(
-            study, name, [item.reference.name], include_private=include_private
-        ),
+        "accounts": [],
+        "accounted_in": None,
         "phases": _phases(study, name, list(conditions)),
         "traces": _traces(study, name, list(conditions)),
     }
+
+
+def _accounts(
+    study: Study, item: Experiment, sections: list[dict[str, Any]], *, include_private: bool
+) -> dict[str, Any]:
+    """Take apart what an experiment's reference holds, unless a section before has done it.
+
+    The app's own condition is the reference of most experiments: one picture of it is enough.
+    """
+    plan = study.plan
+    for other, section in zip(plan.experiments, sections, strict=True):
+        is_same = plan.condition(other, other.reference) == plan.condition(item, item.reference)
+        # A merged study keeps machines apart by the name.
+        if section["accounts"] and is_same and _setting(other) == _setting(item):
+            return {"accounted_in": other.name}
+    where = (item.name, [item.reference.name])
+    return {"accounts": account.section(study, *where, include_private=include_private)}
+
+
+def _setting(item: Experiment) -> str:
+    return item.name.partition(APART)[2]
 
 
 def _phases(study: Study, name: str, conditions: list[str]) -> list[dict[str, Any]]:
