@@ -37,14 +37,7 @@ BYTES = (
 """Columns of `Study.samples` that are bytes."""
 
 _PHASE_COLUMNS = ["rss", "anonymous", "private_dirty", "in_use", "kept"]
-_CONDITION_COLUMNS = (
-    "verdict",
-    "level_mib",
-    "peak_mib",
-    "released_mib",
-    "unaccounted_mib",
-    "rate_kib_per_step",
-)
+_CONDITION_COLUMNS = ("verdict", "level_mib", "peak_mib", "released_mib", "rate_kib_per_step")
 
 
 class Study:
@@ -242,8 +235,7 @@ class Study:
         DataFrame
             By ``experiment`` and ``condition``: ``verdict``; ``level_mib`` (resident at the end,
             after collecting and trimming, mean of the repeats), ``peak_mib``, ``released_mib``
-            (resident after the teardown), ``unaccounted_mib`` (the level less what the account of
-            memory names), ``rate_kib_per_step`` and ``complete`` (runs).
+            (resident after the teardown), ``rate_kib_per_step`` and ``complete`` (runs).
         """
         names = [self._known(experiment)] if experiment else list(self.summary()["experiments"])
         rows = [

@@ -18,6 +18,7 @@ from listen2lab.report.html import page
 from listen2lab.report.phases import phase_rows, phase_table
 from listen2lab.report.plots import _thinned, plot_curves
 from listen2lab.report.style import new_figure, share_styles, to_svg
+from listen2lab.report.words import with_code
 from listen2lab.report.write import write_report
 from listen2lab.study import Study
 
@@ -200,6 +201,24 @@ def test_a_condition_is_taken_apart_once(tmp_path):
     text = page(study, study.summary())
     assert text.count('<div class="account">') == 3
     assert re.findall(r'taken apart under\s+<a href="#([^"]*)"', text) == ["baseline"]
+
+
+def test_code_in_a_sentence_is_code_and_nothing_else_is():
+    """A path that holds audio reads as code; what comes from elsewhere stays text."""
+    told = with_code("`a.b[...]` holds <i>3</i> & `x`; one ` alone")
+    assert told == (
+        "<code>a.b[...]</code> holds &lt;i&gt;3&lt;/i&gt; &amp; <code>x</code>; one ` alone"
+    )
+
+
+def test_text_in_a_notebook_is_as_large_in_a_wide_picture(many):
+    """A picture tells its size in a page's pixels, whatever the dots of its PNG."""
+    for name in ("session-options", "stop-release"):
+        figure = plot_curves(many, name)
+        _, size = figure._repr_png_()
+        assert (size["width"], size["height"]) == pytest.approx(
+            96 * figure.get_size_inches(), abs=1
+        )
 
 
 def test_numbers_in_a_picture_s_text_stay_as_they_are():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from listen2lab.report.words import number, subject
+from listen2lab.report.words import number, subject, with_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -226,7 +226,7 @@ def finding_card(summary: dict[str, Any], names: Sequence[str]) -> Card:
         because = each["because"]
         parts.append(
             f"<p><b>{name} {escape(each['finding'])}.</b> {escape(each['claim'])}<br>"
-            f"{escape(because)}{escape(size)}</p>"
+            f"{with_code(because)}{escape(size)}</p>"
         )
         lines.append(f"{name} {each['finding']}. {each['claim']}\n  {because}{size}")
     return Card("".join(parts), lines)

@@ -216,6 +216,7 @@ def template(name: str) -> jinja2.Template:
     )
     environment.filters["mib"] = words.number
     environment.filters["svg"] = _as_markup
+    environment.filters["code"] = words.with_code
     return environment.get_template(name)
 
 

@@ -70,11 +70,16 @@ _SETTINGS: Any = {  # matplotlib types its settings' names, not a dict of them
 }
 
 
+_CSS_DOTS_PER_INCH = 96  # a browser's
+
+
 class Picture(Figure):
     """A figure that a notebook shows by itself, without pyplot and its global state."""
 
-    def _repr_png_(self) -> bytes:
-        return to_png(self)
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        # The size makes text as large in a wide picture as in a narrow one, and all of it sharp.
+        width, height = (round(_CSS_DOTS_PER_INCH * float(x)) for x in self.get_size_inches())
+        return to_png(self), {"width": width, "height": height}
 
 
 def new_figure(width: float, height: float) -> Picture:

@@ -6,6 +6,8 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup, escape
+
 from listen2lab.analysis._reasons import Reason
 from listen2lab.experiment.inputs import GENERATED_VOICES
 from listen2lab.report._names import leaf
@@ -43,6 +45,11 @@ def number(value: float | None, digits: int = 1) -> str:
     if value is None or math.isnan(value):
         return "–"
     return f"{round(value, digits) + 0.0:,.{digits}f}"  # no minus before a zero
+
+
+def with_code(text: str) -> Markup:
+    """Return a sentence for a page, what stands between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
 
 
 def called(numbers: dict[str, Any]) -> str:
