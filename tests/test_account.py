@@ -124,6 +124,19 @@ def test_what_is_reserved_and_not_touched_stands_beside_the_sum(tmp_path):
     assert all(abs(change[name]) < MIB for name in (*SPLIT, "unaccounted"))
 
 
+@pytest.mark.parametrize("use", ["pass", "for page in range(0, len(beside), 4096): beside[page]"])
+def test_addresses_reserved_beside_a_block_hold_nothing(tmp_path, use):
+    """The kernel shows both as one mapping; what was only read is the page of zeros, not memory."""
+    # Not whole huge pages: those the kernel would place apart.
+    beside = f"""
+    beside = mmap.mmap(-1, 2 * N + 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    {use}
+    """
+    change = moved(NATIVE + beside, tmp_path, level=True)
+    assert change["native"] == pytest.approx(PLANTED, rel=0.02)
+    assert abs(change["unaccounted"]) < MIB
+
+
 def test_freed_memory_that_malloc_keeps_is_kept_free(tmp_path):
     """Small blocks given back below one that stays leave in-use and stay resident."""
     plant = (

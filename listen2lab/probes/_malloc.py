@@ -12,6 +12,10 @@ import mmap
 import os
 from typing import NamedTuple
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from listen2lab.probes._pages import Pages
+
 __all__ = ["ENGINE_BLOCK", "Block", "Memory", "is_engine_block"]
 
 ENGINE_BLOCK = 1024 * 1024
@@ -44,6 +48,8 @@ class Memory:
     ----------
     proc
         The folder with this process's /proc files.
+    pages
+        Tells which pages were touched: no others are read.
 
     Raises
     ------
@@ -51,7 +57,8 @@ class Memory:
         It cannot be read here.
     """
 
-    def __init__(self, proc: str = "/proc/self") -> None:
+    def __init__(self, proc: str = "/proc/self", pages: Pages | None = None) -> None:
+        self._pages = pages
         self._fd = os.open(f"{proc}/mem", os.O_RDONLY | os.O_CLOEXEC)
         # A buffer of one's own: one from malloc would move what is measured.
         self._buffer = mmap.mmap(-1, _PIECE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -69,7 +76,12 @@ class Memory:
         at = start
         try:
             while at < end:
-                n_bytes = os.preadv(self._fd, [memoryview(self._buffer)[: end - at]], at)
+                stop = min(at + _PIECE, end)
+                if self._pages is not None:
+                    at, stop = self._first_touched(at, stop)
+                    if at == stop:
+                        continue
+                n_bytes = os.preadv(self._fd, [memoryview(self._buffer)[: stop - at]], at)
                 n_pages, page, jumped = n_bytes // _PAGE, 0, False
                 if not n_pages:
                     break
@@ -94,6 +106,16 @@ class Memory:
         finally:
             words.release()
         return found
+
+    def _first_touched(self, start: int, stop: int) -> tuple[int, int]:
+        """Return where the first touched pages of a range begin and end; its end for none."""
+        assert self._pages is not None
+        touched = self._pages.touched(start, stop)
+        first = touched.find(1)
+        if first < 0:
+            return stop, stop
+        behind = touched.find(0, first)
+        return start + first * _PAGE, start + (len(touched) if behind < 0 else behind) * _PAGE
 
     def engine_blocks(self, start: int, end: int) -> int | None:
         """Return the bytes of live blocks of the arena's sizes in malloc's main heap.

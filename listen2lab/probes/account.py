@@ -15,11 +15,11 @@ malloc's and Python's own counters say whose it is.
 
 from __future__ import annotations
 
-import os
 import time
 
 from listen2lab.probes import _interpreter
 from listen2lab.probes._malloc import Memory, is_engine_block
+from listen2lab.probes._pages import Pages
 from listen2lab.probes._smaps import areas, file_name, kind_of
 
 TYPE_CHECKING = False
@@ -50,8 +50,6 @@ _MOVED = 1024 * 1024  # bytes: what is worth a walk,
 _MOVED_SHARE = 0.002  # or this share of what is resident
 _ENGINE = ("onnxruntime", "sherpa")
 _PYTHON_ARENA = 1024 * 1024
-_PAGEMAP_ENTRY, _PRESENT = 8, 0x80
-_PAGEMAP_PIECE = 1 << 16
 
 
 class AccountProbe:
@@ -74,10 +72,16 @@ class AccountProbe:
         self.gaps: dict[str, str] = {}
         self._instrument = instrument
         self._smaps = f"{proc}/smaps"
-        self._pagemap = self._open(f"{proc}/pagemap", "shared areas are parted by size")
+        self._pages: Pages | None = None
+        try:
+            self._pages = Pages(proc)
+        except OSError as error:
+            self.gaps["account.pagemap"] = (
+                f"{proc}/pagemap: {error.strerror}; shared areas are parted by size"
+            )
         self._memory: Memory | None = None
         try:
-            self._memory = Memory(proc)
+            self._memory = Memory(proc, self._pages)
         except OSError as error:
             self.gaps["account.blocks"] = f"this process's memory cannot be read: {error.strerror}"
         if self._walk_text() is None:
@@ -92,13 +96,6 @@ class AccountProbe:
         self._walk_s = 0.0
         self._has_engine = False
         self._heap = (0, 0)
-
-    def _open(self, path: str, otherwise: str) -> int:
-        try:
-            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            self.gaps["account.pagemap"] = f"{path}: {error.strerror}; {otherwise}"
-            return -1
 
     def read(
         self, sample: Mapping[str, int], *, level: bool = False, engine: bool = False
@@ -282,26 +279,10 @@ class AccountProbe:
         """Return what is resident in an area outside of the blocks found in it."""
         edges = [area.start, *(x for b in blocks for x in (b.start, b.start + b.size)), area.end]
         gaps = [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if a < b]
-        if self._pagemap < 0:
+        if self._pages is None:
             whole = sum(b - a for a, b in gaps)
             return area.rss * whole // (area.end - area.start)
-        return min(area.rss, sum(self._present(a, b) for a, b in gaps))
-
-    def _present(self, start: int, end: int) -> int:
-        """Return the resident bytes of a range of pages."""
-        page: int = os.sysconf("SC_PAGE_SIZE")
-        n_pages = 0
-        at, stop = start // page * _PAGEMAP_ENTRY, end // page * _PAGEMAP_ENTRY
-        while at < stop:
-            try:
-                entries = os.pread(self._pagemap, min(_PAGEMAP_PIECE, stop - at), at)
-            except OSError:
-                break
-            if not entries:
-                break
-            n_pages += sum(flags >= _PRESENT for flags in entries[7::8])
-            at += len(entries)
-        return n_pages * page
+        return min(area.rss, sum(self._pages.resident(a, b) for a, b in gaps))
 
     def _engine_heap(self) -> int | None:
         return None if self._memory is None else self._memory.engine_blocks(*self._heap)
