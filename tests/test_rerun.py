@@ -196,6 +196,18 @@ def test_another_voice_is_refused_and_what_builds_it_named(book_manifest, tmp_pa
         rerun(report, study=tmp_path / "again")
 
 
+def test_a_recognizer_fitted_elsewhere_is_named_and_not_refused(book_manifest, tmp_path):
+    """Its last digits depend on the processor; its shapes, which memory follows, do not."""
+    manifest = {**book_manifest, "inputs": {**book_manifest["inputs"], "recognizer_hash": "0" * 64}}
+    done = rerun(page(tmp_path / "report.html", manifest, {}), study=tmp_path / "again")
+    assert "recognizer: sha256 000000000000 before, sha256" in str(done)
+    own = tmp_path / "mine"
+    shutil.copytree(inputs.models_root() / "recognizer", own)
+    manifest["inputs"] = {**manifest["inputs"], "recognizer": str(own)}
+    with pytest.raises(InputError, match="the recognizer is another one"):
+        rerun(page(tmp_path / "own.html", manifest, {}), study=tmp_path / "third", recognizer=own)
+
+
 def test_a_selftest_is_not_repeated_without_its_faults(book_manifest, tmp_path):
     """The plan of a selftest does not hold what is planted."""
     book_manifest["plan"]["experiments"][0]["factor"] = "fault"

@@ -22,7 +22,7 @@ from listen2lab.experiment.design import Experiment, Level, Plan, schedule
 from listen2lab.experiment.store import StudyFolder
 from listen2lab.report import private
 from listen2lab.report._command import command
-from listen2lab.report._names import Names
+from listen2lab.report._names import Names, model
 from listen2lab.report.embedded import read
 from listen2lab.report.html import page
 from listen2lab.report.write import write_report
@@ -125,7 +125,7 @@ def written(study):
 def pipeline(tmp_path_factory):
     """Return a study of the pipeline, full of secrets."""
     plan = Plan((catalog.EXPERIMENTS["stop-release"].__class__(
-        **{**vars(catalog.EXPERIMENTS["stop-release"]), "steps": 20, "warmup": 0}
+        **{**vars(catalog.EXPERIMENTS["stop-release"]), "steps": 20, "warmup": 0, "traced": None}
     ),), repeats=3, traced=True)  # fmt: skip
     inputs = {
         "voice": WINDOWS, "voice_hash": "ab" * 32, "recognizer": f"/srv/Bücher/größe/{HOST}",
@@ -311,3 +311,12 @@ def test_common_words_are_no_names():
     assert not names.tells("the root of the user's tree on localhost")
     assert names.of("experiment", "baseline") == "baseline"
     assert names.of("component", "audio_cache") == "audio_cache"
+
+
+def test_a_folder_named_like_a_generated_model_is_somebody_s_own():
+    """Told as the generated one, a rerun would take that instead."""
+    names = Names({})
+    assert model("recognizer", names) == "recognizer"
+    assert model("/home/me/recognizer", names) is None
+    assert model("/home/me/tiny/", names) is None
+    assert model("/voices/en_US-amy-medium", names) == "en_US-amy-medium"

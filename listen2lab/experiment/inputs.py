@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from listen2lab.experiment.design import Plan, Run
 
 __all__ = [
+    "GENERATED_RECOGNIZER",
     "GENERATED_VOICES",
     "Book",
     "Inputs",
     "OwnFile",
     "PlantedBook",
+    "is_same",
     "models_root",
     "open_book",
     "open_file",
@@ -31,6 +33,9 @@ __all__ = [
 
 GENERATED_VOICES = ("tiny", "medium", "high")
 """Voices that the lab builds itself, smallest first."""
+
+GENERATED_RECOGNIZER = "recognizer"
+"""The recognizer that the lab builds: it reads these voices."""
 
 
 class Inputs(Protocol):
@@ -229,7 +234,7 @@ def reopen(described: dict[str, Any], paragraphs: Sequence[str]) -> Inputs:
 def open_book(
     voice: str = "tiny",
     *,
-    recognizer: str = "recognizer",
+    recognizer: str = GENERATED_RECOGNIZER,
     texts_given: Sequence[Path] = (),
     paragraphs: Sequence[str] | None = None,
 ) -> Book:
@@ -266,14 +271,14 @@ def open_book(
                 {"name": path.name, "paragraphs": len(book.paragraphs), "notes": list(book.notes)}
             )
     voice_folder = _folder(voice, GENERATED_VOICES, "voice")
-    recognizer_folder = _folder(recognizer, ("recognizer",), "recognizer")
+    recognizer_folder = _folder(recognizer, (GENERATED_RECOGNIZER,), "recognizer")
     check_voice(voice_folder)
     check_recognizer(recognizer_folder)
     return Book(
         voice=voice if voice in GENERATED_VOICES else str(voice_folder),
         voice_folder=voice_folder,
         voice_hash=labvoice.content_hash(voice_folder),
-        recognizer=recognizer if recognizer == "recognizer" else str(recognizer_folder),
+        recognizer=recognizer if recognizer == GENERATED_RECOGNIZER else str(recognizer_folder),
         recognizer_folder=recognizer_folder,
         recognizer_hash=labvoice.content_hash(recognizer_folder),
         paragraphs=tuple(spoken),
@@ -293,6 +298,28 @@ def models_root() -> Path:
     import pooch  # noqa: PLC0415 - it knows each system's cache folder
 
     return Path(pooch.os_cache("listen2lab")) / "voices"
+
+
+def is_same(kind: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Tell whether an input is the one that a study was given.
+
+    Parameters
+    ----------
+    kind
+        ``voice``, ``recognizer``, ``paragraphs`` or ``workload``.
+    was, now
+        What manifests say of the inputs.
+
+    Returns
+    -------
+    bool
+        Whether their hashes are the same. A recognizer that the lab generates is also the same by
+        its name: it is fitted on sums over audio, whose last digits depend on the processor and on
+        numpy; memory depends on its shapes. `listen2lab.experiment.differences` names the hashes.
+    """
+    if kind == "recognizer" and was.get(kind) == now.get(kind) == GENERATED_RECOGNIZER:
+        return True
+    return bool(was.get(f"{kind}_hash") == now.get(f"{kind}_hash"))
 
 
 def hash_of(paragraphs: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ from listen2lab import __version__
 from listen2lab.errors import LabError, StudyError
 from listen2lab.experiment.capacity import available_memory
 from listen2lab.experiment.design import Plan, schedule
-from listen2lab.experiment.inputs import reopen
+from listen2lab.experiment.inputs import is_same, reopen
 from listen2lab.experiment.local import run_here
 from listen2lab.experiment.machines import this_machine
 from listen2lab.experiment.store import StudyFolder
@@ -173,8 +173,8 @@ def _same_inputs(order: Order) -> Inputs:
     inputs = reopen(named, order.paragraphs)
     now = inputs.described()
     for name, was in order.inputs.items():
-        if name.endswith("_hash") and now[name] != was:
-            what = name.removesuffix("_hash")
+        what = name.removesuffix("_hash")
+        if name != what and not is_same(what, order.inputs, now):
             raise StudyError(
                 f"its {what} ({named.get(what, 'texts')}) is not the one the study was begun with "
                 f"(hash {now[name][:12]}, not {was[:12]}); copy that one's files there"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from listen2lab.experiment.catalog import EXPERIMENTS
-from listen2lab.experiment.inputs import GENERATED_VOICES
+from listen2lab.experiment.inputs import GENERATED_RECOGNIZER, GENERATED_VOICES
 from listen2lab.pipeline.fetch import KNOWN
 from listen2lab.pipeline.knobs import Knobs
 
@@ -106,8 +106,10 @@ def _telling(texts: Iterable[str]) -> set[str]:
 def model(given: str, names: Names) -> str | None:
     """Return the public name of a voice or recognizer, or None for one of somebody's own."""
     name = leaf(given)
-    known = {*GENERATED_VOICES, "recognizer", *KNOWN}
-    if name in known or (PUBLISHED.fullmatch(name) and not names.tells(name)):
+    generated = {*GENERATED_VOICES, GENERATED_RECOGNIZER}
+    if name in generated:  # a folder of that name is somebody's own
+        return name if given == name else None
+    if name in KNOWN or (PUBLISHED.fullmatch(name) and not names.tells(name)):
         return name
     return None
 

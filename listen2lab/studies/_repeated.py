@@ -85,7 +85,7 @@ def same_inputs(
         given = replace(book, texts=tuple(described.get("texts", ())))
     now = given.described()
     for kind in ("voice", "recognizer", "workload"):
-        if kind in described and now[f"{kind}_hash"] != described[f"{kind}_hash"]:
+        if kind in described and not inputs.is_same(kind, described, now):
             raise InputError(_other(kind, before.manifest, now))
     return given
 

@@ -80,7 +80,9 @@ def rerun(
     """Repeat a study, and compare.
 
     Another machine and other versions are allowed, and named. Texts, voice, recognizer and a
-    workload's file must be the same, by their hashes; what lies elsewhere now can be given.
+    workload's file must be the same, by their hashes; what lies elsewhere now can be given. The
+    recognizer that the lab generates may have other last digits (see
+    `listen2lab.experiment.inputs.is_same`), which is named, too.
 
     Parameters
     ----------
