@@ -292,9 +292,16 @@ def _two(first, second):
 
 def test_a_contrast_of_a_study_names_both_conditions():
     """What a fixed version of a package shows: the leak is gone, in a sentence."""
-    found = contrast(_two(2e4, 0.0), "own", "this", "against")
+    found = contrast(_two(2e4, 0.0), "own", "this", "against", ("leak", "baseline"))
     assert (found["verdict"], found["about"]) == ("removed", "rate")
-    assert found["sentence"].startswith("this loses 19.")
-    same = contrast(_two(0.0, 0.0), "own", "this", "against")
+    assert found["sentence"].startswith("this leaks 19.")
+    same = contrast(_two(0.0, 0.0), "own", "this", "against", ("baseline", "baseline"))
     assert (same["verdict"], same["about"]) == ("unchanged", "level")
     assert "no difference worth acting on" in same["sentence"]
+
+
+def test_no_contrast_claims_a_leak_that_the_verdicts_deny():
+    """A verdict weighs more quantities: a cure was called a leak under a verdict of none."""
+    found = contrast(_two(0.0, 2e4), "own", "this", "against", ("high-water", "inconclusive"))
+    assert found["about"] == "level"
+    assert "leak" not in found["sentence"]

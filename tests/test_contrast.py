@@ -47,7 +47,7 @@ def test_rates_of_thinned_runs_are_per_step():
     thinned = judge_pair(_runs(1, rate=3e4), _runs(2), every=(10, 10))
     assert thinned.verdict == every_step.verdict == "removed"
     assert thinned.rate.value == pytest.approx(every_step.rate.value / 10)
-    assert f"loses {every_step.a.rate / 10240:.3g} KiB" in thinned.sentence
+    assert f"leaks {every_step.a.rate / 10240:.3g} KiB" in thinned.sentence
 
 
 @pytest.mark.parametrize(

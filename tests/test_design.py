@@ -70,6 +70,16 @@ def test_traced_runs_come_last_and_long_ones_first():
     assert steps[0] > steps[-1]
 
 
+def test_a_quick_plan_keeps_what_its_texts_can_tell():
+    """No two levels of one longest sentence, and audio enough for H2; what was asked for stays."""
+    long, retention = (catalog.experiment(x) for x in ("utterance-length", "audio-retention"))
+    quick = catalog.quick(Plan((long, retention)))
+    assert "40s" not in {level.name for level in quick.experiments[0].levels}
+    assert quick.experiments[1].steps > quick.experiments[0].steps
+    (asked,) = catalog.quick(Plan((long.only(["40s"]),))).experiments
+    assert [level.name for level in asked.levels] == ["40s"]
+
+
 def test_a_plan_of_named_runs_keeps_each_of_them():
     """A study merged of two keeps two traces of one condition."""
     keys = ("baseline/app/traced", "cache-size/2/traced")

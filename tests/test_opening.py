@@ -198,6 +198,9 @@ def test_a_real_study_opens_with_its_answers(tmp_path):
     assert found["H1"]["effect_mib"] > 40
     assert found["H1"]["experiments"] == ["stop-release"]
     assert found["H6"]["finding"] == "inconclusive"
+    table = opening.findings_table(summary)
+    assert "H6  – not tested" in table
+    assert "H0  ✗ refuted" in table
     parts = summary["answers"]["consumes"]["parts"]
     level = summary["answers"]["consumes"]["level_mib"]
     assert parts[0]["part"] == "held by the engine for the longest sentence"

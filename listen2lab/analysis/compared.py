@@ -108,9 +108,10 @@ def compare_conditions(
     if not any(rows.empty for rows in samples):
         both = [
             rows.assign(experiment="compared", condition=side)
-            for rows, side in zip(samples, ("a", "b"), strict=True)
+            for rows, side in zip(samples, ("A", "B"), strict=True)
         ]
-        told = contrast(pd.concat(both, ignore_index=True), "compared", "a", "b")
+        verdicts = [str(each["verdict"]) for each in numbers]
+        told = contrast(pd.concat(both, ignore_index=True), "compared", "A", "B", verdicts)
     return Pair(
         *names,
         level=_change(*ends),

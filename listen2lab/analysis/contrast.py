@@ -215,7 +215,7 @@ def _by_rate(  # noqa: PLR0911 - one line for each outcome
             f"{names[1]} leaks; the rate of {names[0]} is not known well enough to say that it "
             "does not."
         )
-    told = f"{names[0]} loses {_kib(a.rate)} KiB a step, {names[1]} {_kib(b.rate)}"
+    told = f"{names[0]} leaks {_kib(a.rate)} KiB a step, {names[1]} {_kib(b.rate)}"
     settled = b.verdict != "leak" and Reason.STILL_SLOWING not in b.reasons
     if settled and b.upper < limits.REMOVED_SHARE * a.rate:
         return "removed", f"{told}, at most {_kib(max(b.upper, _FEW_BYTES))}: the leak is gone."

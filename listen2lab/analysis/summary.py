@@ -22,6 +22,8 @@ from listen2lab.analysis.together import CONFIRMING_BLOCKS, LIVE_ALONE, judge_to
 from listen2lab.units import KIB, mib
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
 __all__ = ["complete_samples", "contrast", "summarize"]
@@ -156,7 +158,7 @@ def _judged(steps: pd.DataFrame, runs: pd.DataFrame) -> dict[str, Any]:
 
 
 def contrast(
-    samples: pd.DataFrame, experiment: str, first: str, second: str
+    samples: pd.DataFrame, experiment: str, first: str, second: str, verdicts: Sequence[str]
 ) -> dict[str, Any] | None:
     """Compare two conditions of an experiment, by growth and by level.
 
@@ -166,6 +168,9 @@ def contrast(
         Samples of complete plain runs.
     experiment, first, second
         Which; ``first`` is what ``second`` is compared with.
+    verdicts
+        Of both. Only where one of them is a leak is growth compared: a verdict weighs more
+        quantities than a comparison does, so that no contrast may claim a leak that it denies.
 
     Returns
     -------
@@ -173,37 +178,37 @@ def contrast(
         ``to`` (the first), ``about`` (``rate`` where one of them leaks, else ``level``),
         ``verdict`` (``removed``, ``reduced``, ``unchanged``, ``worse``, ``inconclusive``; for rates
         see `listen2lab.analysis.contrast.judge_pair`), ``level_difference_mib`` with
-        ``level_interval_mib`` (second less first, resident at the
-        end after a trim; Welch's interval over processes) and ``rate_difference_kib_per_step``.
-        None where one of them has no run that was read at its end.
+        ``level_interval_mib`` (second less first, resident at the end after a trim; Welch's
+        interval over processes). None where one of them has no run that was read at its end.
     """
     mine = samples[samples["experiment"] == experiment]
     one, other = (mine[mine["condition"] == name] for name in (first, second))
     if one.empty or other.empty:
         return None
-    a, b = (_with_held(rows[rows["phase"] == "step"]) for rows in (one, other))
-    pair = _pair(a, b, (first, second))
     ends = [rows.loc[rows["phase"] == "end", "rss"].to_numpy(float) for rows in (other, one)]
     if not all(len(each) for each in ends):
         return None
     difference = float(ends[0].mean() - ends[1].mean())
     interval = welch(*ends)
-    by_rate = pair.about == "rate"
+    by_rate = None
+    if "leak" in verdicts:
+        a, b = (_with_held(rows[rows["phase"] == "step"]) for rows in (one, other))
+        pair = _pair(a, b, (first, second))
+        by_rate = pair if pair.about == "rate" else None
     first_level = float(ends[1].mean())
     worth = max(limits.WORTH_SHARE * first_level, limits.WORTH_LEVEL)
     changed = by_level(difference, interval, worth)
     way = "more" if difference > 0 else "less"
     return {
         "to": first,
-        "about": pair.about,
-        "verdict": pair.verdict if by_rate else changed,
-        "sentence": pair.sentence
+        "about": "rate" if by_rate else "level",
+        "verdict": by_rate.verdict if by_rate else changed,
+        "sentence": by_rate.sentence
         if by_rate
         else f"{second} holds {mib(abs(difference)):.3g} MiB {way} than {first} at the end"
         f"{_LEVEL_WORDS[changed]}.",
         "level_difference_mib": mib(difference),
         "level_interval_mib": None if interval is None else [mib(bound) for bound in interval],
-        "rate_difference_kib_per_step": _kib(-pair.rate.value),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path  # noqa: TC003 - typer reads the annotations when it runs
 from typing import Annotated
@@ -33,6 +34,9 @@ def rerun(
     ] = None,
     *,
     study: Annotated[Path | None, typer.Option(help="The new folder, new or empty.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Complete this rerun, which was interrupted.")
+    ] = None,
     text: Annotated[
         list[Path] | None,
         typer.Option(help="A book that was read, where a report leaves it out; in order."),
@@ -50,22 +54,23 @@ def rerun(
     from listen2lab import api  # noqa: PLC0415 - a quick --help
     from listen2lab.studies.rerunning import rerun as repeat  # noqa: PLC0415
 
-    folder = study or api.new_folder()
+    folder = resume or study or api.new_folder()
     try:
         done = repeat(
             source,
             *(experiments or ()),
             study=folder,
+            resume=resume,
             texts=text or (),
             workload=workload,
             voice=voice,
             recognizer=recognizer,
         )
     except KeyboardInterrupt:
-        then = "" if source.is_file() else f", then: listen2lab compare {source} {folder}"
+        asked = [str(source), *(experiments or ()), "--resume", str(folder)]
         print(
             "interrupted; what was measured is kept; go on with: "
-            f"listen2lab run --resume {folder}{then}",
+            f"{shlex.join(['listen2lab', 'rerun', *asked])}",
             file=sys.stderr,
         )
         raise typer.Exit(EXIT_INTERRUPTED) from None

@@ -326,6 +326,21 @@ def quick(plan: Plan) -> Plan:
     Returns
     -------
     Plan
-        16 steps of at most 70 characters (6 s of speech), and one of at most 430 (35 s).
+        16 steps of at most 70 characters (6 s of speech), and one of at most 430 (35 s). Retained
+        audio gets as many steps as its effect needs, and no level is kept that such texts cannot
+        tell from another.
     """
-    return replace(plan, max_characters=70, longest_characters=430).with_lengths(16, 2)
+    short = replace(plan, max_characters=70, longest_characters=430).with_lengths(16, 2)
+    experiments = tuple(
+        replace(
+            item,
+            steps=_QUICK_STEPS.get(item.name, item.steps),
+            levels=tuple(x for x in item.levels if x.name not in _QUICK_LEFT_OUT) or item.levels,
+        )
+        for item in short.experiments
+    )
+    return replace(short, experiments=experiments)
+
+
+_QUICK_STEPS = {"audio-retention": 90}  # of 0.2 MiB of audio each: 10 MiB are worth acting on
+_QUICK_LEFT_OUT = ("40s", "40s-split")  # the longest sentence is shorter: they would be as written

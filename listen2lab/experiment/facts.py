@@ -124,8 +124,9 @@ def _cpu() -> str:
 
 
 def _git() -> str | None:
-    """Return the commit of the checkout this package is run from, ``+`` if it was changed."""
-    here = Path(__file__).resolve().parents[2]
+    """Return the commit of the checkout this package is run from, ``+`` if its code was changed."""
+    package = Path(__file__).resolve().parents[1]
+    here = package.parent
     if not (here / ".git").exists():
         return None
     try:
@@ -134,7 +135,10 @@ def _git() -> str | None:
                 ["git", "-C", str(here), *arguments],
                 capture_output=True, text=True, timeout=10, check=True,
             ).stdout.strip()
-            for arguments in (("rev-parse", "--short=12", "HEAD"), ("status", "--porcelain"))
+            for arguments in (
+                ("rev-parse", "--short=12", "HEAD"),
+                ("status", "--porcelain", "--", str(package)),  # a study beside it changes nothing
+            )
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None

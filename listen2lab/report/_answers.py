@@ -118,7 +118,7 @@ def _leak(series: Sequence[AppSeries]) -> dict[str, Any]:
     told = f"{first.experiment}: {first.verdict} (confidence: {first.confidence})"
     alike = [each for each in same if each is not first]
     if alike:
-        told += f"; the same in {_names(alike)}"
+        told += f"; the app's own condition is the same in {_names(alike)}"
     for other in dict.fromkeys(each.verdict for each in others):
         told += f"; {other} in {_names([each for each in others if each.verdict == other])}"
     sentences.append(f"{told}.")

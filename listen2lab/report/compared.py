@@ -50,7 +50,16 @@ def rerun_words(done: Rerun) -> str:
     if not points:
         answer = "Nothing to compare with: no level of the study before is known."
     elif done.is_reproduced:
-        answer = f"Reproduced: all {len(points)} levels, rates and verdicts."
+        others = sum(
+            not (point.is_within_share or point.is_within_interval)
+            for point in points
+            if point.quantity == "rate"
+        )
+        answer = f"Reproduced: {len(points) - others} levels, rates and verdicts" + (
+            f"; {others} rates are others, in conditions that leak in neither study."
+            if others
+            else "."
+        )
     else:
         answer = f"Not reproduced: {len(points) - same} of {len(points)} points differ."
     rows = [
@@ -105,13 +114,17 @@ def comparison_words(comparison: Comparison) -> str:
         for name, change, digits in _changes(pair):
             title = pair_name(pair) if name == "level, MiB" else ""
             rows.append((title, name, *_change_words(change, digits)))
-        rows.append(("", "verdict", pair.verdict_a, pair.verdict_b, pair.outcome))
+        rows.append(("", "verdict", pair.verdict_a, pair.verdict_b, _outcome(pair)))
     lines += _table(("", "", "A", "B", "B − A [95 %]"), rows)
     lines += [pair_words(pair) for pair in comparison.pairs]
     for name, conditions in (("A", comparison.only_a), ("B", comparison.only_b)):
         if conditions:
             lines.append(f"only in {name}: {', '.join(conditions)}")
     return "\n".join(lines)
+
+
+def _outcome(pair: Pair) -> str:
+    return f"{pair.about}: {pair.outcome}"
 
 
 def pair_name(pair: Pair) -> str:
@@ -303,7 +316,7 @@ def _page(comparison: Comparison) -> str:
             (
                 pair_name(pair),
                 [(name, *_change_words(change, digits)) for name, change, digits in _changes(pair)],
-                (pair.verdict_a, pair.verdict_b, pair.outcome),
+                (pair.verdict_a, pair.verdict_b, _outcome(pair)),
             )
             for pair in comparison.pairs
         ],

@@ -68,7 +68,8 @@ def build(summary: Mapping[str, Any]) -> dict[str, Any] | None:
             {
                 "name": name,
                 **each,
-                "sign": SIGNS[each["finding"]],
+                "sign": _said(each)[0],
+                "word": _said(each)[1],
                 "effect": _amount(each["effect_mib"]),
                 "interval": _interval(each["interval_mib"]),
                 "explains": _share(each),
@@ -85,8 +86,17 @@ def _amount(value: float | None) -> str:
     return "–" if value is None else size(value * MIB)
 
 
+def _said(finding: Mapping[str, Any]) -> tuple[str, str]:
+    """Return a finding's sign and word; one that no run bears on was not tested."""
+    if finding["finding"] == "inconclusive" and not finding["runs"]:
+        return "–", "not tested"
+    return SIGNS[finding["finding"]], finding["finding"]
+
+
 def _share(finding: Mapping[str, Any]) -> str:
     """Return how much of the level a finding explains: ``2,672 of 2,838 MiB``."""
+    if not finding["runs"]:
+        return "–"
     amount = _amount(finding["explains_mib"])
     level = finding.get("of_mib")  # not in a summary that an older listen2lab has stored
     return amount if level is None else f"{amount.removesuffix(' MiB')} of {_amount(level)}"
@@ -148,7 +158,7 @@ def findings_table(summary: Mapping[str, Any]) -> str:
             lines += _wrapped(sentence, "  ")
     lines += ["", f"{'':4}{'finding':<16}{'effect':>12}  {'95 %':<20}{'explains':>20}"]
     for name, each in summary.get("findings", {}).items():
-        word = f"{SIGNS[each['finding']]} {each['finding']}"
+        word = " ".join(_said(each))
         lines.append(
             f"{name:<4}{word:<16}{_amount(each['effect_mib']):>12}  "
             f"{_interval(each['interval_mib']):<20}{_share(each):>20}"

@@ -62,7 +62,13 @@ def build_summary(study: Study) -> dict[str, Any]:
                 "predictions": dict(item.predictions),
                 "conditions": {level.name: numbers[item.name][level.name] for level in item.levels},
                 "contrasts": {
-                    level.name: contrast(usable, item.name, item.reference.name, level.name)
+                    level.name: contrast(
+                        usable,
+                        item.name,
+                        item.reference.name,
+                        level.name,
+                        [numbers[item.name][x.name]["verdict"] for x in (item.reference, level)],
+                    )
                     for level in item.levels
                     if level is not item.reference
                 },

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from listen2lab.experiment.store import RunFolder
     from listen2lab.study import Study
 
-__all__ = ["trace_of", "traced_run"]
+__all__ = ["how_to_trace", "trace_of", "traced_run"]
 
 
 def traced_run(study: Study, experiment: str, condition: str) -> RunFolder:
@@ -67,7 +67,7 @@ def trace_of(
     except ValueError as error:
         notes.append(
             f"{folder.key}: heap.json is damaged ({error}); it is left out. "
-            f"`listen2lab run {experiment} --levels {condition}` traces the condition again."
+            f"{how_to_trace(study, experiment, condition)} traces the condition again."
         )
         return None
     if heap is None and folder.capture_path.exists():
@@ -75,13 +75,20 @@ def trace_of(
     elif heap is None:
         notes.append(
             f"{key} has no traced run: who allocated is not known. "
-            f"`listen2lab run {experiment} --levels {condition}` traces it."
+            f"{how_to_trace(study, experiment, condition)} traces it."
         )
     if heap is not None:
         if folder.key != f"{key}/{TRACED}":
             notes.append(f"Traced as {folder.key}, which is the same condition.")
         notes += heap.get("notes", [])
     return heap
+
+
+def how_to_trace(study: Study, experiment: str, condition: str) -> str:
+    """Return the command that traces a condition."""
+    if "workload" in study.manifest["inputs"]:
+        return "`listen2lab watch FILE --trace`"
+    return f"`listen2lab run {experiment} --levels {condition}`"
 
 
 def _sound(heap: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -72,6 +72,7 @@ def rerun(
     source: Study | Path | str,
     *experiments: str,
     study: Path | str | None = None,
+    resume: Path | str | None = None,
     texts: Sequence[Path | str] = (),
     workload: Path | str | None = None,
     voice: Path | str | None = None,
@@ -93,6 +94,8 @@ def rerun(
         Repeat these alone; none: all of it.
     study
         The new study's folder, new or empty; None: a new one under ``studies/``.
+    resume
+        The folder of a rerun of the same that was interrupted: complete that one instead.
     texts
         The books that were read, in the same order; needed where the report leaves them out.
     workload
@@ -121,15 +124,20 @@ def rerun(
         before, [Path(t) for t in texts], workload=workload, voice=voice, recognizer=recognizer
     )
     python, notes = _interpreter(before)
-    folder = Path(study) if study is not None else new_folder()
+    folder = Path(resume or study or new_folder())
+    if resume is not None:
+        _refuse_another(before, folder)
     for note in (*before.notes, *notes):  # before hours are spent
         say(note)
     progress = Bar()
     try:
-        conduct.start(
-            before.plan, given, folder,
-            command=before.manifest["command"], python=python, progress=progress,
-        )  # fmt: skip
+        if resume is None:
+            conduct.start(
+                before.plan, given, folder,
+                command=before.manifest["command"], python=python, progress=progress,
+            )  # fmt: skip
+        else:
+            conduct.resume(folder, progress=progress)
     finally:
         progress.close()
     again = Study(folder)
@@ -141,6 +149,20 @@ def rerun(
     )
     again.folder.write_reproduced(found.to_dict())
     return found
+
+
+def _refuse_another(before: Source, folder: Path) -> None:
+    """Refuse to complete a study that was not begun as a rerun of this one."""
+    begun, asked = Study(folder).plan, before.plan
+    if (begun.experiments, begun.repeats, begun.seed) != (
+        asked.experiments,
+        asked.repeats,
+        asked.seed,
+    ):
+        raise InputError(
+            f"{folder} was not begun as a rerun of {before.name}, or of other experiments of it: "
+            "its plan is another one; nothing was run; complete it with `listen2lab run --resume`"
+        )
 
 
 def _only(before: Source, experiments: Sequence[str]) -> Source:
