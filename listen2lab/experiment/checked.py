@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from listen2lab.errors import LabError, StudyError
 from listen2lab.experiment.design import Plan, schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from listen2lab.experiment.design import Run
@@ -165,9 +167,9 @@ def _in_line(line: Mapping[str, Any]) -> str:
     phase = line.get("phase")
     if not isinstance(phase, str):
         return "it has no phase"
-    for name, value in line.items():  # nearly all are numbers, and most lines are sound
-        if type(value) not in _NUMBER and name in _NUMBERS:
-            return f"{name} is {value!r}, no number"
+    if not _NUMBER.issuperset(map(type, _numbers_of(tuple(line))(line))):
+        name = next(n for n, x in line.items() if n in _NUMBERS and type(x) not in _NUMBER)
+        return f"{name} is {line[name]!r}, no number"
     if phase in {"step", "warmup"} and line.get("step") is None:
         return "it has no step"
     components, facts = line.get("components") or {}, line.get("facts") or {}
@@ -177,6 +179,18 @@ def _in_line(line: Mapping[str, Any]) -> str:
         if type(value) not in _NUMBER:
             return f"the component {name} is {value!r}, no number"
     return ""
+
+
+@functools.lru_cache(maxsize=64)
+def _numbers_of(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """Return what takes out of a line with these names those that are numbers.
+
+    Nearly all lines have the same names and are sound: each is to be looked at quickly.
+    """
+    numeric = [name for name in names if name in _NUMBERS]
+    if len(numeric) <= 1:  # itemgetter would return the value alone
+        return lambda line: tuple(line[name] for name in numeric)
+    return operator.itemgetter(*numeric)
 
 
 def _unplanned(on_disk: Sequence[str], planned: Sequence[str]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -9,6 +11,8 @@ import pandas as pd
 from listen2lab.experiment.checked import checked_runs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from listen2lab.experiment.design import Plan
     from listen2lab.experiment.store import StudyFolder
 
@@ -42,6 +46,11 @@ def read_tables(
         order in which the names first come; ``component.NAME`` and ``fact.NAME`` for what is
         nested.
     """
+    with _no_collection():
+        return _read(folder, plan, damage)
+
+
+def _read(folder: StudyFolder, plan: Plan, damage: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     runs: list[dict[str, Any]] = []
     keys: list[tuple[str, str, int, bool]] = []
     parts: dict[Any, _Alike] = {}
@@ -63,6 +72,18 @@ def read_tables(
     columns = [*KEYS, "outcome", "because", "wall_s", "pressure_s", "peak_rss"]
     columns += ["last_step", "machine"]
     return pd.DataFrame(runs, columns=columns), samples
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep the collector away: what is read has no cycles, and looking costs a fifth of reading."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class _Alike:
