@@ -6,6 +6,7 @@ import gc
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from listen2lab.experiment.checked import checked_runs
@@ -104,7 +105,16 @@ class _Alike:
 
     def frame(self) -> pd.DataFrame:
         """Return them as a table; a name without any value is as good as missing."""
-        return pd.DataFrame(self._columns, index=self._at).dropna(axis="columns", how="all")
+        columns = {name: _numbers(values) for name, values in self._columns.items()}
+        return pd.DataFrame(columns, index=self._at).dropna(axis="columns", how="all")
+
+
+def _numbers(values: list[Any]) -> Any:
+    """Return a column of numbers as an array, which pandas need not look through; others as is."""
+    if type(values[0]) not in {int, float}:
+        return values
+    array = np.array(values)
+    return array if array.dtype.kind in "if" else values
 
 
 def _by_column(lines: list[dict[str, Any]]) -> dict[str, tuple[Any, ...]]:
