@@ -357,7 +357,7 @@ def test_a_condition_traced_elsewhere_is_found(tmp_path):
     plan = Plan((catalog.experiment("baseline"), catalog.experiment("cache-size")))
     folder = StudyFolder(tmp_path / "study")
     folder.create({}, [])
-    study = SimpleNamespace(plan=plan, folder=folder)
+    study = SimpleNamespace(plan=plan, folder=folder, manifest={"inputs": {"voice": "tiny"}})
     assert traced_run(study, "cache-size", "2").key == "baseline/app/traced"
     assert traced_run(study, "cache-size", "1").key == "cache-size/1/traced"
     folder.run("baseline/app/traced").path.mkdir(parents=True)
