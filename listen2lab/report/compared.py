@@ -56,9 +56,7 @@ def rerun_words(done: Rerun) -> str:
             if point.quantity == "rate"
         )
         answer = f"Reproduced: {len(points) - others} levels, rates and verdicts" + (
-            f"; {others} rates are others, in conditions that leak in neither study."
-            if others
-            else "."
+            f"; other rates: {others}, in conditions that leak in neither study." if others else "."
         )
     else:
         answer = f"Not reproduced: {len(points) - same} of {len(points)} points differ."
