@@ -25,11 +25,11 @@ import memray
 import pandas as pd
 
 import listen2lab as lab
-from listen2lab.analysis.attribution import account, categories
+from listen2lab.account.categories import account, categories
 from listen2lab.experiment import worker
-from listen2lab.experiment.design import schedule
 from listen2lab.experiment.runner import child_environment
-from listen2lab.experiment.store import StudyFolder
+from listen2lab.study.folder import StudyFolder
+from listen2lab.study.plan import schedule
 
 ALLOCATIONS = """
 import memray, sys
@@ -44,7 +44,7 @@ with memray.Tracker(
 """
 REDUCE = """
 import sys
-from listen2lab.probes.heap import reduce_capture
+from listen2lab.probes.tracing import reduce_capture
 reduce_capture(sys.argv[1], [(f"step {k}", 0.0) for k in range(30)])
 """
 BARE = """

@@ -15,10 +15,11 @@ import time
 from pathlib import Path
 
 from listen2lab import api
-from listen2lab.experiment import catalog, conduct, inputs
-from listen2lab.experiment.design import Plan
+from listen2lab.experiment import catalog, inputs
+from listen2lab.experiment import run_study as conduct
 from listen2lab.experiment.runner import child_environment, execute
-from listen2lab.experiment.store import RunFolder, StudyFolder
+from listen2lab.study.folder import RunFolder, StudyFolder
+from listen2lab.study.plan import Plan
 from listen2lab.units import MIB
 
 BARE_LOOP = """
@@ -184,7 +185,7 @@ def lab_time(root: Path) -> None:
     """Time what ``make lab`` does after the installation."""
     began = time.perf_counter()
     names = ("baseline", "alignment", "cache-size", "session-recreation")  # as in the Makefile
-    child("-m", "listen2lab.cli", "run", *names, "--quick", "--study", str(root / "lab"))
+    child("-m", "listen2lab", "run", *names, "--quick", "--study", str(root / "lab"))
     say("make lab, tiny voice", time.perf_counter() - began, 180.0, "s")
 
 

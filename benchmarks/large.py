@@ -21,8 +21,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from listen2lab.facade import Study
 from listen2lab.report.write import write_report
-from listen2lab.study import Study
 
 if TYPE_CHECKING:
     from collections.abc import Callable

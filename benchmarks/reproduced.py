@@ -17,9 +17,9 @@ import tempfile
 from pathlib import Path
 
 from listen2lab import api
-from listen2lab.analysis.reproduced import SAME_SHARE, Point, reproduction
-from listen2lab.studies.rerunning import rerun
-from listen2lab.study import Study
+from listen2lab.compare.reproduced import SAME_SHARE, Point, reproduction
+from listen2lab.compare.rerun import rerun
+from listen2lab.facade import Study
 
 
 def main() -> int:

@@ -29,8 +29,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from peers import PEERS  # noqa: E402
 from series import FAMILIES, HELD_BACK, NON_LEAKS, SHAPES, TUNING, SeriesSet, draw  # noqa: E402
 
-from listen2lab.analysis.contrast import judge_pair  # noqa: E402
-from listen2lab.analysis.growth import judge  # noqa: E402
+from listen2lab.verdict.contrast import judge_pair  # noqa: E402
+from listen2lab.verdict.judge import judge  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable

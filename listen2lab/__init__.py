@@ -10,16 +10,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from listen2lab._names import experiments
     from listen2lab.api import resume, run, watch
+    from listen2lab.compare.comparison import compare
+    from listen2lab.compare.merge import merge
+    from listen2lab.compare.rerun import rerun
     from listen2lab.errors import LabError
     from listen2lab.experiment.catalog import EXPERIMENTS, HYPOTHESES
+    from listen2lab.facade import Study
+    from listen2lab.names import experiments
     from listen2lab.notebook.panel import panel
     from listen2lab.pipeline.knobs import KNOB_MEANINGS, Knobs
-    from listen2lab.studies.comparing import compare
-    from listen2lab.studies.merging import merge
-    from listen2lab.studies.rerunning import rerun
-    from listen2lab.study import Study
 
 __all__ = [
     "EXPERIMENTS",
@@ -47,12 +47,12 @@ _HOMES = {
     "KNOB_MEANINGS": "listen2lab.pipeline.knobs",
     "Knobs": "listen2lab.pipeline.knobs",
     "LabError": "listen2lab.errors",
-    "Study": "listen2lab.study",
-    "experiments": "listen2lab._names",
+    "Study": "listen2lab.facade",
+    "experiments": "listen2lab.names",
     "panel": "listen2lab.notebook.panel",
-    "compare": "listen2lab.studies.comparing",
-    "merge": "listen2lab.studies.merging",
-    "rerun": "listen2lab.studies.rerunning",
+    "compare": "listen2lab.compare.comparison",
+    "merge": "listen2lab.compare.merge",
+    "rerun": "listen2lab.compare.rerun",
     "resume": "listen2lab.api",
     "run": "listen2lab.api",
     "watch": "listen2lab.api",
@@ -63,7 +63,7 @@ def __getattr__(name: str) -> Any:
     import importlib  # noqa: PLC0415 - lazily, like everything here
 
     if name not in _HOMES:
-        names = importlib.import_module("listen2lab._names")
+        names = importlib.import_module("listen2lab.names")
         raise names.no_attribute("module 'listen2lab'", name, __all__)
     return getattr(importlib.import_module(_HOMES[name]), name)
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from tqdm.std import tqdm
 
 from listen2lab.errors import InputError
-from listen2lab.experiment import catalog, conduct, inputs
-from listen2lab.experiment.design import Experiment, Level, Plan
-from listen2lab.progress import Bar
-from listen2lab.study import Study
+from listen2lab.experiment import catalog, inputs
+from listen2lab.experiment import run_study as conduct
+from listen2lab.experiment.progress import Bar
+from listen2lab.facade import Study
+from listen2lab.study.plan import Experiment, Level, Plan
 from listen2lab.units import parse_bytes
 
 if TYPE_CHECKING:

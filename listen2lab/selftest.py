@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from listen2lab.experiment import conduct, inputs
-from listen2lab.experiment.design import Experiment, Level, Plan
+from listen2lab.experiment import inputs
+from listen2lab.experiment import run_study as conduct
+from listen2lab.facade import Study
 from listen2lab.pipeline.planted import FAULTS
-from listen2lab.study import Study
+from listen2lab.study.plan import Experiment, Level, Plan
 from listen2lab.units import KIB
 
 if TYPE_CHECKING:

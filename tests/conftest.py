@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from listen2lab.experiment.store import StudyFolder
+from listen2lab.study.folder import StudyFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from listen2lab.experiment.store import RunFolder
+    from listen2lab.study.folder import RunFolder
 
 QUIET = "def setup(): pass\ndef step(i): pass\n"
 

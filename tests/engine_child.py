@@ -8,7 +8,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from listen2lab.pipeline import labvoice
+from listen2lab.models import generate as labvoice
 
 ROOT = Path(__file__).resolve().parent.parent
 VOICES = ROOT / "data" / "voices"

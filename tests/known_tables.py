@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from listen2lab.analysis import findings
 from listen2lab.experiment.catalog import EXPERIMENTS, HYPOTHESES
+from listen2lab.findings import decide as findings
 
 MIB = 2**20
 STEPS = 4

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import listen2lab as lab
-from listen2lab.report.embedded import ELEMENT_ID, payload
+from listen2lab.study.payload import ELEMENT_ID, payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable

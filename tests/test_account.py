@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listen2lab.analysis.attribution import METHODS, account, categories, libraries
+from listen2lab.account.categories import METHODS, account, categories, libraries
 from listen2lab.experiment.runner import child_environment, execute
-from listen2lab.probes import _interpreter
-from listen2lab.probes._malloc import is_engine_block
-from listen2lab.probes._smaps import areas, file_name, kind_of
-from listen2lab.probes.account import SPLIT, AccountProbe, split
+from listen2lab.facade import Study
+from listen2lab.probes import interpreter as _interpreter
+from listen2lab.probes.allocator import is_engine_block
+from listen2lab.probes.mappings import areas, file_name, kind_of
 from listen2lab.probes.process import Meter
-from listen2lab.study import Study
+from listen2lab.probes.readings import SPLIT, AccountProbe, split
 from listen2lab.units import MIB
 
 PLANTED = 50 * MIB
@@ -69,7 +69,7 @@ PLANTS = {
 
 CHILD = """\
     import ctypes, gc, json, mmap, sys
-    from listen2lab.probes.account import AccountProbe, split
+    from listen2lab.probes.readings import AccountProbe, split
     from listen2lab.probes.process import Meter
     meter, probe, N = Meter(), AccountProbe(), SIZE
     def look():
@@ -230,7 +230,7 @@ def test_an_older_study_is_told_as_far_as_it_goes():
     """Without readings of the mappings, files, malloc's bytes and the engine's can be told."""
     import pandas as pd
 
-    from listen2lab.analysis.attribution import cannot_tell
+    from listen2lab.account.categories import cannot_tell
 
     common = {"swap": 0, "size": None, "kept": 0}
     samples = pd.DataFrame(

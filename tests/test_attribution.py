@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import listen2lab as lab
-from listen2lab.analysis.attribution import account, categories
-from listen2lab.analysis.owners import (
+from listen2lab.account.attribute import attribute, grown, held, leaks, survivors
+from listen2lab.account.categories import account, categories
+from listen2lab.account.flamegraph import flame_graph, links, temporal_graph
+from listen2lab.account.owners import (
     BY,
     arena_note,
     fingerprints,
@@ -24,16 +26,14 @@ from listen2lab.analysis.owners import (
     new_since,
     read_rules,
 )
-from listen2lab.commands import attribute as part
+from listen2lab.account.traces import trace_of, traced_run
+from listen2lab.cli import attribute as part
 from listen2lab.errors import InputError, ProbeError, StudyError, UnknownNameError
 from listen2lab.experiment import catalog
-from listen2lab.experiment.design import Plan
-from listen2lab.experiment.store import StudyFolder
+from listen2lab.facade import Study
 from listen2lab.report.account import caption, plot_account, section
-from listen2lab.studies._traces import trace_of, traced_run
-from listen2lab.studies.attributing import attribute, grown, held, leaks, survivors
-from listen2lab.studies.flames import flame_graph, links, temporal_graph
-from listen2lab.study import Study
+from listen2lab.study.folder import StudyFolder
+from listen2lab.study.plan import Plan
 from listen2lab.units import MIB
 
 WORKLOAD = """

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from listen2lab.analysis._reasons import Reason
-from listen2lab.analysis.audit import audit
-from listen2lab.analysis.growth import judge
-from listen2lab.analysis.summary import contrast, summarize
-from listen2lab.analysis.together import judge_together
+from listen2lab.findings.conditions import contrast, summarize
+from listen2lab.verdict.audit import audit
+from listen2lab.verdict.judge import judge
+from listen2lab.verdict.reasons import Reason
+from listen2lab.verdict.together import judge_together
 
 PIPELINE = Path(__file__).parent / "fixtures" / "series" / "pipeline"
 N = 80

@@ -18,8 +18,8 @@ from listen2lab.experiment.capacity import (
     first_guess,
     fits,
 )
-from listen2lab.experiment.design import Experiment, Level, Plan, Run
-from listen2lab.experiment.joblist import MOST_LOSSES, JobList
+from listen2lab.experiment.scheduler import MOST_LOSSES, JobList
+from listen2lab.study.plan import Experiment, Level, Plan, Run
 from listen2lab.units import MIB
 
 GIB = 1024 * MIB

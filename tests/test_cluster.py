@@ -15,10 +15,12 @@ from pathlib import Path
 import pytest
 
 from listen2lab.errors import InputError, StudyError
-from listen2lab.experiment import _dask, cluster, conduct, inputs, remote
-from listen2lab.experiment.design import Experiment, Level, Plan
-from listen2lab.experiment.store import StudyFolder
-from listen2lab.study import Study
+from listen2lab.experiment import cluster, inputs, remote
+from listen2lab.experiment import dask_client as _dask
+from listen2lab.experiment import run_study as conduct
+from listen2lab.facade import Study
+from listen2lab.study.folder import StudyFolder
+from listen2lab.study.plan import Experiment, Level, Plan
 
 WORKLOAD = """
 import os, time
@@ -268,7 +270,7 @@ def test_without_dask_the_command_says_what_to_install(tmp_path):
     """The extra is optional: everything else works without it."""
     code = (
         "import sys; sys.modules['distributed'] = None; "
-        "from listen2lab.cli import main; sys.argv[0] = 'listen2lab'; main()"
+        "from listen2lab.cli.app import main; sys.argv[0] = 'listen2lab'; main()"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, "run", "baseline", "--on", "tcp://127.0.0.1:1"],
@@ -327,7 +329,7 @@ def test_a_voice_that_cannot_be_built_there_is_refused(monkeypatch, tmp_path):
 
 def test_the_command_in_the_manifest_names_no_cluster(monkeypatch):
     """An address is private, and a rerun has another cluster or none."""
-    from listen2lab.cli import _repeatable
+    from listen2lab.cli.app import _repeatable
 
     words = ["run", "baseline", "--on", "tcp://here:1", "--study=x", "--jobs", "2"]
     assert _repeatable(words) == ["run", "baseline", "--jobs", "2"]

@@ -11,8 +11,8 @@ import pytest
 from small_studies import edit, holding
 
 import listen2lab as lab
+from listen2lab.compare.comparison import compare
 from listen2lab.errors import InputError, UnknownNameError
-from listen2lab.studies.comparing import compare
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_the_command_prints_json_and_writes_a_picture(small, large, tmp_path):
     """One JSON object, and the picture that was asked for."""
     sides = f"{small.folder.path}:holds/against", f"{large.folder.path}:holds/this"
     done = subprocess.run(
-        [sys.executable, "-m", "listen2lab.cli", "compare", *sides, "--json", "--out",
+        [sys.executable, "-m", "listen2lab", "compare", *sides, "--json", "--out",
          tmp_path / "c.svg"],
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip

@@ -8,10 +8,12 @@ import time
 import pytest
 
 from listen2lab.errors import StudyError
-from listen2lab.experiment import conduct, facts, inputs, local
-from listen2lab.experiment.design import Experiment, Level, Plan
+from listen2lab.experiment import inputs, local
+from listen2lab.experiment import machine as facts
+from listen2lab.experiment import run_study as conduct
 from listen2lab.experiment.machines import Machine
-from listen2lab.study import Study
+from listen2lab.facade import Study
+from listen2lab.study.plan import Experiment, Level, Plan
 from listen2lab.units import MIB
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from listen2lab.analysis.contrast import judge_pair
 from listen2lab.errors import InputError
+from listen2lab.verdict.contrast import judge_pair
 
 MIB = 2**20
 

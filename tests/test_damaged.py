@@ -9,8 +9,8 @@ import pytest
 from small_studies import edit, edit_lines, holding, page
 
 from listen2lab.errors import StudyError
-from listen2lab.experiment.store import FORMAT
-from listen2lab.study import Study
+from listen2lab.facade import Study
+from listen2lab.study.folder import FORMAT
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from listen2lab.errors import InputError, UnknownNameError
 from listen2lab.experiment import catalog
-from listen2lab.experiment.design import Plan, paragraph_order, schedule
+from listen2lab.study.plan import Plan, paragraph_order, schedule
 from listen2lab.units import parse_bytes
 
 PLAN = Plan(experiments=tuple(catalog.EXPERIMENTS.values()), repeats=3, seed=7)

@@ -22,15 +22,17 @@ from hypothesis import strategies as st
 from test_device_log import whole
 
 from listen2lab import device
-from listen2lab.device import dumpsys, footprint, heap, leaks, regions, series
-from listen2lab.device._grammar import SHAPES, mojibake
 from listen2lab.device.answer import answer
-from listen2lab.device.applog import read_applog
-from listen2lab.device.schema import difference
+from listen2lab.device.formats import dumpsys, footprint, heap, leaks
+from listen2lab.device.formats import table as series
+from listen2lab.device.formats import vmmap as regions
+from listen2lab.device.formats.app_log import read_applog
+from listen2lab.device.formats.app_log_grammar import SHAPES, mojibake
+from listen2lab.device.formats.schema import difference
+from listen2lab.device.formats.tally import Tally
 from listen2lab.device.sessions import split_sessions
-from listen2lab.device.tally import Tally
-from listen2lab.device.told import told
 from listen2lab.errors import InputError
+from listen2lab.report.device_terminal import told
 
 FIXTURES = Path(__file__).parent / "fixtures" / "device"
 EXAMPLES = int(os.environ.get("DEVICE_FUZZ", "80"))

@@ -15,17 +15,18 @@ from test_device_log import paragraph
 from typer.testing import CliRunner
 
 from listen2lab import device
-from listen2lab.analysis.growth import Reason
-from listen2lab.commands.device import register
-from listen2lab.device import words, words_lab
+from listen2lab.cli.device import register
 from listen2lab.device.answer import answer
-from listen2lab.device.beside import _differ, ceiling, compare, shape_of
 from listen2lab.device.caveats import Caveat
-from listen2lab.device.told import told
-from listen2lab.device.verdict import judge_log
+from listen2lab.device.judging import judge_log
+from listen2lab.device.lab_match import _differ, ceiling, compare, shape_of
 from listen2lab.errors import LabError
+from listen2lab.report import device_text as words
+from listen2lab.report import device_text_lab as words_lab
 from listen2lab.report.device import section
+from listen2lab.report.device_terminal import told
 from listen2lab.units import MIB
+from listen2lab.verdict.judge import Reason
 
 ROOT = Path(__file__).parents[1]
 FIXTURES = Path(__file__).parent / "fixtures" / "device"
@@ -379,7 +380,7 @@ def test_the_command_says_what_is_wrong(run, tmp_path):
 def test_a_reader_that_goes_away(tmp_path):
     """Printing into a pipe that closes is no traceback."""
     code = (
-        "import typer\nfrom listen2lab.commands.device import register\n"
+        "import typer\nfrom listen2lab.cli.device import register\n"
         "app = typer.Typer()\nregister(app)\napp.command('x')(lambda: None)\napp()\n"
     )
     command = (

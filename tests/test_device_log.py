@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from listen2lab import device
-from listen2lab.device.verdict import curve_of, judge_log, overlaps
+from listen2lab.device.judging import curve_of, judge_log, overlaps
 from listen2lab.errors import InputError
 from listen2lab.pipeline.log import AppLog
 from listen2lab.units import MIB

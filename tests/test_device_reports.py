@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from listen2lab import device
-from listen2lab.device._sizes import read_number, read_size
 from listen2lab.device.answer import answer
-from listen2lab.device.heap import compare_heaps
-from listen2lab.device.schema import OWNERS, owner_of
-from listen2lab.device.told import told
+from listen2lab.device.formats.heap import compare_heaps
+from listen2lab.device.formats.schema import OWNERS, owner_of
+from listen2lab.device.formats.sizes import read_number, read_size
 from listen2lab.errors import InputError, UnknownNameError
+from listen2lab.report.device_terminal import told
 from listen2lab.units import KIB, MIB
 
 FIXTURES = Path(__file__).parent / "fixtures" / "device"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import listen2lab as lab
-from listen2lab.experiment.store import StudyFolder
+from listen2lab.study.folder import StudyFolder
 
 SHORT = ("--quick", "--steps", "12", "--repeats", "1", "--no-trace")
 
@@ -21,7 +21,7 @@ SHORT = ("--quick", "--steps", "12", "--repeats", "1", "--no-trace")
 def command(*arguments, **options):
     """Run ``listen2lab`` and return the finished process."""
     return subprocess.run(
-        [sys.executable, "-m", "listen2lab.cli", *map(str, arguments)],
+        [sys.executable, "-m", "listen2lab", *map(str, arguments)],
         capture_output=True, text=True, check=False, timeout=300, **options,
     )  # fmt: skip
 
@@ -157,7 +157,7 @@ def test_an_interrupted_study_is_completed(tmp_path, how):
     # that: the parent asks for it again.
     code = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from listen2lab.cli import main; main()"
+        "from listen2lab.cli.app import main; main()"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", code, "run", "cache-size", *SHORT, "--study", str(folder)],
@@ -194,7 +194,7 @@ def test_a_killed_parent_leaves_no_worker_behind(tmp_path):
         "warmup": 0, "steps": 1, "sample_every": 1, "traced": False,
     })  # fmt: skip
     code = (
-        "import sys; from listen2lab.experiment.store import StudyFolder; "
+        "import sys; from listen2lab.study.folder import StudyFolder; "
         "from listen2lab.experiment.runner import execute; "
         "execute(StudyFolder(sys.argv[1]).run('a/b/00'))"
     )

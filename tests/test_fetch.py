@@ -16,9 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from listen2lab.errors import FetchError, UnknownNameError
-from listen2lab.pipeline import _unpack, fetch
-from listen2lab.pipeline._onnxfile import metadata_entries
-from listen2lab.pipeline.fetch import KNOWN, KnownModel, fetch_voice
+from listen2lab.models import fetch
+from listen2lab.models import unpack as _unpack
+from listen2lab.models.fetch import KNOWN, KnownModel, fetch_voice
+from listen2lab.models.onnx_file import metadata_entries
 
 TOKENS = b"_ 0\n^ 1\n$ 2\n  3\na 4\n"
 METADATA = {

@@ -10,14 +10,14 @@ import pytest
 from known_tables import STEPS, STOP, Table, find, whole_case
 from scipy import stats
 
-from listen2lab.analysis._effects import Effect, decide, difference
-from listen2lab.analysis._welch import student, welch
-from listen2lab.analysis.attribution import METHODS
-from listen2lab.analysis.findings import app_series
-from listen2lab.analysis.level import GROUPS, UNACCOUNTED, level_parts
-from listen2lab.analysis.outcomes import outcomes
-from listen2lab.analysis.ranking import rank
+from listen2lab.account.at_end import GROUPS, UNACCOUNTED, level_parts
+from listen2lab.account.categories import METHODS
 from listen2lab.experiment.catalog import HYPOTHESES
+from listen2lab.findings.decide import app_series
+from listen2lab.findings.effects import Effect, decide, difference
+from listen2lab.findings.outcomes import outcomes
+from listen2lab.findings.ranking import rank
+from listen2lab.verdict.welch import student, welch
 
 MIB = 2**20
 

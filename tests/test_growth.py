@@ -13,15 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import linalg, stats
 
-from listen2lab.analysis import _noise, _pool
-from listen2lab.analysis._evidence import weigh
-from listen2lab.analysis._features import blocks, find_features, likeness
-from listen2lab.analysis._reasons import Reason
-from listen2lab.analysis._series import prepare
-from listen2lab.analysis.audit import audit, inputs_sorted
-from listen2lab.analysis.growth import judge
-from listen2lab.analysis.together import judge_together
 from listen2lab.errors import InputError
+from listen2lab.verdict import meta_analysis as _pool
+from listen2lab.verdict import noise as _noise
+from listen2lab.verdict.audit import audit, inputs_sorted
+from listen2lab.verdict.evidence import weigh
+from listen2lab.verdict.features import blocks, find_features, likeness
+from listen2lab.verdict.judge import judge
+from listen2lab.verdict.reasons import Reason
+from listen2lab.verdict.series import prepare
+from listen2lab.verdict.together import judge_together
 
 SERIES = Path(__file__).parent / "fixtures" / "series"
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -74,7 +75,7 @@ def test_slope_is_generalised_least_squares():
     rows = prepare(y)
     found = find_features(rows)
     block = blocks(rows, found, 1.0)[0]
-    from listen2lab.analysis._whitened import Whitened
+    from listen2lab.verdict.whitened import Whitened
 
     i = 1
     surface = Whitened([block], 60, 1.0, 0.0).surface(0, i, 0)

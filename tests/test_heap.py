@@ -10,7 +10,7 @@ import time
 import pytest
 
 from listen2lab.errors import ProbeError
-from listen2lab.probes.heap import reduce_capture
+from listen2lab.probes.tracing import reduce_capture
 
 RECORD = """
     import memray, sys, time

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from scipy.signal import resample_poly
 
 from listen2lab.errors import InputError, UnknownNameError, VoiceError
-from listen2lab.pipeline import labvoice
-from listen2lab.pipeline._features import log_mel, resample
+from listen2lab.models import generate as labvoice
+from listen2lab.models.features import log_mel, resample
 
 # Nothing of these was in what the recognizer is fitted on, which is random letters.
 READ_TEXTS = [
@@ -165,7 +165,7 @@ def _edits(one, other):
 def test_recognizer_reads_the_voice(root, size, texts, noise):
     """It reads texts it was not fitted on, and hears each character when it sounds."""
     script = """
-        from listen2lab.pipeline._features import resample
+        from listen2lab.models.features import resample
 
         voice_folder, recognizer_folder, noise, texts = given
         tts, asr = voice(voice_folder, noise), recognizer(recognizer_folder)
@@ -198,7 +198,7 @@ def test_log_probs_read_as_the_engine_does(root):
     import onnxruntime
 
     script = """
-        from listen2lab.pipeline._features import resample
+        from listen2lab.models.features import resample
 
         voice_folder, recognizer_folder, text = given
         samples = np.array(voice(voice_folder, 0.0).generate(text).samples, np.float32)
@@ -375,7 +375,7 @@ def test_same_seed_same_bytes(root, tmp_path):
 
 def test_same_seed_same_recognizer(root, tmp_path):
     """The recognizer's texts, noise and sums repeat."""
-    from listen2lab.pipeline import _ctc
+    from listen2lab.models import ctc as _ctc
 
     models = []
     for seed in (0, 0, 1):

@@ -8,7 +8,7 @@ import pytest
 from engine_child import run_child, voice
 
 from listen2lab.errors import InputError
-from listen2lab.pipeline import labvoice
+from listen2lab.models import generate as labvoice
 from listen2lab.pipeline.knobs import Knobs
 from listen2lab.pipeline.listen2 import Listen2
 
@@ -330,7 +330,7 @@ def test_forced_and_recognized_words_are_where_they_sound():
         from listen2lab.pipeline.forced import ForcedAligner
         from listen2lab.pipeline.recognizer import RecognizerAligner
         from listen2lab.pipeline.synthesis import Synthesizer
-        from listen2lab.pipeline.voices import check_recognizer, check_voice
+        from listen2lab.models.voices import check_recognizer, check_voice
 
         synthesizer = Synthesizer(check_voice(given["voice"]), Knobs(noise_scale_w=0.0), "/tmp")
         synthesizer.load()

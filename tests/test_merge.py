@@ -10,11 +10,11 @@ import pytest
 from small_studies import edit, holding
 
 import listen2lab as lab
+from listen2lab.compare.comparison import compare
+from listen2lab.compare.merge import merge
+from listen2lab.compare.rerun import rerun
 from listen2lab.errors import InputError, StudyError
-from listen2lab.studies.comparing import compare
-from listen2lab.studies.merging import merge
-from listen2lab.studies.rerunning import rerun
-from listen2lab.study import Study
+from listen2lab.facade import Study
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +164,7 @@ def test_a_merge_that_was_cut_short_is_no_study(made, tmp_path, monkeypatch):
     def full(*_args, **_told):
         raise StudyError("no room")
 
-    monkeypatch.setattr("listen2lab.experiment.store.RunFolder.copy_from", full)
+    monkeypatch.setattr("listen2lab.study.folder.RunFolder.copy_from", full)
     with pytest.raises(StudyError, match="no room"):
         merge(made / "a", made / "b", study=tmp_path / "m")
     with pytest.raises(StudyError, match="is no study"):

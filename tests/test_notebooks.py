@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import listen2lab as lab
 from listen2lab import notebook
 from listen2lab.errors import InputError, UnknownNameError
-from listen2lab.notebook import _cells
+from listen2lab.notebook import parameters as _cells
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -57,7 +57,7 @@ def test_a_notebook_runs_from_the_reference_study(path, tmp_path, monkeypatch):
 
 def test_the_reference_study_was_judged_by_this_code():
     """Two of its experiments, judged anew, get the verdicts and levels that are stored."""
-    from listen2lab.analysis.summary import summarize
+    from listen2lab.findings.conditions import summarize
 
     study = lab.Study.reference()
     stored = study.folder.summary()

@@ -66,7 +66,7 @@ def test_the_readme_names_the_commands_there_are():
     shown = {first or second for first, second in shown}
     assert {"lab", "test"} <= shown <= targets
     done = subprocess.run(
-        [sys.executable, "-m", "listen2lab.cli", "--help"],
+        [sys.executable, "-m", "listen2lab", "--help"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     for command in set(re.findall(r"^ *listen2lab ([a-z]+)", readme, re.MULTILINE)):
@@ -131,8 +131,8 @@ def test_notebooks_are_kept_without_outputs(path):
 
 def test_every_reason_and_quantity_is_explained():
     """A code that a report shows can be looked up."""
-    from listen2lab.analysis.growth import Reason
-    from listen2lab.study import BYTES
+    from listen2lab.facade import BYTES
+    from listen2lab.verdict.judge import Reason
 
     verdicts = (ROOT / "docs" / "reading-verdicts.md").read_text()
     for reason in Reason:

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from listen2lab.errors import EngineError, InputError
-from listen2lab.pipeline._permits import Permits
 from listen2lab.pipeline.alignment import Alignment, Word
 from listen2lab.pipeline.knobs import Knobs
 from listen2lab.pipeline.log import AppLog
+from listen2lab.pipeline.permits import Permits
 from listen2lab.pipeline.queue import SynthesisQueue
 from listen2lab.pipeline.synthesis import Speech
 

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 
 from listen2lab.experiment import catalog
-from listen2lab.experiment.design import APART, Plan, schedule
-from listen2lab.experiment.store import StudyFolder
+from listen2lab.facade import Study
 from listen2lab.report.factors import grid
-from listen2lab.report.glance import headline
 from listen2lab.report.html import page
+from listen2lab.report.key_facts import headline
 from listen2lab.report.phases import phase_rows, phase_table
 from listen2lab.report.plots import _thinned, plot_curves
 from listen2lab.report.style import new_figure, share_styles, to_svg
-from listen2lab.report.words import with_code
+from listen2lab.report.text import with_code
 from listen2lab.report.write import write_report
-from listen2lab.study import Study
+from listen2lab.study.folder import StudyFolder
+from listen2lab.study.plan import APART, Plan, schedule
 
 MIB = 2**20
 INPUTS = {

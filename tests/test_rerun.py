@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from small_studies import edit, edit_lines, holding, page
 
 import listen2lab as lab
-from listen2lab.analysis.reproduced import reproduction
+from listen2lab.compare.reproduced import reproduction
+from listen2lab.compare.rerun import _only, rerun
+from listen2lab.compare.rerun_inputs import Source
 from listen2lab.errors import InputError, StudyError, UnknownNameError
 from listen2lab.experiment import catalog, inputs
-from listen2lab.experiment.design import Plan
-from listen2lab.report.embedded import payload, read
-from listen2lab.studies._repeated import Source
-from listen2lab.studies.rerunning import _only, rerun
+from listen2lab.study.payload import payload, read
+from listen2lab.study.plan import Plan
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_the_command_says_what_was_not_reproduced_and_exits_with_1(study, tmp_pa
         lambda m: m["machines"]["machine-1"]["versions"].update(numpy="1.0"),
     )
     done = subprocess.run(
-        [sys.executable, "-m", "listen2lab.cli", "rerun", before, "--study", tmp_path / "again",
+        [sys.executable, "-m", "listen2lab", "rerun", before, "--study", tmp_path / "again",
          "--json"],
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip

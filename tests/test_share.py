@@ -18,15 +18,15 @@ from hypothesis import strategies as st
 from listen2lab.device import read as read_evidence
 from listen2lab.device.answer import answer
 from listen2lab.experiment import catalog
-from listen2lab.experiment.design import Experiment, Level, Plan, schedule
-from listen2lab.experiment.store import StudyFolder
-from listen2lab.report import private
-from listen2lab.report._command import command
-from listen2lab.report._names import Names, model
-from listen2lab.report.embedded import read
+from listen2lab.facade import Study
+from listen2lab.report.command import command
 from listen2lab.report.html import page
 from listen2lab.report.write import write_report
-from listen2lab.study import Study
+from listen2lab.study import redaction as private
+from listen2lab.study.folder import StudyFolder
+from listen2lab.study.payload import read
+from listen2lab.study.plan import Experiment, Level, Plan, schedule
+from listen2lab.study.public_names import Names, model
 
 USER, HOST = "mallory", "zeus-ws12"
 SECRETS = (

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from listen2lab.errors import StudyError
-from listen2lab.experiment.store import FORMAT, StudyFolder, write_json
+from listen2lab.study.folder import FORMAT, StudyFolder, write_json
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_a_study_is_not_made_over_another(study):
 def test_a_study_being_written_by_another_process_is_refused(study):
     """The message names the process; when it is gone, its lock is too."""
     code = (
-        "import sys, time; from listen2lab.experiment.store import StudyFolder; "
+        "import sys, time; from listen2lab.study.folder import StudyFolder; "
         "StudyFolder(sys.argv[1]).acquire(); print('held', flush=True); time.sleep(60)"
     )
     other = subprocess.Popen(
@@ -115,7 +115,7 @@ def test_a_read_only_folder_says_what_to_do(tmp_path):
 def test_a_folder_without_permission_says_so(readable):
     """Writing as somebody else ends in the same sentence, not in a traceback."""
     code = (
-        "import os, sys; from listen2lab.experiment.store import StudyFolder\n"
+        "import os, sys; from listen2lab.study.folder import StudyFolder\n"
         "os.setuid(65534)\n"
         "try: StudyFolder(sys.argv[1]).create({}, [])\n"
         "except Exception as error: print(type(error).__name__, error)"

@@ -161,7 +161,7 @@ def test_the_reference_study_is_there(monkeypatch, tmp_path):
     reference = lab.Study.reference()
     assert {item.name for item in reference.plan.experiments} == set(lab.EXPERIMENTS)
     assert reference.manifest["inputs"]["voice"] == "medium"
-    monkeypatch.setattr("listen2lab.study.__file__", str(tmp_path / "listen2lab" / "study.py"))
+    monkeypatch.setattr("listen2lab.facade.__file__", str(tmp_path / "listen2lab" / "facade.py"))
     with pytest.raises(lab.LabError, match="not installed with the package"):
         lab.Study.reference()
 

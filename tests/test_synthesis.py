@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from engine_child import run_child
 
-from listen2lab.pipeline import labvoice
+from listen2lab.models import generate as labvoice
+from listen2lab.models.voices import check_voice, sherpa_version
 from listen2lab.pipeline.synthesis import wav_bytes
-from listen2lab.pipeline.voices import check_voice, sherpa_version
 
 SHORT = "Hello world, this is a test"
 THREE = "One. Two three? Four five six"
@@ -27,7 +27,7 @@ def facts(tmp_path_factory):
         import base64, os
         import sherpa_onnx
         from listen2lab.pipeline.synthesis import Synthesizer
-        from listen2lab.pipeline.voices import check_voice
+        from listen2lab.models.voices import check_voice
 
         voice = check_voice(given["voice"])
         short, three, long = given["texts"]
@@ -158,7 +158,7 @@ def _levels(**knobs):
     return run_child(
         """
         from listen2lab.pipeline.synthesis import Synthesizer
-        from listen2lab.pipeline.voices import check_voice
+        from listen2lab.models.voices import check_voice
 
         knobs = Knobs(noise_scale_w=0.0, **given["knobs"])
         synthesizer = Synthesizer(check_voice(given["voice"]), knobs, "/tmp")
@@ -195,7 +195,7 @@ def test_the_number_of_threads_reaches_onnx_runtime():
         import os
         import numpy  # which may start threads of its own
         from listen2lab.pipeline.synthesis import Synthesizer
-        from listen2lab.pipeline.voices import check_voice
+        from listen2lab.models.voices import check_voice
 
         def added(n):
             before = len(os.listdir("/proc/self/task"))
@@ -218,7 +218,7 @@ def test_sessions():
         import threading, weakref
         from concurrent.futures import ThreadPoolExecutor
         from listen2lab.pipeline.sessions import Sessions
-        from listen2lab.pipeline.voices import check_voice
+        from listen2lab.models.voices import check_voice
 
         voice = check_voice(given["voice"])
 
@@ -283,7 +283,7 @@ def test_phonemes_reach_the_engine(tmp_path):
         """
         from listen2lab.pipeline import phonemes
         from listen2lab.pipeline.synthesis import Synthesizer
-        from listen2lab.pipeline.voices import VoiceFiles
+        from listen2lab.models.voices import VoiceFiles
 
         folder = given["folder"]
         voice = VoiceFiles("piper", folder + "/model.onnx", folder + "/tokens.txt", "", "",

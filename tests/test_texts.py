@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from listen2lab.errors import TextError, UnknownNameError
-from listen2lab.pipeline import _epub, _markdown
-from listen2lab.pipeline.texts import (
+from listen2lab.texts import epub as _epub
+from listen2lab.texts import markdown as _markdown
+from listen2lab.texts.paragraphs import (
     BUILT_IN,
     MAX_PARAGRAPH_BYTES,
     built_in,
@@ -101,12 +102,12 @@ def test_an_unknown_built_in_text_suggests_the_nearest():
 
 def test_an_installed_copy_comes_before_the_checkout(tmp_path, monkeypatch):
     """In a wheel there is no data folder: the package's own _texts is used."""
-    from listen2lab.pipeline import texts
+    from listen2lab.texts import paragraphs as texts
 
     package = tmp_path / "listen2lab"
     (package / "_texts").mkdir(parents=True)
     (package / "_texts" / "novel.md").write_text("x")
-    monkeypatch.setattr(texts, "__file__", str(package / "pipeline" / "texts.py"))
+    monkeypatch.setattr(texts, "__file__", str(package / "texts" / "paragraphs.py"))
     assert built_in("novel") == package / "_texts" / "novel.md"
     with pytest.raises(TextError, match="install the lab again"):
         built_in("technical")
@@ -589,7 +590,7 @@ def test_reading_text_stays_light():
     import sys
 
     code = (
-        "import sys; from listen2lab.pipeline.texts import read_book; read_book(sys.argv[1]);"
+        "import sys; from listen2lab.texts.paragraphs import read_book; read_book(sys.argv[1]);"
         "heavy = ('zipfile', 'pathlib', 'html.parser', 'xml', 'json');"
         "print([m for m in heavy if m in sys.modules])"
     )

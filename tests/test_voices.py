@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from listen2lab.errors import TextError, VoiceError
+from listen2lab.models.generate import build_voice
+from listen2lab.models.onnx_file import metadata_entries, read_model
+from listen2lab.models.tokens import read_tokens
+from listen2lab.models.voices import check_recognizer, check_voice, sherpa_version
 from listen2lab.pipeline import phonemes
-from listen2lab.pipeline._onnxfile import metadata_entries, read_model
-from listen2lab.pipeline._tokens import read_tokens
-from listen2lab.pipeline.labvoice import build_voice
-from listen2lab.pipeline.voices import check_recognizer, check_voice, sherpa_version
 
 ROOT = Path(__file__).parents[1]
 VOICE = {
@@ -371,7 +371,7 @@ def test_before_2_0_a_piper_voice_uses_espeak_data(piper_voice):
 
 def test_data_that_is_not_whole_is_not_taken(piper_voice, monkeypatch):
     """The engine ends the process on a data folder without phontab."""
-    from listen2lab.pipeline import _route
+    from listen2lab.models import route as _route
 
     monkeypatch.setattr(_route, "_SYSTEM_ESPEAK", ())
     monkeypatch.setattr(phonemes, "espeak_data", lambda: None)
@@ -614,7 +614,7 @@ def test_a_zero_character_is_refused_before_espeak():
 def test_the_version_is_found_without_loading_the_engine():
     """The folder's name says what importlib.metadata says."""
     code = (
-        "from listen2lab.pipeline.voices import sherpa_version; import sys;"
+        "from listen2lab.models.voices import sherpa_version; import sys;"
         "print(sherpa_version(), 'sherpa_onnx' in sys.modules, 'importlib.metadata' in sys.modules)"
     )
     assert run(code).stdout.split() == [importlib.metadata.version("sherpa-onnx"), "False", "False"]
@@ -623,7 +623,7 @@ def test_the_version_is_found_without_loading_the_engine():
 def test_checking_a_voice_stays_light(tiny):
     """A worker checks its voice: no onnx, numpy, json, pathlib or hashlib for it."""
     code = (
-        "import sys; from listen2lab.pipeline.voices import check_voice; check_voice(sys.argv[1]);"
+        "import sys; from listen2lab.models.voices import check_voice; check_voice(sys.argv[1]);"
         "heavy = ('onnx', 'numpy', 'json', 'pathlib', 'hashlib', 'tempfile', 'importlib.metadata');"
         "print([m for m in heavy if m in sys.modules])"
     )

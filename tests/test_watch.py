@@ -26,7 +26,7 @@ CLEAN = "def setup(): pass\ndef step(i): sum(range(100))\n"
 def command(*arguments, **options):
     """Run ``listen2lab watch`` and return the finished process."""
     return subprocess.run(
-        [sys.executable, "-m", "listen2lab.cli", "watch", *map(str, arguments)],
+        [sys.executable, "-m", "listen2lab", "watch", *map(str, arguments)],
         capture_output=True, text=True, check=False, timeout=120, **options,
     )  # fmt: skip
 

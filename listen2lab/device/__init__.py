@@ -11,19 +11,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from listen2lab.device._look import Look, look
     from listen2lab.device.evidence import Evidence, read
-    from listen2lab.device.schema import Snapshot, difference
+    from listen2lab.device.formats.schema import Snapshot, difference
+    from listen2lab.notebook.device import Look, look
 
 __all__ = ["Evidence", "Look", "Snapshot", "difference", "look", "read"]
 
 _HOMES = {
-    "Evidence": "evidence",
-    "Look": "_look",
-    "Snapshot": "schema",
-    "difference": "schema",
-    "look": "_look",
-    "read": "evidence",
+    "Evidence": "device.evidence",
+    "Look": "notebook.device",
+    "Snapshot": "device.formats.schema",
+    "difference": "device.formats.schema",
+    "look": "notebook.device",
+    "read": "device.evidence",
 }
 
 
@@ -32,7 +32,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'listen2lab.device' has no attribute {name!r}")
     import importlib  # noqa: PLC0415 - lazily, like everything here
 
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(f"listen2lab.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from listen2lab.device.beside import ceiling, compare
-from listen2lab.device.heap import compare_heaps
-from listen2lab.device.proposals import proposals
+from listen2lab.device.formats.heap import compare_heaps
+from listen2lab.device.formats.schema import difference
+from listen2lab.device.judging import judge_log, judge_series
+from listen2lab.device.lab_match import ceiling, compare
+from listen2lab.device.next_steps import proposals
 from listen2lab.device.questions import MOST_POINTS, answers, curves
-from listen2lab.device.schema import difference
-from listen2lab.device.verdict import judge_log, judge_series
 from listen2lab.units import mib
 
 if TYPE_CHECKING:
     from listen2lab.device.evidence import Evidence
-    from listen2lab.device.series import Series
-    from listen2lab.study import Study
+    from listen2lab.device.formats.table import Series
+    from listen2lab.facade import Study
 
 __all__ = ["FORMAT", "LIMIT", "answer"]
 

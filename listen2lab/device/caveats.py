@@ -1,6 +1,6 @@
 """The closed list of what is particular to evidence from a phone, each with its sentence.
 
-They stand beside the reasons of a verdict (`listen2lab.analysis.growth.Reason`), which say what
+They stand beside the reasons of a verdict (`listen2lab.verdict.judge.Reason`), which say what
 the series shows; these say what the evidence is.
 """
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from listen2lab.device._grammar import HEAD, TAGS
-from listen2lab.device.lines import batches
-from listen2lab.device.series import columns_of
-from listen2lab.device.tally import Tally
+from listen2lab.device.formats.app_log_grammar import HEAD, TAGS
+from listen2lab.device.formats.lines import batches
+from listen2lab.device.formats.table import columns_of
+from listen2lab.device.formats.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from listen2lab.device.lines import Readable
+    from listen2lab.device.formats.lines import Readable
 
 __all__ = ["KINDS", "MOST_BESIDE_LOG", "MOST_REPORT", "READABLE", "kinds_of", "texts"]
 
@@ -63,7 +63,7 @@ def kinds_of(file: Readable, encoding: str) -> tuple[str, ...]:
     file
         At its beginning.
     encoding
-        See `listen2lab.device.lines.peek`.
+        See `listen2lab.device.formats.lines.peek`.
 
     Returns
     -------

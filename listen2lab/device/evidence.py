@@ -10,22 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from listen2lab.device import dumpsys, footprint, heap, leaks, regions, series
-from listen2lab.device.applog import read_applog
 from listen2lab.device.detect import READABLE, kinds_of, texts
-from listen2lab.device.lines import batches, opened, peek
+from listen2lab.device.formats import dumpsys, footprint, heap, leaks
+from listen2lab.device.formats import table as series
+from listen2lab.device.formats import vmmap as regions
+from listen2lab.device.formats.app_log import read_applog
+from listen2lab.device.formats.lines import batches, opened, peek
+from listen2lab.device.formats.tally import Tally
 from listen2lab.device.sessions import Session, split_sessions
-from listen2lab.device.tally import Tally
-from listen2lab.device.words import counted
 from listen2lab.errors import InputError, UnknownNameError
+from listen2lab.report.device_text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from listen2lab.device.heap import HeapCensus
-    from listen2lab.device.leaks import Leaks
-    from listen2lab.device.lines import Readable
-    from listen2lab.device.schema import Snapshot
+    from listen2lab.device.formats.heap import HeapCensus
+    from listen2lab.device.formats.leaks import Leaks
+    from listen2lab.device.formats.lines import Readable
+    from listen2lab.device.formats.schema import Snapshot
 
 __all__ = ["Evidence", "read"]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from listen2lab.device.verdict import curve_of, judge_unaccounted, overlaps, unaccounted
+from listen2lab.device.judging import curve_of, judge_unaccounted, overlaps, unaccounted
 from listen2lab.units import mib
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def answers(evidence: Evidence) -> dict[str, Any]:
         ``syntheses``, ``paragraphs``, ``failed``, ``unfinished`` (started, and no end in the log);
         ``memory``: ``first_mib``, ``last_mib``, ``lowest_mib``, ``highest_mib`` and, with times,
         ``minutes``; ``unaccounted``: the same with ``breakdowns``, ``share_of_total``,
-        ``worked_out`` (see `listen2lab.device.verdict.unaccounted`) and its own
+        ``worked_out`` (see `listen2lab.device.judging.unaccounted`) and its own
         ``verdict`` (or None); ``evictions``: ``audio``, ``alignment``, ``most_entries``;
         ``overlaps``: ``most_at_once``, ``times``, ``first_line``, ``most_active`` (as the
         breakdowns print); ``longest``: see `follows_longest`.

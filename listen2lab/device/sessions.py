@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from listen2lab.device._grammar import Kind
-from listen2lab.device._join import join_breakdowns, join_syntheses
-from listen2lab.device.applog import COLUMNS, Events
+from listen2lab.device.formats.app_log import COLUMNS, Events
+from listen2lab.device.formats.app_log_grammar import Kind
+from listen2lab.device.formats.app_log_join import join_breakdowns, join_syntheses
 
 if TYPE_CHECKING:
     import numpy.typing as npt

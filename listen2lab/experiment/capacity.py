@@ -12,7 +12,7 @@ from listen2lab.units import MIB
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from listen2lab.experiment.design import Plan, Run
+    from listen2lab.study.plan import Plan, Run
 
 __all__ = ["FIRST_GUESS", "RESERVE", "Expectation", "available_memory", "first_guess", "fits"]
 

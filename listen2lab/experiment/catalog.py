@@ -1,7 +1,7 @@
 """The hypotheses, and the experiments that test them: predictions written down before any run.
 
 A hypothesis names what would support it, what would refute it, and the smallest effect that is
-worth acting on; `listen2lab.analysis.findings` decides by these rules. An experiment says what each
+worth acting on; `listen2lab.findings.decide` decides by these rules. An experiment says what each
 hypothesis that it tests predicts. Both are stored with every study.
 """
 
@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from listen2lab.errors import UnknownNameError
-from listen2lab.experiment.design import Experiment, Level
+from listen2lab.study.plan import Experiment, Level
 
 if TYPE_CHECKING:
-    from listen2lab.experiment.design import Plan
+    from listen2lab.study.plan import Plan
 
 __all__ = ["EXPERIMENTS", "HYPOTHESES", "WORTH_MIB", "Hypothesis", "experiment", "quick"]
 

@@ -16,7 +16,8 @@ from listen2lab import __version__
 from listen2lab.errors import InputError, RunStoppedError, StudyError
 
 try:
-    from listen2lab.experiment import _dask, remote
+    from listen2lab.experiment import dask_client as _dask
+    from listen2lab.experiment import remote
 except ModuleNotFoundError as error:
     raise InputError(
         f"a cluster needs dask, and {error.name} is not installed; nothing was run; "
@@ -29,10 +30,10 @@ if TYPE_CHECKING:
 
     from distributed import Future
 
-    from listen2lab.experiment.design import Plan, Run
     from listen2lab.experiment.inputs import Inputs
     from listen2lab.experiment.machines import Machine
-    from listen2lab.experiment.store import StudyFolder
+    from listen2lab.study.folder import StudyFolder
+    from listen2lab.study.plan import Plan, Run
 
 __all__ = ["Cluster"]
 
@@ -52,7 +53,7 @@ class Cluster:
     address
         The scheduler's: ``tcp://host:8786``.
     plan, inputs, python
-        See `listen2lab.experiment.conduct.start`.
+        See `listen2lab.experiment.run_study.start`.
     versions
         Those the study was begun with; None: those of the first worker.
     say
@@ -232,7 +233,7 @@ class Cluster:
 
 
 class _Thread:
-    """One run at a time on a thread of a worker (see `listen2lab.experiment.joblist.Place`)."""
+    """One run at a time on a thread of a worker (see `listen2lab.experiment.scheduler.Place`)."""
 
     def __init__(self, cluster: Cluster, address: str, machine: str) -> None:
         self._cluster = cluster

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from listen2lab.errors import InputError, StudyError, UnknownNameError, WorkloadError
-from listen2lab.experiment.design import paragraph_order
-from listen2lab.pipeline import labvoice, texts
-from listen2lab.pipeline.voices import check_recognizer, check_voice
+from listen2lab.models import generate as labvoice
+from listen2lab.models.voices import check_recognizer, check_voice
+from listen2lab.study.plan import paragraph_order
+from listen2lab.texts import paragraphs as texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from listen2lab.experiment.design import Plan, Run
+    from listen2lab.study.plan import Plan, Run
 
 __all__ = [
     "GENERATED_RECOGNIZER",
@@ -315,7 +316,7 @@ def is_same(kind: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     bool
         Whether their hashes are the same. A recognizer that the lab generates is also the same by
         its name: it is fitted on sums over audio, whose last digits depend on the processor and on
-        numpy; memory depends on its shapes. `listen2lab.experiment.differences` names the hashes.
+        numpy; memory depends on its shapes. `listen2lab.compare.differences` names the hashes.
     """
     if kind == "recognizer" and was.get(kind) == now.get(kind) == GENERATED_RECOGNIZER:
         return True

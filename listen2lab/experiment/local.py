@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    from listen2lab.experiment.design import Plan, Run
     from listen2lab.experiment.inputs import Inputs
     from listen2lab.experiment.machines import Machine
-    from listen2lab.experiment.store import RunFolder, StudyFolder
+    from listen2lab.study.folder import RunFolder, StudyFolder
+    from listen2lab.study.plan import Plan, Run
 
 __all__ = ["Local", "make_spec", "run_here"]
 
@@ -26,7 +26,7 @@ class Local:
     Parameters
     ----------
     plan, inputs, python
-        See `listen2lab.experiment.conduct.start`.
+        See `listen2lab.experiment.run_study.start`.
     """
 
     def __init__(self, plan: Plan, inputs: Inputs, python: str | None) -> None:
@@ -46,7 +46,7 @@ class Local:
 
 
 class _Thread:
-    """One run at a time on this machine (see `listen2lab.experiment.joblist.Place`)."""
+    """One run at a time on this machine (see `listen2lab.experiment.scheduler.Place`)."""
 
     def __init__(self, carrier: Local, machine: str) -> None:
         self._carrier = carrier

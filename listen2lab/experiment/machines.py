@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from listen2lab.experiment import facts
-from listen2lab.experiment.store import write_json
+from listen2lab.experiment import machine as facts
+from listen2lab.study.folder import write_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from listen2lab.experiment.store import StudyFolder
+    from listen2lab.study.folder import StudyFolder
 
 __all__ = ["Machine", "Machines", "this_machine"]
 
@@ -30,7 +30,7 @@ class Machine:
     identity
         What tells it from others; never written as it is.
     facts
-        Machine, versions, environment and git: see `listen2lab.experiment.facts.collect`.
+        Machine, versions, environment and git: see `listen2lab.experiment.machine.collect`.
     """
 
     identity: str
@@ -45,7 +45,7 @@ def this_machine(
     Parameters
     ----------
     python, environment
-        As in `listen2lab.experiment.facts.collect`.
+        As in `listen2lab.experiment.machine.collect`.
     """
     # Clones of one image share a machine-id, and containers of one host a network card: both.
     try:

@@ -19,11 +19,11 @@ from distributed import get_worker
 from listen2lab import __version__
 from listen2lab.errors import LabError, StudyError
 from listen2lab.experiment.capacity import available_memory
-from listen2lab.experiment.design import Plan, schedule
 from listen2lab.experiment.inputs import is_same, reopen
 from listen2lab.experiment.local import run_here
 from listen2lab.experiment.machines import this_machine
-from listen2lab.experiment.store import StudyFolder
+from listen2lab.study.folder import StudyFolder
+from listen2lab.study.plan import Plan, schedule
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import IO
 
-    from listen2lab.experiment.store import RunFolder
+    from listen2lab.study.folder import RunFolder
 
 __all__ = ["child_environment", "execute", "fixed_environment"]
 

@@ -43,8 +43,8 @@ if __name__ == "__main__" and not __package__:  # started by path, under another
     _spec.loader.exec_module(sys.modules["listen2lab"])
     sys.path.pop(0)  # the folder of this file: its names would shadow the workload's
 
-from listen2lab.probes.account import AccountProbe
 from listen2lab.probes.process import Meter
+from listen2lab.probes.readings import AccountProbe
 from listen2lab.workload import load_file
 
 TYPE_CHECKING = False
@@ -210,7 +210,7 @@ def main(spec_path: str) -> int:
     )
     if not spec["traced"]:
         return _guarded(run, lambda: _run(run, nullcontext()))
-    from listen2lab.probes import heap  # noqa: PLC0415 - a plain run does not load memray
+    from listen2lab.probes import tracing as heap  # noqa: PLC0415 - a plain run does not load memray
     from listen2lab.probes.objects import ObjectsProbe  # noqa: PLC0415 - nor this
 
     run.objects = ObjectsProbe(folder)

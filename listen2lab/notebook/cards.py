@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from listen2lab.errors import StudyError, UnknownNameError
 from listen2lab.experiment import catalog
 from listen2lab.experiment.catalog import HYPOTHESES
-from listen2lab.report import words
+from listen2lab.facade import Study
+from listen2lab.report import text as words
 from listen2lab.report.card import finding_card, prediction_card, table_card
-from listen2lab.study import Study
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,7 +149,7 @@ def answers(study: Study) -> Card:
     StudyError
         The study ran no experiment that tests a hypothesis.
     """
-    from listen2lab.report.opening import QUESTIONS  # noqa: PLC0415 - matplotlib
+    from listen2lab.report.answers import QUESTIONS  # noqa: PLC0415 - matplotlib
 
     told = study.summary()["answers"]
     if told is None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from listen2lab.errors import InputError, LabError
-from listen2lab.notebook import _cells
-from listen2lab.notebook._file import first_code_cell, read, write
+from listen2lab.notebook import parameters as _cells
+from listen2lab.notebook.file import first_code_cell, read, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

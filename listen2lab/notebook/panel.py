@@ -12,12 +12,12 @@ from listen2lab.experiment.catalog import EXPERIMENTS
 from listen2lab.experiment.inputs import GENERATED_VOICES
 from listen2lab.report.card import finding_card, prediction_card, table_card, tested
 from listen2lab.report.style import to_png
-from listen2lab.report.words import answer, endings
+from listen2lab.report.text import answer, endings
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:
-    from listen2lab.experiment.design import Run
-    from listen2lab.study import Study
+    from listen2lab.facade import Study
+    from listen2lab.study.plan import Run
 
 __all__ = ["Panel", "panel"]
 
@@ -158,7 +158,7 @@ class Panel:
         self.result.children = (*pictures, *shown)
         self._say(" ".join([f"Done: {study!r}", *endings(study.runs)]))
 
-    # What a study tells of its progress: see listen2lab.experiment.conduct.Progress.
+    # What a study tells of its progress: see listen2lab.experiment.run_study.Progress.
 
     def begin(self, total: int, done: int) -> None:
         """Set the bar's length."""

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from listen2lab.errors import EngineError, VoiceError
-from listen2lab.pipeline._features import FRAME_SHIFT_S, log_mel
-from listen2lab.pipeline._tokens import read_tokens
+from listen2lab.models.features import FRAME_SHIFT_S, log_mel
+from listen2lab.models.tokens import read_tokens
 from listen2lab.pipeline.alignment import place_words
 from listen2lab.pipeline.recognizer import floats_of
 from listen2lab.pipeline.trellis import best_path, can_align, spans, trellis
@@ -22,9 +22,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from listen2lab.models.voices import RecognizerFiles
     from listen2lab.pipeline.alignment import Alignment
     from listen2lab.pipeline.synthesis import Speech
-    from listen2lab.pipeline.voices import RecognizerFiles
 
 __all__ = ["ForcedAligner", "Label", "labels_of"]
 

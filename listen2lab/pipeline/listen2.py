@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from listen2lab.errors import InputError, UnknownNameError
-from listen2lab.pipeline._lengths import SeenLengths
 from listen2lab.pipeline.align_cache import AlignmentCache
 from listen2lab.pipeline.alignment import AlignmentService
+from listen2lab.pipeline.lengths import SeenLengths
 from listen2lab.pipeline.log import AppLog
 from listen2lab.pipeline.player import AudioPlayer, InstantClock
 from listen2lab.pipeline.queue import SynthesisQueue
@@ -23,10 +23,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from listen2lab.models.voices import RecognizerFiles
     from listen2lab.pipeline.alignment import Aligner, Alignment
     from listen2lab.pipeline.knobs import Knobs
     from listen2lab.pipeline.synthesis import Speech
-    from listen2lab.pipeline.voices import RecognizerFiles
 
 __all__ = ["Listen2"]
 
@@ -86,7 +86,7 @@ class Listen2:
         import numpy  # noqa: F401, ICN001, PLC0415 - the libraries' weight, apart from the models'
         import sherpa_onnx  # noqa: F401, PLC0415
 
-        from listen2lab.pipeline.voices import check_recognizer, check_voice  # noqa: PLC0415
+        from listen2lab.models.voices import check_recognizer, check_voice  # noqa: PLC0415
 
         if not paragraphs:
             raise InputError("there is no paragraph to read; give a text with at least one")
@@ -339,7 +339,7 @@ def _shortened(paragraphs: Sequence[str], knobs: Knobs) -> tuple[str, ...]:
     if knobs.longest_sentence_s is None:
         return tuple(paragraphs)
     from listen2lab.pipeline.synthesis import CHARACTERS_PER_SECOND  # noqa: PLC0415 - a knob's
-    from listen2lab.pipeline.texts import shorten  # noqa: PLC0415
+    from listen2lab.texts.paragraphs import shorten  # noqa: PLC0415
 
     limit = int(knobs.longest_sentence_s * CHARACTERS_PER_SECOND)
     return tuple(shorten(text, limit) for text in paragraphs)

@@ -29,7 +29,7 @@ class AppLog:
         lab's lines do too.
     account
         Returns the resident bytes by kind, ``unaccounted`` among them (see
-        `listen2lab.probes.account.split`), or nothing where they cannot be told; None: nothing.
+        `listen2lab.probes.readings.split`), or nothing where they cannot be told; None: nothing.
     """
 
     def __init__(

@@ -12,9 +12,9 @@ import sys
 import time
 
 from listen2lab.errors import InputError
-from listen2lab.pipeline._jobs import Job, retrieve, to_the_end
-from listen2lab.pipeline._permits import Permits
+from listen2lab.pipeline.jobs import Job, retrieve, to_the_end
 from listen2lab.pipeline.log import BREAKDOWN_EVERY
+from listen2lab.pipeline.permits import Permits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

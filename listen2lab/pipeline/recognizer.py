@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from listen2lab.errors import EngineError, VoiceError
-from listen2lab.pipeline._features import MEL_BINS, RECOGNIZER_RATE, resample
+from listen2lab.models.features import MEL_BINS, RECOGNIZER_RATE, resample
 from listen2lab.pipeline.alignment import match_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from listen2lab.models.voices import RecognizerFiles
     from listen2lab.pipeline.alignment import Alignment
     from listen2lab.pipeline.synthesis import Speech
-    from listen2lab.pipeline.voices import RecognizerFiles
 
 __all__ = ["RecognizerAligner", "floats_of", "heard_characters"]
 

@@ -9,9 +9,9 @@ from listen2lab.pipeline.synthesis import Synthesizer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from listen2lab.models.voices import VoiceFiles
     from listen2lab.pipeline.knobs import Knobs
     from listen2lab.pipeline.synthesis import Speech
-    from listen2lab.pipeline.voices import VoiceFiles
 
 __all__ = ["Sessions"]
 

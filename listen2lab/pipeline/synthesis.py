@@ -1,7 +1,7 @@
 """One engine session, and speech from it: the app's provider of Piper voices.
 
 Bad files make the engine end the process, so a `Synthesizer` takes only files that
-`listen2lab.pipeline.voices.check_voice` has looked at.
+`listen2lab.models.voices.check_voice` has looked at.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from listen2lab.errors import EngineError, TextError, VoiceError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from listen2lab.models.voices import VoiceFiles
     from listen2lab.pipeline.knobs import Knobs
-    from listen2lab.pipeline.voices import VoiceFiles
 
 __all__ = ["MAX_SENTENCE_S", "MAX_TEXT_BYTES", "SPEED_RANGE", "Speech", "Synthesizer", "wav_bytes"]
 
@@ -263,7 +263,7 @@ def _check_text(text: str) -> None:
 
 def _split(text: str, speed: float) -> list[str]:
     """Cut a text that holds a long sentence; another one stays whole, as without the knob."""
-    from listen2lab.pipeline.texts import longest_sentence, split_long  # noqa: PLC0415 - a knob's
+    from listen2lab.texts.paragraphs import longest_sentence, split_long  # noqa: PLC0415 - a knob's
 
     limit = int(MAX_SENTENCE_S * CHARACTERS_PER_SECOND * speed)
     return split_long(text, limit) if longest_sentence(text) > limit else [text]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from listen2lab.analysis.attribution import METHODS, account, cannot_tell, categories, libraries
+from listen2lab.account.attribute import grown, held, survivors
+from listen2lab.account.categories import METHODS, account, cannot_tell, categories, libraries
+from listen2lab.account.flamegraph import links
 from listen2lab.report.style import INK, QUIET, SERIES, new_figure, styled, to_svg
-from listen2lab.studies.attributing import grown, held, survivors
-from listen2lab.studies.flames import links
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from listen2lab.study import Study
+    from listen2lab.facade import Study
 
 __all__ = ["caption", "plot_account", "section"]
 
@@ -250,7 +250,7 @@ def caption(table: pd.DataFrame) -> str:
     Parameters
     ----------
     table
-        See `listen2lab.analysis.attribution.account`.
+        See `listen2lab.account.categories.account`.
     """
     last = table.iloc[-1]
     resident = float(last["rss"])
@@ -297,7 +297,7 @@ def section(
         ``condition``, ``svg``, ``caption``, ``rows`` (``label``, ``mib``, ``share``,
         ``certainty``, ``how`` after the last step), ``untouched_mib``, ``files`` (``file``,
         ``mib``), ``held`` (``holder``, ``buffers``, ``mib``, ``example``), ``grown`` and
-        ``survivors`` (rows of what `listen2lab.studies.attributing` gives), ``flames`` (``label``,
+        ``survivors`` (rows of what `listen2lab.account.attribute` gives), ``flames`` (``label``,
         ``href``) and ``notes``; none for a condition without a sampled step.
     """
     found = []

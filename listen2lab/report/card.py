@@ -5,15 +5,15 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from listen2lab.report.words import number, subject, with_code
+from listen2lab.report.text import number, subject, with_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from listen2lab.experiment.catalog import Hypothesis
-    from listen2lab.experiment.design import Experiment
-    from listen2lab.study import Study
+    from listen2lab.facade import Study
+    from listen2lab.study.plan import Experiment
 
 __all__ = [
     "Card",

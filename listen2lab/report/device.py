@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from listen2lab.device import words, words_lab, words_log, words_reports
 from listen2lab.device.answer import answer as answer_of
-from listen2lab.device.beside import FEATURES
+from listen2lab.device.lab_match import FEATURES
+from listen2lab.report import device_text as words
+from listen2lab.report import device_text_lab as words_lab
+from listen2lab.report import device_text_log as words_log
+from listen2lab.report import device_text_reports as words_reports
 from listen2lab.report.device_plots import (
     plot_beside,
     plot_change,
@@ -21,7 +24,7 @@ from listen2lab.units import MIB
 
 if TYPE_CHECKING:
     from listen2lab.device.evidence import Evidence
-    from listen2lab.study import Study
+    from listen2lab.facade import Study
 
 __all__ = ["page", "section", "section_of"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from listen2lab.pipeline.knobs import Knobs, knobs_from
 
 if TYPE_CHECKING:
-    from listen2lab.experiment.design import Experiment
+    from listen2lab.study.plan import Experiment
 
 __all__ = ["Grid", "grid"]
 

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 from markupsafe import Markup
 
-from listen2lab.analysis.growth import Reason
-from listen2lab.experiment.design import APART
-from listen2lab.report import account, opening, words
+from listen2lab.report import account
+from listen2lab.report import answers as opening
+from listen2lab.report import text as words
 from listen2lab.report.device import section_of
-from listen2lab.report.embedded import ELEMENT_ID, payload
 from listen2lab.report.factors import grid
-from listen2lab.report.glance import glance, headline
+from listen2lab.report.key_facts import glance, headline
 from listen2lab.report.phases import PHASES, phase_rows, phase_table
 from listen2lab.report.plots import (
     MOST_LINES,
@@ -24,11 +23,14 @@ from listen2lab.report.plots import (
     plot_phases,
 )
 from listen2lab.report.style import share_styles, to_svg
+from listen2lab.study.payload import ELEMENT_ID, payload
+from listen2lab.study.plan import APART
 from listen2lab.units import MIB
+from listen2lab.verdict.judge import Reason
 
 if TYPE_CHECKING:
-    from listen2lab.experiment.design import Experiment
-    from listen2lab.study import Study
+    from listen2lab.facade import Study
+    from listen2lab.study.plan import Experiment
 
 __all__ = ["page", "template"]
 
@@ -42,7 +44,7 @@ def page(study: Study, summary: dict[str, Any], *, include_private: bool = False
     Parameters
     ----------
     study
-        What is shown: a `listen2lab.report.shared.SharedStudy` unless private things may be told.
+        What is shown: a `listen2lab.study.shared.SharedStudy` unless private things may be told.
     summary
         Its summary.
     include_private

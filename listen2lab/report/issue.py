@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from listen2lab.analysis.summary import complete_samples
+from listen2lab.findings.conditions import complete_samples
 from listen2lab.pipeline.knobs import KNOB_MEANINGS, Knobs, knobs_from
-from listen2lab.report import words
-from listen2lab.report.glance import reference
+from listen2lab.report import text as words
 from listen2lab.report.html import template
+from listen2lab.report.key_facts import reference
 from listen2lab.report.markdown import common
 from listen2lab.report.phases import PHASES, phase_rows, phase_table
 from listen2lab.report.terminal import blocks
@@ -19,8 +19,8 @@ from listen2lab.units import MIB
 if TYPE_CHECKING:
     import pandas as pd
 
-    from listen2lab.experiment.design import Experiment
-    from listen2lab.study import Study
+    from listen2lab.facade import Study
+    from listen2lab.study.plan import Experiment
 
 __all__ = ["issue"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from listen2lab.report import words
-from listen2lab.report.glance import glance
+from listen2lab.report import text as words
 from listen2lab.report.html import template
+from listen2lab.report.key_facts import glance
 
 if TYPE_CHECKING:
-    from listen2lab.study import Study
+    from listen2lab.facade import Study
 
 __all__ = ["common", "short"]
 

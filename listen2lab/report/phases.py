@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from listen2lab.analysis.summary import complete_samples
+from listen2lab.findings.conditions import complete_samples
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from listen2lab.study import Study
+    from listen2lab.facade import Study
 
 __all__ = ["PHASES", "phase_rows", "phase_table"]
 

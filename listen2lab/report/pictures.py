@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from listen2lab.study import Study
+    from listen2lab.facade import Study
 
 __all__ = ["pictures"]
 

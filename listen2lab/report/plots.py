@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from listen2lab.study import Study
+    from listen2lab.facade import Study
 
 __all__ = ["MOST_LINES", "MOST_PANELS", "plot_curves", "plot_heap", "plot_levels", "plot_phases"]
 
@@ -229,7 +229,7 @@ def plot_heap(heap: dict[str, Any], samples: pd.DataFrame) -> Figure:
     Parameters
     ----------
     heap
-        See `listen2lab.probes.heap.reduce_capture`.
+        See `listen2lab.probes.tracing.reduce_capture`.
     samples
         The traced run's samples; their steps become ticks.
     """

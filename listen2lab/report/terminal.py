@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from listen2lab.report.words import SENTENCES, endings, number, verdict
+from listen2lab.report.text import SENTENCES, endings, number, verdict
 from listen2lab.units import KIB, MIB
 
 if TYPE_CHECKING:
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from listen2lab.facade import Study
     from listen2lab.selftest import Finding
-    from listen2lab.study import Study
 
 __all__ = ["blocks", "nothing_measured", "selftest_table", "sparkline", "watched"]
 
@@ -28,7 +28,7 @@ def watched(study: Study, answer: dict[str, Any]) -> str:
     study
         A study of a workload's file.
     answer
-        What `listen2lab.study.Study.answer` gives.
+        What `listen2lab.facade.Study.answer` gives.
     """
     (item,) = study.summary()["experiments"].values()
     lines = []

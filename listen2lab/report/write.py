@@ -8,12 +8,12 @@ from listen2lab.report.html import page
 from listen2lab.report.issue import issue
 from listen2lab.report.markdown import short
 from listen2lab.report.pictures import pictures as drawn
-from listen2lab.report.shared import SharedStudy
+from listen2lab.study.shared import SharedStudy
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from listen2lab.study import Study
+    from listen2lab.facade import Study
 
 __all__ = ["Written", "write_report"]
 
@@ -22,7 +22,7 @@ class Written(NamedTuple):
     """What was written of a study."""
 
     summary: dict[str, Any]
-    """See `listen2lab.study.Study.summary`."""
+    """See `listen2lab.facade.Study.summary`."""
     path: Path
     """The report."""
     left_out: list[str]
@@ -74,7 +74,7 @@ def write_report(
             study.folder.write_shared(f"pictures/{name}", content)
     left_out: list[str] = []
     if notebooks:
-        from listen2lab.report.executed import write_notebooks  # noqa: PLC0415 - jupyter is slow
+        from listen2lab.notebook.pages import write_notebooks  # noqa: PLC0415 - jupyter is slow
 
         left_out = write_notebooks(study, include_private=include_private)
     path = study.folder.write_report(page(told, numbers, include_private=include_private))

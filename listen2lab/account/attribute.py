@@ -1,0 +1,339 @@
+"""Who holds a study's memory: the account of a step, and what the traced run adds to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from listen2lab.account.categories import METHODS, account, cannot_tell, categories
+from listen2lab.account.owners import BY, arena_note, fingerprints, holders, new_since, read_rules
+from listen2lab.account.traces import trace_of, traced_run
+from listen2lab.errors import InputError, ProbeError, StudyError, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from listen2lab.account.owners import Rule
+    from listen2lab.facade import Study
+
+__all__ = ["Attribution", "attribute", "grown", "held", "leaks", "survivors"]
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """What one step's memory is made of.
+
+    Attributes
+    ----------
+    experiment, condition, repeat, step
+        Which.
+    resident
+        Bytes.
+    parts
+        One row a category: ``category``, ``label``, ``bytes``, ``share``, ``certainty``, ``how``,
+        the largest first, ``unaccounted`` last.
+    untouched
+        Bytes reserved by malloc and never touched: not resident.
+    by
+        What `who` is grouped by.
+    moment
+        Of the traced run; None where there is none.
+    who
+        See `listen2lab.account.owners.holders`; empty where there is no trace.
+    operators
+        The same of a run without the engine's arena, by owner, where the study has one.
+    notes
+        What cannot be told, and what misleads, in sentences.
+    """
+
+    experiment: str
+    condition: str
+    repeat: int
+    step: int
+    resident: int
+    parts: pd.DataFrame
+    untouched: int
+    by: str
+    moment: str | None = None
+    who: pd.DataFrame = field(default_factory=pd.DataFrame)
+    operators: pd.DataFrame = field(default_factory=pd.DataFrame)
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON values, in bytes."""
+        return {
+            "experiment": self.experiment,
+            "condition": self.condition,
+            "repeat": self.repeat,
+            "step": self.step,
+            "resident": self.resident,
+            "parts": self.parts.to_dict("records"),
+            "untouched": self.untouched,
+            "by": self.by,
+            "moment": self.moment,
+            "who": self.who.to_dict("records"),
+            "operators": self.operators.to_dict("records"),
+            "notes": list(self.notes),
+        }
+
+
+def attribute(
+    study: Study,
+    *,
+    experiment: str | None = None,
+    condition: str | None = None,
+    repeat: int | None = None,
+    at: int | None = None,
+    by: str = "owner",
+    owners: Path | str | None = None,
+) -> Attribution:
+    """Say what memory was made of after a step, and who allocated it.
+
+    Parameters
+    ----------
+    study
+        Any study with samples.
+    experiment, condition, repeat
+        Which run; None: the first that has samples.
+    at
+        The step; None: the last one, and the peak of the traced run.
+    by
+        One of `listen2lab.account.owners.BY`.
+    owners
+        A table of rules of one's own, see `listen2lab.account.owners.read_rules`.
+
+    Returns
+    -------
+    Attribution
+        In bytes.
+
+    Raises
+    ------
+    InputError
+        There is no such experiment, condition, step or grouping.
+    StudyError
+        There is no sample to tell of.
+    """
+    if by not in BY:
+        raise UnknownNameError("grouping", by, BY)
+    rules = read_rules(owners)
+    run = _one_run(study, experiment, condition, repeat)
+    table = account(run)
+    if table.empty:
+        raise StudyError(
+            f"no step of {study.folder.path} was sampled: there is nothing to take apart; "
+            "complete it with `listen2lab run --resume`"
+        )
+    steps = table["step"].astype(int)
+    if at is not None and at not in set(steps):
+        raise InputError(
+            f"no sample was read at step {at}: steps go from {min(steps)} to {max(steps)}"
+        )
+    row = table[steps == (steps.iloc[-1] if at is None else at)].iloc[0]
+    name, level = str(row["experiment"]), str(row["condition"])
+    notes = cannot_tell(run)
+    moment, who = None, pd.DataFrame()
+    heap = trace_of(study, name, level, notes)
+    if heap is not None:
+        moment = "peak" if at is None else f"step {at}"
+        who = _who(heap, moment, by, rules, notes)
+    return Attribution(
+        experiment=name,
+        condition=level,
+        repeat=int(row["repeat"]),
+        step=int(row["step"]),
+        resident=int(row["rss"]),
+        parts=_parts(row, categories(table)),
+        untouched=int(row["untouched"]),
+        by=by,
+        moment=moment,
+        who=who,
+        operators=_operators(study, moment, rules) if heap is not None else pd.DataFrame(),
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def leaks(
+    study: Study,
+    experiment: str,
+    condition: str,
+    *,
+    since: Study | None = None,
+    owners: Path | str | None = None,
+) -> pd.DataFrame:
+    """Return what a traced run had not freed after its teardown, by fingerprint.
+
+    Parameters
+    ----------
+    study, experiment, condition
+        Which traced run.
+    since
+        Another study with the same experiment and condition; None: nothing is compared.
+    owners
+        As in `attribute`.
+
+    Returns
+    -------
+    DataFrame
+        See `listen2lab.account.owners.fingerprints`, and with `since` also
+        `listen2lab.account.owners.new_since`; empty where there is no trace.
+    """
+    rules = read_rules(owners)
+    heap = trace_of(study, experiment, condition, [])
+    if heap is None:
+        return pd.DataFrame(columns=["fingerprint", "owner", "frames", "bytes", "blocks"])
+    now = fingerprints(heap, rules=rules)
+    before = None if since is None else trace_of(since, experiment, condition, [])
+    return now if before is None else new_since(now, fingerprints(before, rules=rules))
+
+
+def held(study: Study, experiment: str, condition: str) -> pd.DataFrame:
+    """Return the largest buffers that Python held at the end of a traced run, by their holder.
+
+    Parameters
+    ----------
+    study, experiment, condition
+        Which traced run.
+
+    Returns
+    -------
+    DataFrame
+        ``holder`` (how one gets there from the workload, numbers and keys left out), ``buffers``,
+        ``bytes`` and ``example`` (the whole path to the largest), the largest first; empty where
+        nothing was looked at.
+    """
+    found = traced_run(study, experiment, condition).objects() or {}
+    sums: dict[str, list[Any]] = {}
+    for each in found.get("buffers", []):
+        entry = sums.setdefault(each["holder"], [0, 0, each["path"]])
+        entry[0] += 1
+        entry[1] += each["bytes"]
+    rows = [(holder, *entry) for holder, entry in sums.items()]
+    rows.sort(key=lambda row: -int(row[2]))
+    return pd.DataFrame(rows, columns=["holder", "buffers", "bytes", "example"])
+
+
+def grown(study: Study, experiment: str, condition: str) -> pd.DataFrame:
+    """Return by how many objects each type grew between the phases of a traced run.
+
+    Parameters
+    ----------
+    study, experiment, condition
+        Which traced run.
+
+    Returns
+    -------
+    DataFrame
+        ``between`` (two phases), ``type``, ``objects`` (more than before) and ``now``, the largest
+        change of each stretch first; empty where nothing was looked at.
+    """
+    found = traced_run(study, experiment, condition).objects() or {}
+    rows = [
+        {"between": between, **each}
+        for between, types in found.get("growth", {}).items()
+        for each in types
+    ]
+    return pd.DataFrame(rows, columns=["between", "type", "objects", "now"])
+
+
+def survivors(study: Study, experiment: str, condition: str) -> pd.DataFrame:
+    """Return objects of the workload's own classes that were there after its teardown.
+
+    Parameters
+    ----------
+    study, experiment, condition
+        Which traced run.
+
+    Returns
+    -------
+    DataFrame
+        ``type``, ``objects``, ``chain`` (how a module holds one of them, in words) and ``picture``
+        (of what refers to it, a file relative to the study; "" where graphviz was not installed);
+        empty where there is none, or nothing was looked at.
+    """
+    folder = traced_run(study, experiment, condition)
+    found = folder.objects() or {}
+    home = folder.path.relative_to(study.folder.path).as_posix()
+    rows = [
+        {**each, "picture": f"{home}/{each['picture']}" if each["picture"] else ""}
+        for each in found.get("survivors", [])
+    ]
+    return pd.DataFrame(rows, columns=["type", "objects", "chain", "picture"])
+
+
+def _one_run(
+    study: Study, experiment: str | None, condition: str | None, repeat: int | None
+) -> pd.DataFrame:
+    """Return the samples of one plain run."""
+    samples = study.samples
+    samples = samples[~samples["traced"].astype(bool)]
+    if experiment is None and condition in set(samples["condition"]):
+        samples = samples[samples["condition"] == condition]
+    for column, kind, wanted in (
+        ("experiment", "experiment of this study", experiment),
+        ("condition", "condition of this study", condition),
+        ("repeat", "repeat of this condition", repeat),
+    ):
+        there = list(dict.fromkeys(samples[column]))
+        if not there:
+            raise StudyError(
+                f"no plain run of {study.folder.path} has samples; complete it with "
+                "`listen2lab run --resume`"
+            )
+        if wanted is not None and wanted not in there:
+            raise UnknownNameError(kind, str(wanted), map(str, there))
+        samples = samples[samples[column] == (there[0] if wanted is None else wanted)]
+    return samples
+
+
+def _parts(row: pd.Series[Any], names: Sequence[str]) -> pd.DataFrame:
+    """Return a step's categories, the largest first, what is left last."""
+    own = "What the workload's components() said of itself, taken out of malloc's live bytes."
+    rows = []
+    for name in names:
+        method = METHODS.get(name)
+        rows.append(
+            {
+                "category": name,
+                "label": name if method is None else method.label,
+                "bytes": int(row[name]),
+                "share": float(row[name]) / max(1.0, float(row["rss"])),
+                "certainty": "exact" if method is None else method.certainty,
+                "how": own if method is None else method.how,
+            }
+        )
+    rows.sort(key=lambda each: (each["category"] == "unaccounted", -int(str(each["bytes"]))))
+    return pd.DataFrame(rows)
+
+
+def _who(
+    heap: dict[str, Any], moment: str, by: str, rules: list[Rule], notes: list[str]
+) -> pd.DataFrame:
+    try:
+        note = arena_note(heap, moment)
+    except ProbeError as error:
+        notes.append(str(error))
+        return pd.DataFrame()
+    if note is not None:
+        notes.append(note)
+    return holders(heap, moment, by, rules=rules)
+
+
+def _operators(study: Study, moment: str | None, rules: list[Rule]) -> pd.DataFrame:
+    """Return who held the heap at the peak in a run without the engine's arena."""
+    without = [
+        (bool(dict(level.knobs).get("mem_pattern", True)), experiment.name, level.name)
+        for experiment in study.plan.experiments
+        for level in experiment.levels
+        if not dict(level.knobs).get("cpu_mem_arena", True)
+    ]
+    for _, name, level in sorted(without):  # the pattern would hide operators as well
+        heap = trace_of(study, name, level, [])
+        if heap is not None and "moments" in heap and moment is not None:
+            table = holders(heap, "peak", "owner", rules=rules)
+            table.insert(0, "condition", f"{name}/{level}")
+            return table
+    return pd.DataFrame()

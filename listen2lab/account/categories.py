@@ -1,0 +1,461 @@
+"""What made up resident memory after each step: samples in, a table of categories out.
+
+The rule by which nothing is counted twice, in this order:
+
+1. Every resident page belongs to one mapping, and every mapping to one kind: see
+   `listen2lab.probes.readings.split`, which also tells what malloc and Python's arenas hand out
+   from what they keep free.
+2. What is handed out is then given to those who say they hold it: first the instrument and the
+   workload's own components (audio is taken out of malloc's bytes, alignments out of Python's
+   arenas), then the engine, by what building its session added and by its arena's blocks. Nobody
+   can take more than is there.
+3. What nobody took stays under the kind's own name (``python``, ``native_in_use``).
+4. ``unaccounted`` is resident memory less all of that, so every row adds up. It is negative when
+   more was found than is resident: the two were not read in the same instant.
+
+What malloc reserved and nobody touched is not resident: ``untouched`` stands beside the sum.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from listen2lab.probes.readings import split
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["METHODS", "Method", "account", "cannot_tell", "categories", "libraries"]
+
+
+class Method(NamedTuple):
+    """What a category is, and how sure it is.
+
+    Attributes
+    ----------
+    label
+        A few words for a picture.
+    certainty
+        ``exact`` (read from a counter or from the pages), ``derived`` (a difference of exact
+        numbers, right under a stated rule) or ``estimated``.
+    how
+        How it is measured.
+    """
+
+    label: str
+    certainty: str
+    how: str
+
+
+METHODS: dict[str, Method] = {
+    "files": Method(
+        "code and mapped files", "exact",
+        "Resident pages of mapped files that nobody wrote to: the kernel's counters of files and "
+        "shared memory. By library between phases, from smaps.",
+    ),
+    "library_data": Method(
+        "libraries' own data", "exact",
+        "Written pages of mapped libraries, and the zeroed data behind them, from smaps; carried "
+        "on between two walks, as it hardly moves.",
+    ),
+    "stacks": Method(
+        "stacks", "exact",
+        "Resident pages of the main stack, and of mappings behind a guard page, from smaps; "
+        "carried on between two walks.",
+    ),
+    "python": Method(
+        "Python's objects", "exact",
+        "Bytes that the interpreter's own allocator has handed out (objects up to 512 bytes), as "
+        "it says itself, less what is named below. Larger objects live in malloc's memory.",
+    ),
+    "python_kept": Method(
+        "Python, kept free", "derived",
+        "Resident pages of the interpreter's arenas less what it has handed out.",
+    ),
+    "native_in_use": Method(
+        "native, in use", "exact",
+        "malloc's live bytes (mallinfo2) as far as they are resident, less all that is named "
+        "below: what libraries and Python's larger objects hold.",
+    ),
+    "native_kept": Method(
+        "native, kept free", "derived",
+        "Resident pages of malloc's heap less its live bytes; a trim gives part of it back.",
+    ),
+    "engine_weights": Method(
+        "models as loaded", "derived",
+        "What setup added to malloc's live bytes: weights, graph and tokens of each model, and "
+        "the arena's first blocks. At most that much, after the session is gone.",
+    ),
+    "engine_arena_in_use": Method(
+        "engine: needed by this step", "estimated",
+        "The part of the arena that a sentence as long as this step's longest needs, read off the "
+        "arena's size at each step that was longer than all before. Between calls the engine uses "
+        "none of it.",
+    ),
+    "engine_arena_idle": Method(
+        "engine: held for the longest sentence", "estimated",
+        "Resident bytes of blocks as ONNX Runtime's arena asks for them (powers of two from 1 "
+        "MiB), found by their headers, that came after setup; less what this step needed. Blocks "
+        "within malloc's heap are counted between phases only.",
+    ),
+    "audio_cache": Method(
+        "audio cache", "exact",
+        "WAV files in the queue's window, by sys.getsizeof, taken out of malloc's live bytes.",
+    ),
+    "player": Method(
+        "player", "exact",
+        "WAV files scheduled and not in the cache as well, by sys.getsizeof, taken out of malloc's "
+        "live bytes.",
+    ),
+    "alignments": Method(
+        "alignments", "exact",
+        "Alignments in the queue, by sys.getsizeof of each part, taken out of Python's objects.",
+    ),
+    "service_cache": Method(
+        "alignment service", "exact",
+        "Keys and alignments that the service keeps and the queue does not, by sys.getsizeof, "
+        "taken out of Python's objects.",
+    ),
+    "trellis": Method(
+        "trellis", "exact",
+        "Bytes of the aligner's trellis; none between steps. Taken out of malloc's live bytes.",
+    ),
+    "instrument": Method(
+        "the instrument", "derived",
+        "Anonymous memory that the lab's worker had added to bare Python before it loaded the "
+        "workload, taken out of Python's objects.",
+    ),
+    "unaccounted": Method(
+        "unaccounted", "derived", "Resident memory less all of the above."
+    ),
+}  # fmt: skip
+"""The categories that add up to resident memory, in the order in which they are shown."""
+
+_KEYS = ["experiment", "condition", "repeat", "traced"]
+_FROM_PYTHON = ("alignments", "service_cache")
+_HELD = ("audio_cache", "player", "alignments", "service_cache", "trellis")
+_LOADED = ("setup", "warmup", "step", "end")  # phases in which the workload is there
+
+
+def account(samples: pd.DataFrame, *, levels: bool = False) -> pd.DataFrame:
+    """Take apart resident memory, sample by sample.
+
+    Parameters
+    ----------
+    samples
+        `listen2lab.facade.Study.samples`, or a part of it. Columns that an older study lacks are
+        done without: see `cannot_tell`.
+    levels
+        Also the samples between phases (``start``, ``import``, ``setup``, ``end``, ...).
+
+    Returns
+    -------
+    DataFrame
+        One row a step (warm-up included): the run's keys, ``phase``, ``step``, ``size`` and
+        ``longest`` (of this step and of all so far), ``rss``, ``peak``; the categories of
+        `METHODS` and, for a workload of one's own, one for each of its components, in bytes: they
+        add up to ``rss``; and ``untouched``. ``walked`` tells whether mappings were looked at
+        after this step, or carried on by counters since the last walk.
+    """
+    keys = [name for name in _KEYS if name in samples]
+    runs = [group for _, group in samples.groupby(keys, sort=False)] if keys else [samples]
+    tables = [_one_run(run) for run in runs]
+    table = pd.concat(tables) if tables else _one_run(samples)
+    parts = categories(table)
+    table[parts] = table[parts].fillna(0)
+    if not levels:
+        table = table[table["phase"].isin(["warmup", "step"])]
+    return table.reset_index(drop=True)
+
+
+def categories(table: pd.DataFrame) -> list[str]:
+    """Return the columns of an account that add up to resident memory, in their order."""
+    own = [str(name) for name in table if name not in METHODS and name not in _NO_PARTS]
+    names = [*METHODS]
+    return [*names[:-1], *own, names[-1]]
+
+
+_NO_PARTS = (
+    *_KEYS,
+    "phase",
+    "step",
+    "size",
+    "longest",
+    "rss",
+    "peak",
+    "untouched",
+    "walked",
+)
+
+
+def _one_run(run: pd.DataFrame) -> pd.DataFrame:
+    """Return the account of one run, all of its samples."""
+    run = run[run["rss"].notna()]
+    kinds = _kinds(run)
+    held = _held(run)
+    is_step = run["phase"].isin(["warmup", "step"]).to_numpy()
+    sizes = _column(run, "size", np.nan)
+    native, python = kinds["native"].copy(), kinds["python"].copy()
+    own = np.minimum(_column(run, "account.instrument", 0.0), python)
+    python -= own
+    for name, wanted in held.items():
+        first, second = (python, native) if name in _FROM_PYTHON else (native, python)
+        taken = np.minimum(wanted, first)
+        rest = np.minimum(wanted - taken, second)
+        first -= taken
+        second -= rest
+        held[name] = taken + rest
+    weights, arena = _engine(run, native)
+    needed = _needed(sizes, arena)
+    columns = {
+        "size": sizes,
+        "longest": _longest(np.where(is_step, sizes, np.nan)),
+        "rss": run["rss"].to_numpy(float),
+        "peak": _column(run, "peak", np.nan),
+        "files": kinds["files"],
+        "library_data": kinds["library_data"],
+        "stacks": kinds["stacks"],
+        "python": python,
+        "python_kept": kinds["python_kept"],
+        "native_in_use": native - weights - arena,
+        "native_kept": kinds["native_kept"],
+        "engine_weights": weights,
+        "engine_arena_in_use": needed,
+        "engine_arena_idle": arena - needed,
+        **held,
+        "instrument": own,
+        "unaccounted": kinds["unaccounted"],
+        "untouched": kinds["untouched"],
+        "walked": _column(run, "account.walked", 0.0).astype(bool),
+    }
+    told = run[[name for name in (*_KEYS, "phase", "step") if name in run]]
+    return pd.concat([told, pd.DataFrame(columns, index=run.index)], axis=1)
+
+
+def _column(run: pd.DataFrame, name: str, otherwise: float) -> Floats:
+    """Return a column as numbers; where it or a value is missing, something else."""
+    if name not in run:
+        return np.full(len(run), otherwise)
+    column = run[name]
+    if column.dtype == object:
+        column = pd.to_numeric(column, errors="coerce")
+    values = column.to_numpy(float, na_value=np.nan)
+    return np.where(np.isnan(values), otherwise, values)
+
+
+def _longest(sizes: Floats) -> Floats:
+    """Return the longest size so far; nothing where there is none."""
+    so_far = np.maximum.accumulate(np.where(np.isnan(sizes), -np.inf, sizes))
+    return np.where(np.isnan(sizes), np.nan, so_far)
+
+
+def _tells(samples: pd.DataFrame, name: str) -> bool:
+    return name in samples and bool(samples[name].notna().any())
+
+
+def _kinds(run: pd.DataFrame) -> dict[str, Floats]:
+    """Return resident memory by kind, from the probe's readings or without them."""
+    if "account.heap" not in run or run["account.heap"].isna().all():
+        return _kinds_of_old(run)
+    readings = [str(name) for name in run if str(name).startswith("account.")]
+    counters = {name: _column(run, name, 0.0) for name in ("rss", "in_use", "kept", "mapped")}
+    reading = {
+        name.removeprefix("account."): _column(run, name, 0.0)
+        for name in readings
+        if name != "account.files"
+    }
+    rows = [
+        split(
+            {name: values[k] for name, values in counters.items()},
+            {name: values[k] for name, values in reading.items()},
+        )
+        for k in range(len(run))
+    ]
+    return {name: np.array([row[name] for row in rows], float) for name in rows[0]}
+
+
+def _kinds_of_old(run: pd.DataFrame) -> dict[str, Floats]:
+    """Part what samples without readings can tell: files, malloc's bytes, and the rest.
+
+    What is anonymous before the models are loaded and not malloc's belongs to the interpreter and
+    the libraries, and hardly moves afterwards. Where malloc does not tell, all that came later is
+    taken for native memory in use.
+    """
+    rss = run["rss"].to_numpy(float)
+    anonymous = np.minimum(_column(run, "anonymous", 0.0), rss)
+    in_use, kept = _column(run, "in_use", 0.0), _column(run, "kept", 0.0)
+    early = (run["phase"] == "import").to_numpy()
+    if not early.any():
+        early = np.arange(len(run)) == 0
+    first = (anonymous - in_use - kept)[early]
+    python = np.minimum(max(0.0, float(first[0])) if len(first) else 0.0, anonymous)
+    native_kept = np.minimum(kept, anonymous - python)
+    rest = anonymous - python - native_kept
+    native = np.minimum(in_use, rest) if _tells(run, "in_use") else rest
+    zero = np.zeros(len(run))
+    return {
+        "files": rss - anonymous,
+        "library_data": zero,
+        "stacks": zero,
+        "python": python,
+        "python_kept": zero,
+        "native": native,
+        "native_kept": native_kept,
+        "unaccounted": anonymous - python - native_kept - native,
+        "untouched": np.maximum(in_use + kept - native - native_kept, 0.0),
+    }
+
+
+def _held(run: pd.DataFrame) -> dict[str, Floats]:
+    """Return the bytes that the workload's components say they hold."""
+    given = [str(name) for name in run if str(name).startswith("component.")]
+    names = [name.removeprefix("component.") for name in given]
+    taken = {*METHODS, *_NO_PARTS} - {*_HELD}
+    return {
+        (f"component_{name}" if name in taken else name): np.maximum(
+            _column(run, f"component.{name}", 0.0), 0.0
+        )
+        for name in dict.fromkeys([*_HELD, *names])
+    }
+
+
+def _engine(run: pd.DataFrame, native: Floats) -> tuple[Floats, Floats]:
+    """Return what the engine's models and its arena hold of malloc's live bytes.
+
+    Parameters
+    ----------
+    run
+        Samples of one run.
+    native
+        Malloc's live and resident bytes less the workload's components.
+    """
+    nothing = np.zeros(len(run))
+    phase = run["phase"].to_numpy()
+    at_import, at_setup = (np.flatnonzero(phase == name) for name in ("import", "setup"))
+    if not len(at_import) or not len(at_setup) or not _has_engine(run):
+        return nothing, nothing
+    setup = at_setup[0]
+    # The workload is there from setup on, and before its teardown.
+    is_loaded = ~np.isin(phase.astype(str), ["start", "import", "released"])
+    grown = np.where(is_loaded, np.maximum(native - native[at_import[0]], 0.0), 0.0)
+    weights = np.minimum(grown, grown[setup])
+    if "account.engine_mapped" not in run:  # an older study: all that steps added is the arena's
+        return weights, grown - weights
+    mapped = _column(run, "account.engine_mapped", 0.0)
+    blocks = np.maximum(mapped - mapped[setup], 0.0)
+    heap = _column(run, "account.engine_heap", np.nan)
+    if not np.isnan(heap).all():
+        # Blocks in the heap are counted between phases. The arena only grows while its session
+        # lives, so that of what the heap gained since setup at most the final count is the arena's.
+        live = _column(run, "in_use", 0.0) - _column(run, "mapped", 0.0)
+        blocks += np.minimum(np.maximum(live - live[setup], 0.0), np.nanmax(heap))
+    return weights, np.minimum(blocks, grown - weights)
+
+
+def _has_engine(run: pd.DataFrame) -> bool:
+    """Return whether ONNX Runtime was loaded in this run; an older study is taken at its word."""
+    if "account.engine_mapped" not in run:
+        return "component.audio_cache" in run
+    if (_column(run, "account.engine_mapped", 0.0) > 0).any():
+        return True
+    if "account.files" not in run:
+        return False
+    return any(
+        "onnxruntime" in name or "sherpa" in name
+        for files in run["account.files"]
+        if isinstance(files, dict)
+        for name in files
+    )
+
+
+def _needed(sizes: Floats, arena: Floats) -> Floats:
+    """Estimate how much of the arena each step's own longest input needs.
+
+    A step whose input is longer than all before makes the arena as large as that input needs. In
+    between, need grows with the input's length.
+    """
+    longest, lengths, levels = 0.0, [0.0], [0.0]
+    for size, level in zip(sizes, arena, strict=True):
+        if size > longest and level > 0:
+            longest = float(size)
+            lengths.append(longest)
+            levels.append(max(float(level), levels[-1]))
+    need = np.interp(np.nan_to_num(sizes), lengths, levels)
+    return np.minimum(need, arena)
+
+
+def cannot_tell(samples: pd.DataFrame) -> list[str]:
+    """Say what an account of these samples cannot tell, and why.
+
+    Parameters
+    ----------
+    samples
+        As for `account`.
+
+    Returns
+    -------
+    list of str
+        Sentences; none when every category could be measured.
+    """
+    if samples.empty:
+        return ["There are no samples."]
+    said = []
+    if "account.heap" not in samples:
+        said.append(
+            "These samples were read without looking at mappings (by an older listen2lab, or where "
+            "/proc/self/smaps cannot be read). Python's objects, libraries' data and stacks cannot "
+            "be told apart: what was anonymous before the models were loaded, and not malloc's, "
+            "stands under Python's objects. The engine's arena is all that steps added."
+        )
+    if not _tells(samples, "anonymous"):
+        said.append("Anonymous memory was not read: code cannot be told from the rest.")
+    if not _tells(samples, "in_use"):
+        said.append(
+            "malloc's own counters were not there: what it keeps free stands as native, in use, or "
+            "as the engine's."
+        )
+    if not _tells(samples, "size"):
+        said.append(
+            "The inputs' sizes are not known: how much of the engine's arena a step needed cannot "
+            "be told, and all of it stands as held."
+        )
+    if not (samples["phase"] == "import").any() or not (samples["phase"] == "setup").any():
+        said.append("No sample was read before or after setup: models cannot be told apart.")
+    return said
+
+
+def libraries(samples: pd.DataFrame) -> pd.DataFrame:
+    """Return resident bytes of mapped files by name, between phases.
+
+    Parameters
+    ----------
+    samples
+        As for `account`.
+
+    Returns
+    -------
+    DataFrame
+        The run's keys, ``phase``, ``file`` and ``bytes``, the largest first in each phase; empty
+        for an older study.
+    """
+    keys = [name for name in _KEYS if name in samples]
+    rows = []
+    if "account.files" in samples:
+        for sample in samples.to_dict("records"):
+            files = sample["account.files"]
+            if isinstance(files, dict):
+                rows += [
+                    {
+                        **{name: sample[name] for name in keys},
+                        "phase": sample["phase"],
+                        "file": name,
+                        "bytes": size,
+                    }
+                    for name, size in files.items()
+                ]
+    return pd.DataFrame(rows, columns=[*keys, "phase", "file", "bytes"])

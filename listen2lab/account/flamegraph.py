@@ -1,0 +1,229 @@
+"""memray's own flame graphs of a traced run: one file each, which opens without a network."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from listen2lab.account.traces import traced_run
+from listen2lab.errors import ProbeError, StudyError, UnknownNameError
+from listen2lab.study.plan import TRACED
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from listen2lab.facade import Study
+
+__all__ = ["flame_graph", "links", "temporal_graph"]
+
+_MAX_STACKS = 3000
+# A capture has tens of thousands of stacks, and a browser as many boxes to draw. The largest three
+# thousand hold nearly all bytes; the page says what the others held.
+
+
+def flame_graph(
+    study: Study, experiment: str, condition: str, steps: tuple[int, int] | None = None
+) -> Path:
+    """Write the flame graph of a traced run's peak, or of what a range of steps kept.
+
+    Parameters
+    ----------
+    study, experiment, condition
+        Which traced run.
+    steps
+        First and last step: what was allocated in them and still live after them; None: what was
+        live at the peak.
+
+    Returns
+    -------
+    Path
+        A page beside the capture, which holds everything it needs.
+
+    Raises
+    ------
+    StudyError
+        There is no capture.
+    ProbeError
+        memray cannot read it.
+    UnknownNameError
+        There are no such steps.
+    """
+    folder = traced_run(study, experiment, condition)
+    capture = _capture(folder.capture_path, experiment, condition)
+    if steps is None:
+        return _write(capture, folder.path / "flame.html", temporal=False)
+    ends = {
+        int(line["step"]): float(line["epoch_s"])
+        for line in folder.lines()
+        if "epoch_s" in line and "step" in line
+    }
+    for step in steps:
+        if step not in ends:
+            raise UnknownNameError("step of this traced run", str(step), map(str, ends))
+    begins = [time for step, time in ends.items() if step < steps[0]]
+    between = (max(begins) if begins else 0.0, ends[steps[1]])
+    name = f"flame-{steps[0]}-{steps[1]}.html"
+    return _write(capture, folder.path / name, temporal=False, between=between)
+
+
+def temporal_graph(study: Study, experiment: str, condition: str) -> Path:
+    """Write the flame graph in which a reader chooses the stretch of time.
+
+    Parameters
+    ----------
+    study, experiment, condition
+        Which traced run.
+
+    Returns
+    -------
+    Path
+        A page beside the capture, which holds everything it needs.
+
+    Raises
+    ------
+    StudyError, ProbeError
+        As `flame_graph`.
+    """
+    folder = traced_run(study, experiment, condition)
+    capture = _capture(folder.capture_path, experiment, condition)
+    return _write(capture, folder.path / "flame-temporal.html", temporal=True)
+
+
+def links(study: Study, experiment: str, condition: str) -> list[dict[str, str]]:
+    """Return the pages there are, for a report in the study's folder.
+
+    Parameters
+    ----------
+    study, experiment, condition
+        Which traced run.
+
+    Returns
+    -------
+    list of dict
+        ``label`` and ``href``, relative to the study.
+    """
+    folder = study.folder.run(f"{experiment}/{condition}/{TRACED}").path
+    labels = {"flame.html": "flame graph of the peak", "flame-temporal.html": "flame graph by time"}
+    found = []
+    for page in sorted(folder.glob("flame*.html")):
+        steps = page.stem.removeprefix("flame-")
+        found.append(
+            {
+                "label": labels.get(page.name, f"kept by steps {steps}"),
+                "href": page.relative_to(study.folder.path).as_posix(),
+            }
+        )
+    return found
+
+
+def _capture(path: Path, experiment: str, condition: str) -> Path:
+    if not path.exists():
+        raise StudyError(
+            f"{experiment}/{condition} has no capture: it was not traced, or the capture was left "
+            f"out of a shared study; `listen2lab run {experiment} --levels {condition}` traces it"
+        )
+    return path
+
+
+class _Kept:
+    """What one stack allocated in a stretch of time and still held at its end."""
+
+    tid = -1  # memray's mark for "all threads"
+    thread_name = ""
+
+    def __init__(self, record: Any, size: int, n_allocations: int) -> None:
+        self._record = record
+        self.size = size
+        self.n_allocations = n_allocations
+
+    def hybrid_stack_trace(self) -> Any:
+        """Return the frames, native and Python's."""
+        return self._record.hybrid_stack_trace()
+
+    def stack_trace(self) -> Any:
+        """Return Python's frames."""
+        return self._record.stack_trace()
+
+
+def _write(
+    capture: Path,
+    page: Path,
+    *,
+    temporal: bool,
+    between: tuple[float, float] | None = None,
+) -> Path:
+    """Write memray's page in one rename."""
+    import memray  # noqa: PLC0415 - only where a page is asked for
+    from memray.reporters.flamegraph import FlameGraphReporter  # noqa: PLC0415
+
+    partial = page.with_name(f".{page.name}.{os.getpid()}.tmp")
+    try:
+        with memray.FileReader(str(capture)) as reader:
+            points = tuple(reader.get_memory_snapshots())
+            common: dict[str, Any] = {
+                "memory_records": points,
+                "native_traces": reader.metadata.has_native_traces,
+            }
+            reporter: Any
+            if temporal:
+                records, highest = reader.get_temporal_high_water_mark_allocation_records(
+                    merge_threads=True
+                )
+                reporter = FlameGraphReporter.from_temporal_snapshot(
+                    sorted(records, key=_most, reverse=True)[:_MAX_STACKS],
+                    high_water_mark_by_snapshot=highest,
+                    **common,
+                )
+            else:
+                kept = _at_peak(reader) if between is None else _within(reader, points, between)
+                kept.sort(key=_size_of, reverse=True)
+                reporter = FlameGraphReporter.from_snapshot(kept[:_MAX_STACKS], **common)
+            with partial.open("w", encoding="utf-8") as file:
+                reporter.render(
+                    outfile=file,
+                    metadata=reader.metadata,
+                    show_memory_leaks=between is not None,
+                    merge_threads=True,
+                    inverted=False,
+                    no_web=True,
+                )
+        partial.replace(page)
+    except OSError as error:
+        raise ProbeError(
+            f"the flame graph of {'/'.join(capture.parent.parts[-3:])} could not be made "
+            f"({error}); trace the condition again"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return page
+
+
+def _size_of(record: Any) -> int:
+    return int(record.size)
+
+
+def _most(record: Any) -> int:
+    """Return the most bytes that one stretch of a stack's life held."""
+    return max((int(span.n_bytes) for span in record.intervals), default=0)
+
+
+def _at_peak(reader: Any) -> list[Any]:
+    return list(reader.get_high_watermark_allocation_records(merge_threads=True))
+
+
+def _within(reader: Any, points: Any, between: tuple[float, float]) -> list[Any]:
+    """Return what was allocated in a stretch of time, and live at its end, by stack."""
+    times = [point.time / 1000 for point in points]
+    first = sum(time <= between[0] for time in times)
+    last = sum(time <= between[1] for time in times) - 1
+    found = []
+    for record in reader.get_temporal_allocation_records(merge_threads=True):
+        size = blocks = 0
+        for span in record.intervals:
+            end = span.deallocated_before_snapshot
+            if first <= span.allocated_before_snapshot <= last and (end is None or end > last):
+                size += span.n_bytes
+                blocks += span.n_allocations
+        if size:
+            found.append(_Kept(record, size, blocks))
+    return found

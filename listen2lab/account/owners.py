@@ -1,0 +1,377 @@
+"""Who holds it: the rows of a reduced heap trace, grouped by owner, function, library or line.
+
+Owners come from a table of rules, ``owners.json`` beside this module. A rule of one's own goes
+before them: ``{"owner": "my cache", "file": "my_app/cache.py"}``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pandas as pd
+
+from listen2lab.errors import InputError, ProbeError, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "BY",
+    "Rule",
+    "arena_note",
+    "fingerprints",
+    "holders",
+    "moment_names",
+    "new_since",
+    "read_rules",
+]
+
+BY = ("owner", "function", "library", "line")
+"""What `holders` can group by."""
+
+_REST = "(small stacks)"
+_TABLE = Path(__file__).with_name("owners.json")
+_ALLOCATOR = re.compile(
+    r"operator new|malloc|calloc|realloc|_?PyObject_(Malloc|Calloc|Realloc|GC)|_?PyMem_|default_|"
+    r"__GI_|posix_memalign|aligned_alloc|mmap|_PyBytes_FromSize|std::|<unknown>|gc_alloc|"
+    r"PyDataMem_|absl::|BFCArena::|onnxruntime::Tensor::|onnxruntime::IAllocator"
+)
+_OPERATOR = re.compile(r"^(?:onnxruntime::)?(?:\w+::)*(\w+?)\d*(?:<.*>)?::Compute(?:Impl)?$")
+_FUNCTOR = re.compile(r"functors::(\w+)")
+_NO_OPERATOR = {"OpKernel", "SliceBase", "ConvBase", "PoolBase", "ReduceBase"}
+_LIBRARIES = (
+    ("ONNX Runtime", re.compile(r"onnxruntime|OrtApis|^Ort|\bonnx::|Mlas|google::protobuf")),
+    ("sherpa-onnx", re.compile(r"sherpa_onnx|knf::|kaldi|espeak")),
+    ("numpy", re.compile(r"^npy_|PyArray_|PyDataMem_|array_")),
+)
+_INTERPRETER = re.compile(r"^(\./)?(Objects|Python|Modules|Include|Parser)/|obmalloc\.c$")
+_STABLE_FRAMES = 5
+
+
+class Rule(NamedTuple):
+    """One line of the table: the first that fits names the owner.
+
+    Attributes
+    ----------
+    owner
+        The name; ``{operator}`` and ``{package}`` are filled in.
+    function, file, operator
+        Regular expressions, searched in each frame's function, each Python frame's file, and the
+        model's operator; all that are given must fit.
+    innermost
+        Only the innermost frame that is no allocator counts.
+    """
+
+    owner: str
+    function: str | None = None
+    file: str | None = None
+    operator: str | None = None
+    innermost: bool = False
+
+
+def read_rules(path: Path | str | None = None) -> list[Rule]:
+    """Read the table of owners.
+
+    Parameters
+    ----------
+    path
+        A JSON file of one's own rules, which come first; None: the lab's alone.
+
+    Returns
+    -------
+    list of Rule
+        In the order in which they are tried.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or a rule in it is none.
+    """
+    rules = [Rule(**each) for each in json.loads(_TABLE.read_text("utf-8"))]
+    if path is None:
+        return rules
+    try:
+        own = [Rule(**each) for each in json.loads(Path(path).read_text("utf-8"))]
+        for rule in own:
+            for pattern in (rule.function, rule.file, rule.operator):
+                re.compile(pattern or "")
+    except (OSError, ValueError, TypeError, re.error) as error:
+        raise InputError(
+            f"{path} is no table of owners ({error}); write a JSON list of objects with 'owner' "
+            "and 'function', 'file' or 'operator', each a regular expression"
+        ) from error
+    return [*own, *rules]
+
+
+def moment_names(heap: dict[str, Any]) -> list[str]:
+    """Return the moments that a reduced trace tells of: ``peak``, phases, steps, ``not-freed``."""
+    return [moment["name"] for moment in heap.get("moments", [])]
+
+
+def holders(
+    heap: dict[str, Any],
+    at: str = "peak",
+    by: str = "owner",
+    *,
+    rules: Sequence[Rule] | None = None,
+) -> pd.DataFrame:
+    """Return who held the heap at one moment.
+
+    Parameters
+    ----------
+    heap
+        See `listen2lab.probes.tracing.reduce_capture`.
+    at
+        One of `moment_names`; a step that was not kept stands for the nearest one before.
+    by
+        One of `BY`.
+    rules
+        The table of owners; None: `read_rules`.
+
+    Returns
+    -------
+    DataFrame
+        One row each: the name in the column `by`, ``bytes``, ``blocks`` and ``share`` of the
+        moment's heap, the largest first; what stands in small stacks comes last, so that the
+        bytes add up.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no such moment or grouping.
+    ProbeError
+        The trace was reduced by an older listen2lab, which kept no stacks.
+    """
+    if by not in BY:
+        raise UnknownNameError("grouping", by, BY)
+    moment = _moment(heap, at)
+    table = list(rules) if rules is not None else read_rules()
+    sums: dict[str, list[int]] = {}
+    for stack, size, blocks in moment["rows"]:
+        entry = sums.setdefault(_Stack(heap, stack).name(by, table), [0, 0])
+        entry[0] += size
+        entry[1] += blocks
+    rows = [
+        (name, size, blocks)
+        for name, (size, blocks) in sorted(sums.items(), key=lambda item: -item[1][0])
+    ]
+    if moment["rest"]:
+        rows.append((_REST, moment["rest"], 0))
+    frame = pd.DataFrame(rows, columns=[by, "bytes", "blocks"])
+    frame["share"] = frame["bytes"] / max(1, moment["bytes"])
+    return frame
+
+
+def fingerprints(
+    heap: dict[str, Any], at: str = "not-freed", *, rules: Sequence[Rule] | None = None
+) -> pd.DataFrame:
+    """Return what is live at a moment by fingerprint: an owner and the frames that stay the same.
+
+    Line numbers, addresses and compilers' suffixes are not in a fingerprint, so that the same leak
+    has the same one in another study, on another machine or with another version.
+
+    Parameters
+    ----------
+    heap, at, rules
+        As in `holders`.
+
+    Returns
+    -------
+    DataFrame
+        ``fingerprint`` (ten hexadecimal digits), ``owner``, ``frames`` (from the innermost),
+        ``bytes`` and ``blocks``, the largest first; empty where a capture was cut before the end
+        and nobody knows what was never freed.
+    """
+    if at == "not-freed" and at not in moment_names(heap):
+        return pd.DataFrame(columns=["fingerprint", "owner", "frames", "bytes", "blocks"])
+    moment = _moment(heap, at)
+    table = list(rules) if rules is not None else read_rules()
+    sums: dict[str, list[Any]] = {}
+    for number, size, blocks in moment["rows"]:
+        stack = _Stack(heap, number)
+        owner, frames = stack.name("owner", table), stack.stable()
+        digest = hashlib.sha256("\n".join([owner, *frames]).encode()).hexdigest()[:10]
+        entry = sums.setdefault(digest, [owner, " < ".join(frames), 0, 0])
+        entry[2] += size
+        entry[3] += blocks
+    rows = [(digest, *entry) for digest, entry in sums.items()]
+    rows.sort(key=lambda row: -int(row[3]))
+    return pd.DataFrame(rows, columns=["fingerprint", "owner", "frames", "bytes", "blocks"])
+
+
+def new_since(now: pd.DataFrame, then: pd.DataFrame) -> pd.DataFrame:
+    """Mark the fingerprints that another study did not have.
+
+    Parameters
+    ----------
+    now, then
+        See `fingerprints`.
+
+    Returns
+    -------
+    DataFrame
+        `now`, with ``bytes_then`` and ``new``.
+    """
+    known = then.set_index("fingerprint")["bytes"]
+    marked = now.copy()
+    marked["bytes_then"] = marked["fingerprint"].map(known).fillna(0).astype(int)
+    marked["new"] = ~marked["fingerprint"].isin(known.index)
+    return marked
+
+
+def arena_note(heap: dict[str, Any], at: str = "peak") -> str | None:
+    """Say what the engine's arena hides from a trace; None where it hides nothing.
+
+    Parameters
+    ----------
+    heap, at
+        As in `holders`.
+    """
+    moment = _moment(heap, at)
+    hidden = sum(
+        size
+        for stack, size, _ in moment["rows"]
+        if any("BFCArena::" in name for name, _, _ in _Stack(heap, stack).frames)
+    )
+    if not hidden:
+        return None
+    return (
+        f"{hidden / 2**20:.0f} of {moment['bytes'] / 2**20:.0f} MiB stand in the engine's arena, "
+        "charged to whichever operator made it grow, not to the one that uses it. For the "
+        "operators, look at a trace without the arena: `listen2lab run session-options`, condition "
+        "'neither'."
+    )
+
+
+def _moment(heap: dict[str, Any], at: str) -> dict[str, Any]:
+    if "moments" not in heap:
+        raise ProbeError(
+            "this trace was reduced by an older listen2lab, which kept no stacks; its largest "
+            "allocators at the peak stand in the report; trace the condition again for more"
+        )
+    moments: dict[str, dict[str, Any]] = {each["name"]: each for each in heap["moments"]}
+    if at in moments:
+        return moments[at]
+    if match := re.fullmatch(r"step (\d+)", at):
+        before = [
+            name for name in moments if name.startswith("step ") and int(name[5:]) <= int(match[1])
+        ]
+        if before:
+            return moments[max(before, key=lambda name: int(name[5:]))]
+    raise UnknownNameError("moment of this trace", at, moments)
+
+
+class _Stack:
+    """One stack of a reduced trace."""
+
+    def __init__(self, heap: dict[str, Any], number: int) -> None:
+        table, stack = heap["frames"], heap["stacks"][number]
+        self.frames: list[tuple[str, str, int]] = [tuple(table[k]) for k in stack["frames"]]
+        self.lines: list[tuple[str, str, int]] = [tuple(table[k]) for k in stack["lines"]]
+
+    def name(self, by: str, rules: Sequence[Rule]) -> str:
+        if by == "owner":
+            return self._owner(rules)
+        if by == "line":
+            return self._line()
+        inner = self._inner()
+        if by == "function":
+            file = f" ({_short_file(inner[1])})" if inner[1].endswith(".py") else ""
+            return f"{inner[0]}{file}"
+        return self._library()
+
+    def operator(self) -> str | None:
+        """Return the operator of the model in which it was allocated, where a frame tells it."""
+        for name, _, _ in self.frames:
+            if name.endswith("::Compute") and (match := _FUNCTOR.search(name)):
+                return match[1]
+            if (match := _OPERATOR.match(name)) and match[1] not in _NO_OPERATOR:
+                return match[1]
+        return None
+
+    def stable(self) -> list[str]:
+        """Return the innermost frames by names that another build or machine has as well."""
+        named = [
+            f"{name} ({_short_file(file)})" if file.endswith(".py") else name
+            for name, file, _ in self.frames
+            if name and name != "<unknown>"
+        ]
+        return named[:_STABLE_FRAMES]
+
+    def _owner(self, rules: Sequence[Rule]) -> str:
+        operator = self.operator()
+        inner = self._inner()
+        for rule in rules:
+            frames = [inner] if rule.innermost else [*self.frames, *self.lines]
+            if rule.operator is not None and not re.search(rule.operator, operator or ""):
+                continue
+            if rule.function is not None and not _any(rule.function, [f[0] for f in frames]):
+                continue
+            if rule.file is not None and not _any(
+                rule.file, [f[1] for f in frames if f[1].endswith(".py")]
+            ):
+                continue
+            return rule.owner.format(operator=operator, package=self._package())
+        return "(no owner)"
+
+    def _inner(self) -> tuple[str, str, int]:
+        """Return the innermost frame that is no allocator and has a name."""
+        plain = [frame for frame in self.frames if not _ALLOCATOR.match(frame[0])]
+        return plain[0] if plain else (self.frames[0] if self.frames else ("(no frame)", "", 0))
+
+    def _line(self) -> str:
+        if not self.lines:
+            return "(no Python line)"
+        function, file, line = self.lines[0]
+        return (
+            f"{_short_file(file)}:{line} {function}" if line else f"{_short_file(file)} {function}"
+        )
+
+    def _library(self) -> str:
+        for name, file, _ in self.frames:
+            for library, pattern in _LIBRARIES:
+                if pattern.search(name):
+                    return library
+            if file.endswith(".py"):
+                return _package_of(file)
+            if _INTERPRETER.search(file):
+                return "Python"
+        return "(no name)"
+
+    def _package(self) -> str:
+        files = [file for _, file, _ in self.lines if file.endswith(".py")]
+        return _package_of(files[0]) if files else "(no Python line)"
+
+
+@lru_cache(maxsize=4096)
+def _search(pattern: str, text: str) -> bool:
+    return re.search(pattern, text) is not None
+
+
+def _any(pattern: str, texts: list[str]) -> bool:
+    return any(_search(pattern, text) for text in texts)
+
+
+def _short_file(file: str) -> str:
+    """Return a Python file's path from its package on, and nothing of the machine."""
+    for mark in ("site-packages/", "dist-packages/"):
+        if mark in file:
+            return file.partition(mark)[2]
+    if "listen2lab/" in file:
+        return "listen2lab/" + file.rpartition("listen2lab/")[2]
+    if match := re.search(r"/lib/python[\d.]+/(.*)", file):
+        return match[1]
+    return file.rpartition("/")[2]
+
+
+def _package_of(file: str) -> str:
+    if "/" not in (short := _short_file(file)):
+        return short
+    if not any(mark in file for mark in ("site-packages/", "dist-packages/", "listen2lab/")):
+        return "Python's library"
+    return short.partition("/")[0]

@@ -1,1 +1,0 @@
-"""Analysis: arrays and tables in, numbers and verdicts out. No files, no processes."""

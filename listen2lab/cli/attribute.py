@@ -1,0 +1,153 @@
+"""The command ``attribute``: who holds the memory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path  # noqa: TC003 - typer reads the annotations when it runs
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from listen2lab.errors import InputError
+from listen2lab.units import MIB
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from listen2lab.account.attribute import Attribution
+
+__all__ = ["register"]
+
+_SHOWN = 15  # rows of a table
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the lab's."""
+    app.command("attribute")(attribute)
+
+
+def attribute(
+    study: Annotated[Path, typer.Argument(help="A study's folder.")],
+    *,
+    at: Annotated[int | None, typer.Option(help="The step; the last one, and the peak.")] = None,
+    by: Annotated[str, typer.Option(help="owner, function, library or line.")] = "owner",
+    experiment: Annotated[str | None, typer.Option(help="The first, unless named.")] = None,
+    condition: Annotated[str | None, typer.Option(help="The first, unless named.")] = None,
+    repeat: Annotated[int | None, typer.Option(help="The first, unless named.")] = None,
+    owners: Annotated[Path | None, typer.Option(help="A JSON table of owners of your own.")] = None,
+    since: Annotated[
+        Path | None, typer.Option(help="Another study: mark what was not freed and is new.")
+    ] = None,
+    flame: Annotated[
+        str | None,
+        typer.Option(
+            help="Write memray's flame graph: of steps (10 or 5-12), of the peak, by time."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say what memory was made of after a step, and who allocated it."""
+    from listen2lab.account.attribute import attribute as take_apart  # noqa: PLC0415 - a quick --help
+    from listen2lab.account.attribute import held, leaks, survivors  # noqa: PLC0415
+    from listen2lab.facade import Study  # noqa: PLC0415 - pandas
+
+    opened = Study(study)
+    found = take_apart(
+        opened,
+        experiment=experiment,
+        condition=condition,
+        repeat=repeat,
+        at=at,
+        by=by,
+        owners=owners,
+    )
+    lost = leaks(
+        opened,
+        found.experiment,
+        found.condition,
+        since=None if since is None else Study(since),
+        owners=owners,
+    )
+    kept = held(opened, found.experiment, found.condition)
+    left = survivors(opened, found.experiment, found.condition)
+    page = None
+    if flame is not None:
+        from listen2lab.account.flamegraph import flame_graph, temporal_graph  # noqa: PLC0415 - memray
+
+        run = (opened, found.experiment, found.condition)
+        if flame == "time":
+            page = temporal_graph(*run)
+        else:
+            page = flame_graph(*run, None if flame == "peak" else _range(flame))
+    if as_json:
+        answer: dict[str, Any] = {**found.to_json(), "not_freed": lost.to_dict("records")}
+        answer["held"] = kept.to_dict("records")
+        answer["survivors"] = left.to_dict("records")
+        if page is not None:
+            answer["flame"] = str(page)
+        print(json.dumps(answer, indent=1, ensure_ascii=False, default=str))
+        return
+    _print(found, lost, kept, left)
+    if page is not None:
+        print(f"\n{page}")
+
+
+def _range(text: str) -> tuple[int, int]:
+    """Read ``10`` or ``5-12``."""
+    first, dash, last = text.partition("-")
+    try:
+        steps = int(first), int(last) if dash else int(first)
+    except ValueError:
+        raise InputError(
+            f"--flame takes a step, a range such as 5-12, 'peak' or 'time', not {text!r}"
+        ) from None
+    if steps[0] > steps[1]:
+        raise InputError(f"--flame {text}: the first step comes after the last one")
+    return steps
+
+
+def _print(found: Attribution, lost: pd.DataFrame, kept: pd.DataFrame, left: pd.DataFrame) -> None:
+    print(
+        f"{found.experiment}/{found.condition}, run {found.repeat}, after step {found.step}: "
+        f"{found.resident / MIB:.1f} MiB resident\n"
+    )
+    for row in found.parts.to_dict("records"):
+        if row["bytes"] or row["category"] == "unaccounted":
+            print(
+                f"{row['label']:<40}{row['bytes'] / MIB:>10.1f} {100 * row['share']:>5.1f} %  "
+                f"{row['certainty']}"
+            )
+    if found.untouched:
+        print(f"{'reserved and never touched (beside it)':<40}{found.untouched / MIB:>10.1f}")
+    if len(found.who):
+        _print_table(found.who, found.by, f"\ntraced run, {found.moment}, by {found.by}")
+    if len(found.operators):
+        label = found.operators["condition"].iloc[0]
+        _print_table(found.operators, "owner", f"\n{label}: without the arena, at the peak")
+    _print_objects(lost, kept, left)
+    for note in found.notes:
+        print(f"\n{note}")
+
+
+def _print_objects(lost: pd.DataFrame, kept: pd.DataFrame, left: pd.DataFrame) -> None:
+    if len(kept):
+        print("\nlargest buffers that Python held at the end (traced run), by holder")
+        for row in kept.head(_SHOWN).to_dict("records"):
+            print(f"{row['holder'][:60]:<62}{row['bytes'] / MIB:>10.2f}  {row['buffers']} buffers")
+    if len(lost):
+        print("\nnot freed after the teardown (traced run)")
+        for row in lost.head(_SHOWN).to_dict("records"):
+            mark = " NEW" if row.get("new") else ""
+            print(f"{row['fingerprint']}{row['bytes'] / MIB:>10.2f}  {row['owner']}{mark}")
+    if len(left):
+        print(
+            "\nthe workload's own objects that were there after the teardown, and how one is held"
+        )
+        for row in left.head(_SHOWN).to_dict("records"):
+            print(f"{row['objects']} {row['type']}: {row['chain']}")
+
+
+def _print_table(table: pd.DataFrame, by: str, title: str) -> None:
+    print(title)
+    for row in table.head(_SHOWN).to_dict("records"):
+        print(f"{str(row[by])[:60]:<62}{row['bytes'] / MIB:>10.1f} {100 * row['share']:>5.1f} %")

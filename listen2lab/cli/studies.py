@@ -1,0 +1,114 @@
+"""Commands on studies that are there: rerun, compare, merge."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path  # noqa: TC003 - typer reads the annotations when it runs
+from typing import Annotated
+
+import typer
+
+__all__ = ["register"]
+
+EXIT_NOT_REPRODUCED = 1
+"""A rerun came out differently, or there was nothing to compare it with."""
+
+
+EXIT_INTERRUPTED = 130
+"""Ctrl-C, as shells count it."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program's."""
+    app.command()(rerun)
+    app.command()(compare)
+    app.command()(merge)
+
+
+def rerun(
+    source: Annotated[Path, typer.Argument(help="A study's folder, or its report (HTML).")],
+    experiments: Annotated[
+        list[str] | None, typer.Argument(help="Only these; none: all of them.")
+    ] = None,
+    *,
+    study: Annotated[Path | None, typer.Option(help="The new folder, new or empty.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Complete this rerun, which was interrupted.")
+    ] = None,
+    text: Annotated[
+        list[Path] | None,
+        typer.Option(help="A book that was read, where a report leaves it out; in order."),
+    ] = None,
+    workload: Annotated[Path | None, typer.Option(help="Where the workload lies now.")] = None,
+    voice: Annotated[Path | None, typer.Option(help="Where the voice's folder lies now.")] = None,
+    recognizer: Annotated[Path | None, typer.Option(help="Where the recognizer's lies.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Repeat a study with the same seed, texts, voice and settings; say what came out the same.
+
+    Exit status: 0 when every level, rate and verdict was reproduced, 1 when not, 2 when what was
+    given cannot be used.
+    """
+    from listen2lab import api  # noqa: PLC0415 - a quick --help
+    from listen2lab.compare.rerun import rerun as repeat  # noqa: PLC0415
+
+    folder = resume or study or api.new_folder()
+    try:
+        done = repeat(
+            source,
+            *(experiments or ()),
+            study=folder,
+            resume=resume,
+            texts=text or (),
+            workload=workload,
+            voice=voice,
+            recognizer=recognizer,
+        )
+    except KeyboardInterrupt:
+        asked = [str(source), *(experiments or ()), "--resume", str(folder)]
+        print(
+            "interrupted; what was measured is kept; go on with: "
+            f"{shlex.join(['listen2lab', 'rerun', *asked])}",
+            file=sys.stderr,
+        )
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    if as_json:
+        print(json.dumps({**done.to_dict(), "study": str(folder)}, indent=1, ensure_ascii=False))
+    else:
+        print(done)
+        print(f"study: {folder}")
+    if not done.is_reproduced:
+        raise typer.Exit(EXIT_NOT_REPRODUCED)
+
+
+def compare(
+    a: Annotated[str, typer.Argument(help="STUDY, STUDY:experiment, STUDY:experiment/condition.")],
+    b: Annotated[str, typer.Argument(help="The same; what it leaves open is A's.")],
+    *,
+    out: Annotated[
+        Path | None, typer.Option(help="A picture (.svg, .png) or a page (.html) to write.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Compare two studies or two conditions: levels, peaks and rates, with intervals."""
+    from listen2lab.compare.comparison import compare as beside  # noqa: PLC0415 - a quick --help
+
+    found = beside(a, b)
+    print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False) if as_json else found)
+    if out is not None:
+        path = found.write(out)
+        if not as_json:
+            print(path)
+
+
+def merge(
+    studies: Annotated[list[Path], typer.Argument(help="Two studies or more.")],
+    *,
+    study: Annotated[Path, typer.Option(help="The new folder, new or empty.")],
+) -> None:
+    """Join studies, maybe of several machines, into one that keeps their levels apart."""
+    from listen2lab.compare.merge import merge as join  # noqa: PLC0415 - a quick --help
+
+    print(join(*studies, study=study))

@@ -1,1 +1,0 @@
-"""The larger commands, a module each; `listen2lab.cli` joins them."""

@@ -1,0 +1,1 @@
+"""Two studies or conditions side by side: compare, rerun, merge."""

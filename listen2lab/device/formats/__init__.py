@@ -1,0 +1,1 @@
+"""One reader for each kind of evidence that a tool prints."""

@@ -1,0 +1,237 @@
+"""footprint, as text and as JSON: what the kill limit counts, by category."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+from listen2lab.device.formats.reading import no_row, no_size, read_report
+from listen2lab.device.formats.schema import Category, Snapshot
+from listen2lab.device.formats.sizes import MOST_BYTES, read_count, read_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from listen2lab.device.formats.reading import Said
+    from listen2lab.device.formats.tally import Tally
+
+__all__ = ["read_footprint", "read_footprint_json"]
+
+_SIZE = r"[\d.,'\u2019\u00a0\u202f]*\d\s?(?:bytes|[KMGTP]i?B?|B)?"
+_PROCESS = re.compile(
+    rf"(.*?)\s*\[(\d+)\](?:\s*\([^)]*\))?:(?:\s*\d+-bit)?(?:\s*\([^)]*\))?\s+Footprint:\s+({_SIZE})"
+)
+_ROW = re.compile(rf"((?:{_SIZE}\s+)+?)(\d[\d,.]*)\s{{2,}}(\S.*)$")
+_AUXILIARY = re.compile(rf"(phys_footprint(?:_peak)?):\s+({_SIZE})\s*$")
+_SIZES = re.compile(_SIZE)
+_COLUMNS = ("Dirty", "Swapped", "Clean", "Reclaimable", "Wired")
+_PLAIN = re.compile(r"=+$|[-\s]+$|Auxiliary data:|\w+: ")
+
+
+def read_footprint(lines: Iterable[tuple[int, str]], tally: Tally, source: str) -> list[Snapshot]:
+    """Read what ``footprint`` printed, of one process or several.
+
+    Parameters
+    ----------
+    lines
+        Line numbers and texts.
+    tally
+        Gets the counts, and a note for each line that cannot be read.
+    source
+        The file's name.
+
+    Returns
+    -------
+    list of Snapshot
+        One a process; the summary that follows several is not one.
+    """
+    return read_report(lines, tally, _Reader(source))
+
+
+class _Reader:
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.found: list[Snapshot] = []
+        self.process: tuple[str, int, int | None, int] | None = None
+        self.columns: list[str] = []
+        self.rows: list[Category] = []
+        self.auxiliary: dict[str, int] = {}
+        self.in_table = False
+        self.skipping = False
+
+    def feed(self, number: int, text: str) -> Said:  # noqa: PLR0911 - a return for each kind of line
+        """Read a line; see `listen2lab.device.formats.reading.Said`."""
+        if not text:
+            return False
+        begin = _PROCESS.match(text)
+        if begin is not None:
+            self.end()
+            self.skipping = False
+            self.process = (begin[1], int(begin[2][:15]), read_size(begin[3]), number)
+            return True
+        if self.skipping:  # all processes together: not another one
+            self.skipping = not text.endswith(" TOTAL")
+            return True
+        if "Dirty" in text and "Category" in text:
+            self.columns = [name for name in re.findall(r"\w+", text) if name in _COLUMNS]
+            self.in_table = True
+            self.process = self.process or ("", 0, None, number)
+            return True
+        if text.startswith("Summary"):
+            self.end()
+            self.skipping = True
+            return True
+        known = _AUXILIARY.match(text)
+        if known is not None:
+            return self._auxiliary(known, number)
+        return self._row(text) if self.in_table else False
+
+    def _auxiliary(self, known: re.Match[str], number: int) -> Said:
+        size = read_size(known[2])
+        if size is None:
+            return no_size(known[0])
+        self.auxiliary[known[1]] = size
+        self.process = self.process or ("", 0, None, number)
+        return True
+
+    def _row(self, text: str) -> Said:
+        row = _ROW.match(text)
+        if row is None:
+            if _PLAIN.match(text):
+                return True
+            return no_row(text, "footprint") if text[0] in "-0123456789" else False
+        sizes = [read_size(size) for size in _SIZES.findall(row[1])]
+        regions = read_count(row[2])
+        if len(sizes) != len(self.columns) or None in sizes or regions is None:
+            return no_row(text, "footprint")
+        if row[3] == "TOTAL":
+            self.in_table = False
+            return True
+        by = {name.lower(): size for name, size in zip(self.columns, sizes, strict=True)}
+        self.rows.append(_category(row[3], by, regions))
+        return True
+
+    def end(self) -> None:
+        """Close the process that was being read."""
+        if self.process is not None and (self.rows or self.auxiliary or self.process[2]):
+            name, pid, header, line = self.process
+            footprint = self.auxiliary.get("phys_footprint", header)
+            peak = self.auxiliary.get("phys_footprint_peak")
+            self.found.append(
+                Snapshot(
+                    "footprint", name, pid, footprint, peak, None, tuple(self.rows),
+                    source=self.source, line=line,
+                )
+            )  # fmt: skip
+        self.process, self.rows, self.auxiliary, self.in_table = None, [], {}, False
+
+
+def _category(name: str, by: dict[str, int | None], regions: int) -> Category:
+    """Return a category; footprint's Dirty holds what is swapped, too."""
+    both, swapped = by.get("dirty"), by.get("swapped")
+    dirty = both if swapped is None or both is None else max(both - swapped, 0)
+    return Category(
+        name,
+        dirty=dirty,
+        clean=by.get("clean"),
+        reclaimable=by.get("reclaimable"),
+        swapped=swapped,
+        counted=both,
+        regions=regions,
+    )
+
+
+def read_footprint_json(
+    text: str, tally: Tally, source: str
+) -> tuple[list[Snapshot], list[tuple[float, float]]]:
+    """Read what ``footprint --json FILE`` wrote.
+
+    Parameters
+    ----------
+    text
+        The whole file.
+    tally
+        Gets the counts; all lines are recognised, or none.
+    source
+        The file's name.
+
+    Returns
+    -------
+    snapshots : list of Snapshot
+        One a process; of the last sample, where it was asked for several.
+    series : list of (float, float)
+        Seconds and footprint of each sample's first process; empty for a single one.
+    """
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        line = getattr(error, "lineno", 0)
+        tally.bad(line, f"it is no JSON ({error}); nothing of it was read")
+        return [], []
+    if not isinstance(data, dict):
+        return [], []
+    scale = _bytes(data.get("bytes per unit", 1), 1.0) or 1
+    samples = data.get("samples")
+    series = []
+    if isinstance(samples, list) and samples:
+        for sample in samples:
+            one = _processes(sample, scale, source)
+            start = sample.get("start_time") if isinstance(sample, dict) else None
+            time = start.get("wall_time_s") if isinstance(start, dict) else None
+            if one and one[0].footprint is not None and time is not None and _is_number(time):
+                series.append((float(time), float(one[0].footprint)))
+        data = samples[-1]
+    found = _processes(data, scale, source)
+    if found or series:
+        tally.many_recognised += tally.lines
+    return found, series
+
+
+def _processes(data: Any, scale: float, source: str) -> list[Snapshot]:
+    processes = data.get("processes") if isinstance(data, dict) else None
+    out = []
+    for one in processes if isinstance(processes, list) else []:
+        if not isinstance(one, dict):
+            continue
+        raw, extra = one.get("categories"), one.get("auxiliary")
+        categories = [
+            _category(
+                str(name),
+                {
+                    key: _bytes(values.get(key), scale)
+                    for key in ("dirty", "swapped", "clean", "reclaimable")
+                },
+                int(_bytes(values.get("regions"), 1.0) or 0),
+            )
+            for name, values in (raw.items() if isinstance(raw, dict) else ())
+            if isinstance(values, dict) and name != "total"
+        ]
+        extra = extra if isinstance(extra, dict) else {}
+        footprint = _bytes(extra.get("phys_footprint", one.get("footprint")), scale)
+        if footprint is None and not categories:
+            continue
+        pid = one.get("pid")
+        out.append(
+            Snapshot(
+                "footprint", str(one.get("name", "")), pid if isinstance(pid, int) else 0,
+                footprint, _bytes(extra.get("phys_footprint_peak"), scale), None,
+                tuple(categories), source=source, line=1,
+            )
+        )  # fmt: skip
+    return out
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) < MOST_BYTES * MOST_BYTES and math.isfinite(value)
+
+
+def _bytes(value: Any, scale: float) -> int | None:
+    """Return bytes, or None for what is no size."""
+    if not _is_number(value):
+        return None
+    size = float(value) * scale
+    return round(size) if 0 <= size <= MOST_BYTES else None

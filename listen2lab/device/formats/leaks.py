@@ -1,0 +1,141 @@
+"""leaks, of a process or a memory graph: what nothing refers to any more."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from listen2lab.device.formats.header import Header, feed
+from listen2lab.device.formats.reading import no_size, read_report
+from listen2lab.device.formats.sizes import read_count, read_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from listen2lab.device.formats.reading import Said
+    from listen2lab.device.formats.tally import Tally
+
+__all__ = ["Leaks", "read_leaks"]
+
+_NUMBER = r"[\d.,'\u00a0\u202f]+"
+_MALLOCED = re.compile(
+    rf"(?:All zones|Process \d+):\s+({_NUMBER}) nodes? malloced(?: for| -)?"
+    rf"\s*({_NUMBER}\s?[KMG]?B)?"
+)
+_LEAKED = re.compile(rf"Process (\d+):\s+({_NUMBER}) leaks? for ({_NUMBER}) total leaked bytes")
+_ROOT = re.compile(
+    r"(?:([\d.,]+) \(([^)]+)\) )?ROOT (LEAK|CYCLE):"
+    r"\s+(?:<([^>]*?)(?: 0x[0-9a-fA-F]+)?>|(0x[0-9a-fA-F]+))"
+)
+_PLAIN = re.compile(
+    r"Process \d+: \d+ zones?|leaks Report|STACK OF|====|-----|Binary Images"
+    r"|\d+\s+\S+\s+0x[0-9a-fA-F]+ |[\d.,]+ \([^)]+\) \S"
+)
+_LIMITED = "is not debuggable"
+
+
+@dataclass(frozen=True)
+class Leaks:
+    """What ``leaks`` found that nothing refers to.
+
+    Attributes
+    ----------
+    count, size
+        Unreachable blocks and their bytes.
+    blocks, live
+        All malloc blocks and their bytes.
+    roots
+        What heads each leak or cycle, to its bytes; largest first.
+    limited
+        The tool was not allowed to read all of the process: what it says is a guess.
+    """
+
+    process: str
+    pid: int
+    count: int
+    size: int
+    blocks: int | None
+    live: int | None
+    roots: tuple[tuple[str, int], ...]
+    limited: bool = False
+    source: str = ""
+    line: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values; the thirty largest roots."""
+        return {**asdict(self), "roots": [list(root) for root in self.roots[:30]]}
+
+
+def read_leaks(lines: Iterable[tuple[int, str]], tally: Tally, source: str) -> list[Leaks]:
+    """Read what ``leaks`` printed.
+
+    Parameters
+    ----------
+    lines
+        Line numbers and texts.
+    tally
+        Gets the counts, and a note for each line that cannot be read.
+    source
+        The file's name.
+
+    Returns
+    -------
+    list of Leaks
+        One a process. *Unreachable* only: memory that something still refers to is no leak to
+        this tool, however much it grows.
+    """
+    return read_report(lines, tally, _Reader(source))
+
+
+class _Reader:
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.found: list[Leaks] = []
+        self.header = Header()
+        self.summary: tuple[int, int, int, int] | None = None
+        self.blocks: int | None = None
+        self.live: int | None = None
+        self.roots: dict[str, int] = {}
+        self.limited = False
+
+    def feed(self, number: int, text: str) -> Said:
+        """Read a line; see `listen2lab.device.formats.reading.Said`."""
+        if not text:
+            return False
+        if text.startswith("Process:"):
+            self.end()
+        self.limited = self.limited or _LIMITED in text
+        known = feed(self.header, text, number)
+        if known is not None:
+            return no_size(text) if known == "bad" else True
+        if (some := _MALLOCED.match(text)) is not None:
+            self.blocks = read_count(some[1])
+            self.live = None if some[2] is None else read_size(some[2])
+        elif (some := _LEAKED.match(text)) is not None:
+            count, size = read_count(some[2]), read_count(some[3])
+            if count is None or size is None:
+                return f"{text[:80]!r} holds no count"
+            self.summary = (int(some[1][:15]), count, size, number)
+        elif (some := _ROOT.match(text)) is not None:
+            name = some[4] or "a block without a type"
+            size = read_size((some[2] or "").replace(" bytes", ""))
+            self.roots[name] = self.roots.get(name, 0) + (size or 0)
+        else:
+            return _LIMITED in text or _PLAIN.match(text) is not None
+        return True
+
+    def end(self) -> None:
+        """Close the process that was being read."""
+        if self.summary is not None:
+            pid, count, size, line = self.summary
+            head = self.header
+            order = tuple(sorted(self.roots.items(), key=lambda item: -item[1]))
+            self.found.append(
+                Leaks(
+                    head.process, head.pid or pid, count, size, self.blocks, self.live, order,
+                    self.limited, self.source, line,
+                )
+            )  # fmt: skip
+            self.limited = False  # that a process may not be read stands before its block
+        self.summary, self.roots, self.blocks, self.live = None, {}, None, None

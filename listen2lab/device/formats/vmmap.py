@@ -1,0 +1,215 @@
+"""vmmap and vmmap -summary: the regions of a process by type, and its malloc zones."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from listen2lab.device.formats.header import Header, feed
+from listen2lab.device.formats.reading import no_row, no_size, read_rows
+from listen2lab.device.formats.schema import Category, Snapshot, Zone
+from listen2lab.device.formats.sizes import read_count, read_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from listen2lab.device.formats.reading import Said
+    from listen2lab.device.formats.tally import Tally
+
+__all__ = ["read_vmmap"]
+
+_SIZE = r"[\d.,'\u2019\u00a0\u202f]*\d(?:[BKMGTP](?:i?B)?)?"
+_ROW = re.compile(rf"(\S.*?)\s{{1,}}((?:-?{_SIZE}%?\s+)+-?{_SIZE}%?)(?:\s{{2,}}\D.*)?\s*$")
+_REGION = re.compile(
+    r"(\S.*?)\s+[0-9a-fA-F]{5,16}\s?-\s?[0-9a-fA-F]{5,16}\s*\[\s*([^\]]*)\]\s*(\S{3}/\S{2,3})?(.*)"
+)
+_COLUMNS = ("VIRTUAL", "RESIDENT", "DIRTY", "SWAPPED", "VOLATILE", "NONVOL", "EMPTY")
+_ZONE_COLUMNS = 9
+_RULE = re.compile(r"=[=\s]*$")
+_ADDRESS = re.compile(r"_?0x[0-9a-f]+$")
+_OWNED = re.compile(r"owned (unmapped|physical footprint)", re.IGNORECASE)
+_PLAIN = re.compile(
+    r"Virtual Memory Map of process|Output report format|VM page size|Sort order|====|SM=|COW"
+    r"|SHM|PURGE|ZER|V=|ReadOnly portion|Writable regions"
+)
+
+
+@dataclass
+class _Vmmap:
+    """One process's report while it is read."""
+
+    header: Header
+    rows: list[Category] = field(default_factory=list)
+    regions: dict[str, list[int]] = field(default_factory=dict)
+    zones: list[Zone] = field(default_factory=list)
+    resident: int | None = None
+
+
+def read_vmmap(lines: Iterable[tuple[int, str]], tally: Tally, source: str) -> list[Snapshot]:
+    """Read what ``vmmap`` or ``vmmap -summary`` printed, of one process or several.
+
+    Parameters
+    ----------
+    lines
+        Line numbers and texts.
+    tally
+        Gets the counts, and a note for each line that cannot be read.
+    source
+        The file's name.
+
+    Returns
+    -------
+    list of Snapshot
+        One a process. Where the summary table is missing (a report that was cut), the regions are
+        added up instead.
+    """
+    reader = _Reader()
+    read_rows(lines, tally, reader.feed)
+    return [_finished(one, source) for one in reader.found if one.rows or one.regions]
+
+
+class _Reader:
+    """A state for each table."""
+
+    def __init__(self) -> None:
+        self.found = [_Vmmap(Header())]
+        self.header = Header()
+        self.table = ""
+        self.columns: list[str] = []
+        self.above: list[str] = []
+
+    def feed(self, number: int, text: str) -> Said:
+        """Read a line; see `listen2lab.device.formats.reading.Said`."""
+        if self.table == "regions" and "[" in text and self._region(text):
+            return True  # most lines of a whole vmmap are such
+        if not text:
+            self.table = "" if self.table == "regions" else self.table
+            return False
+        known = feed(self.header, text, number)
+        if known is not None:
+            return self._head(known, text)
+        if text.startswith("REGION TYPE") and "START" in text:
+            self.table = "regions"
+        elif text.startswith(("REGION TYPE", "MALLOC ZONE")):
+            self.table = "zones" if text.startswith("MALLOC") else "summary"
+            self.columns = [name for name in self.above if name in _COLUMNS]
+        elif text.startswith("VIRTUAL"):
+            self.above = text.replace("%", " ").split()
+        elif not _RULE.match(text) and not _PLAIN.match(text):
+            return self._row(text)
+        return True
+
+    def _head(self, known: str, text: str) -> Said:
+        if known == "bad":
+            return no_size(text)
+        if known == "new":
+            self.table = ""
+            self.found.append(_Vmmap(self.header))
+        self.found[-1].header = replace(self.header)
+        return True
+
+    def _row(self, text: str) -> Said:
+        if not self.table:
+            return False
+        rows = {"regions": self._region, "summary": self._summary, "zones": self._zone}
+        good = rows[self.table](text)
+        if good is None:
+            self.table = ""
+            return False
+        return good or no_row(text, "vmmap")
+
+    def _region(self, text: str) -> bool | None:
+        found = _REGION.match(text)
+        if found is None:
+            return False if "[" in text else None
+        sizes = [read_size(part) for part in found[2].split()]
+        if not sizes or None in sizes:
+            return False
+        sums = self.found[-1].regions.setdefault(found[1].strip(), [0, 0, 0, 0, 0])
+        for k, size in enumerate(sizes[:4]):
+            sums[k] += size or 0
+        sums[4] += 1
+        return True
+
+    def _summary(self, text: str) -> bool | None:
+        found = _ROW.match(text)
+        if found is None:
+            return False
+        values = found[2].split()
+        columns = self.columns or ["VIRTUAL"]
+        if len(values) < len(columns):
+            return False
+        # A name may end in a number ("Memory Tag 255"): the columns are the last ones.
+        extra = len(values) - len(columns) - 1
+        name = " ".join([found[1], *values[: max(extra, 0)]])
+        values = values[max(extra, 0) :]
+        sizes = [read_size(value) for value in values[: len(columns)]]
+        count = read_count(values[len(columns)]) if len(values) > len(columns) else 0
+        if None in sizes or count is None:
+            return False
+        by = dict(zip(columns, sizes, strict=True))
+        if name.startswith("TOTAL"):
+            if "minus" not in name:
+                self.found[-1].resident = by.get("RESIDENT")
+            return True
+        self.found[-1].rows.append(_category(name, by, count))
+        return True
+
+    def _zone(self, text: str) -> bool | None:
+        found = _ROW.match(text)
+        if found is None:
+            return False
+        values = found[2].split()
+        if len(values) < _ZONE_COLUMNS:
+            return False
+        name = " ".join([found[1], *values[:-_ZONE_COLUMNS]])
+        values = values[-_ZONE_COLUMNS:]
+        sizes = [read_size(value) for value in (values[2], values[3], values[5])]
+        blocks = read_count(values[4])
+        if None in sizes or blocks is None:
+            return False
+        if name != "TOTAL":
+            dirty, swapped, allocated = (size or 0 for size in sizes)
+            zone = Zone(_ADDRESS.sub("", name), allocated, dirty + swapped, blocks)
+            self.found[-1].zones.append(zone)
+        return True
+
+
+def _category(name: str, by: dict[str, int | None], regions: int) -> Category:
+    """Return a category from vmmap's columns."""
+    resident, dirty, swapped = by.get("RESIDENT"), by.get("DIRTY"), by.get("SWAPPED")
+    reclaimable = by.get("VOLATILE")
+    clean = counted = None
+    if resident is not None and dirty is not None:
+        rest = max(resident - dirty - (reclaimable or 0), 0)
+        counted = dirty + (swapped or 0)
+        if _OWNED.match(name):
+            # The system holds it for the process, and counts it whether it is dirty or not.
+            counted, clean = resident + (swapped or 0), 0
+        elif name.upper().startswith("MALLOC"):
+            # malloc's pages come from no file: those not dirty are freed, and marked reusable.
+            reclaimable, clean = (reclaimable or 0) + rest, 0
+        elif by.get("NONVOL"):
+            clean = max(rest - (swapped or 0), 0)  # resident holds what is compressed, here
+        else:
+            clean = rest
+    return Category(
+        name, by.get("VIRTUAL"), resident, dirty, clean, reclaimable, swapped, counted, regions
+    )
+
+
+def _finished(one: _Vmmap, source: str) -> Snapshot:
+    categories = tuple(one.rows) or tuple(
+        _category(name, dict(zip(_COLUMNS[:4], sums[:4], strict=True)), sums[4])
+        for name, sums in one.regions.items()
+    )
+    resident = one.resident
+    if resident is None:
+        known = [c.resident for c in categories if c.resident is not None]
+        resident = sum(known) if known else None
+    head = one.header
+    return Snapshot(
+        "vmmap", head.process, head.pid, head.footprint, head.peak, resident, categories,
+        tuple(one.zones), head.when, source, head.line,
+    )  # fmt: skip

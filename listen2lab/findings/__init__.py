@@ -1,0 +1,1 @@
+"""What a study says: condition by condition, and about each hypothesis."""

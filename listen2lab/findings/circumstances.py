@@ -1,0 +1,121 @@
+"""What a run says against its own evidence: from a table of steps to the codes of `audit`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from listen2lab.verdict import thresholds as limits
+from listen2lab.verdict.audit import audit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pandas as pd
+
+    from listen2lab.verdict.reasons import Reason
+
+__all__ = ["against", "filling", "growth", "rows"]
+
+_WORK = ("fact.work_done", "fact.made_s")
+# What a step's facts may say that it did; the pipeline's are the seconds of speech that were made.
+
+_HELD_BY = {"cache": ("audio_cache", "alignments"), "service": ("service_cache",)}
+_APP = {"cache": 2.0, "service": 100.0}
+# The pipeline's caches: the facts' name, and the components that are theirs; their limits in the
+# app, for studies that were run before steps said them.
+
+_BLOCK = 64.0
+# Bytes of a small Python object, as a cache counts them: 44 were measured for alignments.
+
+
+def against(steps: pd.DataFrame, runs: pd.DataFrame) -> tuple[Reason, ...]:
+    """Return the codes that withdraw whatever the series say.
+
+    Parameters
+    ----------
+    steps
+        The measured steps of complete plain runs of one condition (see
+        `listen2lab.facade.Study.samples`).
+    runs
+        These runs (see `listen2lab.facade.Study.runs`).
+    """
+    if steps.empty:
+        return audit(steps_done=0)
+    failed = steps.get("fact.failed")
+    work = next((rows(steps, name) for name in _WORK if name in steps), None)
+    stalled = runs["pressure_s"].astype(float) > limits.PRESSURE_SHARE * runs["wall_s"].astype(
+        float
+    )
+    return audit(
+        steps_done=len(steps),
+        steps_failed=0 if failed is None else int(failed.fillna(value=0).astype(bool).sum()),
+        work_done=work,
+        swapped=rows(steps, "swap"),
+        pressure=bool(stalled.any()),
+        sizes=rows(steps, "size"),
+    )
+
+
+def filling(steps: pd.DataFrame, quantities: Iterable[str]) -> dict[str, tuple[Reason, ...]]:
+    """Return the quantities whose growth may be that of bounded caches which are not yet full.
+
+    A cache counts if it holds less than its capacity at the end of the run. The bytes of these
+    caches must have grown by at least half as much as the quantity, each measured as the last
+    fifth of the run less its first. A cache that is not full and hardly grows, as the alignments
+    of 30 paragraphs beside an engine's gigabytes, explains nothing.
+
+    Parameters
+    ----------
+    steps
+        As in `against`. A cache NAME is known by the facts ``NAME_entries`` and
+        ``NAME_capacity``, and by the bytes of its component.
+    quantities
+        Columns that grow: bytes, or ``python_blocks``.
+
+    Returns
+    -------
+    dict
+        Quantity to its codes; empty where no cache explains anything.
+    """
+    grown, caches = 0.0, {}
+    for column in steps.columns:
+        name = column.removeprefix("fact.").removesuffix("_entries")
+        entries = rows(steps, column) if column == f"fact.{name}_entries" else None
+        if entries is None:
+            continue
+        told = rows(steps, f"fact.{name}_capacity")
+        capacity = _APP.get(name, 0.0) if told is None else float(told[0][-1])
+        held = float(np.median([row[-1] for row in entries]))
+        if held >= capacity:
+            continue
+        caches[name] = (held, capacity)
+        parts = [rows(steps, f"component.{each}") for each in _HELD_BY.get(name, (name,))]
+        grown += sum(growth(part) for part in parts if part is not None)
+    codes = audit(caches=caches)
+    out = {}
+    for quantity in quantities if caches else ():
+        given = rows(steps, quantity)
+        if given is None:
+            continue
+        unit = _BLOCK if quantity == "python_blocks" else 1.0
+        if grown >= limits.CACHE_SHARE * unit * growth(given):
+            out[quantity] = codes
+    return out
+
+
+def rows(steps: pd.DataFrame, column: str) -> list[Any] | None:
+    """Return a column as one array a repeat, or None where a sample lacks it."""
+    if steps.empty or column not in steps or steps[column].isna().any():
+        return None
+    return [group[column].to_numpy(float) for _, group in steps.groupby("repeat")]
+
+
+def growth(repeats: list[Any]) -> float:
+    """Return how much a quantity grew, from the first fifth to the last, mean of the repeats."""
+    each = []
+    for row in repeats:
+        width = max(1, len(row) // 5)
+        each.append(np.median(row[-width:]) - np.median(row[:width]))
+    return float(np.mean(each))

@@ -1,0 +1,1 @@
+"""Voices and recognizers: the lab's own, and real ones, checked before the engine sees them."""

@@ -1,0 +1,170 @@
+"""Find the blocks of glibc's malloc in this process's own memory.
+
+malloc says how many bytes it handed out and not where they are. Each block has its size in front
+of it: a block in a mapping of its own begins at a page, and the main heap is one block behind the
+other. Memory is read through /proc/self/mem, where a race with another thread is a short read
+or a size that cannot be, and never a fault.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from typing import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from listen2lab.probes.pages import Pages
+
+__all__ = ["ENGINE_BLOCK", "Block", "Memory", "is_engine_block"]
+
+ENGINE_BLOCK = 1024 * 1024
+"""The smallest block with which ONNX Runtime's arena grows; each is a power of two."""
+
+_PAGE = mmap.PAGESIZE
+_WORD = 8
+_HEADER = 2 * _WORD
+_MAPPED, _FLAGS = 2, 7  # malloc's bits in the size: "in a mapping of its own", and all of them
+_PAGE_WORDS = _PAGE // _WORD
+_LEADS = (0, 2, 6, 14, 30)
+# Words by which an alignment of 16, 32, 64, 128 or 256 bytes moves a block's header from its page's
+# beginning; the header tells it too.
+_PIECE = 256 * 1024
+_SMALLEST = 32
+_LARGEST = 1 << 40
+
+
+class Block(NamedTuple):
+    """A block in a mapping of its own; its size counts whole pages."""
+
+    start: int
+    size: int
+
+
+class Memory:
+    """The memory of this process, read as a file.
+
+    Parameters
+    ----------
+    proc
+        The folder with this process's /proc files.
+    pages
+        Tells which pages were touched: no others are read.
+
+    Raises
+    ------
+    OSError
+        It cannot be read here.
+    """
+
+    def __init__(self, proc: str = "/proc/self", pages: Pages | None = None) -> None:
+        self._pages = pages
+        self._fd = os.open(f"{proc}/mem", os.O_RDONLY | os.O_CLOEXEC)
+        # A buffer of one's own: one from malloc would move what is measured.
+        self._buffer = mmap.mmap(-1, _PIECE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+
+    def mapped_blocks(self, start: int, end: int) -> list[Block]:
+        """Return malloc's blocks with mappings of their own in a range of addresses.
+
+        Parameters
+        ----------
+        start, end
+            Addresses of pages, all of them mapped.
+        """
+        found: list[Block] = []
+        words = memoryview(self._buffer).cast("Q")
+        at = start
+        try:
+            while at < end:
+                stop = min(at + _PIECE, end)
+                if self._pages is not None:
+                    at, stop = self._first_touched(at, stop)
+                    if at == stop:
+                        continue
+                n_bytes = os.preadv(self._fd, [memoryview(self._buffer)[: stop - at]], at)
+                n_pages, page, jumped = n_bytes // _PAGE, 0, False
+                if not n_pages:
+                    break
+                while page < n_pages:
+                    first = page * _PAGE_WORDS
+                    size = 0
+                    for lead in _LEADS:
+                        head = words[first + lead + 1]
+                        if head & _FLAGS == _MAPPED and words[first + lead] == lead * _WORD:
+                            size = (head & ~_FLAGS) + lead * _WORD
+                            break
+                    here = at + page * _PAGE
+                    if size and size % _PAGE == 0 and size <= end - here:
+                        found.append(Block(here, size))
+                        page += size // _PAGE
+                        jumped = page > n_pages
+                    else:
+                        page += 1
+                at = found[-1].start + found[-1].size if jumped else at + n_pages * _PAGE
+        except OSError:
+            pass  # what was found so far stands
+        finally:
+            words.release()
+        return found
+
+    def _first_touched(self, start: int, stop: int) -> tuple[int, int]:
+        """Return where the first touched pages of a range begin and end; its end for none."""
+        assert self._pages is not None
+        touched = self._pages.touched(start, stop)
+        first = touched.find(1)
+        if first < 0:
+            return stop, stop
+        behind = touched.find(0, first)
+        return start + first * _PAGE, start + (len(touched) if behind < 0 else behind) * _PAGE
+
+    def engine_blocks(self, start: int, end: int) -> int | None:
+        """Return the bytes of live blocks of the arena's sizes in malloc's main heap.
+
+        Parameters
+        ----------
+        start, end
+            The heap's addresses.
+
+        Returns
+        -------
+        int or None
+            Bytes; None where the heap could not be followed to its end.
+        """
+        total, at, behind = 0, start, 0
+        words = memoryview(self._buffer).cast("Q")
+        try:
+            while at < end - _HEADER:
+                n_bytes = os.preadv(self._fd, [memoryview(self._buffer)[: end - at]], at)
+                n_words, k = n_bytes // _WORD, 1
+                if n_words < 2:
+                    return None
+                while k < n_words:  # some 100,000 times: nothing is called for small blocks
+                    head = words[k]
+                    size = head & ~_FLAGS
+                    if behind and head & 1:  # the flag tells that the block before is live
+                        total += behind
+                    behind = 0
+                    if size >= ENGINE_BLOCK:
+                        if size >= _LARGEST:
+                            return None
+                        behind = size if is_engine_block(size - _HEADER) else 0
+                    elif size < _SMALLEST:
+                        return None
+                    k += size >> 3  # words
+                at += (k - 1) * _WORD
+        except OSError:
+            return None
+        finally:
+            words.release()
+        return total
+
+
+def is_engine_block(size: int) -> bool:
+    """Return whether a block's usable size is one that the engine's arena asks for.
+
+    A block in a mapping of its own is rounded up to a page, so up to one page more counts too.
+    """
+    if size < ENGINE_BLOCK:
+        return False
+    power = 1 << (size.bit_length() - 1)
+    return size - power <= _PAGE

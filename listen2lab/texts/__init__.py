@@ -1,0 +1,1 @@
+"""Texts to read: TXT, Markdown, EPUB into paragraphs that can be spoken."""

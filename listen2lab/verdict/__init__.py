@@ -1,0 +1,1 @@
+"""Statistics on memory series: arrays in, records out."""

@@ -1,0 +1,125 @@
+"""What in the way a run was made withdraws its verdict: flags and plain arrays in, codes out.
+
+What the series themselves show (too few steps, not settled, repeats that disagree, noise) is
+found by `judge`; here stands what only the run knows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from listen2lab.verdict import thresholds as limits
+from listen2lab.verdict.reasons import Reason
+from listen2lab.verdict.series import matrix, median
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from listen2lab.verdict.noise import Array
+
+__all__ = ["audit", "inputs_sorted"]
+
+
+def audit(
+    *,
+    steps_done: int | None = None,
+    steps_failed: int = 0,
+    work_done: Any = None,
+    swapped: Any = None,
+    pressure: bool = False,
+    traced: bool = False,
+    sizes: Any = None,
+    caches: Mapping[str, tuple[float, float]] | None = None,
+) -> tuple[Reason, ...]:
+    """Return the codes that withdraw a verdict, for `judge(..., audit=...)`.
+
+    Parameters
+    ----------
+    steps_done, steps_failed
+        Steps that ran, and how many of them failed; all failed is nothing done.
+    work_done
+        What each step produced (samples, characters, anything countable); all zero is nothing.
+    swapped
+        Bytes swapped out at each sample; a growing number withdraws.
+    pressure
+        The system was short of memory during the run.
+    traced
+        A memory tracer ran in the process.
+    sizes
+        Input sizes, in the order of the steps (see `inputs_sorted`).
+    caches
+        For each bounded cache: entries held at the end, and its capacity.
+
+    Returns
+    -------
+    tuple of Reason
+        Empty where nothing speaks against the run.
+    """
+    out = []
+    idle = steps_done is not None and steps_done - steps_failed <= 0
+    if work_done is not None:
+        work = matrix(work_done, "work_done")
+        idle = idle or not work.size or not np.nan_to_num(work).any()
+    if idle:
+        out.append(Reason.NOTHING_MEASURED)
+    if swapped is not None:
+        swap = matrix(swapped, "swapped")
+        if swap.size and np.nanmax(swap, initial=0.0) > np.nanmin(swap, initial=np.inf):
+            out.append(Reason.SWAPPED)
+    if pressure:
+        out.append(Reason.MEMORY_PRESSURE)
+    if traced:
+        out.append(Reason.TRACED)
+    if sizes is not None and inputs_sorted(sizes):
+        out.append(Reason.SORTED_INPUTS)
+    if any(held < capacity for held, capacity in (caches or {}).values()):
+        out.append(Reason.CACHE_NEVER_FULL)
+    return tuple(out)
+
+
+def inputs_sorted(sizes: Any) -> bool:
+    """Return whether inputs grow along the run, by Spearman's rank correlation with time.
+
+    Parameters
+    ----------
+    sizes
+        One row, or one for each repeat.
+
+    Returns
+    -------
+    bool
+        True if the median repeat's correlation exceeds `limits.SORTED`.
+    """
+    values = matrix(sizes, "sizes")
+    if values.shape[1] < limits.FEWEST_STEPS:
+        return False
+    if np.isfinite(values).all():
+        found = _rank_correlations(values)
+    else:
+        rows = [row[np.isfinite(row)] for row in values]
+        found = np.concatenate([_rank_correlations(row[None]) for row in rows])
+    return bool(found.size) and median(found) > limits.SORTED
+
+
+def _rank_correlations(rows: Array) -> Array:
+    """Return the rank correlation with time of each row that is not constant."""
+    n = rows.shape[1]
+    if n < 3:
+        return np.zeros(0)
+    rows = rows[rows.max(axis=1) > rows.min(axis=1)]
+    ranks = _ranks(rows)
+    time = np.arange(n) - (n - 1) / 2
+    ranks -= (n - 1) / 2
+    return np.asarray(ranks @ time / np.sqrt((time @ time) * (ranks * ranks).sum(axis=1)))
+
+
+def _ranks(rows: Array) -> Array:
+    """Return each row's ranks; equal values share theirs (the mean of both orders of ties)."""
+    n = rows.shape[1]
+    each, order = np.arange(len(rows))[:, None], np.arange(n)
+    forward, backward = np.empty((2, *rows.shape))
+    forward[each, np.argsort(rows, axis=1, kind="stable")] = order
+    backward[each, n - 1 - np.argsort(rows[:, ::-1], axis=1, kind="stable")] = order
+    return np.asarray((forward + backward) / 2)

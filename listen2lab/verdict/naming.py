@@ -1,0 +1,244 @@
+"""The name of a series that was weighed: what it does if it does not grow, and what speaks up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from listen2lab.verdict import thresholds as limits
+from listen2lab.verdict.columns import jumps
+from listen2lab.verdict.meta_analysis import without_one
+from listen2lab.verdict.reasons import Reason
+from listen2lab.verdict.series import median, row_medians
+
+if TYPE_CHECKING:
+    from listen2lab.verdict.evidence import Evidence
+    from listen2lab.verdict.features import Features
+    from listen2lab.verdict.noise import Array
+    from listen2lab.verdict.series import Rows
+
+__all__ = [
+    "LATE_SPAN",
+    "VerdictName",
+    "grows_everywhere",
+    "late_growth",
+    "leak_reasons",
+    "left_over",
+    "one_is_odd",
+    "settled",
+]
+
+VerdictName = Literal["leak", "high-water", "plateau", "baseline", "sawtooth", "inconclusive"]
+
+
+def one_is_odd(evidence: Evidence, worth: float) -> bool:
+    """Return whether one repeat grows (or does not) while all others agree that they do not."""
+    rates, errors = evidence.rates, evidence.errors
+    if len(rates) < limits.FEWEST_TO_DISAGREE:
+        return False
+    pooled, between = without_one(rates, errors)
+    others = (np.arange(len(rates))[:, None] + np.arange(1, len(rates))) % len(rates)
+    spread = np.hypot(errors, np.maximum(between, row_medians(errors[others])[:, 0]))
+    gap = np.abs(rates - pooled)
+    large = gap > np.maximum(0.7 * np.maximum(np.abs(rates), np.abs(pooled)), worth)
+    return bool((np.where(large, gap / spread, 0.0) > limits.ODD_ONE).any())
+
+
+def leak_reasons(rows: Rows, found: Features, evidence: Evidence) -> list[Reason]:
+    """Say what is known of a leak."""
+    out = [Reason.STEADY_GROWTH]
+    if found.teeth is None and _in_lumps(found.y, rows.grain):
+        out.append(Reason.GROWS_IN_LUMPS)
+    if evidence.trend == 1:
+        out.append(Reason.GROWS_WITH_INPUT)
+    if found.teeth is not None:
+        out.append(Reason.UNDER_TEETH)
+    return out
+
+
+def settled(  # noqa: PLR0911 - one line for each name
+    rows: Rows, found: Features, evidence: Evidence, upper: float, worth: float
+) -> tuple[VerdictName, list[Reason]]:
+    """Name a series that does not grow."""
+    if found.teeth is not None:
+        return "sawtooth", [Reason.CLEARED_AGAIN]
+    shares = evidence.shapes
+    moves = np.concatenate([_moves(x) for x in _whole(rows.y)])
+    rise = float(moves[np.argmax(np.abs(moves))])
+    bases = evidence.bases
+    by_input = rows.sizes is not None and bases.get(1, 0.0) > 0.5
+    by_shape = rows.distinct is not None and bases.get(1 + (rows.sizes is not None), 0.0) > 0.5
+    moved = 1 - shares["none"] > 0.5 or by_input or by_shape
+    if moved and not by_shape and _rises_late(found):
+        if rows.sizes is not None and _follows_input(evidence):
+            return "high-water", [Reason.FOLLOWS_LARGEST_INPUT]
+        return "inconclusive", [Reason.NOT_SETTLED]
+    if not moved or abs(rise) < limits.CLEAR_RISE * found.sigma:
+        hidden = upper * rows.steps
+        level = float(np.nanmedian(rows.y))
+        tolerable = max(
+            limits.NOISE_SHARE * abs(level), limits.NOISE_SIGMAS * found.sigma, worth * rows.steps
+        )
+        if hidden > tolerable:
+            return "inconclusive", [Reason.NOISE_FLOOR]
+        return "baseline", [Reason.FLAT]
+    if rise < 0:
+        return "plateau", [Reason.FALLS]
+    if by_shape:
+        return "plateau", [Reason.FOLLOWS_NEW_SHAPES]
+    if rows.sizes is not None and _follows_input(evidence):
+        return "high-water", [Reason.FOLLOWS_LARGEST_INPUT]
+    if shares["free steps"] > 0.5 and rows.sizes is None and _typical_jumps(found) >= 2:
+        return "high-water", [Reason.RISES_IN_STEPS]
+    return "plateau", [Reason.SETTLES]
+
+
+def left_over(rows: Rows, found: Features, evidence: Evidence, growth: float) -> float:
+    """Return how many bytes of growth over the run the shapes' imperfect fit may leave over."""
+    rest = limits.MISFIT * max(_movement(found) - growth, 0.0)
+    shares = evidence.growth_shapes
+    stepped = sum(shares.get(name, 0.0) for name in ("one step", "free steps", "steps at records"))
+    if stepped > 0.5 and found.teeth is None:
+        # Beside the few steps that a model may have there are smaller ones that it may not.
+        whole = median(np.abs(np.concatenate([_moves(x) for x in _whole(rows.y)])))
+        share = limits.STEPS_LEFT if rows.sizes is not None else limits.STEPS_LEFT_BLIND
+        rest = max(rest, share * max(whole - growth, 0.0))
+    return rest
+
+
+def _typical_jumps(found: Features) -> float:
+    """Return how often a repeat jumps, the median repeat."""
+    each = [jumps(x, found.sigma).any(axis=1).sum(axis=1) for x in _whole(found.y)]
+    return median(np.concatenate(each))
+
+
+def _in_lumps(y: Array, grain: float) -> bool:
+    """Return whether a few moves, larger than two pages, bring most growth after the warm-up."""
+    seen = []
+    for whole in _whole(y):
+        x = whole[:, whole.shape[1] // 5 :]
+        moves = np.diff(x, axis=1)
+        large = moves > np.maximum(limits.TOOTH * 1.4826 * row_medians(np.abs(moves)), 2 * grain)
+        growth = x[:, -1] - x[:, 0]
+        among = (large.sum(axis=1) >= limits.LUMPS) & (large.mean(axis=1) <= limits.LUMPS_AMONG)
+        seen.append(among & ((moves * large).sum(axis=1) >= limits.LUMPS_SHARE * growth))
+    return bool(np.mean(np.concatenate(seen)) > 0.5)
+
+
+def _rises_late(found: Features) -> bool:
+    """Return whether half of the rise comes at the very end, the median repeat."""
+    late, whole = [], []
+    for x in _whole(found.y):
+        n = x.shape[1]
+        if n >= limits.FEWEST_STEPS:
+            w = max(3, n // 20)
+            start = int((1 - limits.LATE_RISE) * n)
+            end = row_medians(x[:, -w:])[:, 0]
+            late.append(end - row_medians(x[:, max(start - w, 0) : start])[:, 0])
+            whole.append(end - x[:, :3].min(axis=1))
+    if not late:
+        return False
+    rise, all_of_it = (median(np.concatenate(x)) for x in (late, whole))
+    is_clear = rise > limits.CLEAR_RISE * found.sigma
+    return is_clear and rise > limits.LATE_RISE_SHARE * all_of_it
+
+
+def _movement(found: Features) -> float:
+    """Return how far the level moves after the first fifth of the run, the median repeat."""
+    moves = []
+    for x in _whole(found.y):
+        n = x.shape[1]
+        if n >= limits.FEWEST_STEPS:
+            early = x[:, int(0.15 * n) : max(int(0.25 * n), int(0.15 * n) + 3)]
+            moves.append(np.abs(row_medians(x[:, -max(3, n // 4) :]) - row_medians(early)))
+    return median(np.concatenate(moves)) if moves else 0.0
+
+
+def _whole(y: Array) -> list[Array]:
+    """Return the repeats without missing samples: at once if none is missing, else one by one."""
+    there = np.isfinite(y)
+    return [y] if there.all() else [row[None, ok] for row, ok in zip(y, there, strict=True)]
+
+
+LATE_SPAN = 0.35
+
+
+def late_growth(found: Features) -> float:
+    """Return the growth from 60 to 95 % of the run as measured, no model, plus three errors."""
+    if found.teeth is not None:
+        return float("inf")
+    parts = []
+    for x in _whole(found.y):
+        n = x.shape[1]
+        if n >= limits.FEWEST_STEPS:
+            w = max(3, n // 10)
+            middle = int(0.6 * n) - w // 2
+            parts.append(row_medians(x[:, -w:]) - row_medians(x[:, middle : middle + w]))
+    if not parts:
+        return float("inf")
+    moves = np.concatenate(parts)
+    own = found.sigma * np.sqrt(2 * 1.57 / max(3, found.y.shape[1] // 10))
+    spread = max(float(np.std(moves)), float(own))
+    return float(np.mean(moves)) + 3 * spread / float(np.sqrt(len(moves)))
+
+
+def grows_everywhere(found: Features, growth: float) -> bool:
+    """Return whether nearly every repeat grows in the last third, where that could be seen.
+
+    A high-water mark's steps become rarer: two of three repeats have none in the last third. A
+    leak, even in lumps or at random steps, has some in nearly all.
+
+    Parameters
+    ----------
+    found
+        The series.
+    growth
+        What the rate adds up to over the whole run, in bytes.
+    """
+    if found.teeth is not None:
+        return True
+    seen, does = 0, 0
+    for x in _whole(found.y):
+        n = x.shape[1]
+        if n < limits.FEWEST_STEPS:
+            continue
+        w = max(3, n // 12)
+        start = int(0.64 * n) - w // 2
+        late = row_medians(x[:, -w:]) - row_medians(x[:, start : start + w])
+        expected = growth * (1 - w / (2 * n) - 0.64)
+        if expected > 3 * found.sigma * float(np.sqrt(2 * 1.57 / w)):
+            seen += len(x)
+            does += int((late > limits.LATE_PART * expected).sum())
+    return does >= limits.NEARLY_ALL * seen
+
+
+def _moves(rows: Array) -> Array:
+    """Return how far each repeat came from its first samples to its last quarter."""
+    n = rows.shape[1]
+    if n < limits.FEWEST_IN_REPEAT:
+        return np.zeros(len(rows))
+    return np.asarray(row_medians(rows[:, -max(3, n // 4) :])[:, 0] - rows[:, :3].min(axis=1))
+
+
+def _follows_input(evidence: Evidence) -> bool:
+    """Return whether the largest input so far explains the level better than time does."""
+    pure = evidence.pure
+    by_input = [pure[1, name] for name in ("none", "one step", "free steps")]
+    by_input += [pure[1, "another input measure"], pure[0, "steps at records"]]
+    by_time = [pure.get((0, name), -np.inf) for name in _BY_TIME]
+    return max(by_input) > max(by_time) + limits.NAME_MARGIN
+
+
+_BY_TIME = (
+    "saturating exponential",
+    "ramp that ends",
+    "one step",
+    "free steps",
+    "cache of the last inputs",
+    "cache of so much input",
+    "fitted exponential",
+    "fitted ramp",
+    "common fitted exponential",
+    "common fitted ramp",
+)
