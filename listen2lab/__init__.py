@@ -6,6 +6,8 @@ used, so that a worker, whose own weight is in every level it measures, stays li
 
 from __future__ import annotations
 
+from listen2lab.version import __version__
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -38,8 +40,6 @@ __all__ = [
     "run",
     "watch",
 ]
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "EXPERIMENTS": "listen2lab.experiment.catalog",

@@ -21,10 +21,10 @@ from listen2lab.device.caveats import Caveat
 from listen2lab.device.judging import judge_log
 from listen2lab.device.lab_match import _differ, ceiling, compare, shape_of
 from listen2lab.errors import LabError
-from listen2lab.report import device_text as words
-from listen2lab.report import device_text_lab as words_lab
 from listen2lab.report.device import section
 from listen2lab.report.device_terminal import told
+from listen2lab.report.text import device as words
+from listen2lab.report.text import device_lab as words_lab
 from listen2lab.units import MIB
 from listen2lab.verdict.judge import Reason
 

@@ -17,7 +17,7 @@ from listen2lab.report.key_facts import headline
 from listen2lab.report.phases import phase_rows, phase_table
 from listen2lab.report.plots import _thinned, plot_curves
 from listen2lab.report.style import new_figure, share_styles, to_svg
-from listen2lab.report.text import with_code
+from listen2lab.report.text.study import with_code
 from listen2lab.report.write import write_report
 from listen2lab.study.folder import StudyFolder
 from listen2lab.study.plan import APART, Plan, schedule

@@ -140,7 +140,7 @@ def watch(
     """Step a workload of your own in fresh processes, and judge what its memory does."""
     from listen2lab import api  # noqa: PLC0415 - a quick --help
     from listen2lab.report import terminal  # noqa: PLC0415
-    from listen2lab.report.text import VERDICTS  # noqa: PLC0415
+    from listen2lab.report.text.study import VERDICTS  # noqa: PLC0415
 
     if fail_on is not None and fail_on not in VERDICTS:
         raise UnknownNameError("verdict", fail_on, VERDICTS)

@@ -19,7 +19,7 @@ from listen2lab.device.formats.lines import batches, opened, peek
 from listen2lab.device.formats.tally import Tally
 from listen2lab.device.sessions import Session, split_sessions
 from listen2lab.errors import InputError, UnknownNameError
-from listen2lab.report.device_text import counted
+from listen2lab.report.text.device import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

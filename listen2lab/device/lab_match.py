@@ -222,7 +222,7 @@ def _rounded(shape: dict[str, float] | None) -> dict[str, float] | None:
 
 
 def _subject(study: Study) -> str:
-    from listen2lab.report.text import subject  # noqa: PLC0415 - loaded where it is needed
+    from listen2lab.report.text.study import subject  # noqa: PLC0415 - loaded where it is needed
 
     return subject(study.manifest["inputs"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from listen2lab.device.lab_match import largest_snapshot
-from listen2lab.report.device_text import counted
+from listen2lab.report.text.device import counted
 
 if TYPE_CHECKING:
     from listen2lab.device.evidence import Evidence

@@ -11,7 +11,7 @@ from listen2lab.findings.conditions import complete_samples, contrast, summarize
 from listen2lab.findings.decide import app_series, find
 from listen2lab.findings.outcomes import outcomes
 from listen2lab.findings.ranking import rank
-from listen2lab.report import text as words
+from listen2lab.report.text import study as words
 from listen2lab.study.plan import APART
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from listen2lab.errors import StudyError, UnknownNameError
 from listen2lab.experiment import catalog
 from listen2lab.experiment.catalog import HYPOTHESES
 from listen2lab.facade import Study
-from listen2lab.report import text as words
 from listen2lab.report.card import finding_card, prediction_card, table_card
+from listen2lab.report.text import study as words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from listen2lab.device.evidence import Evidence, read
 from listen2lab.errors import InputError
-from listen2lab.report import device_text as words
-from listen2lab.report import device_text_lab as words_lab
 from listen2lab.report.device_terminal import told
-from listen2lab.report.device_text_log import log_sentences
+from listen2lab.report.text import device as words
+from listen2lab.report.text import device_lab as words_lab
+from listen2lab.report.text.device_log import log_sentences
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

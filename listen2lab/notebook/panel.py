@@ -12,7 +12,7 @@ from listen2lab.experiment.catalog import EXPERIMENTS
 from listen2lab.experiment.inputs import GENERATED_VOICES
 from listen2lab.report.card import finding_card, prediction_card, table_card, tested
 from listen2lab.report.style import to_png
-from listen2lab.report.text import answer, endings
+from listen2lab.report.text.study import answer, endings
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from listen2lab.report.text import number, subject, with_code
+from listen2lab.report.text.study import number, subject, with_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING
 
 from listen2lab.errors import InputError, StudyError
-from listen2lab.report.text import number
+from listen2lab.report.text.study import number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,10 +8,6 @@ import jinja2
 
 from listen2lab.device.answer import answer as answer_of
 from listen2lab.device.lab_match import FEATURES
-from listen2lab.report import device_text as words
-from listen2lab.report import device_text_lab as words_lab
-from listen2lab.report import device_text_log as words_log
-from listen2lab.report import device_text_reports as words_reports
 from listen2lab.report.device_plots import (
     plot_beside,
     plot_change,
@@ -20,6 +16,10 @@ from listen2lab.report.device_plots import (
     plot_series,
 )
 from listen2lab.report.style import to_svg
+from listen2lab.report.text import device as words
+from listen2lab.report.text import device_lab as words_lab
+from listen2lab.report.text import device_log as words_log
+from listen2lab.report.text import device_reports as words_reports
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from listen2lab.report.device_text import sentence_of, source_line, subject, verdict
-from listen2lab.report.device_text_lab import beside, ceiling_lines, together
-from listen2lab.report.device_text_log import log_sentences
-from listen2lab.report.device_text_reports import (
+from listen2lab.report.text.device import sentence_of, source_line, subject, verdict
+from listen2lab.report.text.device_lab import beside, ceiling_lines, together
+from listen2lab.report.text.device_log import log_sentences
+from listen2lab.report.text.device_reports import (
     app_sentence,
     difference_lines,
     growth_lines,

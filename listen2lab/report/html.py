@@ -9,7 +9,6 @@ from markupsafe import Markup
 
 from listen2lab.report import account
 from listen2lab.report import answers as opening
-from listen2lab.report import text as words
 from listen2lab.report.device import section_of
 from listen2lab.report.factors import grid
 from listen2lab.report.key_facts import glance, headline
@@ -23,6 +22,7 @@ from listen2lab.report.plots import (
     plot_phases,
 )
 from listen2lab.report.style import share_styles, to_svg
+from listen2lab.report.text import study as words
 from listen2lab.study.payload import ELEMENT_ID, payload
 from listen2lab.study.plan import APART
 from listen2lab.units import MIB

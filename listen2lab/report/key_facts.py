@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from listen2lab.account.at_end import GROUPS, UNACCOUNTED
-from listen2lab.report import text as words
-from listen2lab.report.text import change, number
+from listen2lab.report.text import study as words
+from listen2lab.report.text.study import change, number
 
 if TYPE_CHECKING:
     from listen2lab.facade import Study

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from listen2lab.report import text as words
 from listen2lab.report.html import template
 from listen2lab.report.key_facts import glance
+from listen2lab.report.text import study as words
 
 if TYPE_CHECKING:
     from listen2lab.facade import Study

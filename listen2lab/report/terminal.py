@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from listen2lab.report.text import SENTENCES, endings, number, verdict
+from listen2lab.report.text.study import SENTENCES, endings, number, verdict
 from listen2lab.units import KIB, MIB
 
 if TYPE_CHECKING:

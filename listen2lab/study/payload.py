@@ -8,7 +8,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from listen2lab.errors import StudyError
-from listen2lab.report.text import without_paths
+from listen2lab.report.text.study import without_paths
 from listen2lab.study.folder import FORMAT
 
 if TYPE_CHECKING:

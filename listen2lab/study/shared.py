@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from listen2lab.facade import Study
-from listen2lab.report.text import subject
+from listen2lab.report.text.study import subject
 from listen2lab.study import redaction as private
 from listen2lab.study.plan import Plan, schedule
 from listen2lab.study.public_names import Names

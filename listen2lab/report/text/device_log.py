@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from listen2lab.report.device_text import counted, number, verdict
+from listen2lab.report.text.device import counted, number, verdict
 
 __all__ = ["log_sentences"]
 

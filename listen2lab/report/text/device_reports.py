@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from listen2lab.report.device_text import signed, size
+from listen2lab.report.text.device import signed, size
 
 __all__ = [
     "app_sentence",

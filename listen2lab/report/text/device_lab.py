@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from listen2lab.report.device_text import number
+from listen2lab.report.text.device import number
 
 __all__ = ["beside", "ceiling_lines", "together"]
 

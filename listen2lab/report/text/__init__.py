@@ -1,0 +1,1 @@
+"""Words: the one room where records of codes and numbers become English."""

@@ -1,0 +1,144 @@
+"""One formatter: bytes, rates, times and counts, for terminal, page, card and axis alike."""
+
+from __future__ import annotations
+
+import math
+import string
+from typing import TYPE_CHECKING, Any
+
+from listen2lab.units import KIB, MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = ["DASH", "fill", "number", "rate", "seconds", "size", "span"]
+
+DASH = "–"
+"""Stands for a number that there is not."""
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    """Return a number with thousands apart, or a dash.
+
+    Examples
+    --------
+    >>> number(2825.71)
+    '2,825.7'
+    >>> number(-0.01), number(None)
+    ('0.0', '–')
+    """
+    if value is None or not math.isfinite(value):
+        return DASH
+    return f"{round(value, digits) + 0.0:,.{digits}f}"  # no minus before a zero
+
+
+def size(value: float | None) -> str:
+    """Return bytes in the unit that fits: KiB below 0.1 MiB, no decimals from 100 MiB on.
+
+    Examples
+    --------
+    >>> size(2884 * 2**20), size(3.8 * 2**20), size(12 * 2**10)
+    ('2,884 MiB', '3.8 MiB', '12 KiB')
+    """
+    if value is None or not math.isfinite(value):
+        return "an unknown amount"
+    amount = abs(value)
+    if round(amount / MIB, 1) >= 100:
+        return f"{value / MIB:,.0f} MiB"
+    if amount >= 0.1 * MIB or amount < 512:
+        return f"{value / MIB + 0.0:,.1f} MiB"
+    return f"{value / KIB:,.0f} KiB"
+
+
+def span(low: float, high: float, *, between: str = " and ") -> str:
+    """Return the bounds of an interval in MiB, from bytes, with as many digits as they need.
+
+    Examples
+    --------
+    >>> span(2588 * 2**20, 2764 * 2**20)
+    '2,588 and 2,764'
+    """
+    digits = 0 if round(max(abs(low), abs(high)) / MIB, 1) >= 100 else 1
+    first, last = (number(bound / MIB, digits) for bound in (low, high))
+    return f"{first}{between}{last}"
+
+
+def rate(value: float | None) -> str:
+    """Return bytes a step in the unit that fits.
+
+    Examples
+    --------
+    >>> rate(16 * 2**10), rate(3.5 * 2**20), rate(250.0)
+    ('16 KiB', '3.50 MiB', '0.244 KiB')
+    """
+    if value is None or not math.isfinite(value):
+        return "an unknown amount"
+    if abs(value) >= MIB:
+        return f"{value / MIB:,.2f} MiB"
+    kib = value / KIB
+    return f"{kib:,.0f} KiB" if abs(kib) >= 100 else f"{kib:,.3g} KiB"
+
+
+def seconds(value: float | None) -> str:
+    """Return a time as people say it.
+
+    Examples
+    --------
+    >>> seconds(0.0123), seconds(8.31), seconds(754)
+    ('12 ms', '8.3 s', '12 min 34 s')
+    """
+    if value is None or not math.isfinite(value):
+        return DASH
+    if value < 1:
+        return f"{1000 * value:.0f} ms"
+    if value < 60:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
+
+
+class _Fields(string.Formatter):
+    """Fills a template whose fields may name a formatter: ``{held:size}``."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if format_spec in _FORMATS:
+            return _FORMATS[format_spec](value)
+        if isinstance(value, list):
+            return ", ".join(map(str, value))
+        return str(format(value, format_spec))
+
+
+def _bounds(value: Sequence[float]) -> str:
+    return span(value[0], value[1])
+
+
+_FORMATS: dict[str, Callable[[Any], str]] = {
+    "size": size,
+    "rate": rate,
+    "seconds": seconds,
+    "number": number,
+    "span": _bounds,
+    "count": lambda value: f"{value:,.0f}",
+}
+
+
+def fill(template: str, values: Mapping[str, Any]) -> str:
+    """Fill a template's fields, ``{name}`` or ``{name:FORMAT}``.
+
+    Parameters
+    ----------
+    template
+        FORMAT is ``size``, ``rate`` (bytes), ``seconds``, ``number``, ``span`` (two bytes),
+        ``count``, or Python's own.
+    values
+        By name.
+
+    Examples
+    --------
+    >>> fill("{held:size} in {n} caches", {"held": 3 * 2**20, "n": 2})
+    '3.0 MiB in 2 caches'
+    """
+    return _Fields().vformat(template, (), values)
