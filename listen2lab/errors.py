@@ -9,6 +9,7 @@
     │   ├── UnknownNameError    a name that does not exist; suggests the nearest
     │   └── WorkloadError       a workload file that cannot be loaded or breaks its protocol
     ├── StudyError              a study folder: locked, read-only, full, damaged, of another version
+    │   ├── DamagedError        a run's samples cannot be read from some line on
     │   └── NewerStudyError     written by a newer version
     ├── RunStoppedError         a run was stopped with its study, on request
     ├── EngineError             the speech engine did not do what was asked (0 samples, ...)
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "DamagedError",
     "EngineError",
     "FetchError",
     "InputError",
@@ -84,6 +86,25 @@ class UnknownNameError(InputError):
 
 class StudyError(LabError):
     """A study folder cannot be written, read or continued."""
+
+
+class DamagedError(StudyError):
+    """A run's samples cannot be read.
+
+    Parameters
+    ----------
+    line
+        From 1.
+    message
+        What is wrong in it.
+    """
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(
+            f"line {line} of steps.jsonl is damaged ({message}); the run is left out; delete its "
+            "folder and use --resume to run it again"
+        )
+        self.line, self.message = line, message
 
 
 class NewerStudyError(StudyError):

@@ -6,9 +6,34 @@ from typing import TypeAlias
 
 import msgspec
 
-__all__ = ["Notice", "Value"]
+__all__ = ["VALUE_RULES", "Notice", "Value"]
 
-Value: TypeAlias = "str | int | float | bool | list[str] | list[float] | None"
+VALUE_RULES = {
+    "experiment": "experiment",
+    "condition": "condition",
+    "conditions": "condition",
+    "without": "run",
+    "run": "run",
+    "component": "component",
+    "machine": "machine",
+    "field": "public",
+    "file": "public",
+    "name": "public",
+    "type": "function",
+    "holder": "function",
+    "path": "private",
+    "message": "private",
+    "verdict": "public",
+    "finding": "public",
+    "hypothesis": "public",
+    "hypotheses": "public",
+    "experiments": "experiment",
+    "phase": "fact",
+}
+"""Who may see a notice's strings, by the value's name, as `listen2lab.privacy` has it; a name that
+does not stand here is private."""
+
+Value: TypeAlias = "str | int | float | bool | list[str | int | float] | None"
 """What a notice may hold: nothing that needs words of its own."""
 
 

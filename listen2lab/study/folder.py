@@ -2,9 +2,9 @@
 
 ::
 
-    <study>/manifest.json        what was run, on what, and the command that runs it again
+    <study>/manifest.json        what was run, on what, and the call that does it again
     <study>/paragraphs.json      the texts that were read
-    <study>/summary.json         levels and rates by condition, written by a report
+    <study>/summary.json         memory and rates by condition, and findings, written by a report
     <study>/report.html, summary.md, ISSUE.md, pictures/, notebooks/     for people, by a report
     <study>/reproduced.json      a study that repeats another: what came out the same
     <study>/device.json, device.html  evidence from a phone put beside the study
@@ -15,6 +15,7 @@
         events.log               the pipeline's own log, in the app's grammar
         output.log               what the run printed
         heap.bin, heap.json      traced runs only: memray's capture, and what it says
+        objects.json             traced runs only: what is said of Python's objects
         result.json              how the run ended; written last
 """
 
@@ -22,30 +23,35 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
-import json
 import os
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from listen2lab.errors import NewerStudyError, StudyError
+import filelock
+import msgspec
+
+from listen2lab.errors import StudyError
+from listen2lab.study.reading import decode_samples, read_manifest
+from listen2lab.study.records import Manifest, Objects, RunRecord, Sample, Spec, Trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["FORMAT", "RunFolder", "StudyFolder"]
+    from listen2lab.notice import Notice
 
-FORMAT = 1
-"""Version of the layout; a folder of a newer one is refused rather than misread."""
+__all__ = ["MOST_CAPTURE", "RunFolder", "StudyFolder"]
 
 _RESULT = "result.json"
 MOST_CAPTURE = 64 * 1024 * 1024
-"""Bytes of the largest capture that is copied with its run; `RunFolder.heap` is what is read."""
+"""Bytes of the largest capture that is copied with its run; `RunFolder.trace` is what is read."""
+
+T = TypeVar("T")
 
 
 class RunFolder:
-    """The folder of one run."""
+    """The folder of one run. A file that is no record raises `msgspec.DecodeError` when read."""
 
     def __init__(self, path: Path, key: str) -> None:
         self.path = path
@@ -66,28 +72,27 @@ class RunFolder:
         """The capture of a traced run, as memray wrote it."""
         return self.path / "heap.bin"
 
-    def prepare(self, spec: dict[str, Any]) -> None:
+    def prepare(self, spec: Spec) -> None:
         """Make the folder and write the spec.
 
         What an interrupted attempt left is moved aside, not deleted.
         """
-        with _said(self.path):
+        with _explained(self.path):
             if self.path.exists():
                 attempt = 1
                 while (aside := self.path.with_name(f"{self.path.name}.cut-{attempt}")).exists():
                     attempt += 1
                 self.path.rename(aside)
             self.path.mkdir(parents=True)
-        write_json(self.spec_path, spec)
+        _write_record(self.spec_path, spec)
 
     def write_output(self, text: bytes) -> None:
         """Keep what the run printed."""
-        with _said(self.path):
-            (self.path / "output.log").write_bytes(text)
+        _write(self.path / "output.log", text)
 
-    def write_result(self, result: dict[str, Any]) -> None:
+    def write_result(self, result: RunRecord) -> None:
         """Write how the run ended: the run counts from now on."""
-        write_json(self.path / _RESULT, result)
+        _write_record(self.path / _RESULT, result)
 
     def pack(self, capture_at_most: int) -> dict[str, bytes]:
         """Return a finished run's files by name, for the machine that keeps the study.
@@ -103,89 +108,50 @@ class RunFolder:
 
     def unpack(self, files: dict[str, bytes]) -> None:
         """Take what `pack` returned on another machine; the result is written last."""
-        self.prepare(json.loads(files.get(self.spec_path.name, b"{}")))
-        with _said(self.path):
-            for name in sorted(set(files) - {self.spec_path.name, _RESULT}):
-                (self.path / Path(name).name).write_bytes(files[name])
-        self.write_result(json.loads(files[_RESULT]))
+        self.prepare(msgspec.json.decode(files.get(self.spec_path.name, b"{}"), type=Spec))
+        result = msgspec.json.decode(files[_RESULT], type=RunRecord)
+        for name in sorted(set(files) - {self.spec_path.name, _RESULT}):
+            _write(self.path / Path(name).name, files[name])
+        self.write_result(result)
 
-    def copy_from(self, other: RunFolder, **told: Any) -> None:
-        """Take over a finished run of another study.
-
-        Parameters
-        ----------
-        other
-            The run.
-        **told
-            What its result says besides, such as where it comes from.
-        """
+    def copy_from(self, other: RunFolder, result: RunRecord) -> None:
+        """Take over a finished run of another study, with a result that says where it is from."""
         files = other.pack(MOST_CAPTURE)
-        files[_RESULT] = json.dumps({**json.loads(files[_RESULT]), **told}).encode()
-        self.unpack(files)
-
-    def write_heap(self, heap: dict[str, Any]) -> None:
-        """Write what the capture says."""
-        write_json(self.path / "heap.json", heap)
+        self.unpack({**files, _RESULT: msgspec.json.encode(result)})
 
     def content_hash(self) -> str | None:
         """Return the SHA-256 of the run's samples, which no other run shares; None without any."""
-        try:
-            samples = self.steps_path.read_bytes()
-        except FileNotFoundError:
-            return None
+        samples = _read(self.steps_path)
         return hashlib.sha256(samples).hexdigest() if samples else None
 
-    def spec(self) -> dict[str, Any] | None:
+    def spec(self) -> Spec | None:
         """Return the run's spec, or None if it has not begun."""
-        return _read_dict(self.spec_path)
+        return _read_record(self.spec_path, Spec)
 
-    def result(self) -> dict[str, Any] | None:
+    def result(self) -> RunRecord | None:
         """Return how the run ended, or None while it has not."""
-        return _read_dict(self.path / _RESULT)
+        return _read_record(self.path / _RESULT, RunRecord)
 
-    def heap(self) -> dict[str, Any] | None:
+    def trace(self) -> Trace | None:
         """Return what the capture says, or None for a plain run."""
-        return _read_dict(self.path / "heap.json")
+        return _read_record(self.path / "heap.json", Trace)
 
-    def objects(self) -> dict[str, Any] | None:
+    def objects(self) -> Objects | None:
         """Return what a traced run tells of Python's objects; None where nothing can be read."""
         try:
-            return _read_dict(self.path / "objects.json")
-        except ValueError:
+            return _read_record(self.path / "objects.json", Objects)
+        except msgspec.DecodeError:
             return None
 
-    def lines(self) -> list[dict[str, Any]]:
-        """Return the run's lines in order; a last line that was cut short is left out.
+    def samples(self) -> list[Sample]:
+        """Return the run's samples in order; a last line that was cut short is left out.
 
         Raises
         ------
-        StudyError
-            A line in the middle cannot be read.
+        DamagedError
+            A line cannot be read, or what is in it cannot be believed.
         """
-        try:
-            text = self.steps_path.read_bytes()
-        except FileNotFoundError:
-            return []
-        whole = text.split(b"\n")[:-1]
-        try:  # at once: it is many times what reading a study costs line by line
-            read = json.loads(b"[%b]" % b",".join(whole))
-        except ValueError:
-            read = []
-        if len(read) == len(whole) and all(isinstance(line, dict) for line in read):
-            return list(read)
-        return [self._read_line(line, number) for number, line in enumerate(whole, start=1)]
-
-    def _read_line(self, line: bytes, number: int) -> dict[str, Any]:
-        try:
-            read = json.loads(line)
-            if not isinstance(read, dict):
-                raise ValueError(f"it is no object: {line[:20]!r}")  # noqa: TRY004, TRY301 - damage
-        except ValueError as error:
-            raise StudyError(
-                f"{self.key}: line {number} of steps.jsonl is damaged ({error}); the run is "
-                "left out; delete its folder and use --resume to run it again"
-            ) from error
-        return read
+        return decode_samples(_read(self.steps_path) or b"")
 
 
 class StudyFolder:
@@ -199,7 +165,7 @@ class StudyFolder:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self._lock: int | None = None
+        self._lock: filelock.FileLock | None = None
 
     @property
     def manifest_path(self) -> Path:
@@ -211,7 +177,7 @@ class StudyFolder:
         """Where the report is, once it is written."""
         return self.path / "report.html"
 
-    def create(self, manifest: dict[str, Any], paragraphs: list[str]) -> None:
+    def create(self, manifest: Manifest, paragraphs: list[str]) -> None:
         """Make a new study and hold its lock.
 
         Parameters
@@ -228,7 +194,7 @@ class StudyFolder:
         """
         self.begin()
         try:
-            write_json(self.path / "paragraphs.json", paragraphs)
+            _write_record(self.path / "paragraphs.json", paragraphs)
             self.write_manifest(manifest)
         except BaseException:
             self.release()
@@ -242,7 +208,7 @@ class StudyFolder:
         StudyError
             The folder holds a study or other files already, or cannot be written.
         """
-        with _said(self.path):
+        with _explained(self.path):
             if self.manifest_path.exists():
                 raise StudyError(
                     f"{self.path} holds a study already; continue it with --resume, or name "
@@ -256,9 +222,9 @@ class StudyFolder:
                 )
         self.acquire()
 
-    def write_manifest(self, manifest: dict[str, Any]) -> None:
+    def write_manifest(self, manifest: Manifest) -> None:
         """Write the manifest, which makes the folder a study."""
-        write_json(self.manifest_path, {"format": FORMAT, **manifest})
+        _write_record(self.manifest_path, manifest)
 
     def acquire(self) -> None:
         """Hold the study's lock until `release` or the end of the process.
@@ -268,54 +234,35 @@ class StudyFolder:
         StudyError
             Another process is writing the study.
         """
-        with _said(self.path):
-            fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
-            os.close(fd)
-            raise StudyError(
-                f"{self.path} is being written by another process (pid {holder}); nothing was "
-                "touched; wait for it to end, or name another folder with --study"
-            ) from None
-        os.truncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-        self._lock = fd
+        lock = filelock.FileLock(self.path / "lock", blocking=False, thread_local=False)
+        with _explained(self.path):
+            try:
+                lock.acquire()
+            except filelock.Timeout:
+                raise StudyError(
+                    f"{self.path} is being written by another process; nothing was touched; wait "
+                    "for it to end, or name another folder with --study"
+                ) from None
+        self._lock = lock
 
     def release(self) -> None:
         """Let others write the study."""
         if self._lock is not None:
-            os.close(self._lock)
+            self._lock.release()
             self._lock = None
 
-    def manifest(self) -> dict[str, Any]:
-        """Read the manifest.
+    def manifest(self) -> tuple[Manifest, list[Notice]]:
+        """Read the manifest, and what in it could not be read.
 
         Raises
         ------
         StudyError
             This is no study, its manifest is damaged, or (`NewerStudyError`) of a newer format.
         """
-        try:
-            manifest = _read_dict(self.manifest_path)
-        except ValueError as error:
-            raise StudyError(
-                f"{self.manifest_path} is damaged ({error}); the runs beside it are untouched"
-            ) from error
-        if manifest is None:
+        content = _read(self.manifest_path)
+        if content is None:
             raise StudyError(f"{self.path} is no study: {self._without_manifest()}")
-        if type(manifest.get("format", 0)) is not int:
-            raise StudyError(
-                f"{self.manifest_path} is damaged (its format is {manifest['format']!r}, no "
-                "number); the runs beside it are untouched"
-            )
-        if manifest.get("format", 0) > FORMAT:
-            raise NewerStudyError(
-                f"{self.path} was written by a newer listen2lab (format {manifest['format']}, "
-                f"this one reads {FORMAT}); update listen2lab to open it"
-            )
-        return manifest
+        return read_manifest(content, str(self.manifest_path))
 
     def _without_manifest(self) -> str:
         if self.path.is_file():
@@ -338,23 +285,18 @@ class StudyFolder:
         StudyError
             It has none, or they are damaged.
         """
+        path = self.path / "paragraphs.json"
         try:
-            texts = _read_json(self.path / "paragraphs.json")
-        except ValueError as error:
+            texts = _read_record(path, list[str])
+        except msgspec.DecodeError as error:
             raise StudyError(
-                f"{self.path / 'paragraphs.json'} is damaged ({error}): the study can be read, but "
-                "not run again"
+                f"{path} is damaged ({error}): the study can be read, but not run again"
             ) from error
         if texts is None:
-            parts = self.manifest().get("merged")
-            why = "has no paragraphs.json" if parts is None else "was merged of several studies"
-            todo = "" if parts is None else "; continue or repeat the studies it was merged of"
+            is_merged = self.manifest()[0].merged is not None
+            why = "was merged of several studies" if is_merged else "has no paragraphs.json"
+            todo = "; continue or repeat the studies it was merged of" if is_merged else ""
             raise StudyError(f"{self.path} {why}: it cannot be run again{todo}")
-        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-            raise StudyError(
-                f"{self.path / 'paragraphs.json'} is damaged (it is no list of texts): the study "
-                "can be read, but not run again"
-            )
         return texts
 
     def run_keys(self) -> list[str]:
@@ -374,28 +316,40 @@ class StudyFolder:
         """Return the path of the texts as a run's worker finds it."""
         return os.path.relpath(self.path / "paragraphs.json", run.path)
 
-    def write_summary(self, summary: dict[str, Any]) -> None:
-        """Write the numbers that other tools read."""
-        write_json(self.path / "summary.json", summary)
+    def read(self, name: str, record: type[T]) -> T | None:
+        """Return a record that stands beside the study, or None where there is none that fits.
 
-    def summary(self) -> dict[str, Any] | None:
-        """Return what `write_summary` wrote, or None where there is nothing that can be read."""
+        Parameters
+        ----------
+        name
+            ``summary.json``, ``device.json`` or ``reproduced.json``.
+        record
+            Its type.
+        """
         try:
-            return _read_dict(self.path / "summary.json")
-        except ValueError:
+            return _read_record(self.path / name, record)
+        except msgspec.DecodeError:
             return None
 
-    @property
-    def device_path(self) -> Path:
-        """Evidence from a phone; its page has the same name and ends in ``.html``."""
-        return self.path / "device.json"
+    def write(self, name: str, content: str | bytes | msgspec.Struct) -> Path:
+        """Write a file that stands beside the study, and return its path.
 
-    def device(self) -> dict[str, Any] | None:
-        """Return what ``listen2lab device --study`` wrote, or None where nothing can be read."""
-        try:
-            return _read_dict(self.device_path)
-        except ValueError:
-            return None
+        Parameters
+        ----------
+        name
+            ``report.html``, ``summary.json``, or a path within the study:
+            ``pictures/baseline-curves.svg``.
+        content
+            Its text, its bytes, or a record.
+        """
+        path = self.path / name
+        with _explained(path.parent):
+            path.parent.mkdir(exist_ok=True)
+        if isinstance(content, msgspec.Struct):
+            _write_record(path, content)
+        else:
+            _write(path, content if isinstance(content, bytes) else content.encode())
+        return path
 
     def digest(self) -> str:
         """Return the SHA-256 over the manifest, and spec, samples and result of every run."""
@@ -403,71 +357,54 @@ class StudyFolder:
         files = [path for path in (self.path / "runs").rglob("*") if path.name in names]
         digest = hashlib.sha256()
         for path in [self.manifest_path, *sorted(files)]:
-            if not path.exists():
+            content = _read(path)
+            if content is None:
                 continue  # the manifest, where the one that a report carries is used
-            content = path.read_bytes()
             name = path.relative_to(self.path).as_posix()
             digest.update(f"{name}\0{len(content)}\0".encode())
             digest.update(content)
         return digest.hexdigest()
 
-    def write_reproduced(self, reproduced: dict[str, Any]) -> None:
-        """Write what this study, which repeats another, has in common with it."""
-        write_json(self.path / "reproduced.json", reproduced)
 
-    def write_shared(self, name: str, content: str | bytes) -> Path:
-        """Write a file that goes with the report, such as ``summary.md``; return its path.
-
-        Parameters
-        ----------
-        name
-            Its name, or its path within the study: ``pictures/baseline-curves.svg``.
-        content
-            Its text or bytes.
-        """
-        path = self.path / name
-        with _said(path.parent):
-            path.parent.mkdir(exist_ok=True)
-        _write_text(path, content)
-        return path
-
-    def write_report(self, page: str) -> Path:
-        """Write the report and return its path."""
-        _write_text(self.report_path, page)
-        return self.report_path
+def _write_record(path: Path, record: Any) -> None:
+    """Write a record as JSON that people can read."""
+    _write(path, msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON in one rename."""
-    _write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
-
-
-def _write_text(path: Path, text: str | bytes) -> None:
+def _write(path: Path, content: bytes) -> None:
     """Write in one rename: a reader sees the old file or the new one, never half of one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with _said(path.parent):
+    with _explained(path.parent):
+        fd, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         try:
-            with temporary.open("wb") as file:
-                file.write(text if isinstance(text, bytes) else text.encode())
+            with open(fd, "wb") as file:  # noqa: PTH123 - a descriptor
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())  # a power cut must not leave the name without the text
-            temporary.replace(path)
+            Path(temporary).chmod(0o644 & ~_UMASK)
+            Path(temporary).replace(path)
         finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+            Path(temporary).unlink(missing_ok=True)
 
 
-def _read_dict(path: Path) -> dict[str, Any] | None:
-    """Return a file's object, or None where there is no file; ValueError for anything else."""
-    value = _read_json(path)
-    if value is not None and not isinstance(value, dict):
-        raise ValueError(f"{path.name} holds no object")
-    return value
+def _umask() -> int:
+    """Return this process's mask: a temporary file is made for its owner alone, a study is not."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
-def _read_json(path: Path) -> Any:
+_UMASK = _umask()
+
+
+def _read_record(path: Path, record: type[T]) -> T | None:
+    """Return a file's record, or None where there is no file."""
+    content = _read(path)
+    return None if content is None else msgspec.json.decode(content, type=record)
+
+
+def _read(path: Path) -> bytes | None:
     try:
-        return json.loads(path.read_text("utf-8"))
+        return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -475,7 +412,7 @@ def _read_json(path: Path) -> Any:
 
 
 @contextlib.contextmanager
-def _said(where: Path) -> Iterator[None]:
+def _explained(where: Path) -> Iterator[None]:
     """Say what a failed write means for the study."""
     try:
         yield

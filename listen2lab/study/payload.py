@@ -4,35 +4,36 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
 
 from listen2lab.errors import StudyError
-from listen2lab.report.text.study import without_paths
-from listen2lab.study.folder import FORMAT
+from listen2lab.study.reading import manifest_of
+from listen2lab.study.records import FORMAT, Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["ELEMENT_ID", "payload", "read"]
+    from listen2lab.notice import Notice
+
+__all__ = ["ELEMENT_ID", "Payload", "payload", "read_payload"]
 
 ELEMENT_ID = "listen2lab-study"
 """Id of the element that holds the payload:
 ``<script type="application/json" id="listen2lab-study">``."""
 
-_OPENING = re.compile(rf"<script\b[^>]*\bid=[\"']{ELEMENT_ID}[\"'][^>]*>", re.IGNORECASE)
-_ADDRESS = re.compile(r"\b(\w+)://[^\s'\"]+")  # of a scheduler: it names a host
+_OPENING = re.compile(
+    rf"<script\b[^>]{{0,200}}\bid=[\"']{ELEMENT_ID}[\"'][^>]{{0,200}}>", re.IGNORECASE
+)
 # A script element ends at the first "</script", wherever it stands, and "<!--" opens another
 # state of an HTML parser; U+2028 and U+2029 end a line in older JavaScript.
 _ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 
 def payload(
-    manifest: Mapping[str, Any],
-    summary: Mapping[str, Any],
-    include_private: bool = False,  # noqa: FBT001, FBT002 - the option's own name
-    paragraphs: Sequence[str] = (),
+    manifest: Manifest, summary: msgspec.Struct, paragraphs: Sequence[str] | None = None
 ) -> str:
     """Return what stands inside the report's ``script`` element.
 
@@ -41,30 +42,34 @@ def payload(
     Parameters
     ----------
     manifest, summary
-        Of the study.
-    include_private
-        Keep paths as they are, and the texts that were read.
+        Of the study, as they may be shared: see `listen2lab.study.redact`.
     paragraphs
-        The study's texts; left out unless `include_private`.
+        The study's texts, where they go along.
 
     Returns
     -------
     str
         JSON in one line, safe inside a ``script`` element: to be inserted as it is.
     """
-    told: dict[str, Any] = dict(manifest)
-    if include_private and paragraphs:
-        told["inputs"] = {**told.get("inputs", {}), "paragraphs": list(paragraphs)}
-    if not include_private:
-        told = _shareable(told)
+    if paragraphs is not None:
+        inputs = msgspec.structs.replace(manifest.inputs, paragraphs=tuple(paragraphs))
+        manifest = msgspec.structs.replace(manifest, inputs=inputs)
     # The manifest comes first: what was cut at the end can still be run again.
-    values = {"format": FORMAT, "manifest": told, "summary": dict(summary)}
-    if not include_private:
-        values["summary"] = _without_paths(values["summary"])
-    return json.dumps(values, ensure_ascii=False).translate(_ESCAPES)
+    values = {"format": FORMAT, "manifest": manifest, "summary": summary}
+    return msgspec.json.encode(values).decode().translate(_ESCAPES)
 
 
-def read(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
+class Payload(NamedTuple):
+    """What a report carries."""
+
+    manifest: Manifest
+    summary: bytes | None
+    """JSON, see `listen2lab.findings.records.Summary`; None where the file was cut before it."""
+    notices: list[Notice]
+    """What in the manifest could not be read."""
+
+
+def read_payload(path: Path) -> Payload:
     """Read back what a report carries.
 
     Parameters
@@ -74,11 +79,8 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
 
     Returns
     -------
-    manifest : dict
-        The study's, without its paths unless they were included; texts that were included stand
-        in ``inputs.paragraphs``.
-    summary : dict or None
-        The study's; None where the file was cut before its end.
+    Payload
+        Texts that were included stand in ``manifest.inputs.paragraphs``.
 
     Raises
     ------
@@ -96,26 +98,21 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
         raise StudyError(
             f"{path} carries no manifest: {why}; give the whole report, or the study's folder"
         )
-    found = _pairs(page[opening.end() :].split("</script", 1)[0])
-    if _is_newer(found.get("format")):
-        raise StudyError(
-            f"{path} was written by a newer listen2lab (format {found['format']}, this one reads "
-            f"{FORMAT}); update listen2lab to open it"
-        )
-    manifest, summary = found.get("manifest"), found.get("summary")
-    if not isinstance(manifest, dict):
+    found = _members(page[opening.end() :].split("</script", 1)[0])
+    raw, summary = found.get("manifest"), found.get("summary")
+    if not isinstance(raw, dict):
+        if isinstance(found.get("format"), int):
+            manifest_of({"format": found["format"], "plan": None}, str(path))  # it may be newer
         raise StudyError(
             f"{path} was cut within its manifest: neither plan nor numbers can be read; give the "
             "whole report, or the study's folder"
         )
-    return manifest, summary if isinstance(summary, dict) else None
+    manifest, notices = manifest_of(raw, str(path))
+    carried = msgspec.json.encode(summary) if isinstance(summary, dict) else None
+    return Payload(manifest, carried, notices)
 
 
-def _is_newer(written: object) -> bool:
-    return isinstance(written, int) and written > FORMAT
-
-
-def _pairs(text: str) -> dict[str, Any]:
+def _members(text: str) -> dict[str, Any]:
     """Return the members of a JSON object that are whole, up to where it was cut."""
     decoder = json.JSONDecoder()
     found: dict[str, Any] = {}
@@ -126,7 +123,7 @@ def _pairs(text: str) -> dict[str, Any]:
             name, at = decoder.raw_decode(text, at)
             value, at = decoder.raw_decode(text, _skip(text, at, ": \t\r\n"))
             found[str(name)] = value
-    except ValueError:  # the end, or where it was cut
+    except (ValueError, RecursionError):  # the end, or where it was cut
         pass
     return found
 
@@ -135,56 +132,3 @@ def _skip(text: str, at: int, characters: str) -> int:
     while at < len(text) and text[at] in characters:
         at += 1
     return at
-
-
-def _shareable(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Return a manifest that tells neither where files lay nor which machine it was."""
-    told: dict[str, Any] = _without_paths(
-        {name: value for name, value in manifest.items() if name != "command"}
-    )
-    if "command" in manifest:
-        told["command"] = _command(str(manifest["command"]))
-    inputs = told.get("inputs")
-    if isinstance(inputs, dict):
-        told["inputs"] = {
-            name: _leaf(value) if name in ("voice", "recognizer", "workload") else value
-            for name, value in inputs.items()
-            if name != "paragraphs"
-        }
-    machines = told.get("machines")
-    if isinstance(machines, dict):
-        told["machines"] = {
-            label: {name: fact for name, fact in facts.items() if name != "id"}
-            for label, facts in machines.items()
-        }
-    return told
-
-
-def _command(command: str) -> str:
-    """Return a command with each path in it cut down to its last part."""
-    if not command.startswith("listen2lab "):  # a call in Python, whose quotes must stay
-        return str(_without_paths(command))
-    try:
-        return shlex.join(
-            "=".join(_leaf(part) for part in word.split("=", 1)) for word in shlex.split(command)
-        )
-    except ValueError:
-        return str(_without_paths(command))
-
-
-def _leaf(value: Any) -> Any:
-    if not isinstance(value, str) or "/" not in value:
-        return value
-    if "://" in value:
-        return _without_paths(value)
-    return value.rstrip("/").rsplit("/", 1)[-1]
-
-
-def _without_paths(value: Any) -> Any:
-    if isinstance(value, str):
-        return without_paths(_ADDRESS.sub(r"\1:…", value))
-    if isinstance(value, dict):
-        return {name: _without_paths(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_paths(item) for item in value]
-    return value

@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import random
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
+from msgspec.structs import replace
 
 from listen2lab.errors import InputError, UnknownNameError
 from listen2lab.pipeline.knobs import Knobs, knobs_from
+from listen2lab.privacy import (
+    ConditionName,
+    ExperimentName,
+    Fact,
+    Private,
+    Public,
+    RunKey,
+    Sentence,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["APART", "Experiment", "Level", "Plan", "Run", "paragraph_order", "schedule"]
+__all__ = [
+    "APART",
+    "Experiment",
+    "KnobValue",
+    "Level",
+    "Plan",
+    "Run",
+    "paragraph_order",
+    "schedule",
+]
 
 TRACED = "traced"
 """The name that stands in a run's key where a plain run has its repeat number."""
@@ -28,8 +48,11 @@ LONG_AFTER = 10
 stretch before it to compare with."""
 
 
-@dataclass(frozen=True)
-class Level:
+KnobValue: TypeAlias = "bool | int | float | Public | dict[Public, Public] | None"
+"""What a knob may be set to: names that the lab gives, and numbers."""
+
+
+class Level(msgspec.Struct, frozen=True):
     """One value of an experiment's factor: a condition once the rest of the knobs is filled in.
 
     Parameters
@@ -42,13 +65,12 @@ class Level:
         Another interpreter for its runs, where environments are what is compared.
     """
 
-    name: str
-    knobs: Mapping[str, Any] = field(default_factory=dict)
-    python: str | None = None
+    name: ConditionName
+    knobs: dict[Public, KnobValue] = {}
+    python: Private | None = None
 
 
-@dataclass(frozen=True)
-class Experiment:
+class Experiment(msgspec.Struct, frozen=True):
     """A question, a factor with its levels, and what each hypothesis predicts.
 
     Parameters
@@ -77,19 +99,19 @@ class Experiment:
         all, and so it is where levels were chosen by `only`.
     """
 
-    name: str
-    question: str
-    factor: str | None
+    name: ExperimentName
+    question: Sentence
+    factor: Fact | None
     levels: tuple[Level, ...]
-    predictions: Mapping[str, str]
-    knobs: Mapping[str, Any] = field(default_factory=dict)
+    predictions: dict[Public, Sentence] = {}
+    knobs: dict[Public, KnobValue] = {}
     steps: int = 30
     warmup: int = 2
-    unit: str = "paragraph"
-    phases: tuple[str, ...] = ()
+    unit: Fact = "paragraph"
+    phases: tuple[Fact, ...] = ()
     max_characters: int | None = None
     longest_characters: int | None = None
-    traced: tuple[str, ...] | None = None
+    traced: tuple[ConditionName, ...] | None = None
 
     def __post_init__(self) -> None:
         for level in self.levels:
@@ -139,8 +161,7 @@ class Experiment:
         return replace(self, knobs={**self.knobs, **knobs})
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """Everything that decides what a study measures; with the inputs it can be rerun from it.
 
     Parameters
@@ -180,7 +201,7 @@ class Plan:
     step_timeout: float = 600.0
     jobs: int = 1
     max_samples: int = 1000
-    only: tuple[str, ...] | None = None
+    only: tuple[RunKey, ...] | None = None
 
     def __post_init__(self) -> None:
         wrong = self._wrong()
@@ -256,33 +277,12 @@ class Plan:
             self.longest_texts(experiment),
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the plan as a manifest holds it."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Plan:
-        """Read a plan back from a manifest."""
-        experiments = tuple(
-            Experiment(
-                **{
-                    **item,
-                    "levels": tuple(Level(**level) for level in item["levels"]),
-                    "phases": tuple(item.get("phases", ())),
-                    "traced": None if item.get("traced") is None else tuple(item["traced"]),
-                }
-            )
-            for item in values["experiments"]
-        )
-        return cls(**{**values, "experiments": experiments})
-
 
 def _least(*limits: int | None) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(msgspec.Struct, frozen=True):
     """One condition in one fresh process."""
 
     experiment: Experiment

@@ -1,0 +1,423 @@
+"""The records that a study is stored as: typed, frozen, each string field public or private.
+
+Each field of strings says by its type who may see it; see `listen2lab.privacy`.
+
+The worker writes plain JSON with the standard library; its lines are decoded here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from listen2lab.notice import Notice
+from listen2lab.privacy import (
+    ComponentName,
+    ExperimentName,
+    Fact,
+    FunctionName,
+    MachineLabel,
+    ModelName,
+    Private,
+    Public,
+    Sentence,
+    TextName,
+    VersionText,
+    WorkloadName,
+)
+from listen2lab.study.plan import KnobValue, Plan
+
+__all__ = [
+    "ARGUMENT_RULES",
+    "FORMAT",
+    "PHASES_WITHOUT_MEMORY",
+    "Allocator",
+    "Buffer",
+    "Call",
+    "Curve",
+    "HypothesisRecord",
+    "InputsRecord",
+    "MachineFacts",
+    "Manifest",
+    "Merged",
+    "Moment",
+    "Objects",
+    "Part",
+    "Reading",
+    "RunOutcome",
+    "RunRecord",
+    "Sample",
+    "Setup",
+    "SourceText",
+    "Spec",
+    "Stack",
+    "Survivor",
+    "Trace",
+    "TypeGrowth",
+]
+
+FORMAT = 2
+"""Version of the layout and the records; a study of a newer one is refused rather than misread."""
+
+RunOutcome: TypeAlias = Literal["complete", "killed", "crashed", "timed-out", "missing"]
+"""How a run ended; ``missing``: it has not."""
+
+
+class MachineFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A machine, as far as memory depends on it. Sizes in bytes."""
+
+    system: Fact = "unknown"
+    kernel: Fact = "unknown"
+    cpu: Fact = "unknown"
+    cores: int = 0
+    memory: int = 0
+    swap: int = 0
+    libc: Fact = "unknown"
+    page: int = 4096
+    transparent_hugepages: Fact | None = None
+    aslr: Fact | None = None
+
+
+class Setup(msgspec.Struct, frozen=True, kw_only=True):
+    """What runs had around them: the machine, versions, and what is set for every run.
+
+    Parameters
+    ----------
+    identity
+        A salted hash that tells this machine from the study's others; empty where unknown.
+    git
+        Commit of the checkout, ``+`` where its code was changed; None for an installed package.
+    """
+
+    machine: MachineFacts = MachineFacts()
+    versions: dict[Fact, VersionText] = {}
+    environment: dict[Fact, Fact] = {}
+    git: VersionText | None = None
+    identity: Private = ""
+
+
+class SourceText(msgspec.Struct, frozen=True):
+    """A text that was read: its file's name, how many paragraphs, and what was repaired in it."""
+
+    name: TextName
+    paragraphs: int
+    notes: tuple[Private, ...] = ()
+
+
+class InputsRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a study was given: voice, recognizer and texts, or a workload's file; with hashes.
+
+    Parameters
+    ----------
+    voice, recognizer
+        A generated model's name, or a folder.
+    workload
+        A file; None for the reading pipeline.
+    paragraphs
+        The texts themselves, in a report that carries them; None anywhere else.
+    """
+
+    voice: ModelName | None = None
+    voice_hash: Public | None = None
+    recognizer: ModelName | None = None
+    recognizer_hash: Public | None = None
+    texts: tuple[SourceText, ...] = ()
+    paragraphs_hash: Public | None = None
+    workload: WorkloadName | None = None
+    workload_hash: Public | None = None
+    paragraphs: tuple[Private, ...] | None = None
+
+    @property
+    def is_pipeline(self) -> bool:
+        """Whether the reading pipeline was run, and not a workload of somebody's own."""
+        return self.workload is None
+
+
+Argument: TypeAlias = (
+    "bool | int | float | Private | list[Private | int | float] | dict[Public, KnobValue] | None"
+)
+
+
+class Call(msgspec.Struct, frozen=True):
+    """What was called, to do the same again: rendered as a command or as Python by the report.
+
+    Parameters
+    ----------
+    name
+        ``run``, ``watch``, ``rerun``, ``merge``, ``selftest``.
+    arguments
+        Every argument that is not the default, by the name that `listen2lab.api` gives it.
+    shell
+        Whether it was a command; else it was a call in Python.
+    """
+
+    name: Public
+    arguments: dict[Public, Argument] = {}
+    shell: bool = True
+
+
+ARGUMENT_RULES = {
+    "experiments": "experiment",
+    "levels": "condition",
+    "voice": "model",
+    "recognizer": "model",
+    "file": "workload",
+    "memory_limit": "public",
+    "trace": "public",
+}
+"""Who may see the strings among a call's arguments, by its name; one that is not here is private.
+Knobs and numbers are public."""
+
+
+class HypothesisRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A hypothesis as it stood before the runs: the lab's own words, stored as they were."""
+
+    claim: Sentence
+    supported_when: Sentence
+    refuted_when: Sentence
+    tested_by: tuple[Public, ...] = ()
+    worth_mib: float = 10.0
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the studies that a study was merged of."""
+
+    name: ExperimentName
+    created: Public | None = None
+    call: Call | None = None
+    inputs: InputsRecord = InputsRecord()
+
+
+class Merged(msgspec.Struct, frozen=True):
+    """Of what a study was merged: its parts, and which parts each experiment's runs come from."""
+
+    parts: tuple[Part, ...] = ()
+    experiments: dict[ExperimentName, tuple[int, ...]] = {}
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What was run, on what: everything that a rerun needs.
+
+    Parameters
+    ----------
+    created
+        When, in ISO 8601.
+    python
+        Another interpreter for the workers; None: the parent's own.
+    machines
+        Label to machine, of all that carried runs.
+    """
+
+    plan: Plan
+    format: int = FORMAT
+    created: Public = "unknown"
+    call: Call | None = None
+    python: Private | None = None
+    hypotheses: dict[Public, HypothesisRecord] = {}
+    inputs: InputsRecord = InputsRecord()
+    setup: Setup = Setup()
+    machines: dict[MachineLabel, Setup] = {}
+    merged: Merged | None = None
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run ended: ``result.json``.
+
+    Parameters
+    ----------
+    outcome
+        In a word.
+    why
+        For a run that was not complete: ``over-limit`` (``footprint``, ``limit``, ``step``),
+        ``no-sample`` (``seconds``, ``step``), ``signal`` (``name``), ``ended-early``, ``status``
+        (``status``), ``raised`` (``type``), ``not-ended``.
+    message
+        What the workload itself said of it: an exception's text, or its last line of output.
+    status, signal
+        As the system has it.
+    wall_s, pressure_s
+        Seconds it took, and seconds in which something on the machine waited for memory.
+    peak_rss
+        The most that was resident, in bytes.
+    last_step
+        The last that wrote a sample.
+    machine
+        The label of the machine.
+    study
+        In a merged study, the name of the part that it comes from.
+    """
+
+    outcome: RunOutcome
+    why: Notice | None = None
+    message: Private | None = None
+    status: int | None = None
+    signal: Public | None = None
+    wall_s: float | None = None
+    pressure_s: float | None = None
+    peak_rss: int | None = None
+    last_step: int | None = None
+    machine: MachineLabel | None = None
+    study: ExperimentName | None = None
+
+
+PHASES_WITHOUT_MEMORY = ("meter", "error")
+"""Phases of lines that hold no sample of memory."""
+
+Reading: TypeAlias = "float | None"
+"""What was read, in bytes or seconds; None: not read."""
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One line of ``steps.jsonl``: what was read at one moment. Bytes and seconds; None: not read.
+
+    ``docs/quantities.md`` says what each number is, and how it misleads.
+    """
+
+    phase: Private
+    t: Reading = None
+    cpu_total_s: Reading = None
+    step: Reading = None
+    steps: Reading = None
+    wall_s: Reading = None
+    cpu_s: Reading = None
+    peak: Reading = None
+    rss: Reading = None
+    anonymous: Reading = None
+    swap: Reading = None
+    shared: Reading = None
+    private_dirty: Reading = None
+    lazy_free: Reading = None
+    in_use: Reading = None
+    kept: Reading = None
+    mapped: Reading = None
+    minor_faults: Reading = None
+    account_file: Reading = msgspec.field(default=None, name="account.file")
+    account_data: Reading = msgspec.field(default=None, name="account.data")
+    account_stack: Reading = msgspec.field(default=None, name="account.stack")
+    account_heap: Reading = msgspec.field(default=None, name="account.heap")
+    account_mapped: Reading = msgspec.field(default=None, name="account.mapped")
+    account_shared: Reading = msgspec.field(default=None, name="account.shared")
+    account_other: Reading = msgspec.field(default=None, name="account.other")
+    account_engine_mapped: Reading = msgspec.field(default=None, name="account.engine_mapped")
+    account_engine_heap: Reading = msgspec.field(default=None, name="account.engine_heap")
+    account_files: dict[Fact, float] | None = msgspec.field(default=None, name="account.files")
+    account_python: Reading = msgspec.field(default=None, name="account.python")
+    account_python_free: Reading = msgspec.field(default=None, name="account.python_free")
+    account_instrument: Reading = msgspec.field(default=None, name="account.instrument")
+    account_walked: bool | None = msgspec.field(default=None, name="account.walked")
+    account_ms: Reading = msgspec.field(default=None, name="account.ms")
+    gc_found: Reading = None
+    gc_freed: Reading = None
+    python_blocks: Reading = None
+    size: Reading = None
+    size_sum: Reading = None
+    epoch_s: Reading = None
+    trimmed: bool | None = None
+    components: dict[ComponentName, float | None] | None = None
+    facts: dict[Private, Any] | None = None
+    gaps: dict[Public, Any] | None = None
+    python: Public | None = None
+    pid: int | None = None
+    error: Private | None = None
+    type: Private | None = None
+
+
+class Curve(msgspec.Struct, frozen=True):
+    """The heap and resident memory of a traced run over time: seconds of the clock, and bytes."""
+
+    epoch_s: tuple[float, ...] = ()
+    heap: tuple[int, ...] = ()
+    rss: tuple[int, ...] = ()
+
+
+class Allocator(msgspec.Struct, frozen=True, kw_only=True):
+    """What one function, the innermost that is no allocator, held at the heap's peak."""
+
+    bytes: int
+    blocks: int
+    function: FunctionName
+    file: Private = ""
+    engine: bool = False
+
+
+class Stack(msgspec.Struct, frozen=True):
+    """A call stack: indices into `Trace.frames`, the innermost first, native and Python's lines."""
+
+    frames: tuple[int, ...]
+    lines: tuple[int, ...] = ()
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """What was live at one moment: rows of (stack, bytes, blocks), and bytes in small stacks."""
+
+    name: Fact
+    bytes: int
+    rows: tuple[tuple[int, ...], ...]
+    rest: int = 0
+
+
+class Trace(msgspec.Struct, frozen=True, kw_only=True):
+    """A memray capture reduced to tables: ``heap.json``; see `listen2lab.probes.tracing`."""
+
+    allocations: int
+    peak: int
+    curve: Curve
+    at_peak: tuple[Allocator, ...] = ()
+    frames: tuple[tuple[FunctionName, Private, int], ...] = ()
+    stacks: tuple[Stack, ...] = ()
+    moments: tuple[Moment, ...] = ()
+    notes: tuple[Notice, ...] = ()
+
+
+class TypeGrowth(msgspec.Struct, frozen=True):
+    """Objects of a type: how many more than in the phase before, and how many there are."""
+
+    type: FunctionName
+    objects: int
+    now: int
+
+
+class Buffer(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the largest buffers that Python held at the end, and how one gets to it."""
+
+    type: FunctionName
+    bytes: int
+    path: FunctionName
+    holder: FunctionName
+
+
+class Survivor(msgspec.Struct, frozen=True, kw_only=True):
+    """Objects of the workload's own classes that were there after its teardown."""
+
+    type: FunctionName
+    objects: int
+    chain: FunctionName
+    picture: Private | None = None
+
+
+class Objects(msgspec.Struct, frozen=True, kw_only=True):
+    """What a traced run tells of Python's objects: ``objects.json``."""
+
+    growth: dict[Fact, tuple[TypeGrowth, ...]] = {}
+    buffers: tuple[Buffer, ...] = ()
+    cycles: tuple[Any, ...] = ()
+    survivors: tuple[Survivor, ...] = ()
+    notes: tuple[Notice, ...] = ()
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker is told of its run: ``spec.json``.
+
+    Parameters
+    ----------
+    workload
+        What makes it: the worker's own words, see `listen2lab.experiment.inputs`.
+    """
+
+    workload: dict[Public, Any] = {}
+    warmup: int = 0
+    steps: int = 0
+    sample_every: int = 1
+    phases: tuple[Fact, ...] = ()
+    traced: bool = False
