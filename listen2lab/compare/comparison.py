@@ -2,36 +2,93 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from listen2lab.compare.conditions import Pair, compare_conditions
+import msgspec
+import pandas as pd
+
 from listen2lab.compare.differences import Difference, differences
 from listen2lab.errors import InputError, UnknownNameError
-from listen2lab.facade import Study
-from listen2lab.findings.conditions import complete_samples
+from listen2lab.findings.conditions import contrast
+from listen2lab.findings.records import ConditionContrast, VerdictName, Where
+from listen2lab.findings.summary import summary_of
+from listen2lab.notice import Notice
+from listen2lab.privacy import ExperimentName
+from listen2lab.study.data import StudyData, open_study
+from listen2lab.units import MIB
+from listen2lab.verdict.welch import welch
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
+    from collections.abc import Sequence
 
-__all__ = ["Comparison", "compare"]
+    from listen2lab.findings.records import ConditionNumbers
+    from listen2lab.study.records import Manifest
 
-_FEWEST_REPEATS = 3
+__all__ = ["Change", "Comparison", "Pair", "compare", "interval_of_difference"]
+
+_FEWEST_REPEATS = 3  # of which one can see that they agree
 
 
-@dataclass(frozen=True, repr=False)
-class Comparison:
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """A quantity in A and in B: MiB for memory, KiB a step for rates.
+
+    Parameters
+    ----------
+    a, b
+        Means; None where there is none.
+    each_a, each_b
+        One number a process; empty for rates.
+    difference, interval
+        B less A, with its 95 % interval; None where there are too few processes.
+    """
+
+    a: float | None = None
+    b: float | None = None
+    each_a: tuple[float, ...] = ()
+    each_b: tuple[float, ...] = ()
+    difference: float | None = None
+    interval: tuple[float, float] | None = None
+
+
+class Pair(msgspec.Struct, frozen=True, kw_only=True):
+    """Condition A beside condition B.
+
+    Parameters
+    ----------
+    a, b
+        Which.
+    end, peak, rate
+        Resident at the end of a run; the most within a measured step; growth of anonymous memory.
+    verdict_a, verdict_b
+        What each is called by itself.
+    contrast
+        What B did to A's leak where one of them leaks, else to A's memory at the end; None where
+        one of them has no complete run.
+    """
+
+    a: Where
+    b: Where
+    end: Change
+    peak: Change
+    rate: Change
+    verdict_a: VerdictName
+    verdict_b: VerdictName
+    contrast: ConditionContrast | None = None
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """Study or condition A beside B.
 
-    Attributes
+    Parameters
     ----------
     a, b
         Names: of the folder, and of the experiment and condition where these were chosen.
     caveats
-        What must be known before the numbers: other machines or versions, few repeats, runs that
-        were left out.
+        What must be known before the numbers: ``other-machine``, ``other-version``,
+        ``other-input``, ``other-setting`` (its facts are in `differences`), ``few-repeats``
+        (``conditions``), and what was left out of the studies.
     pairs
         Each condition that both have.
     only_a, only_b
@@ -40,89 +97,16 @@ class Comparison:
         What differs between the manifests.
     """
 
-    a: str
-    b: str
-    caveats: tuple[str, ...]
+    a: ExperimentName
+    b: ExperimentName
+    caveats: tuple[Notice, ...]
     pairs: tuple[Pair, ...]
-    only_a: tuple[str, ...]
-    only_b: tuple[str, ...]
-    differences: tuple[Difference, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON values, as ``compare --json`` prints them."""
-        return {
-            "a": self.a,
-            "b": self.b,
-            "caveats": list(self.caveats),
-            "pairs": [pair.to_dict() for pair in self.pairs],
-            "only_a": list(self.only_a),
-            "only_b": list(self.only_b),
-            "differences": [each._asdict() for each in self.differences],
-        }
-
-    def plot(self) -> Figure:
-        """Plot levels of both, one mark a process, and the differences with their intervals."""
-        from listen2lab.report.comparison import plot_comparison  # noqa: PLC0415 - matplotlib
-
-        return plot_comparison(self)
-
-    def write(self, path: Path | str) -> Path:
-        """Write a picture (``.svg``, ``.png``) or a page with words and numbers (``.html``).
-
-        Raises
-        ------
-        InputError
-            The name ends in something else, or the file cannot be written.
-        """
-        from listen2lab.report.comparison import write_comparison  # noqa: PLC0415 - matplotlib
-
-        return write_comparison(self, Path(path))
-
-    def __repr__(self) -> str:
-        from listen2lab.report.comparison import comparison_words  # noqa: PLC0415 - matplotlib
-
-        return comparison_words(self)
+    only_a: tuple[Where, ...] = ()
+    only_b: tuple[Where, ...] = ()
+    differences: tuple[Difference, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Side:
-    """A study, an experiment of it, or a condition of that."""
-
-    study: Study
-    experiment: str | None = None
-    condition: str | None = None
-
-    @property
-    def label(self) -> str:
-        chosen = "/".join(name for name in (self.experiment, self.condition) if name)
-        folder = self.study.folder.path.resolve().name
-        return f"{folder}:{chosen}" if chosen else folder
-
-    def conditions(self) -> dict[tuple[str, str], tuple[str, str]]:
-        """Return what is chosen: experiment and condition, by what they are matched with."""
-        names = [
-            (item.name, level.name)
-            for item in self.study.plan.experiments
-            for level in item.levels
-            if self.experiment in (None, item.name) and self.condition in (None, level.name)
-        ]
-        # What was chosen by name is matched with what the other side chose by another name.
-        return {
-            ("" if self.experiment else name, "" if self.condition else level): (name, level)
-            for name, level in names
-        }
-
-    def manifest(self) -> dict[str, Any]:
-        """Return the manifest of what is chosen: in a merged study, that of its part."""
-        manifest = self.study.manifest
-        merged = manifest.get("merged")
-        if merged is None or self.experiment not in merged["experiments"]:
-            return manifest
-        part = merged["parts"][merged["experiments"][self.experiment][0]]
-        return {**manifest, "machines": {}, **part}
-
-
-def compare(a: Study | Path | str, b: Study | Path | str) -> Comparison:
+def compare(a: StudyData | Path | str, b: StudyData | Path | str) -> Comparison:
     """Compare two studies, or two conditions of one study or of two.
 
     Parameters
@@ -134,7 +118,7 @@ def compare(a: Study | Path | str, b: Study | Path | str) -> Comparison:
     Returns
     -------
     Comparison
-        Differences are B less A.
+        Differences are B less A; intervals of memory are Welch's, over processes.
 
     Raises
     ------
@@ -158,32 +142,82 @@ def compare(a: Study | Path | str, b: Study | Path | str) -> Comparison:
             f"{_names(ours)} and {_names(theirs)}; name one of each, as in "
             "STUDY:experiment/condition"
         )
-    usable = [complete_samples(side.study.runs, side.study.samples) for side in (one, other)]
-    pairs = tuple(_pair(one, other, usable, ours[key], theirs[key]) for key in shared)
     differ = tuple(differences(one.manifest(), other.manifest()))
+    pairs = tuple(_pair(one, ours[key], other, theirs[key]) for key in shared)
     return Comparison(
-        one.label,
-        other.label,
-        tuple(_caveats(one, other, differ, pairs)),
-        pairs,
-        tuple(_named(ours[key]) for key in ours if key not in theirs),
-        tuple(_named(theirs[key]) for key in theirs if key not in ours),
-        differ,
+        a=one.label,
+        b=other.label,
+        caveats=tuple(_caveats(one, other, differ, pairs)),
+        pairs=pairs,
+        only_a=tuple(ours[key] for key in ours if key not in theirs),
+        only_b=tuple(theirs[key] for key in theirs if key not in ours),
+        differences=differ,
     )
 
 
-def _side(given: Study | Path | str) -> _Side:
-    if isinstance(given, Study):
+class _Side(NamedTuple):
+    """A study, an experiment of it, or a condition of that."""
+
+    study: StudyData
+    experiment: str | None = None
+    condition: str | None = None
+
+    @property
+    def label(self) -> str:
+        chosen = "/".join(name for name in (self.experiment, self.condition) if name)
+        folder = self.study.folder.path.resolve().name
+        return f"{folder}:{chosen}" if chosen else folder
+
+    def conditions(self) -> dict[tuple[str, str], Where]:
+        """Return what is chosen, by what it is matched with."""
+        names = [
+            Where(item.name, level.name)
+            for item in self.study.plan.experiments
+            for level in item.levels
+            if self.experiment in (None, item.name) and self.condition in (None, level.name)
+        ]
+        # What was chosen by name is matched with what the other side chose by another name.
+        return {
+            (
+                "" if self.experiment else each.experiment,
+                "" if self.condition else each.condition,
+            ): each
+            for each in names
+        }
+
+    def manifest(self) -> Manifest:
+        """Return the manifest of what is chosen: in a merged study, that of its part."""
+        manifest = self.study.manifest
+        merged = manifest.merged
+        if merged is None or self.experiment not in merged.experiments:
+            return manifest
+        part = merged.parts[merged.experiments[self.experiment][0]]
+        own = {name: getattr(part, name) for name in ("created", "inputs", "setup", "machines")}
+        return msgspec.structs.replace(manifest, **own)
+
+    def numbers(self, where: Where) -> ConditionNumbers:
+        """Return what a condition came to."""
+        return summary_of(self.study).experiments[where.experiment].conditions[where.condition]
+
+    def samples(self, where: Where) -> pd.DataFrame:
+        """Return the samples of a condition's complete plain runs."""
+        rows = self.study.complete
+        return rows[
+            (rows["experiment"] == where.experiment) & (rows["condition"] == where.condition)
+        ]
+
+
+def _side(given: StudyData | Path | str) -> _Side:
+    if isinstance(given, StudyData):
         return _Side(given)
     path, colon, chosen = str(given).rpartition(":")
     if not colon or Path(given).exists():
-        return _Side(Study(given))
-    study = Study(path)
+        return _Side(open_study(given))
     experiment, _, condition = chosen.partition("/")
-    return _chosen(study, experiment, condition or None)
+    return _chosen(open_study(path), experiment, condition or None)
 
 
-def _chosen(study: Study, experiment: str, condition: str | None) -> _Side:
+def _chosen(study: StudyData, experiment: str, condition: str | None) -> _Side:
     items = {item.name: item for item in study.plan.experiments}
     if experiment not in items:
         raise UnknownNameError(f"experiment of {study.folder.path}", experiment, items)
@@ -204,59 +238,112 @@ def _narrowed(side: _Side, other: _Side) -> _Side:
     return _chosen(side.study, chosen.experiment, other.condition)
 
 
-def _pair(
-    one: _Side,
-    other: _Side,
-    usable: list[pd.DataFrame],
-    ours: tuple[str, str],
-    theirs: tuple[str, str],
-) -> Pair:
-    numbers = [
-        side.study.summary()["experiments"][name]["conditions"][condition]
-        for side, (name, condition) in ((one, ours), (other, theirs))
-    ]
-    rows = [
-        frame[(frame["experiment"] == name) & (frame["condition"] == condition)]
-        for frame, (name, condition) in zip(usable, (ours, theirs), strict=True)
-    ]
-    return compare_conditions(
-        (_named(ours), _named(theirs)), (rows[0], rows[1]), (numbers[0], numbers[1])
+def _pair(one: _Side, ours: Where, other: _Side, theirs: Where) -> Pair:
+    samples = one.samples(ours), other.samples(theirs)
+    numbers = one.numbers(ours), other.numbers(theirs)
+    ends, peaks = zip(*map(_ends_and_peaks, samples), strict=True)
+    found = None
+    if not any(rows.empty for rows in samples):
+        both = [
+            rows.assign(experiment="compared", condition=side)
+            for rows, side in zip(samples, "AB", strict=True)
+        ]
+        verdicts = [each.verdict for each in numbers]
+        found = contrast(pd.concat(both, ignore_index=True), "compared", "A", "B", verdicts)
+    return Pair(
+        a=ours,
+        b=theirs,
+        end=_change(*ends),
+        peak=_change(*peaks),
+        rate=_rate(*numbers),
+        verdict_a=numbers[0].verdict,
+        verdict_b=numbers[1].verdict,
+        contrast=found,
+    )
+
+
+def _ends_and_peaks(samples: pd.DataFrame) -> tuple[list[float], list[float]]:
+    end = samples.loc[samples["phase"] == "end", "rss"].dropna()
+    peaks = samples[samples["phase"] == "step"].groupby("repeat")["peak"].max().dropna()
+    return [float(x) for x in end], [float(x) for x in peaks]
+
+
+def _change(a: Sequence[float], b: Sequence[float]) -> Change:
+    """Return the change of a number of bytes, in MiB."""
+    each_a, each_b = (tuple(round(x / MIB, 3) for x in side) for side in (a, b))
+    means = {"a": _mean(each_a), "b": _mean(each_b), "each_a": each_a, "each_b": each_b}
+    if not a or not b:
+        return Change(**means)
+    bounds = welch(b, a)
+    return Change(
+        **means,
+        difference=(sum(b) / len(b) - sum(a) / len(a)) / MIB,
+        interval=None if bounds is None else (bounds[0] / MIB, bounds[1] / MIB),
+    )
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _rate(ours: ConditionNumbers, theirs: ConditionNumbers) -> Change:
+    a, b = ours.rate_kib_per_step, theirs.rate_kib_per_step
+    if a is None or b is None:
+        return Change(a=a, b=b)
+    bounds = ours.rate_interval_kib_per_step, theirs.rate_interval_kib_per_step
+    interval = interval_of_difference(a, bounds[0], b, bounds[1])
+    return Change(a=a, b=b, difference=b - a, interval=interval)
+
+
+def interval_of_difference(
+    was: float, was_between: Any, now: float, now_between: Any
+) -> tuple[float, float] | None:
+    """Return the interval of ``now - was`` from those of both; None where one of them has none.
+
+    Parameters
+    ----------
+    was, now
+        Two independent estimates.
+    was_between, now_between
+        Their intervals.
+
+    Notes
+    -----
+    Zou, G. Y. and Donner, A. 2008, Statistics in Medicine 27, 1693-1702, equation 7: the limits'
+    distances from their estimates, added in squares.
+    """
+    if was_between is None or now_between is None:
+        return None
+    (low_b, high_b), (low_a, high_a) = was_between, now_between
+    difference = now - was
+    return (
+        difference - math.hypot(now - low_a, high_b - was),
+        difference + math.hypot(high_a - now, was - low_b),
     )
 
 
 def _caveats(
     one: _Side, other: _Side, differ: tuple[Difference, ...], pairs: tuple[Pair, ...]
-) -> list[str]:
-    """Say what must be known before the numbers."""
-    told = []
+) -> list[Notice]:
+    """Return what must be known before the numbers."""
     kinds = {each.about for each in differ}
-    for kind, words in (
-        ("machine", "They ran on different machines"),
-        ("version", "They ran with different versions"),
-        ("input", "They read or spoke with different things"),
-        ("setting", "Their settings differ"),
-    ):
-        if kind in kinds:
-            what = "; ".join(each.said("in A", "in B") for each in differ if each.about == kind)
-            told.append(f"{words}: {what}. Levels may differ by that alone.")
+    found = [
+        Notice(f"other-{kind}")
+        for kind in ("machine", "version", "input", "setting")
+        if kind in kinds
+    ]
     few = {
-        name
+        str(where)
         for pair in pairs
-        for name, each in ((pair.a, pair.level.each_a), (pair.b, pair.level.each_b))
+        for where, each in ((pair.a, pair.end.each_a), (pair.b, pair.end.each_b))
         if len(each) < _FEWEST_REPEATS
     }
     if few:
-        told.append(
-            f"Fewer than {_FEWEST_REPEATS} complete runs of {', '.join(sorted(few))}: too few to "
-            "see them agree."
+        found.append(
+            Notice("few-repeats", {"needed": _FEWEST_REPEATS, "conditions": [*sorted(few)]})
         )
-    damage = dict.fromkeys([*one.study.damage, *other.study.damage])
-    return [*told, *(f"Left out: {sentence}." for sentence in damage)]
+    return [*found, *dict.fromkeys([*one.study.damage, *other.study.damage])]
 
 
-def _named(where: tuple[str, str]) -> str:
-    return " / ".join(where)
-
-
-def _names(conditions: dict[tuple[str, str], tuple[str, str]]) -> str:
-    return ", ".join(_named(where) for where in conditions.values())
+def _names(conditions: dict[tuple[str, str], Where]) -> str:
+    return ", ".join(map(str, conditions.values()))

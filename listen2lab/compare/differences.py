@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import msgspec
+
+from listen2lab.privacy import ConditionName, ExperimentName, Fact
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["Difference", "differences", "is_same_machine", "machines_of"]
+    from listen2lab.study.plan import Experiment, Plan
+    from listen2lab.study.records import Manifest
 
-_SAME_MACHINE = (
-    *("system", "kernel", "cpu", "cores", "memory", "libc", "page", "transparent_hugepages"),
-    "aslr",
-)
-"""Facts of a machine that a level depends on; swap is left out, since a level holds none."""
+__all__ = ["About", "Difference", "differences"]
 
-# How often a plan was repeated and whether it was traced changes no level.
+About: TypeAlias = Literal["version", "machine", "input", "setting"]
+
+# How often a plan was repeated and whether it was traced changes no memory.
 _SETTINGS = (
     *("seed", "max_characters", "longest_characters", "memory_limit", "jobs", "max_samples"),
 )
@@ -25,26 +28,27 @@ _OF_EXPERIMENT = (
 )
 
 
-class Difference(NamedTuple):
-    """A fact that two studies do not share."""
+class Difference(msgspec.Struct, frozen=True):
+    """A fact that two studies do not share, as each has it; None: it has none.
 
-    about: Literal["version", "machine", "input", "setting"]
-    name: str
-    before: str
-    now: str
+    ``experiment`` and ``condition`` say of which settings it is, where it is of one alone.
+    """
 
-    def said(self, first: str = "before", second: str = "now") -> str:
-        """Return the fact in words, ``first`` and ``second`` naming the two studies."""
-        return f"{self.name}: {self.before} {first}, {self.now} {second}"
+    about: About
+    name: Fact
+    before: Fact | None
+    now: Fact | None
+    experiment: ExperimentName | None = None
+    condition: ConditionName | None = None
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
+def differences(before: Manifest, now: Manifest) -> list[Difference]:
     """Return what differs between two manifests.
 
     Parameters
     ----------
     before, now
-        Manifests, with or without their paths.
+        Manifests, redacted or not.
 
     Returns
     -------
@@ -52,121 +56,81 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Diffe
         Versions first, then machines, inputs (by hash) and settings. An experiment or condition
         that only one of them has is no difference: there is nothing to compare.
     """
+    both = before, now
     found = [
-        *_of("version", _versions(before), _versions(now)),
-        *_of("machine", _machine_facts(before), _machine_facts(now)),
-        *_of("input", _inputs(before), _inputs(now)),
+        *_of("version", *(_joined(each, "versions") | _code(each) for each in both)),
+        *_of("machine", *(_joined(each, "machine") for each in both)),
+        *_of("input", *(_hashes(each) for each in both)),
+        *_of("setting", *(_joined(each, "environment") for each in both)),
+        *_of("setting", *(_settings(each.plan, _SETTINGS) for each in both)),
     ]
-    found += _of("setting", _joined(before, "environment"), _joined(now, "environment"))
-    plans = before.get("plan", {}), now.get("plan", {})
-    found += _of("setting", *({name: plan.get(name) for name in _SETTINGS} for plan in plans))
-    ours, theirs = ({item["name"]: item for item in plan.get("experiments", ())} for plan in plans)
+    ours, theirs = ({item.name: item for item in each.plan.experiments} for each in both)
     for name in ours:
         if name in theirs:
-            shared = {x["name"] for x in ours[name]["levels"]} & {
-                x["name"] for x in theirs[name]["levels"]
-            }
-            found += _of("setting", _settings(ours[name], shared), _settings(theirs[name], shared))
+            found += _of_experiment(ours[name], theirs[name])
     return found
 
 
-def is_same_machine(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Tell whether levels that two machines measured may be put together.
-
-    Parameters
-    ----------
-    one, other
-        ``machine``, ``versions``, ``environment`` and ``git`` of each, as a manifest holds them.
-
-    Returns
-    -------
-    bool
-        Whether every fact that a level depends on is equal: kernel, processor, memory to the byte,
-        libc, versions of packages and of the lab, and what was set for the runs. Which machine it
-        was is not kept in a study, and would say less.
-    """
-    facts = [
-        (
-            {name: (each.get("machine") or {}).get(name) for name in _SAME_MACHINE},
-            each.get("versions"),
-            each.get("environment"),
-            each.get("git"),
-        )
-        for each in (one, other)
-    ]
-    return facts[0] == facts[1]
-
-
-def machines_of(manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the machines of a study by label; the manifest's own where none has a label."""
-    labelled = manifest.get("machines")
-    if isinstance(labelled, dict) and labelled:
-        return labelled
-    names = ("machine", "versions", "environment", "git")
-    return {"machine-1": {name: manifest.get(name) for name in names}}
+def _of_experiment(ours: Experiment, theirs: Experiment) -> list[Difference]:
+    name = ours.name
+    found = _of(
+        "setting", *(_settings(each, _OF_EXPERIMENT) for each in (ours, theirs)), experiment=name
+    )
+    levels = {level.name: level for level in theirs.levels}
+    for level in ours.levels:
+        if level.name in levels:
+            knobs = {"knobs": _shown(level.knobs)}, {"knobs": _shown(levels[level.name].knobs)}
+            found += _of("setting", *knobs, experiment=name, condition=level.name)
+    return found
 
 
 def _of(
-    about: Literal["version", "machine", "input", "setting"],
-    before: Mapping[str, Any],
-    now: Mapping[str, Any],
+    about: About,
+    before: Mapping[str, str | None],
+    now: Mapping[str, str | None],
+    *,
+    experiment: str | None = None,
+    condition: str | None = None,
 ) -> list[Difference]:
     return [
-        Difference(about, name, _shown(before.get(name)), _shown(now.get(name)))
+        Difference(about, name, before.get(name), now.get(name), experiment, condition)
         for name in dict.fromkeys([*before, *now])
         if before.get(name) != now.get(name)
     ]
 
 
-def _shown(value: Any) -> str:
-    if value is None or value == "":
-        return "none"
+def _shown(value: Any) -> str | None:
+    if value is None or value in ("", {}, ()):
+        return None
     if isinstance(value, dict):
-        return ", ".join(f"{name}={each}" for name, each in value.items()) or "none"
-    return str(value)
+        return ", ".join(f"{name}={each}" for name, each in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _versions(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    found = dict(_joined(manifest, "versions"))
-    found["code of listen2lab"] = _each(
-        facts.get("git") for facts in machines_of(manifest).values()
-    )
-    return found
-
-
-def _machine_facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in _joined(manifest, "machine").items() if k in _SAME_MACHINE}
-
-
-def _joined(manifest: Mapping[str, Any], group: str) -> dict[str, str]:
+def _joined(manifest: Manifest, group: str) -> dict[str, str | None]:
     """Return the facts of all machines of a study, those that differ joined."""
-    machines = [facts.get(group) or {} for facts in machines_of(manifest).values()]
-    names = dict.fromkeys(name for facts in machines for name in facts)
-    return {name: _each(facts.get(name) for facts in machines) for name in names}
+    facts = [msgspec.to_builtins(getattr(each, group)) for each in manifest.labelled.values()]
+    names = dict.fromkeys(name for each in facts for name in each if name != "swap")
+    return {name: _each(each.get(name) for each in facts) for name in names}
 
 
-def _each(values: Any) -> str:
-    return " and ".join(dict.fromkeys(_shown(value) for value in values))
+def _code(manifest: Manifest) -> dict[str, str | None]:
+    return {"code of listen2lab": _each(each.git for each in manifest.labelled.values())}
 
 
-def _inputs(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the inputs that decide a level: their hashes, shortened."""
-    inputs = manifest.get("inputs", {})
+def _each(values: Iterable[Any]) -> str | None:
+    return " and ".join(dict.fromkeys(_shown(value) or "none" for value in values)) or None
+
+
+def _hashes(manifest: Manifest) -> dict[str, str | None]:
+    """Return the inputs that decide what is held: their hashes, shortened."""
+    inputs = manifest.inputs
     return {
-        name.removesuffix("_hash"): f"sha256 {str(value)[:12]}"
-        for name, value in inputs.items()
-        if name.endswith("_hash")
+        kind: f"sha256 {value[:12]}"
+        for kind in ("voice", "recognizer", "paragraphs", "workload")
+        if (value := getattr(inputs, f"{kind}_hash"))
     }
 
 
-def _settings(experiment: Mapping[str, Any], shared: set[str]) -> dict[str, Any]:
-    name = experiment["name"]
-    found = {f"{name}, {key}": _plain(experiment.get(key)) for key in _OF_EXPERIMENT}
-    for level in experiment["levels"]:
-        if level["name"] in shared:
-            found[f"{name} / {level['name']}"] = _plain(level.get("knobs"))
-    return found
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value or None
+def _settings(of: Plan | Experiment, names: Iterable[str]) -> dict[str, str | None]:
+    return {name: _shown(getattr(of, name)) for name in names}

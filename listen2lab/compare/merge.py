@@ -10,48 +10,32 @@ mixes levels.
 from __future__ import annotations
 
 import datetime as dt
-import shlex
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from listen2lab.compare.differences import is_same_machine, machines_of
-from listen2lab.compare.merge_groups import Group, Part, name_groups, sort_runs
+import msgspec
+from msgspec.structs import replace
+
+from listen2lab.compare.merge_groups import Group, Source, name_groups, sort_runs
 from listen2lab.errors import InputError, StudyError
-from listen2lab.facade import Study
+from listen2lab.notice import Notice
+from listen2lab.study.data import StudyData, open_study
 from listen2lab.study.folder import StudyFolder
 from listen2lab.study.plan import schedule
+from listen2lab.study.records import Call, Manifest, Merged, Part, RunRecord, Setup
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from listen2lab.study.plan import Plan
 
-__all__ = ["Merged", "merge"]
+__all__ = ["merge"]
 
-_OF_MACHINE = ("machine", "versions", "environment", "git")
-_OF_PART = ("created", "command", "python", "inputs", *_OF_MACHINE)
-
-
-@dataclass(frozen=True, repr=False)
-class Merged:
-    """A merged study, and how it came about.
-
-    Attributes
-    ----------
-    study
-        The new study.
-    notes
-        Which experiments were put together, which stand apart and why, and what was left out.
-    """
-
-    study: Study
-    notes: tuple[str, ...]
-
-    def __repr__(self) -> str:
-        return "\n".join([*self.notes, f"study: {self.study.folder.path}"])
+_OF_PART = ("created", "call", "python", "inputs", "setup")
 
 
-def merge(*studies: Study | Path | str, study: Path | str) -> Merged:
+def merge(
+    *studies: StudyData | Path | str, study: Path | str, shell: bool = False
+) -> tuple[StudyData, list[Notice]]:
     """Join studies into a new one.
 
     Parameters
@@ -60,13 +44,17 @@ def merge(*studies: Study | Path | str, study: Path | str) -> Merged:
         Two or more studies, or their folders; merged ones, too. They are read, never changed.
     study
         The new study's folder, new or empty.
+    shell
+        Whether it was asked for by a command.
 
     Returns
     -------
-    Merged
+    StudyData
         The new study. Each run's ``result.json`` says from which study (``study``) and machine
         (``machine``) it comes, and the manifest holds, in ``merged.parts``, what each study's
         manifest said. It can be read, reported and compared; it cannot be run on or repeated.
+    list of Notice
+        What was put together (``merged-experiment``) and what was left out.
 
     Raises
     ------
@@ -77,19 +65,19 @@ def merge(*studies: Study | Path | str, study: Path | str) -> Merged:
     """
     if len(studies) < 2:
         raise InputError("a merge takes two studies or more")
-    sources = [each if isinstance(each, Study) else Study(each) for each in studies]
-    _refuse_duplicates(sources)
-    machines: dict[str, dict[str, Any]] = {}
+    given = [each if isinstance(each, StudyData) else open_study(each) for each in studies]
+    _refuse_duplicates(given)
+    machines: dict[str, Setup] = {}
     groups: list[Group] = []
-    parts: list[Part] = []
-    notes: list[str] = []
-    for source in sources:
-        own = _parts(source, len(parts))
-        parts += own
-        for part in own:
-            _label(part, machines)
-        notes += sort_runs(source, own, groups)
-        notes += [f"left out: {source.folder.path.name}: {each}" for each in source.damage]
+    sources: list[Source] = []
+    notes: list[Notice] = []
+    for each in given:
+        own = _sources(each, len(sources))
+        sources += own
+        for source in own:
+            _label(source, machines)
+        notes += sort_runs(each, own, groups)
+        notes += each.damage
     if not any(moved.there for group in groups for moved in group.moved.values()):
         raise StudyError("no run of these studies has ended: there is nothing to merge")
     name_groups(groups)
@@ -98,114 +86,123 @@ def merge(*studies: Study | Path | str, study: Path | str) -> Merged:
     try:
         for group in groups:
             for moved in group.kept():
-                if moved.there is not None:
-                    folder.run(group.key(moved.run)).copy_from(
-                        moved.there, study=moved.part.name, machine=group.machine
+                result = None if moved.there is None else moved.there.result()
+                if moved.there is not None and result is not None:
+                    told: RunRecord = replace(
+                        result, study=moved.source.name, machine=group.machine
                     )
+                    folder.run(group.key(moved.run)).copy_from(moved.there, told)
         # Last: what was cut short must not look like a study.
-        folder.write_manifest(_manifest(sources, parts, machines, groups))
+        names = [each.folder.path.resolve().name for each in given]
+        call = Call("merge", {"studies": [*names]}, shell)
+        folder.write_manifest(_manifest(call, sources, machines, groups))
     finally:
         folder.release()
-    return Merged(Study(study), (*notes, *_told(groups)))
+    return open_study(study), [*notes, *_together(groups)]
 
 
-def _refuse_duplicates(sources: list[Study]) -> None:
+def _refuse_duplicates(studies: list[StudyData]) -> None:
     """Refuse a run that comes twice: it would count as agreement."""
     seen: dict[str, str] = {}
-    for source in sources:
-        for run in schedule(source.plan):
-            told = f"{source.folder.path}, {run.key}"
-            content = source.folder.run(run.key).content_hash()
+    for study in studies:
+        for run in schedule(study.plan):
+            name = f"{study.folder.path}, {run.key}"
+            content = study.folder.run(run.key).content_hash()
             if content is None:
                 continue
             if content in seen:
                 raise StudyError(
-                    f"{told} is the same run as {seen[content]}: it would count twice; nothing was "
+                    f"{name} is the same run as {seen[content]}: it would count twice; nothing was "
                     "written; leave one of the two studies out"
                 )
-            seen[content] = told
+            seen[content] = name
 
 
-def _parts(source: Study, before: int) -> list[Part]:
+def _sources(study: StudyData, before: int) -> list[Source]:
     """Return what a study brings: itself, or what it was merged of."""
-    manifest = source.manifest
-    merged = manifest.get("merged")
-    if merged is None:
-        return [Part(f"study-{before + 1}", manifest, source.plan)]
-    if not merged["parts"]:
+    manifest = study.manifest
+    if manifest.merged is None:
+        return [Source(f"study-{before + 1}", manifest)]
+    if not manifest.merged.parts:
         raise StudyError(
-            f"{source.folder.path} was merged, but its manifest does not say of what; nothing was "
+            f"{study.folder.path} was merged, but its manifest does not say of what; nothing was "
             "written; merge the studies that it was merged of"
         )
     return [
-        Part(f"study-{before + k}", {**manifest, **part}, source.plan)
-        for k, part in enumerate(merged["parts"], start=1)
+        Source(f"study-{before + k}", replace(manifest, **_of_part(part)))
+        for k, part in enumerate(manifest.merged.parts, start=1)
     ]
 
 
-def _label(part: Part, machines: dict[str, dict[str, Any]]) -> None:
-    """Name a part's machines as the merged study does: alike in all facts, one label."""
-    for label, facts in machines_of(part.manifest).items():
-        known = [name for name, seen in machines.items() if is_same_machine(seen, facts)]
+def _of_part(part: Part | Manifest) -> dict[str, object]:
+    return {name: getattr(part, name) for name in (*_OF_PART, "machines")}
+
+
+def _label(source: Source, machines: dict[str, Setup]) -> None:
+    """Name a source's machines as the merged study does: alike in all facts, one label."""
+    for label, setup in source.manifest.labelled.items():
+        known = [name for name, seen in machines.items() if seen.is_like(setup)]
         name = known[0] if known else f"machine-{len(machines) + 1}"
-        machines.setdefault(name, {"id": None, **{key: facts.get(key) for key in _OF_MACHINE}})
-        part.machines[label] = name
+        machines.setdefault(name, replace(setup, identity=""))
+        source.machines[label] = name
 
 
 def _plan(groups: list[Group]) -> Plan:
     """Return the plan whose schedule is the runs that there are."""
-    return replace(
-        groups[0].parts[0].plan,
+    plan: Plan = replace(
+        groups[0].sources[0].manifest.plan,
         experiments=tuple(group.final() for group in groups),
         repeats=max(len(group.blocks) for group in groups),
         traced=any(moved.run.traced for group in groups for moved in group.kept()),
         only=tuple(group.key(moved.run) for group in groups for moved in group.kept()),
     )
+    return plan
 
 
 def _manifest(
-    sources: list[Study],
-    parts: list[Part],
-    machines: dict[str, dict[str, Any]],
-    groups: list[Group],
-) -> dict[str, Any]:
+    call: Call, sources: list[Source], machines: dict[str, Setup], groups: list[Group]
+) -> Manifest:
     """Return the merged study's manifest: the first study's facts, and every part's own."""
-    folders = [source.folder.path.resolve().name for source in sources]
-    return {
-        **parts[0].manifest,
-        "created": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
-        "command": shlex.join(["listen2lab", "merge", *folders]),
-        "plan": _plan(groups).to_json(),
-        "machines": machines,
-        "merged": {
-            "parts": [
-                {
-                    "name": part.name,
-                    **{name: part.manifest.get(name) for name in _OF_PART},
-                    "machines": {label: machines[label] for label in part.machines.values()},
-                }
-                for part in parts
-            ],
-            "experiments": {
-                group.name: [parts.index(part) for part in group.parts] for group in groups
-            },
-        },
+    parts = [
+        Part(
+            name=source.name,
+            **{
+                **_of_part(source.manifest),
+                "machines": {label: machines[label] for label in source.machines.values()},
+            },  # type: ignore[arg-type] # each is what the field of that name holds
+        )
+        for source in sources
+    ]
+    experiments = {
+        group.name: tuple(sources.index(source) for source in group.sources) for group in groups
     }
+    return msgspec.structs.replace(
+        sources[0].manifest,
+        created=dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+        call=call,
+        plan=_plan(groups),
+        machines=machines,
+        merged=Merged(tuple(parts), experiments),
+    )
 
 
-def _told(groups: list[Group]) -> list[str]:
-    """Say which experiments were put together, and which stand apart."""
-    told = []
+def _together(groups: list[Group]) -> list[Notice]:
+    """Return which experiments were put together, and which stand apart and why."""
+    found = []
     for group in groups:
-        own = group.experiment.name
-        plain = sum(not moved.run.traced for moved in group.kept())
-        words = f"{group.name}: {plain} runs of {', '.join(part.name for part in group.parts)}"
-        if group.name != own:
-            why = (
-                "other settings, texts or models"
-                if group.machine == groups[0].machine
-                else "another machine or other versions"
+        apart = None
+        if group.name != group.experiment.name:
+            apart = "setting" if group.machine == groups[0].machine else "machine"
+        found.append(
+            Notice(
+                "merged-experiment",
+                {
+                    "experiment": group.name,
+                    "runs": sum(not moved.run.traced for moved in group.kept()),
+                    "studies": [source.name for source in group.sources],
+                    "apart": apart,
+                    "first": groups[0].sources[0].name,
+                },
             )
-            words += f"; apart from {groups[0].parts[0].name}, because of {why}"
-        told.append(words)
-    return told
+        )
+    return found

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+from msgspec.structs import replace
+
+from listen2lab.notice import Notice
 from listen2lab.study.plan import APART, schedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from listen2lab.facade import Study
+    from listen2lab.study.data import StudyData
     from listen2lab.study.folder import RunFolder
-    from listen2lab.study.plan import Experiment, Level, Plan, Run
+    from listen2lab.study.plan import Experiment, Level, Run
+    from listen2lab.study.records import Manifest, RunRecord
 
-__all__ = ["Group", "Part", "name_groups", "sort_runs"]
+__all__ = ["Group", "Source", "name_groups", "sort_runs"]
 
 
 @dataclass
-class Part:
+class Source:
     """A study that is merged: what its manifest says, and a name."""
 
     name: str
-    manifest: dict[str, Any]
-    plan: Plan
+    manifest: Manifest
     machines: dict[str, str] = field(default_factory=dict)
     """Its machines' labels, and those they have in the merged study."""
 
@@ -36,7 +39,7 @@ class Moved:
     run: Run
     there: RunFolder | None
     """Where it is copied from; None: it has not ended, or could not be read."""
-    part: Part
+    source: Source
 
 
 @dataclass
@@ -44,10 +47,10 @@ class Group:
     """What may be put together: it becomes one experiment."""
 
     experiment: Experiment
-    setting: str
+    setting: bytes
     machine: str
     name: str = ""
-    parts: list[Part] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
     blocks: dict[tuple[str, int], int] = field(default_factory=dict)
     """Part and repeat there, to the repeat here: a block stays one."""
     moved: dict[str, Moved] = field(default_factory=dict)
@@ -68,39 +71,38 @@ class Group:
         return [moved for moved in self.moved.values() if moved.run.level.name in names]
 
 
-def sort_runs(source: Study, own: list[Part], groups: list[Group]) -> Iterator[str]:
+def sort_runs(study: StudyData, own: list[Source], groups: list[Group]) -> Iterator[Notice]:
     """Put each run of a study where it may stand; yield what is left out."""
-    usable = set(_usable(source))
-    for run in schedule(source.plan):
-        there = source.folder.run(run.key) if run.key in usable else None
-        result = (there.result() if there else None) or {}
-        part = _part_of(source, own, run, result)
-        first = next(iter(part.machines.values()))
-        machine = part.machines.get(result.get("machine") or "", first)
-        group = _group(groups, part, run, machine)
-        if part not in group.parts:
-            group.parts.append(part)
-        level = _level_in(group, run.level)
-        here = replace(run, experiment=group.experiment, level=level)
+    ended = study.runs[study.runs["outcome"] != "missing"]
+    columns = ("experiment", "condition", "repeat", "traced")
+    usable = set(zip(*(ended[name] for name in columns), strict=True))
+    for run in schedule(study.plan):
+        key = (run.experiment.name, run.level.name, run.repeat, run.traced)
+        there = study.folder.run(run.key) if key in usable else None
+        result = there.result() if there else None
+        source = _source_of(study, own, run, result)
+        first = next(iter(source.machines.values()))
+        label = (result.machine if result else None) or ""
+        group = _group(groups, source, run, source.machines.get(label, first))
+        if source not in group.sources:
+            group.sources.append(source)
+        here = replace(run, experiment=group.experiment, level=_level_in(group, run.level))
         if not run.traced:
-            block = group.blocks.setdefault((part.name, run.repeat), len(group.blocks))
+            block = group.blocks.setdefault((source.name, run.repeat), len(group.blocks))
             here = replace(here, repeat=block)
         elif here.key in group.moved and (there is None or group.moved[here.key].there):
             if there is not None:
-                yield (
-                    f"left out: {source.folder.path.name}: {run.key}: there is a heap trace of "
-                    "this condition already, and a condition keeps one"
-                )
+                yield Notice("traced-twice", {"study": study.folder.path.name, "run": run.key})
             continue
-        group.moved[here.key] = Moved(here, there, part)
+        group.moved[here.key] = Moved(here, there, source)
 
 
-def _group(groups: list[Group], part: Part, run: Run, machine: str) -> Group:
+def _group(groups: list[Group], source: Source, run: Run, machine: str) -> Group:
     """Return the group in which a run may stand, a new one if there is none."""
     name = run.experiment.name
-    if "merged" in part.manifest:
+    if source.manifest.merged is not None:
         name = name.split(APART)[0]
-    setting = _setting(part, run.experiment)
+    setting = _setting(source, run.experiment)
     for group in groups:
         if (group.experiment.name, group.setting, group.machine) == (name, setting, machine):
             return group
@@ -109,43 +111,35 @@ def _group(groups: list[Group], part: Part, run: Run, machine: str) -> Group:
     return group
 
 
-def _usable(source: Study) -> list[str]:
-    """Return the keys of the runs that have ended and can be read."""
-    ended = source.runs[source.runs["outcome"] != "missing"]
-    return [
-        f"{row['experiment']}/{row['condition']}/"
-        + ("traced" if row["traced"] else f"{int(row['repeat']):02d}")
-        for row in ended.to_dict("records")
-    ]
-
-
-def _part_of(source: Study, own: list[Part], run: Run, result: dict[str, Any]) -> Part:
-    """Return the part that a run belongs to: of a merged study, the one that its result names."""
-    merged = source.manifest.get("merged")
+def _source_of(study: StudyData, own: list[Source], run: Run, result: RunRecord | None) -> Source:
+    """Return what a run belongs to: of a merged study, the part that its result names."""
+    merged = study.manifest.merged
     if merged is None:
         return own[0]
-    names = [part["name"] for part in merged["parts"]]
-    if result.get("study") in names:
-        return own[names.index(result["study"])]
-    first: list[int] = merged["experiments"].get(run.experiment.name, [0])
-    return own[first[0]]
+    names = [part.name for part in merged.parts]
+    if result is not None and result.study in names:
+        return own[names.index(result.study)]
+    return own[merged.experiments.get(run.experiment.name, (0,))[0]]
 
 
-def _shared(part: Part) -> str:
-    """Return what must be equal for levels of two experiments to stand beside each other."""
-    inputs, plan = part.manifest["inputs"], part.plan
-    hashes = {name: value for name, value in sorted(inputs.items()) if name.endswith("_hash")}
+def _shared(source: Source) -> bytes:
+    """Return what must be equal for memory of two experiments to stand beside each other."""
+    inputs, plan = source.manifest.inputs, source.manifest.plan
+    hashes = [
+        getattr(inputs, f"{kind}_hash")
+        for kind in ("voice", "recognizer", "paragraphs", "workload")
+    ]
     limits = plan.max_characters, plan.longest_characters, plan.memory_limit
-    return json.dumps([hashes, limits, plan.jobs, plan.max_samples], sort_keys=True)
+    return msgspec.json.encode([hashes, limits, plan.jobs, plan.max_samples])
 
 
-def _setting(part: Part, experiment: Experiment) -> str:
+def _setting(source: Source, experiment: Experiment) -> bytes:
     """Return what must be equal besides for runs to be repeats of one condition."""
-    own = (
+    own: Any = (
         experiment.knobs, experiment.steps, experiment.warmup, experiment.unit, experiment.phases,
-        part.plan.longest_texts(experiment),
+        source.manifest.plan.longest_texts(experiment),
     )  # fmt: skip
-    return _shared(part) + json.dumps(own, default=dict, sort_keys=True)
+    return _shared(source) + msgspec.json.encode(own, order="sorted")
 
 
 def _level_in(group: Group, level: Level) -> Level:
@@ -158,7 +152,7 @@ def _level_in(group: Group, level: Level) -> Level:
             levels = (*group.experiment.levels, wanted)
             group.experiment = replace(group.experiment, levels=levels)
             return wanted
-        if dict(same[0].knobs) == dict(level.knobs) and same[0].python == level.python:
+        if same[0].knobs == level.knobs and same[0].python == level.python:
             return same[0]
         number += 1
         name = f"{level.name}{APART}{number}"
@@ -173,14 +167,14 @@ def name_groups(groups: list[Group]) -> None:
     first = groups[0]
     taken: set[str] = set()
     for group in groups:
-        own, part = group.experiment.name, group.parts[0].name
-        is_beside = (group.machine, _shared(group.parts[0])) == (
+        own, name = group.experiment.name, group.sources[0].name
+        is_beside = (group.machine, _shared(group.sources[0])) == (
             first.machine,
-            _shared(first.parts[0]),
+            _shared(first.sources[0]),
         )
         ways = [own] if is_beside else []
         if group.machine != first.machine:
             ways.append(f"{own}{APART}{group.machine}")
-        ways += [f"{own}{APART}{part}", *(f"{own}{APART}{part}-{k}" for k in range(2, 1000))]
-        group.name = next(name for name in ways if name not in taken)
+        ways += [f"{own}{APART}{name}", *(f"{own}{APART}{name}-{k}" for k in range(2, 1000))]
+        group.name = next(way for way in ways if way not in taken)
         taken.add(group.name)

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from listen2lab.errors import InputError, StudyError, UnknownNameError
 from listen2lab.experiment import inputs
-from listen2lab.study import redaction as private
+from listen2lab.experiment.machine import versions
+from listen2lab.study.redact import LEFT_OUT
 from listen2lab.texts import paragraphs as books
 
 if TYPE_CHECKING:
-    from listen2lab.study.plan import Plan
+    from listen2lab.findings.records import ExperimentSummary
+    from listen2lab.notice import Notice
+    from listen2lab.study.records import InputsRecord, Manifest
 
 __all__ = ["Source", "same_inputs"]
 
 
-@dataclass(frozen=True)
-class Source:
-    """What is repeated: a study's folder or what its report carries."""
+class Source(NamedTuple):
+    """What is repeated: a study's folder, or what its report carries."""
 
     name: str
-    manifest: dict[str, Any]
-    plan: Plan
-    experiments: dict[str, Any]
+    manifest: Manifest
+    experiments: dict[str, ExperimentSummary]
     paragraphs: list[str] | None
     is_report: bool
-    notes: tuple[str, ...]
+    notes: tuple[Notice, ...]
 
 
 def same_inputs(
@@ -59,52 +60,57 @@ def same_inputs(
     StudyError
         The study's own copy of its texts was changed.
     """
-    described = before.manifest["inputs"]
+    was = before.manifest.inputs
     given: inputs.Inputs
-    if "workload" in described:
-        given = _workload(described, workload)
-    else:
-        models = {"voice": voice, "recognizer": recognizer}
-        for kind, folder in models.items():
-            if folder is None and described.get(kind, private.LEFT_OUT) == private.LEFT_OUT:
-                raise InputError(
-                    f"{before.name} does not say which {kind} was used; nothing was run; name its "
-                    f"folder with --{kind}: it is checked by hash"
-                )
-        try:
-            book = inputs.open_book(
-                str(voice or described["voice"]),
-                recognizer=str(recognizer or described["recognizer"]),
-                paragraphs=_paragraphs(before, texts),
-            )
-        except UnknownNameError as error:
+    if not was.is_pipeline:
+        path = Path(workload or was.workload or "")
+        if not path.is_file():
             raise InputError(
-                f"{error}; nothing was run; name the folder of the study's own models with "
-                "--voice and --recognizer"
-            ) from error
-        given = replace(book, texts=tuple(described.get("texts", ())))
+                f"the workload {path.name} is not at {path}; nothing was run; "
+                "say where it lies with --workload"
+            )
+        given = inputs.open_file(path)
+    else:
+        given = _book(before, texts, voice, recognizer)
     now = given.described()
     for kind in ("voice", "recognizer", "workload"):
-        if kind in described and not inputs.is_same(kind, described, now):
+        if getattr(was, kind) is not None and not inputs.is_same(kind, was, now):
             raise InputError(_other(kind, before.manifest, now))
     return given
 
 
-def _workload(described: dict[str, Any], workload: Path | str | None) -> inputs.Inputs:
-    path = Path(workload or described["workload"])
-    if not path.is_file():
-        raise InputError(
-            f"the workload {path.name} is not at {path}; nothing was run; "
-            "say where it lies with --workload"
+def _book(
+    before: Source,
+    texts: list[Path],
+    voice: Path | str | None,
+    recognizer: Path | str | None,
+) -> inputs.Book:
+    was = before.manifest.inputs
+    for kind, folder in (("voice", voice), ("recognizer", recognizer)):
+        if folder is None and (getattr(was, kind) or LEFT_OUT) == LEFT_OUT:
+            raise InputError(
+                f"{before.name} does not say which {kind} was used; nothing was run; name its "
+                f"folder with --{kind}: it is checked by hash"
+            )
+    try:
+        book = inputs.open_book(
+            str(voice or was.voice),
+            recognizer=str(recognizer or was.recognizer),
+            paragraphs=_paragraphs(before, texts),
         )
-    return inputs.open_file(path)
+    except UnknownNameError as error:
+        raise InputError(
+            f"{error}; nothing was run; name the folder of the study's own models with "
+            "--voice and --recognizer"
+        ) from error
+    return replace(book, texts=was.texts)
 
 
 def _paragraphs(before: Source, texts: list[Path]) -> list[str]:
     """Return the texts that were read, from the study, the package, or books given again."""
-    wanted = before.manifest["inputs"].get("paragraphs_hash")
+    was = before.manifest.inputs
     if before.paragraphs is not None and not texts:
-        if inputs.hash_of(before.paragraphs) == wanted:
+        if inputs.hash_of(before.paragraphs) == was.paragraphs_hash:
             return before.paragraphs
         raise StudyError(
             f"the texts in {before.name} are not those that its runs read: paragraphs.json was "
@@ -112,10 +118,9 @@ def _paragraphs(before: Source, texts: list[Path]) -> list[str]:
         )
     own = [books.built_in(name) for name in books.BUILT_IN]
     found = [text for path in texts or own for text in books.read_book(path).paragraphs]
-    if inputs.hash_of(found) == wanted:
+    if inputs.hash_of(found) == was.paragraphs_hash:
         return found
-    sources = before.manifest["inputs"].get("texts", [])
-    names = ", ".join(f"{each['name']} ({each['paragraphs']} paragraphs)" for each in sources)
+    names = ", ".join(f"{each.name} ({each.paragraphs} paragraphs)" for each in was.texts)
     if texts:
         raise InputError(
             f"the texts given ({len(found)} paragraphs) are not those that were read "
@@ -129,24 +134,23 @@ def _paragraphs(before: Source, texts: list[Path]) -> list[str]:
     )
 
 
-def _other(kind: str, before: dict[str, Any], now: dict[str, Any]) -> str:
+def _other(kind: str, before: Manifest, now: InputsRecord) -> str:
     """Say what is different about a model or a workload's file."""
-    was, is_now = (each[f"{kind}_hash"][:12] for each in (before["inputs"], now))
-    told = f"the {kind} is another one (sha256 {is_now}…, the study's is {was}…); nothing was run; "
+    was, is_now = (str(getattr(each, f"{kind}_hash"))[:12] for each in (before.inputs, now))
+    problem = f"the {kind} is another one (sha256 {is_now}…, the study's is {was}…); "
+    problem += "nothing was run; "
     if kind == "workload":
-        return told + "find the file as it was, or start a new study with this one"
-    if now[kind] not in (*inputs.GENERATED_VOICES, "recognizer"):
-        return told + f"name the folder of the one that was used with --{kind}"
-    from listen2lab.experiment.machine import versions  # noqa: PLC0415 - only where it went wrong
-
+        return problem + "find the file as it was, or start a new study with this one"
+    if getattr(now, kind) not in (*inputs.GENERATED_VOICES, inputs.GENERATED_RECOGNIZER):
+        return problem + f"name the folder of the one that was used with --{kind}"
     have = versions()
     differ = [
         f"{name} {version} then, {have.get(name, 'none')} now"
-        for name, version in before["versions"].items()
+        for name, version in before.setup.versions.items()
         if name in ("listen2lab", "numpy", "onnx") and have.get(name) != version
     ]
-    why = "; ".join(differ) or f"code of listen2lab: {before['git']} then"
-    return told + (
+    why = "; ".join(differ) or f"code of listen2lab: {before.setup.git} then"
+    return problem + (
         f"the lab builds it, and what builds it has changed ({why}); install what the study had, "
         "or start a new study"
     )

@@ -42,6 +42,7 @@ __all__ = [
     "Under",
     "UnderLimit",
     "Untested",
+    "VerdictName",
     "Where",
 ]
 

@@ -96,6 +96,33 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     git: VersionText | None = None
     identity: Private = ""
 
+    def is_like(self, other: Setup) -> bool:
+        """Tell whether what runs held under both may be put together.
+
+        Parameters
+        ----------
+        other
+            Another machine, or this one at another time.
+
+        Returns
+        -------
+        bool
+            Whether every fact that memory depends on is equal: kernel, processor, memory to the
+            byte, libc, versions of packages and of the lab, and what was set for the runs.
+            Swap is left out: nothing is held there. Which machine it was says less, and is in
+            `identity`.
+        """
+        ours, theirs = (
+            (
+                msgspec.structs.replace(each.machine, swap=0),
+                each.versions,
+                each.environment,
+                each.git,
+            )
+            for each in (self, other)
+        )
+        return ours == theirs
+
 
 class SourceText(msgspec.Struct, frozen=True):
     """A text that was read: its file's name, how many paragraphs, and what was repaired in it."""
@@ -181,12 +208,15 @@ class HypothesisRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the studies that a study was merged of."""
+    """One of the studies that a study was merged of: what its manifest said, but for its plan."""
 
     name: ExperimentName
-    created: Public | None = None
+    created: Public = "unknown"
     call: Call | None = None
+    python: Private | None = None
     inputs: InputsRecord = InputsRecord()
+    setup: Setup = Setup()
+    machines: dict[MachineLabel, Setup] = {}
 
 
 class Merged(msgspec.Struct, frozen=True):
@@ -219,6 +249,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     setup: Setup = Setup()
     machines: dict[MachineLabel, Setup] = {}
     merged: Merged | None = None
+
+    @property
+    def labelled(self) -> dict[str, Setup]:
+        """The machines by label; the manifest's own where none has a label."""
+        return self.machines or {"machine-1": self.setup}
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -134,6 +134,10 @@ class Redaction:
         if isinstance(value, dict):
             key, item = _arguments(declared, dict, 2)
             return {self._value(k, key): self._value(v, item) for k, v in value.items()}
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            hints = _hints(type(value))
+            named = zip(value._fields, value, strict=True)
+            return type(value)(*(self._value(item, hints[name]) for name, item in named))
         if isinstance(value, (list, tuple)):
             item = _arguments(declared, type(value), 1)[0]
             several = _items(declared)
