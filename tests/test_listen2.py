@@ -5,10 +5,11 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from engine_child import run_child, voice
+from engine_child import checked_recognizer, run_child, voice
 
 from listen2lab.errors import InputError
 from listen2lab.models import generate as labvoice
+from listen2lab.models.check import check_voice
 from listen2lab.pipeline.knobs import Knobs
 from listen2lab.pipeline.listen2 import Listen2
 
@@ -25,8 +26,9 @@ from listen2lab.pipeline.listen2 import Listen2
 
 def make(texts=None, *, log=lambda line: None, scratch="/tmp", **knobs):
     made = Listen2(
-        texts or given["texts"], voice_folder=given["voice"],
-        recognizer_folder=given["recognizer"], log=log, resident=resident, scratch=scratch,
+        texts or given["texts"], voice=VoiceFiles(**given["voice"]),
+        recognizer=RecognizerFiles(**given["recognizer"]),
+        log=log, resident=resident, scratch=scratch,
         knobs=Knobs(**{"noise_scale_w": 0.0, "alignment": "off", **knobs}),
     )
     made.setup()
@@ -49,7 +51,7 @@ def child(code, **given):
     import textwrap
 
     given.setdefault("texts", TEXTS)
-    given.setdefault("recognizer", voice("recognizer"))
+    given.setdefault("recognizer", checked_recognizer())
     return run_child(_MAKE + textwrap.dedent(code), **given)
 
 
@@ -330,11 +332,11 @@ def test_forced_and_recognized_words_are_where_they_sound():
         from listen2lab.pipeline.forced import ForcedAligner
         from listen2lab.pipeline.recognizer import RecognizerAligner
         from listen2lab.pipeline.synthesis import Synthesizer
-        from listen2lab.models.voices import check_recognizer, check_voice
 
-        synthesizer = Synthesizer(check_voice(given["voice"]), Knobs(noise_scale_w=0.0), "/tmp")
+        voice = VoiceFiles(**given["voice"])
+        synthesizer = Synthesizer(voice, Knobs(noise_scale_w=0.0), "/tmp")
         synthesizer.load()
-        recognizer = check_recognizer(given["recognizer"])
+        recognizer = RecognizerFiles(**given["recognizer"])
         forced, recognized = ForcedAligner(recognizer), RecognizerAligner(recognizer)
         answer = {"forced": [], "recognized": []}
         for text in given["texts"]:
@@ -416,8 +418,8 @@ def test_what_cannot_be_read(tmp_path):
     def make(texts, **knobs):
         return Listen2(
             texts,
-            voice_folder=folder,
-            recognizer_folder=None,
+            voice=check_voice(folder),
+            recognizer=None,
             knobs=Knobs(**knobs),
             log=print,
             resident=lambda: 0,

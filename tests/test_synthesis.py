@@ -10,7 +10,8 @@ import pytest
 from engine_child import run_child
 
 from listen2lab.models import generate as labvoice
-from listen2lab.models.voices import check_voice, sherpa_version
+from listen2lab.models.check import check_voice
+from listen2lab.models.phonemes import sherpa_version
 from listen2lab.pipeline.synthesis import wav_bytes
 
 SHORT = "Hello world, this is a test"
@@ -27,9 +28,8 @@ def facts(tmp_path_factory):
         import base64, os
         import sherpa_onnx
         from listen2lab.pipeline.synthesis import Synthesizer
-        from listen2lab.models.voices import check_voice
 
-        voice = check_voice(given["voice"])
+        voice = VoiceFiles(**given["voice"])
         short, three, long = given["texts"]
 
         def synthesizer(**knobs):
@@ -158,10 +158,9 @@ def _levels(**knobs):
     return run_child(
         """
         from listen2lab.pipeline.synthesis import Synthesizer
-        from listen2lab.models.voices import check_voice
 
         knobs = Knobs(noise_scale_w=0.0, **given["knobs"])
-        synthesizer = Synthesizer(check_voice(given["voice"]), knobs, "/tmp")
+        synthesizer = Synthesizer(VoiceFiles(**given["voice"]), knobs, "/tmp")
         synthesizer.load()
         answer = [settled()]
         for _ in range(2):
@@ -195,11 +194,10 @@ def test_the_number_of_threads_reaches_onnx_runtime():
         import os
         import numpy  # which may start threads of its own
         from listen2lab.pipeline.synthesis import Synthesizer
-        from listen2lab.models.voices import check_voice
 
         def added(n):
             before = len(os.listdir("/proc/self/task"))
-            made = Synthesizer(check_voice(given["voice"]), Knobs(num_threads=n), "/tmp")
+            made = Synthesizer(VoiceFiles(**given["voice"]), Knobs(num_threads=n), "/tmp")
             made.load()
             made.synthesize("some words")
             return len(os.listdir("/proc/self/task")) - before
@@ -218,9 +216,8 @@ def test_sessions():
         import threading, weakref
         from concurrent.futures import ThreadPoolExecutor
         from listen2lab.pipeline.sessions import Sessions
-        from listen2lab.models.voices import check_voice
 
-        voice = check_voice(given["voice"])
+        voice = VoiceFiles(**given["voice"])
 
         def sessions(**knobs):
             made = Sessions(voice, Knobs(noise_scale_w=0.0, **knobs), "/tmp")
@@ -281,13 +278,12 @@ def test_phonemes_reach_the_engine(tmp_path):
         return
     n_samples, stretches = run_child(
         """
-        from listen2lab.pipeline import phonemes
+        from listen2lab.models import phonemes
         from listen2lab.pipeline.synthesis import Synthesizer
-        from listen2lab.models.voices import VoiceFiles
 
         folder = given["folder"]
-        voice = VoiceFiles("piper", folder + "/model.onnx", folder + "/tokens.txt", "", "",
-                           "phonemes", "xx", 22050, 1, "tones")
+        voice = VoiceFiles(folder, folder + "/model.onnx", 0, folder + "/tokens.txt", "phonemes",
+                           "", "xx", 22050, 1, "tones")
         # espeak-ng is not under test: each sentence is spelled.
         phonemes.phonemize = lambda text, voice: [list(map(ord, s)) for s in text.split(".")]
         synthesizer = Synthesizer(voice, Knobs(noise_scale_w=0.0), "/tmp")

@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from listen2lab.models.voices import RecognizerFiles
+    from listen2lab.models.voices import RecognizerFiles, VoiceFiles
     from listen2lab.pipeline.alignment import Aligner, Alignment
     from listen2lab.pipeline.knobs import Knobs
     from listen2lab.pipeline.synthesis import Speech
@@ -48,10 +48,10 @@ class Listen2:
     ----------
     paragraphs
         What is read. Steps beyond the last paragraph read the book again from the beginning.
-    voice_folder
-        A voice; its files are checked before the engine sees them.
-    recognizer_folder
-        A recognizer; None where `knobs.alignment` is off.
+    voice
+        A voice that was checked, because the engine would end the process on a bad one.
+    recognizer
+        A checked recognizer; may be None where `knobs.alignment` is off.
     knobs
         The condition.
     log
@@ -75,8 +75,8 @@ class Listen2:
         self,
         paragraphs: Sequence[str],
         *,
-        voice_folder: str,
-        recognizer_folder: str | None,
+        voice: VoiceFiles,
+        recognizer: RecognizerFiles | None,
         knobs: Knobs,
         log: Callable[[str], None],
         resident: Callable[[], int],
@@ -86,25 +86,32 @@ class Listen2:
         import numpy  # noqa: F401, ICN001, PLC0415 - the libraries' weight, apart from the models'
         import sherpa_onnx  # noqa: F401, PLC0415
 
-        from listen2lab.models.voices import check_recognizer, check_voice  # noqa: PLC0415
+        from listen2lab.models.voices import require_unchanged  # noqa: PLC0415 - as what needs it
 
         if not paragraphs:
             raise InputError("there is no paragraph to read; give a text with at least one")
         self._recognizer: RecognizerFiles | None = None
         if knobs.alignment != "off":
-            if recognizer_folder is None:
+            if recognizer is None:
                 raise InputError(
                     f"knob 'alignment' is {knobs.alignment!r}, which needs a recognizer; "
                     "give its folder, or set the knob to 'off'"
                 )
-            self._recognizer = check_recognizer(recognizer_folder)
+            require_unchanged(recognizer)
+            self._recognizer = recognizer
         if knobs.alignment == "forced":
             import onnxruntime  # noqa: F401, PLC0415
         self._paragraphs = _shortened(paragraphs, knobs)
         self._knobs = knobs
         self._log = AppLog(log, resident, account)
         self._scratch = str(scratch)
-        self._sessions = Sessions(check_voice(voice_folder), knobs, self._scratch)
+        require_unchanged(voice)
+        if voice.espeak_voice:  # the engine here may be of another version than the parent's
+            from listen2lab.models.phonemes import choose_route  # noqa: PLC0415 - real voices only
+
+            route, data_dir = choose_route(voice.folder, None, needs_route=True)
+            voice = voice._replace(route=route, data_dir=data_dir)
+        self._sessions = Sessions(voice, knobs, self._scratch)
         self._aligner: Aligner | None = None
         self._service: AlignmentService | None = None
         self._lengths = SeenLengths()

@@ -1,7 +1,7 @@
 """One engine session, and speech from it: the app's provider of Piper voices.
 
 Bad files make the engine end the process, so a `Synthesizer` takes only files that
-`listen2lab.models.voices.check_voice` has looked at.
+`listen2lab.models.check` has looked at.
 """
 
 from __future__ import annotations
@@ -120,7 +120,6 @@ class Synthesizer:
                         model=self._voice.model,
                         tokens=self._voice.tokens,
                         data_dir=self._voice.data_dir,
-                        lexicon=self._voice.lexicon,
                         noise_scale=_NOISE_SCALE,
                         noise_scale_w=self._knobs.noise_scale_w,
                     ),
@@ -198,7 +197,7 @@ class Synthesizer:
         config.speed = speed
         config.silence_scale = self._silence_scale
         if self._voice.route == "phonemes":
-            from listen2lab.pipeline.phonemes import phonemize  # noqa: PLC0415 - GPL extra
+            from listen2lab.models.phonemes import phonemize  # noqa: PLC0415 - GPL extra
 
             config.phoneme_codepoints = phonemize(text, self._voice.espeak_voice)
             text = ""
