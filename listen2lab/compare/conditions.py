@@ -57,8 +57,9 @@ class Pair:
         leak where one of them leaks, else to A's level.
     about
         ``rate`` or ``level``: what the outcome is about.
-    sentence
-        The outcome in words, where it is about the rate.
+    contrast
+        As `listen2lab.findings.conditions.contrast` gives it, of ``A`` and ``B``; None where one of
+        them has no complete run.
     """
 
     a: str
@@ -70,7 +71,7 @@ class Pair:
     verdict_b: str
     outcome: str
     about: str
-    sentence: str
+    contrast: dict[str, Any] | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -121,7 +122,7 @@ def compare_conditions(
         verdict_b=str(numbers[1]["verdict"]),
         outcome=told["verdict"] if told else "inconclusive",
         about=told["about"] if told else "level",
-        sentence=told["sentence"] if told else "One of them has no complete run.",
+        contrast=told,
     )
 
 

@@ -6,6 +6,7 @@ import io
 from typing import TYPE_CHECKING
 
 from listen2lab.errors import InputError, StudyError
+from listen2lab.report.text import verdicts
 from listen2lab.report.text.study import number
 
 if TYPE_CHECKING:
@@ -130,16 +131,22 @@ def pair_name(pair: Pair) -> str:
     return pair.a if pair.a == pair.b else f"{pair.a} → {pair.b}"
 
 
+def _what_became(pair: Pair) -> str:
+    if pair.contrast is None:
+        return "One of them has no complete run."
+    return verdicts.contrast("B", pair.contrast)
+
+
 def pair_words(pair: Pair) -> str:
     """Say in a sentence or two what became of A's leak or level in B."""
     if pair.level.difference is None:
-        return f"{pair_name(pair)}: nothing to compare; {pair.sentence}"
+        return f"{pair_name(pair)}: nothing to compare; {_what_became(pair)}"
     way = "above" if pair.level.difference > 0 else "below"
     between = _between(pair.level.interval, 1).strip()
     bounds = f" (95 %: {between[1:-1]})" if between else " (too few runs for an interval)"
     level = f"B ends {number(abs(pair.level.difference))} MiB {way} A{bounds}"
     if pair.about == "rate":
-        return f"{pair_name(pair)}: {pair.outcome}. {pair.sentence} {level}."
+        return f"{pair_name(pair)}: {pair.outcome}. {_what_became(pair)} {level}."
     meaning = {
         "reduced": "less",
         "worse": "more",
