@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from listen2lab.experiment.catalog import EXPERIMENTS
 from listen2lab.experiment.inputs import GENERATED_RECOGNIZER, GENERATED_VOICES
 from listen2lab.models.fetch import KNOWN
-from listen2lab.pipeline.knobs import Knobs
+from listen2lab.pipeline.knobs import EARLIER_NAMES, Knobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +35,7 @@ _NOBODY = frozenset(
         *("share", "shared", "step", "tiny", "ubuntu", "user", "users", "workload"),
     )
 )
-_OURS = frozenset([*EXPERIMENTS, *Knobs._fields, "this", "against"]) | frozenset(
+_OURS = frozenset([*EXPERIMENTS, *Knobs._fields, *EARLIER_NAMES, "this", "against"]) | frozenset(
     level.name for item in EXPERIMENTS.values() for level in item.levels
 )
 
