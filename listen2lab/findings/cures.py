@@ -115,6 +115,7 @@ def in_words(knobs: Mapping[str, Any]) -> str:
 
 
 _WORDS: dict[tuple[Any, ...], str] = {
+    ("split_sentences_s", 15.0): "long sentences split",
     ("split_sentences_s",): "sentences split at {value:g} s",
     ("longest_sentence_s",): "no sentence above {value} s",
     ("session_every", 1): "a new session every paragraph",
