@@ -50,6 +50,7 @@ reduce_capture(sys.argv[1], [(f"step {k}", 0.0) for k in range(30)])
 BARE = """
 import json, sys, time
 import memray
+from listen2lab.models.voices import RecognizerFiles, VoiceFiles
 from listen2lab.pipeline.knobs import knobs_from
 from listen2lab.pipeline.listen2 import Listen2
 folder, capture = sys.argv[1:]
@@ -59,8 +60,8 @@ described = spec["workload"]
 with open(f"{folder}/{described['paragraphs']}") as file:
     book = json.load(file)
 workload = Listen2(
-    [book[k] for k in described["order"]], voice_folder=described["voice"],
-    recognizer_folder=described["recognizer"], knobs=knobs_from(described["knobs"]),
+    [book[k] for k in described["order"]], voice=VoiceFiles(**described["voice"]),
+    recognizer=RecognizerFiles(**described["recognizer"]), knobs=knobs_from(described["knobs"]),
     log=lambda text: None, resident=lambda: 0, scratch=folder,
 )
 began = time.process_time()

@@ -322,6 +322,8 @@ class Study:
             ``reduced``, ``unchanged``, ``worse``, ``inconclusive``), a ``sentence``, and the
             numbers of `listen2lab.findings.conditions.contrast`; None where one has no run.
         """
+        from listen2lab.report.text import verdicts as words  # noqa: PLC0415 - as in `summary`
+
         ((_, item),) = self.summary()["experiments"].items()
         (experiment,) = self.plan.experiments
         answers = {
@@ -341,7 +343,11 @@ class Study:
         found: dict[str, Any] = {**next(iter(answers.values())), "study": str(self.folder.path)}
         if len(answers) > 1:
             found["conditions"] = answers
-            found["contrast"] = next(iter(item["contrasts"].values()))
+            other, contrast = next(iter(item["contrasts"].items()))
+            found["contrast"] = contrast and {
+                **contrast,
+                "sentence": words.contrast(other, contrast),
+            }
         every = self.plan.sample_every(experiment)
         if every > 1:
             found["thinned"] = (

@@ -9,6 +9,7 @@ import textwrap
 from pathlib import Path
 
 from listen2lab.models import generate as labvoice
+from listen2lab.models.check import check_recognizer, check_voice
 
 ROOT = Path(__file__).resolve().parent.parent
 VOICES = ROOT / "data" / "voices"
@@ -16,6 +17,7 @@ VOICES = ROOT / "data" / "voices"
 _BEFORE = """
 import json, sys
 from listen2lab.errors import *
+from listen2lab.models.voices import RecognizerFiles, VoiceFiles
 from listen2lab.pipeline.knobs import Knobs
 
 def resident():
@@ -37,9 +39,14 @@ def voice(name="tiny"):
     return str(labvoice.ensure(name, VOICES))
 
 
+def checked_recognizer():
+    """Return the files of the generated recognizer, as a spec holds them."""
+    return check_recognizer(voice("recognizer"))._asdict()
+
+
 def run_child(code, **given):
     """Run code that leaves its answer in ``answer``; it finds what it is given in ``given``."""
-    given.setdefault("voice", voice())
+    given.setdefault("voice", check_voice(voice())._asdict())
     script = _BEFORE + textwrap.dedent(code) + "\nprint(json.dumps(answer))\n"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", script, json.dumps(given)],

@@ -69,7 +69,8 @@ class Table:
                 })  # fmt: skip
         self.numbers.setdefault(experiment, {})[condition] = {
             "verdict": verdict, "quantities": {"anonymous": {"verdict": verdict}}, "steps": STEPS,
-            "rate_kib_per_step": 0.0, "rate_interval": [-1.0, 1.0], "confidence": "strong",
+            "rate_kib_per_step": 0.0, "rate_interval": [-1.0, 1.0],
+            "confidence": "strong", "reasons": [],
             "level_mib": level, "released_mib": 65.0,
             "runs": {"complete": repeats, "killed": lost, "crashed": 0, "timed-out": 0},
         }  # fmt: skip

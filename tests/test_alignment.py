@@ -1,23 +1,20 @@
-"""Words in time: the trellis against brute force, matching, the service, the cache on disk."""
+"""Words in time: the trellis against brute force, matching, the service, loading late."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listen2lab.errors import EngineError, StudyError
-from listen2lab.pipeline.align_cache import AlignmentCache
+from listen2lab.errors import EngineError
 from listen2lab.pipeline.alignment import (
     Alignment,
     AlignmentService,
+    LateAligner,
     Word,
     match_words,
     place_words,
@@ -234,63 +231,37 @@ def test_the_key_holds_paragraph_and_text():
     asyncio.run(main())
 
 
-def test_alignments_come_back_from_disk(tmp_path):
-    """A second service finds what the first has made, by document, paragraph and speed."""
+class Loaded(Counting):
+    """An aligner that tells when it is loaded and closed, with a trellis of its own."""
 
-    async def main():
-        disk = AlignmentCache(str(tmp_path), "a book/..")
-        first, made, _ = _service(disk=disk)
-        wanted = await first.align(3, "text", SPEECH, 1.0)
-        second, again, _ = _service(disk=AlignmentCache(str(tmp_path), "a book/.."))
-        found = await second.align(3, "text", SPEECH, 1.0)
-        assert (made.n, again.n) == (1, 0)
-        assert found.words == wanted.words
-        await second.align(3, "other text", SPEECH, 1.5)
-        assert again.n == 1
-        assert AlignmentCache(str(tmp_path), "another").load(3, 1.0) is None
+    alive = 0
 
-    asyncio.run(main())
-    written = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.*"))
-    assert written == ["a_book___/3_1.00.json", "a_book___/3_1.50.json"]
+    def __init__(self):
+        super().__init__()
+        Loaded.alive += 1
+        self.trellis_bytes, self.peak_trellis_bytes = 0, 10
+
+    def close(self):
+        """Be gone."""
+        Loaded.alive -= 1
 
 
-@pytest.mark.parametrize(
-    "content",
-    ["", "{", "[]", '{"words": [["a", 1]]}', '{"words": 3}', '{"words": [["a", "x", 1]]}'],
-)
-def test_a_damaged_file_is_an_error(tmp_path, content):
-    """It names the file, and leaves it as it is."""
-    disk = AlignmentCache(str(tmp_path), "book")
-    disk.save(0, 1.0, Alignment([Word("a", 0.0, 1.0)]))
-    Path(disk.path(0, 1.0)).write_text(content, encoding="utf-8")
-    with pytest.raises(StudyError, match=r"0_1\.00\.json cannot be decoded.*delete it"):
-        disk.load(0, 1.0)
-
-
-def test_bytes_that_are_not_utf8_are_an_error(tmp_path):
-    """As a file that was cut in the middle of a character is."""
-    disk = AlignmentCache(str(tmp_path), "book")
-    disk.save(0, 1.0, Alignment([Word("a", 0.0, 1.0)]))
-    Path(disk.path(0, 1.0)).write_bytes(b'{"words": [["\xff')
-    with pytest.raises(StudyError, match="cannot be decoded"):
-        disk.load(0, 1.0)
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
-    """A full disk is an error that says so; the old file is whole and no part stays."""
-    disk = AlignmentCache(str(tmp_path), "book")
-    disk.save(0, 1.0, Alignment([Word("old", 0.0, 1.0)]))
-
-    def full(_fd):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StudyError, match="No space left"):
-        disk.save(0, 1.0, Alignment([Word("new", 0.0, 1.0)]))
-    assert disk.load(0, 1.0).words[0].text == "old"
-    assert [p.name for p in (tmp_path / "book").iterdir()] == ["0_1.00.json"]
-    written = json.loads(Path(disk.path(0, 1.0)).read_text(encoding="utf-8"))
-    assert written["words"] == [["old", 0.0, 1.0]]
+@pytest.mark.parametrize(("keeps", "n_loaded"), [(True, 1), (False, 0)])
+def test_an_aligner_that_is_loaded_late(keeps, n_loaded):
+    """At its first use and kept, or for each use; also after an error nothing else stays."""
+    loads = []
+    late = LateAligner(lambda: loads.append(1) or Loaded(), keeps=keeps)
+    assert Loaded.alive == 0
+    with pytest.raises(EngineError):
+        late.align("bad", SPEECH)
+    for _ in range(2):
+        assert late.align("text", SPEECH).words[0].text == "text"
+        assert Loaded.alive == n_loaded
+    assert len(loads) == (1 if keeps else 3)
+    assert (late.trellis_bytes, late.peak_trellis_bytes) == (0, 10)
+    late.close()
+    late.close()
+    assert Loaded.alive == 0
 
 
 def test_an_alignments_size_grows_with_its_words():

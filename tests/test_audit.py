@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from listen2lab.findings.conditions import contrast, summarize
+from listen2lab.report.text import verdicts
 from listen2lab.verdict.audit import audit
 from listen2lab.verdict.judge import judge
 from listen2lab.verdict.reasons import Reason
@@ -291,17 +292,19 @@ def _two(first, second):
 
 
 def test_a_contrast_of_a_study_names_both_conditions():
-    """What a fixed version of a package shows: the leak is gone, in a sentence."""
+    """What a fixed version of a package shows: the leak is gone."""
     found = contrast(_two(2e4, 0.0), "own", "this", "against", ("leak", "baseline"))
     assert (found["verdict"], found["about"]) == ("removed", "rate")
-    assert found["sentence"].startswith("this leaks 19.")
+    assert (found["to"], found["why"], found["quantity"]) == ("this", "leak-gone", "anonymous")
+    assert found["rate_of_first"] == pytest.approx(2e4, rel=0.05)
+    assert verdicts.contrast("against", found).startswith("this leaks 19.")
     same = contrast(_two(0.0, 0.0), "own", "this", "against", ("baseline", "baseline"))
     assert (same["verdict"], same["about"]) == ("unchanged", "level")
-    assert "no difference worth acting on" in same["sentence"]
+    assert same["why"] == "level"
 
 
 def test_no_contrast_claims_a_leak_that_the_verdicts_deny():
     """A verdict weighs more quantities: a cure was called a leak under a verdict of none."""
     found = contrast(_two(0.0, 2e4), "own", "this", "against", ("high-water", "inconclusive"))
     assert found["about"] == "level"
-    assert "leak" not in found["sentence"]
+    assert found["why"] == "level"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import numpy as np
 import pytest
 from scipy import stats
 
 from listen2lab.errors import InputError
 from listen2lab.verdict.contrast import judge_pair
+from listen2lab.verdict.reasons import Reason
 
 MIB = 2**20
 
@@ -21,33 +23,35 @@ def _runs(seed, *, repeats=5, steps=90, rate=0.0, level=80 * MIB, sigma=1e5, bet
 
 
 @pytest.mark.parametrize(
-    ("b", "verdict"),
+    ("b", "verdict", "why"),
     [
-        ({}, "removed"),
-        ({"rate": 9e3}, "reduced"),
-        ({"rate": 3e4}, "unchanged"),
-        ({"rate": 7e4}, "worse"),
+        ({}, "removed", "leak-gone"),
+        ({"rate": 9e3}, "reduced", "less-of-it"),
+        ({"rate": 3e4}, "unchanged", "same-leak"),
+        ({"rate": 7e4}, "worse", "more-of-it"),
     ],
 )
-def test_rates_are_compared(b, verdict):
+def test_rates_are_compared(b, verdict, why):
     """What became of a leak of 30 kB a step, with fewer repeats and other lengths in B."""
     c = judge_pair(_runs(1, rate=3e4), _runs(2, repeats=4, steps=120, **b))
-    assert (c.verdict, c.about) == (verdict, "rate")
+    assert (c.verdict, c.about, c.why) == (verdict, "rate", why)
     assert c.rate.interval[0] < 3e4 - b.get("rate", 0.0) < c.rate.interval[1]
 
 
 def test_a_new_leak_is_worse():
     """B leaks where A does not."""
-    assert judge_pair(_runs(3), _runs(4, rate=3e4)).verdict == "worse"
+    c = judge_pair(_runs(3), _runs(4, rate=3e4))
+    assert (c.verdict, c.why) == ("worse", "new-leak")
 
 
 def test_rates_of_thinned_runs_are_per_step():
-    """With a sample every ten steps, the rate and the sentence are a tenth; the verdict stays."""
+    """With a sample every ten steps, the rate is a tenth; the verdict stays."""
     every_step = judge_pair(_runs(1, rate=3e4), _runs(2))
     thinned = judge_pair(_runs(1, rate=3e4), _runs(2), every=(10, 10))
     assert thinned.verdict == every_step.verdict == "removed"
     assert thinned.rate.value == pytest.approx(every_step.rate.value / 10)
-    assert f"leaks {every_step.a.rate / 10240:.3g} KiB" in thinned.sentence
+    assert thinned.a.rate == pytest.approx(every_step.a.rate / 10)
+    assert thinned.why == "leak-gone"
 
 
 @pytest.mark.parametrize(
@@ -83,12 +87,13 @@ def test_one_repeat_borrows_the_other_conditions_spread():
     assert width[0] > width[1] > 0
 
 
-def test_nothing_measured_is_inconclusive_with_its_sentence():
+def test_nothing_measured_is_inconclusive_with_its_reason():
     """An empty condition gives no contrast, and says why."""
     c = judge_pair(_runs(13, rate=3e4), np.full((3, 40), np.nan))
-    assert c.verdict == "inconclusive"
-    assert "nothing to judge" in c.sentence
-    json.dumps(c.to_dict())
+    assert (c.verdict, c.why) == ("inconclusive", "no-verdict")
+    assert c.unjudged is c.b
+    assert c.b.reasons[0] == Reason.NOTHING_MEASURED
+    assert json.loads(msgspec.json.encode(c))["b"]["smallest_visible"] is None
 
 
 def test_wrong_shapes_are_an_error():
@@ -115,7 +120,7 @@ def test_a_leak_that_is_left_is_never_removed():
 
 def test_each_condition_has_its_own_thinning():
     """The same loss a step, one read at every step and one at every fourth, is the same."""
-    pair = judge_pair(_runs(1, rate=1e4), _runs(2, rate=4e4), every=(1, 4), names=("one", "other"))
+    pair = judge_pair(_runs(1, rate=1e4), _runs(2, rate=4e4), every=(1, 4))
     assert pair.a.rate == pytest.approx(1e4, rel=0.05)
     assert pair.b.rate == pytest.approx(1e4, rel=0.05)
     assert pair.verdict == "unchanged"

@@ -166,7 +166,7 @@ def test_restarts_split_the_series(logs):
     judged = judge_log(evidence)
     assert len(evidence.sessions) == 2
     assert Caveat.RESTARTED in judged.caveats
-    assert judged.verdict.evidence["repeats"] == 2
+    assert judged.verdict.repeats == 2
     assert "reading begins again" in told(answer(evidence))
 
 
@@ -178,7 +178,7 @@ def test_a_run_given_twice_counts_once(logs):
         evidence = logs(*texts)
         assert [len(s.tables["syntheses"]) for s in evidence.sessions] == [60]
         assert "same run of the app" in evidence.problems[0]
-        assert judge_log(evidence).verdict.evidence["repeats"] == 1
+        assert judge_log(evidence).verdict.repeats == 1
     assert len(logs(text, log_of(*series("leak", 2))).sessions) == 2
 
 

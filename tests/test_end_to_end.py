@@ -224,7 +224,7 @@ def test_over_the_limit_every_run_is_a_result_and_nothing_measured_is_an_error(t
         (["run", "alignmnt"], "did you mean 'alignment'"),
         (["run", "baseline", "--set", "max_cachesize=1"], "did you mean 'max_cache_size'"),
         (["run", "baseline", "--set", "alignment=loud"], "takes one of"),
-        (["run", "baseline", "--set", "speed"], "KNOB=VALUE"),
+        (["run", "baseline", "--set", "num_threads"], "KNOB=VALUE"),
         (["run", "cache-size", "--levels", "3"], "no level of cache-size"),
         (["run", "baseline", "--voice", "tinny"], "did you mean 'tiny'"),
         (["run", "baseline", "--memory-limit", "much"], "is no size"),

@@ -14,12 +14,12 @@ import zipfile
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from small_models import model_bytes
 
 from listen2lab.errors import FetchError, UnknownNameError
 from listen2lab.models import fetch
 from listen2lab.models import unpack as _unpack
 from listen2lab.models.fetch import KNOWN, KnownModel, fetch_voice
-from listen2lab.models.onnx_file import metadata_entries
 
 TOKENS = b"_ 0\n^ 1\n$ 2\n  3\na 4\n"
 METADATA = {
@@ -32,20 +32,8 @@ METADATA = {
 FOLDER = "vits-piper-x/"
 
 
-def small_model():
-    """Encode the least that passes for a Piper voice: version, graph with inputs, operator set."""
-    inputs = b"".join(
-        b"\x5a" + bytes([len(name) + 2]) + b"\x0a" + bytes([len(name)]) + name
-        for name in (b"input", b"input_lengths", b"scales")
-    )
-    return (
-        b"\x08\x08\x3a" + bytes([len(inputs)]) + inputs + b"\x42\x02\x10\x11"
-        + metadata_entries(METADATA)
-    )  # fmt: skip
-
-
 FILES = {
-    FOLDER + "en_US-x.onnx": small_model(),
+    FOLDER + "en_US-x.onnx": model_bytes(METADATA),
     FOLDER + "tokens.txt": TOKENS,
     FOLDER + "README": b"hi",
 }

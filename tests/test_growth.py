@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,7 +20,7 @@ from listen2lab.verdict import noise as _noise
 from listen2lab.verdict.audit import audit, inputs_sorted
 from listen2lab.verdict.evidence import weigh
 from listen2lab.verdict.features import blocks, find_features, likeness
-from listen2lab.verdict.judge import judge
+from listen2lab.verdict.judge import Verdict, judge
 from listen2lab.verdict.reasons import Reason
 from listen2lab.verdict.series import prepare
 from listen2lab.verdict.together import judge_together
@@ -133,9 +134,9 @@ def test_a_repeat_whose_growth_cannot_be_told_says_so():
     """Where teeth explain all that a trend could, a repeat's rate is unknown and not enormous."""
     series = _load("series")
     drawn = series.draw("cleared_when_full", series.TUNING + 50_542)
-    evidence = judge(drawn.y, drawn.sizes).evidence
-    assert np.abs(evidence["rate_by_repeat"]).max() < 1e10
-    assert np.all(np.array(evidence["error_by_repeat"]) > 0)
+    basis = judge(drawn.y, drawn.sizes).basis
+    assert np.abs(basis.rate_by_repeat).max() < 1e10
+    assert np.all(np.array(basis.error_by_repeat) > 0)
 
 
 # -- properties ----------------------------------------------------------------------------------
@@ -240,12 +241,21 @@ def test_constant_is_a_baseline_without_growth(level):
 
 
 def test_result_is_json():
-    """The verdict and its evidence survive a round trip through JSON."""
+    """The verdict and what it rests on survive a round trip through JSON."""
     v = judge(_noisy(12, rate=2e4), np.random.default_rng(0).gamma(2, 50, 80))
-    again = json.loads(json.dumps(v.to_dict()))
-    assert again["verdict"] == "leak"
-    assert again["evidence"]["thresholds"]["leak_odds"] > 1
-    assert all(str(r) == r and r.sentence.endswith(".") for r in v.reasons)
+    again = msgspec.json.decode(msgspec.json.encode(v), type=Verdict)
+    assert again == v
+    assert again.verdict == "leak"
+    assert again.basis.thresholds["leak_odds"] > 1
+
+
+@pytest.mark.parametrize(("repeats", "few"), [(6, False), (3, True)])
+def test_confidence_and_the_size_of_the_run_are_two_things(repeats, few):
+    """How strong the evidence is stands beside the reason that the run was small."""
+    v = judge(_noisy(13, repeats=repeats, rate=9e4))
+    assert (v.verdict, v.confidence) == ("leak", "very-strong")
+    assert (Reason.FEW_STEPS in v.reasons) == few
+    assert judge(_noisy(13, steps=9)).confidence == "none"
 
 
 def test_one_odd_repeat_withdraws():
@@ -332,7 +342,7 @@ def test_growth_with_every_new_shape_is_not_called_a_leak_without_its_reason():
     both = judge_together(rss=rss, in_use=3e7 + rng.normal(0, 1e4, (3, 900)))
     assert both.verdict == "inconclusive"
     assert both.reasons[:2] == (Reason.QUANTITIES_DISAGREE, Reason.KEPT_BY_ALLOCATOR)
-    assert both.grew == ("kept by the allocator",)
+    assert both.grew == ("kept-by-allocator",)
 
 
 def test_a_cache_for_each_shape_follows_the_shapes():
@@ -352,7 +362,7 @@ def test_agreeing_quantities_give_the_common_verdict():
         rss=9e7 + grown + rng.normal(0, 1e5, (5, 100)),
         in_use=3e7 + grown + rng.normal(0, 1e3, (5, 100)),
     )
-    assert (both.verdict, both.grew, both.agree) == ("leak", ("in use",), True)
+    assert (both.verdict, both.grew, both.agree) == ("leak", ("in-use",), True)
     with pytest.raises(InputError, match="no quantity"):
         judge_together()
 
@@ -377,7 +387,7 @@ def test_measured_series_are_judged_rightly(path):
     )
     if "leak" in right:
         assert found.verdict == "leak"
-        assert "in use" in found.grew
+        assert "in-use" in found.grew
     else:
         assert found.verdict != "leak"
         assert found.verdict in {*right, "inconclusive"}

@@ -132,11 +132,13 @@ def test_notebooks_are_kept_without_outputs(path):
 def test_every_reason_and_quantity_is_explained():
     """A code that a report shows can be looked up."""
     from listen2lab.facade import BYTES
-    from listen2lab.verdict.judge import Reason
+    from listen2lab.report.text.verdicts import REASONS
+    from listen2lab.verdict.reasons import Reason
 
     verdicts = (ROOT / "docs" / "reading-verdicts.md").read_text()
-    for reason in Reason:
-        assert f"`{reason}` | {reason.sentence}" in verdicts
+    assert list(REASONS) == [str(reason) for reason in Reason]
+    for code, sentence in REASONS.items():
+        assert f"`{code}` | {sentence}" in verdicts
     quantities = (ROOT / "docs" / "quantities.md").read_text()
     for name in (*BYTES, "minor_faults", "gc_found", "gc_freed", "python_blocks"):
         assert f"| `{name}` |" in quantities

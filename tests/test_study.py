@@ -187,10 +187,10 @@ def test_names_are_found_and_misspelt_ones_suggest_the_right_one():
 def test_the_manifest_of_a_call_names_the_call(tmp_path):
     """What is not the default is in it, so that it does the same again; where and how fast not."""
     study = lab.run(
-        "cache-size", levels=[1], knobs={"speed": 2.0}, quick=True, steps=2, warmup=0,
+        "cache-size", levels=[1], knobs={"num_threads": 2}, quick=True, steps=2, warmup=0,
         repeats=1, trace=False, jobs=1, study=tmp_path / "s",
     )  # fmt: skip
     assert study.manifest["command"] == (
         "lab.run(['cache-size'], levels=[1], repeats=1, steps=2, warmup=0, "
-        "knobs={'speed': 2.0}, trace=False, quick=True)"
+        "knobs={'num_threads': 2}, trace=False, quick=True)"
     )

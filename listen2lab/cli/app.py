@@ -291,7 +291,7 @@ def voice_fetch(
 @voice_app.command("check")
 def voice_check(folder: Annotated[Path, typer.Argument(help="A voice's folder.")]) -> None:
     """Check a voice's files without loading them: the engine would end the process."""
-    from listen2lab.models.voices import check_voice  # noqa: PLC0415 - quick --help
+    from listen2lab.models.check import check_voice  # noqa: PLC0415 - quick --help
 
     print(check_voice(folder))
 

@@ -10,7 +10,8 @@ import numpy as np
 from listen2lab.device.caveats import Caveat
 from listen2lab.units import KIB
 from listen2lab.verdict.audit import audit
-from listen2lab.verdict.judge import Reason, Verdict, judge
+from listen2lab.verdict.judge import Verdict, judge
+from listen2lab.verdict.together import judge_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +80,7 @@ class Judged:
         """Return JSON values; rates in KiB a step."""
         v = self.verdict
         interval = [_kib(bound) for bound in v.interval]
-        confidence = "none: a caveat takes the verdict back" if self.withdrawn else v.confidence
+        confidence = "none" if self.withdrawn else v.confidence
         return {
             "verdict": self.name,
             f"rate_kib_per_{self.unit}": _kib(v.rate),
@@ -159,20 +160,8 @@ def judge_log(evidence: Evidence) -> Judged | None:
     if sizes is None:
         caveats.append(Caveat.NO_LENGTHS)
     against = () if sizes is None else audit(sizes=sizes)
-    verdict = _judge(rows, sizes, against)
+    verdict = judge_run({"rss": rows}, sizes, audit=against).verdicts["rss"]
     return Judged(verdict, tuple(caveats), "paragraph", sum(map(len, rows)), max(map(len, rows)))
-
-
-def _judge(
-    rows: Sequence[Array], sizes: Sequence[Array] | None, against: tuple[Reason, ...] = ()
-) -> Verdict:
-    """Judge as the lab does: a leak must hold against growth with each new length, too."""
-    verdict = judge(list(rows), None if sizes is None else list(sizes), audit=against)
-    if verdict.verdict == "leak" and sizes is not None:
-        again = judge(list(rows), list(sizes), shapes=list(sizes), audit=against)
-        if again.verdict != "leak" or Reason.EVERY_INPUT_NEW in again.reasons:
-            return again
-    return verdict
 
 
 def _caveats(evidence: Evidence) -> list[Caveat]:
@@ -270,18 +259,6 @@ def judge_series(series: Series) -> Judged:
     verdict = judge(memory)
     span = float(time[-1] - time[0]) if len(time) else 0.0
     if span > 0:
-        verdict = _rescaled(verdict, 60.0 * (len(time) - 1) / span)
+        verdict = verdict.per(span / (60.0 * (len(time) - 1)))
         return Judged(verdict, tuple(caveats), "minute", len(time), len(time))
     return Judged(verdict, tuple(caveats), "sample", len(time), len(time))
-
-
-def _rescaled(verdict: Verdict, by: float) -> Verdict:
-    """Return a verdict whose rates are per another unit."""
-    low, high = verdict.interval
-    return replace(
-        verdict,
-        rate=verdict.rate * by,
-        interval=(low * by, high * by),
-        upper=verdict.upper * by,
-        smallest_visible=verdict.smallest_visible * by,
-    )

@@ -132,6 +132,7 @@ _ALL = (
             Level("on", {"alignment": "recognizer"}),
             Level("off", {"alignment": "off"}),
             Level("loaded-but-unused", {"alignment": "loaded"}),
+            Level("forced", {"alignment": "forced"}),
         ),
         predictions={
             "H3": "accumulation: off grows less per paragraph than on; a resident model: "
@@ -162,6 +163,7 @@ _ALL = (
             Level("every-10", {"session_every": 10}),
             Level("every-5", {"session_every": 5}),
             Level("every-1", {"session_every": 1}),
+            Level("voice-change-10", {"voice_change_every": 10}),
         ),
         predictions={
             "H1": "the more often the session is recreated, the lower the level between steps",
@@ -217,13 +219,13 @@ _ALL = (
     Experiment(
         name="utterance-length",
         question="Does the longest sentence set the level, and does splitting it help?",
-        factor="longest_sentence_s x split_long_sentences",
+        factor="longest_sentence_s x split_sentences_s",
         levels=tuple(
             Level(
                 f"{seconds}s{'-split' * split}",
                 {
                     "longest_sentence_s": None if seconds == _AS_WRITTEN_S else seconds,
-                    "split_long_sentences": split,
+                    "split_sentences_s": 15.0 if split else None,
                 },
             )
             for split in (False, True)

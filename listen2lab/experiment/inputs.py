@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import platformdirs
+
 from listen2lab.errors import InputError, StudyError, UnknownNameError, WorkloadError
 from listen2lab.models import generate as labvoice
-from listen2lab.models.voices import check_recognizer, check_voice
+from listen2lab.models.check import check_recognizer, check_voice
 from listen2lab.study.plan import paragraph_order
 from listen2lab.texts import paragraphs as texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from listen2lab.models.voices import RecognizerFiles, VoiceFiles
     from listen2lab.study.plan import Plan, Run
 
 __all__ = [
@@ -65,8 +68,8 @@ class Book:
     ----------
     voice, recognizer
         A generated model's name, or the path of a folder.
-    voice_folder, recognizer_folder
-        Where the models lie.
+    voice_files, recognizer_files
+        The models' files, checked.
     voice_hash, recognizer_hash
         SHA-256 over the models' files.
     paragraphs
@@ -76,10 +79,10 @@ class Book:
     """
 
     voice: str
-    voice_folder: Path
+    voice_files: VoiceFiles
     voice_hash: str
     recognizer: str
-    recognizer_folder: Path
+    recognizer_files: RecognizerFiles
     recognizer_hash: str
     paragraphs: tuple[str, ...]
     texts: tuple[dict[str, Any], ...]
@@ -117,8 +120,8 @@ class Book:
         )
         return {
             "kind": "listen2",
-            "voice": str(self.voice_folder),
-            "recognizer": str(self.recognizer_folder),
+            "voice": self.voice_files._asdict(),
+            "recognizer": self.recognizer_files._asdict(),
             "knobs": experiment.settings(run.level),
             "paragraphs": texts_path,
             "order": order,
@@ -273,14 +276,12 @@ def open_book(
             )
     voice_folder = _folder(voice, GENERATED_VOICES, "voice")
     recognizer_folder = _folder(recognizer, (GENERATED_RECOGNIZER,), "recognizer")
-    check_voice(voice_folder)
-    check_recognizer(recognizer_folder)
     return Book(
         voice=voice if voice in GENERATED_VOICES else str(voice_folder),
-        voice_folder=voice_folder,
+        voice_files=check_voice(voice_folder),
         voice_hash=labvoice.content_hash(voice_folder),
         recognizer=recognizer if recognizer == GENERATED_RECOGNIZER else str(recognizer_folder),
-        recognizer_folder=recognizer_folder,
+        recognizer_files=check_recognizer(recognizer_folder),
         recognizer_hash=labvoice.content_hash(recognizer_folder),
         paragraphs=tuple(spoken),
         texts=tuple(sources),
@@ -296,9 +297,7 @@ def models_root() -> Path:
     checkout = Path(__file__).resolve().parents[2]
     if (checkout / "data" / "texts").is_dir():
         return checkout / "data" / "voices"
-    import pooch  # noqa: PLC0415 - it knows each system's cache folder
-
-    return Path(pooch.os_cache("listen2lab")) / "voices"
+    return platformdirs.user_cache_path("listen2lab") / "voices"
 
 
 def is_same(kind: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:

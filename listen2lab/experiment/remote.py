@@ -36,7 +36,13 @@ __all__ = ["Order", "Survey", "available", "carry", "code_hash", "survey"]
 
 _TELL_SECONDS = 0.5  # a run's samples are told at most this often; all of them come with its files
 _CAPTURE_AT_MOST = MIB
-_ROOMS = ("experiment", "pipeline", "probes")  # what judges and reports does not run there
+_ROOMS = (
+    "experiment",
+    "models",
+    "pipeline",
+    "probes",
+    "texts",
+)  # what judges and reports does not run there
 
 
 @dataclass(frozen=True)

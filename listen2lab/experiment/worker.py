@@ -271,6 +271,7 @@ def _load(run: _Run) -> Workload:
     described = run.spec["workload"]
     if described["kind"] == "file":
         return load_file(described["path"])
+    from listen2lab.models.voices import RecognizerFiles, VoiceFiles  # noqa: PLC0415
     from listen2lab.pipeline.knobs import knobs_from  # noqa: PLC0415 - the workload's own weight
     from listen2lab.pipeline.listen2 import Listen2  # noqa: PLC0415
     from listen2lab.pipeline.planted import Planted  # noqa: PLC0415
@@ -279,8 +280,8 @@ def _load(run: _Run) -> Workload:
         book = json.load(file)
     pipeline = Listen2(
         [book[k] for k in described["order"]],
-        voice_folder=described["voice"],
-        recognizer_folder=described["recognizer"],
+        voice=VoiceFiles(**described["voice"]),
+        recognizer=RecognizerFiles(**described["recognizer"]),
         knobs=knobs_from(described["knobs"]),
         log=run.write_event,
         resident=run.meter.resident,

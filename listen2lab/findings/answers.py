@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from listen2lab.account.at_end import UNACCOUNTED
 from listen2lab.findings.cures import under
 from listen2lab.findings.effects import size
+from listen2lab.report.text.verdicts import confidence
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:
@@ -115,7 +116,8 @@ def _leak(series: Sequence[AppSeries]) -> dict[str, Any]:
     if leaking and (2 * leaking < len(decided)) == (verdict == "leak"):
         verdict = "inconclusive"
         sentences = ["Not decided: the series of the app's own condition disagree about a leak."]
-    told = f"{first.experiment}: {first.verdict} (confidence: {first.confidence})"
+    sure = confidence(first.confidence, first.reasons)
+    told = f"{first.experiment}: {first.verdict} (confidence: {sure})"
     alike = [each for each in same if each is not first]
     if alike:
         told += f"; the app's own condition is the same in {_names(alike)}"

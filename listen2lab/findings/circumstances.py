@@ -8,15 +8,14 @@ import numpy as np
 
 from listen2lab.verdict import thresholds as limits
 from listen2lab.verdict.audit import audit
+from listen2lab.verdict.together import Cache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import pandas as pd
 
     from listen2lab.verdict.reasons import Reason
 
-__all__ = ["against", "filling", "growth", "rows"]
+__all__ = ["against", "caches", "rows"]
 
 _WORK = ("fact.work_done", "fact.made_s")
 # What a step's facts may say that it did; the pipeline's are the seconds of speech that were made.
@@ -25,9 +24,6 @@ _HELD_BY = {"cache": ("audio_cache", "alignments"), "service": ("service_cache",
 _APP = {"cache": 2.0, "service": 100.0}
 # The pipeline's caches: the facts' name, and the components that are theirs; their limits in the
 # app, for studies that were run before steps said them.
-
-_BLOCK = 64.0
-# Bytes of a small Python object, as a cache counts them: 44 were measured for alignments.
 
 
 def against(steps: pd.DataFrame, runs: pd.DataFrame) -> tuple[Reason, ...]:
@@ -58,28 +54,16 @@ def against(steps: pd.DataFrame, runs: pd.DataFrame) -> tuple[Reason, ...]:
     )
 
 
-def filling(steps: pd.DataFrame, quantities: Iterable[str]) -> dict[str, tuple[Reason, ...]]:
-    """Return the quantities whose growth may be that of bounded caches which are not yet full.
-
-    A cache counts if it holds less than its capacity at the end of the run. The bytes of these
-    caches must have grown by at least half as much as the quantity, each measured as the last
-    fifth of the run less its first. A cache that is not full and hardly grows, as the alignments
-    of 30 paragraphs beside an engine's gigabytes, explains nothing.
+def caches(steps: pd.DataFrame) -> list[Cache]:
+    """Return the bounded caches that a workload's steps tell of.
 
     Parameters
     ----------
     steps
         As in `against`. A cache NAME is known by the facts ``NAME_entries`` and
         ``NAME_capacity``, and by the bytes of its component.
-    quantities
-        Columns that grow: bytes, or ``python_blocks``.
-
-    Returns
-    -------
-    dict
-        Quantity to its codes; empty where no cache explains anything.
     """
-    grown, caches = 0.0, {}
+    found = []
     for column in steps.columns:
         name = column.removeprefix("fact.").removesuffix("_entries")
         entries = rows(steps, column) if column == f"fact.{name}_entries" else None
@@ -88,21 +72,9 @@ def filling(steps: pd.DataFrame, quantities: Iterable[str]) -> dict[str, tuple[R
         told = rows(steps, f"fact.{name}_capacity")
         capacity = _APP.get(name, 0.0) if told is None else float(told[0][-1])
         held = float(np.median([row[-1] for row in entries]))
-        if held >= capacity:
-            continue
-        caches[name] = (held, capacity)
         parts = [rows(steps, f"component.{each}") for each in _HELD_BY.get(name, (name,))]
-        grown += sum(growth(part) for part in parts if part is not None)
-    codes = audit(caches=caches)
-    out = {}
-    for quantity in quantities if caches else ():
-        given = rows(steps, quantity)
-        if given is None:
-            continue
-        unit = _BLOCK if quantity == "python_blocks" else 1.0
-        if grown >= limits.CACHE_SHARE * unit * growth(given):
-            out[quantity] = codes
-    return out
+        found += [Cache(held, capacity, part) for part in parts if part is not None]
+    return found
 
 
 def rows(steps: pd.DataFrame, column: str) -> list[Any] | None:
@@ -110,12 +82,3 @@ def rows(steps: pd.DataFrame, column: str) -> list[Any] | None:
     if steps.empty or column not in steps or steps[column].isna().any():
         return None
     return [group[column].to_numpy(float) for _, group in steps.groupby("repeat")]
-
-
-def growth(repeats: list[Any]) -> float:
-    """Return how much a quantity grew, from the first fifth to the last, mean of the repeats."""
-    each = []
-    for row in repeats:
-        width = max(1, len(row) // 5)
-        each.append(np.median(row[-width:]) - np.median(row[:width]))
-    return float(np.mean(each))

@@ -8,17 +8,16 @@ runs that were complete.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from listen2lab.account.at_end import UNACCOUNTED, level_parts
-from listen2lab.findings.circumstances import against, filling, growth
+from listen2lab.findings.circumstances import against, caches
 from listen2lab.findings.circumstances import rows as _rows
 from listen2lab.units import KIB, mib
 from listen2lab.verdict import thresholds as limits
 from listen2lab.verdict.contrast import Contrast, by_level, judge_pair
 from listen2lab.verdict.judge import judge
-from listen2lab.verdict.together import CONFIRMING_BLOCKS, LIVE_ALONE, judge_together
+from listen2lab.verdict.together import CONFIRMING_BLOCKS, LIVE_ALONE, growth, judge_run
 from listen2lab.verdict.welch import welch
 
 if TYPE_CHECKING:
@@ -119,22 +118,7 @@ def _judged(steps: pd.DataFrame, runs: pd.DataFrame) -> dict[str, Any]:
         known["rss"] = _rows(steps, "rss")
     given = {name: rows for name, rows in known.items() if rows}
     given["anonymous"] = _rows(steps, "held") or []
-    codes = against(steps, runs)
-    together = judge_together(**given, sizes=sizes, audit=codes)
-    if together.verdict == "leak" and sizes is not None:
-        # A leak must hold against growth with each input shape not seen before, too: an input of
-        # another size is another shape to the engine, which keeps a plan for each.
-        together = judge_together(**given, sizes=sizes, shapes=sizes, audit=codes)
-    if together.verdict == "leak":
-        leaks = [name for name, each in together.verdicts.items() if each.verdict == "leak"]
-        caches = filling(steps, leaks)
-        if "anonymous" in caches:
-            codes = (*codes, *caches["anonymous"])
-            together = judge_together(**given, sizes=sizes, audit=codes)
-        elif caches:
-            # Live objects alone grow, and a cache that fills holds them: they say nothing more.
-            rest = {name: y for name, y in given.items() if name not in caches}
-            together = judge_together(**rest, sizes=sizes, audit=codes)
+    together = judge_run(given, sizes, audit=against(steps, runs), caches=caches(steps))
     own = together.verdicts["anonymous"]
     alike = [v for v in together.verdicts.values() if v.verdict == together.verdict]
     deciding = alike[0] if alike else own  # live objects may show a leak before pages do
@@ -177,9 +161,11 @@ def contrast(
     dict or None
         ``to`` (the first), ``about`` (``rate`` where one of them leaks, else ``level``),
         ``verdict`` (``removed``, ``reduced``, ``unchanged``, ``worse``, ``inconclusive``; for rates
-        see `listen2lab.verdict.contrast.judge_pair`), ``level_difference_mib`` with
+        and ``why`` see `listen2lab.verdict.contrast.judge_pair`), ``level_difference_mib`` with
         ``level_interval_mib`` (second less first, resident at the end after a trim; Welch's
-        interval over processes). None where one of them has no run that was read at its end.
+        interval over processes). About a rate, ``quantity`` says whose, ``rate_of_first``, ``rate``
+        and ``upper`` (the second's) are bytes per step, and ``unjudged`` is the reason of a
+        condition without a verdict. None where one of them has no run that was read at its end.
     """
     mine = samples[samples["experiment"] == experiment]
     one, other = (mine[mine["condition"] == name] for name in (first, second))
@@ -190,30 +176,36 @@ def contrast(
         return None
     difference = float(ends[0].mean() - ends[1].mean())
     interval = welch(*ends)
-    by_rate = None
-    if "leak" in verdicts:
-        a, b = (_with_held(rows[rows["phase"] == "step"]) for rows in (one, other))
-        pair = _pair(a, b, (first, second))
-        by_rate = pair if pair.about == "rate" else None
-    first_level = float(ends[1].mean())
-    worth = max(limits.WORTH_SHARE * first_level, limits.WORTH_LEVEL)
-    changed = by_level(difference, interval, worth)
-    way = "more" if difference > 0 else "less"
-    return {
-        "to": first,
-        "about": "rate" if by_rate else "level",
-        "verdict": by_rate.verdict if by_rate else changed,
-        "sentence": by_rate.sentence
-        if by_rate
-        else f"{second} holds {mib(abs(difference)):.3g} MiB {way} than {first} at the end"
-        f"{_LEVEL_WORDS[changed]}.",
+    level = {
         "level_difference_mib": mib(difference),
         "level_interval_mib": None if interval is None else [mib(bound) for bound in interval],
     }
+    if "leak" in verdicts:
+        a, b = (_with_held(rows[rows["phase"] == "step"]) for rows in (one, other))
+        pair, quantity = _pair(a, b)
+        if pair.about == "rate":
+            blind = pair.unjudged
+            return {
+                "to": first,
+                "about": "rate",
+                "verdict": pair.verdict,
+                "why": pair.why,
+                "quantity": quantity,
+                "rate_of_first": _finite(pair.a.rate),
+                "rate": _finite(pair.b.rate),
+                "upper": _finite(pair.b.upper),
+                "unjudged": None if blind is None else str(blind.reasons[0]),
+                **level,
+            }
+    worth = max(limits.WORTH_SHARE * float(ends[1].mean()), limits.WORTH_LEVEL)
+    changed = by_level(difference, interval, worth)
+    return {"to": first, "about": "level", "verdict": changed, "why": "level", **level}
 
 
-def _pair(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) -> Contrast:
+def _pair(a: pd.DataFrame, b: pd.DataFrame) -> tuple[Contrast, str]:
     """Compare two conditions' anonymous memory, or live bytes where only they show the growth.
+
+    The second part of what is returned says which.
 
     A small leak of malloc's is sure in live bytes long before pages show it; one of live objects
     confirms a small growth of anonymous memory (see `judge_together`).
@@ -221,18 +213,18 @@ def _pair(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) -> Contrast:
     sizes = _rows(a, "size"), _rows(b, "size")
     pages = _rows(a, "held") or [], _rows(b, "held") or []
     every = _every(a), _every(b)
-    pair = judge_pair(*pages, *sizes, names=names, every=every)
+    pair = judge_pair(*pages, *sizes, every=every)
     if pair.about == "rate" and pair.verdict != "inconclusive":
-        return pair
+        return pair, "anonymous"
     if max(_live_rates((a, b), sizes, "in_use")) >= LIVE_ALONE["in_use"]:
-        finer = judge_pair(_rows(a, "in_use"), _rows(b, "in_use"), *sizes, names=names, every=every)
+        finer = judge_pair(_rows(a, "in_use"), _rows(b, "in_use"), *sizes, every=every)
         if finer.verdict != "inconclusive":
-            return replace(finer, sentence=f"Live bytes: {finer.sentence}")
+            return finer, "in_use"
     if max(_live_rates((a, b), sizes, "python_blocks")) >= CONFIRMING_BLOCKS:
-        finer = judge_pair(*pages, *sizes, names=names, every=every, worth_rate=_ANY)
+        finer = judge_pair(*pages, *sizes, every=every, worth_rate=_ANY)
         if finer.about == "rate" and finer.verdict != "inconclusive":
-            return finer
-    return pair
+            return finer, "anonymous"
+    return pair, "anonymous"
 
 
 def _with_held(steps: pd.DataFrame) -> pd.DataFrame:
@@ -274,14 +266,6 @@ def _live_rates(parts: Any, sizes: Any, name: str) -> list[float]:
         verdict = judge(given, size, worth_rate=_ANY if name == "in_use" else 0.5)
         found.append(verdict.rate if verdict.verdict == "leak" else 0.0)
     return found
-
-
-_LEVEL_WORDS = {
-    "reduced": "",
-    "worse": "",
-    "unchanged": ": no difference worth acting on",
-    "inconclusive": "; the processes of one condition differ too much to say that it is so",
-}
 
 
 def _kib(size: float) -> float | None:

@@ -22,7 +22,9 @@ KILL = 25 * 10**8
 
 _TEXT_KNOBS = frozenset({"longest_sentence_s"})
 """Knobs that change what is read, not how."""
-_LOADS = frozenset({"in_flight", "sessions", "lookahead_count", "reading", "player"})
+_LOADS = frozenset(
+    {"in_flight", "sessions", "lookahead_count", "reading", "player", "voice_change_every"}
+)
 """Knobs that add load: a condition with one of them is no cure."""
 
 
@@ -56,8 +58,9 @@ def under(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 def _is_cure(knobs: Mapping[str, Any]) -> bool:
     """Return whether a condition takes load away, by one change only."""
-    both = {"longest_sentence_s", "split_long_sentences"} <= set(knobs)
-    return not both and not _LOADS & set(knobs)
+    both = {"longest_sentence_s", "split_sentences_s"} <= set(knobs)
+    is_load = bool(_LOADS & set(knobs)) or knobs.get("alignment") == "forced"
+    return not both and not is_load
 
 
 def _under_sentence(
@@ -112,7 +115,8 @@ def in_words(knobs: Mapping[str, Any]) -> str:
 
 
 _WORDS: dict[tuple[Any, ...], str] = {
-    ("split_long_sentences",): "long sentences split",
+    ("split_sentences_s", 15.0): "long sentences split",
+    ("split_sentences_s",): "sentences split at {value:g} s",
     ("longest_sentence_s",): "no sentence above {value} s",
     ("session_every", 1): "a new session every paragraph",
     ("session_every",): "a new session every {value} paragraphs",

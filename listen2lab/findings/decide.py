@@ -155,8 +155,8 @@ class AppSeries:
         Its name.
     verdict
         On its memory: that of anonymous memory, where only live objects grow.
-    confidence
-        How sure the condition's verdict is, in words.
+    confidence, reasons
+        How sure the condition's verdict is, and its codes.
     also_grows
         Live objects that grow with each paragraph, too little to show in resident memory.
     level_mib, released_mib
@@ -166,6 +166,7 @@ class AppSeries:
     experiment: str
     verdict: str
     confidence: str
+    reasons: tuple[str, ...]
     also_grows: str | None
     level_mib: float | None
     released_mib: float | None
@@ -193,6 +194,7 @@ def app_series(
                 where.experiment,
                 measured.verdict(where) or "inconclusive",
                 own["confidence"],
+                tuple(own["reasons"]),
                 measured.also_grows(where),
                 own["level_mib"],
                 own["released_mib"],

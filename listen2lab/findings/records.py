@@ -37,7 +37,6 @@ __all__ = [
     "MemoryPart",
     "Outcome",
     "Quantity",
-    "RateContrast",
     "Summary",
     "Under",
     "UnderLimit",
@@ -128,17 +127,6 @@ class ConditionNumbers(msgspec.Struct, frozen=True, kw_only=True):
         return self.runs.get("complete", 0)
 
 
-class RateContrast(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a leak's rate from one condition to another; bytes a step."""
-
-    quantity: Public = "anonymous"
-    rate: float | None = None
-    other_rate: float | None = None
-    difference: float | None = None
-    interval: tuple[float, float] | None = None
-    upper: float | None = None
-
-
 class ConditionContrast(msgspec.Struct, frozen=True, kw_only=True):
     """A condition beside the one that it is compared with.
 
@@ -147,19 +135,30 @@ class ConditionContrast(msgspec.Struct, frozen=True, kw_only=True):
     to
         The condition that it is compared with.
     about
-        ``rate`` where one of them leaks, else ``end``: what `verdict` is about.
+        ``rate`` where one of them leaks, else ``level`` (memory at the end): what `verdict` is
+        about.
+    why
+        What the verdict rests on: see `listen2lab.verdict.contrast.Contrast`.
     end_difference_mib, end_interval_mib
         This less the other at the end, with Welch's 95 % interval over processes.
-    rate
-        Where it is about the rate.
+    quantity, rate_of_first, rate, upper
+        Where it is about the rate: whose, and bytes (or blocks) a step of both, with the upper
+        bound of this one's.
+    unjudged
+        The reason of the one that has no verdict.
     """
 
     to: ConditionName
-    about: Literal["rate", "end"]
+    about: Literal["rate", "level"]
     verdict: Change
+    why: Public
     end_difference_mib: float
     end_interval_mib: tuple[float, float] | None = None
-    rate: RateContrast | None = None
+    quantity: Public | None = None
+    rate_of_first: float | None = None
+    rate: float | None = None
+    upper: float | None = None
+    unjudged: Public | None = None
 
 
 class ExperimentSummary(msgspec.Struct, frozen=True, kw_only=True):

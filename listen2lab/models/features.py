@@ -21,12 +21,12 @@ from __future__ import annotations
 
 import functools
 import math
-import sys
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from listen2lab.errors import InputError
+from listen2lab.models.phonemes import sherpa_version
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,7 +93,9 @@ def log_mel(
         frames[place] = bank.get_frame(place)
     if not len(frames):
         return frames
-    if (guard or _engine_guard()) == "add":
+    if guard is None:
+        guard = "add" if int(sherpa_version().split(".")[0]) >= 2 else "floor"
+    if guard == "add":
         frames += np.float32(_ENERGY_ADDED)
     else:
         np.maximum(frames, np.float32(_ENERGY_FLOOR), out=frames)
@@ -103,18 +105,6 @@ def log_mel(
     frames -= mean.astype(np.float32)
     frames /= (deviation + _DEVIATION_GUARD).astype(np.float32)
     return frames
-
-
-@functools.cache
-def _engine_guard() -> Literal["floor", "add"]:
-    engine = sys.modules.get("sherpa_onnx")
-    if engine is not None:
-        version = str(engine.__version__)
-    else:
-        import importlib.metadata  # noqa: PLC0415 - a worker has the engine loaded
-
-        version = importlib.metadata.version("sherpa-onnx")
-    return "add" if int(version.split(".")[0]) >= 2 else "floor"
 
 
 def resample(

@@ -17,8 +17,8 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from listen2lab.errors import FetchError, UnknownNameError, VoiceError
+from listen2lab.models.check import check_recognizer, check_voice
 from listen2lab.models.unpack import unpack
-from listen2lab.models.voices import check_recognizer, check_voice
 
 __all__ = ["KNOWN", "KnownModel", "fetch_voice"]
 

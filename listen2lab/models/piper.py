@@ -8,38 +8,25 @@ was.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
+
+import platformdirs
 
 from listen2lab.errors import VoiceError
 from listen2lab.models.onnx_file import metadata_entries, read_model
 
-__all__ = ["ready_copy", "user_cache"]
+__all__ = ["ready_copy"]
 
 _MAX_CONFIG_BYTES = 2**22
 # Raw VITS exports of Piper before 2023 wrote this by mistake.
 _MISWRITTEN_RATE = 22_500
 
 
-def user_cache() -> str:
-    """Return the folder for copies that can be made again.
-
-    Returns
-    -------
-    str
-        ``$XDG_CACHE_HOME/listen2lab``, or the system's usual place.
-    """
-    if given := os.environ.get("XDG_CACHE_HOME"):
-        return os.path.join(given, "listen2lab")  # noqa: PTH118 - pathlib costs a worker 1 MiB
-    home = os.path.expanduser("~")  # noqa: PTH111
-    is_mac = os.path.isdir(os.path.join(home, "Library", "Caches"))  # noqa: PTH112, PTH118
-    return os.path.join(home, *(("Library", "Caches") if is_mac else (".cache",)), "listen2lab")  # noqa: PTH118
-
-
-def ready_copy(model: str, config_path: str, cache: str | None = None) -> str:
+def ready_copy(model: Path, config_path: Path, cache: Path | None = None) -> Path:
     """Make a folder that sherpa-onnx can load of a raw Piper voice, or find the one made before.
 
     Parameters
@@ -49,11 +36,11 @@ def ready_copy(model: str, config_path: str, cache: str | None = None) -> str:
     config_path
         Its ``.onnx.json``.
     cache
-        Where copies are kept; `user_cache` unless given.
+        Where copies are kept; the user's cache folder unless given.
 
     Returns
     -------
-    str
+    Path
         A folder with the same model, metadata appended, and a tokens.txt.
 
     Raises
@@ -66,42 +53,39 @@ def ready_copy(model: str, config_path: str, cache: str | None = None) -> str:
     facts = read_model(model)
     wanted = _metadata(config, config_path)
     missing = {key: value for key, value in wanted.items() if not facts.metadata.get(key)}
-    status = os.stat(model)  # noqa: PTH116
-    # Path, size and time tell copies apart; hashing 60 MB at every start would not be light.
-    key = f"{os.path.realpath(model)}|{status.st_size}|{status.st_mtime_ns}|"
-    name = os.path.basename(model).removesuffix(".onnx")  # noqa: PTH119
-    root = os.path.join(cache or user_cache(), "piper")  # noqa: PTH118
-    folder = os.path.join(root, f"{name}-{sha256(key.encode() + raw).hexdigest()[:16]}")  # noqa: PTH118
-    if os.path.isdir(folder):  # noqa: PTH112
+    # Path, size and time tell copies apart; hashing 60 MB at every start would be slow.
+    status = model.stat()
+    key = f"{model.resolve()}|{status.st_size}|{status.st_mtime_ns}|"
+    root = (cache or platformdirs.user_cache_path("listen2lab")) / "piper"
+    folder = root / f"{model.stem}-{sha256(key.encode() + raw).hexdigest()[:16]}"
+    if folder.is_dir():
         return folder
     try:
-        os.makedirs(root, exist_ok=True)  # noqa: PTH103
+        root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=root, prefix=".making-") as making:
-            copy = os.path.join(making, "voice")  # noqa: PTH118
-            os.mkdir(copy)  # noqa: PTH102
-            target = os.path.join(copy, "model.onnx")  # noqa: PTH118
-            shutil.copyfile(model, target)
-            with open(target, "ab") as stream:  # noqa: PTH123
+            copy = Path(making, "voice")
+            copy.mkdir()
+            shutil.copyfile(model, copy / "model.onnx")
+            with (copy / "model.onnx").open("ab") as stream:
                 stream.write(metadata_entries(missing))
-            with open(os.path.join(copy, "tokens.txt"), "w", encoding="utf-8") as stream:  # noqa: PTH118, PTH123
-                stream.write(tokens)
+            (copy / "tokens.txt").write_text(tokens, encoding="utf-8", newline="\n")
             try:
-                os.rename(copy, folder)  # noqa: PTH104
+                copy.rename(folder)
             except OSError:
-                if not os.path.isdir(folder):  # noqa: PTH112 - another process was quicker
+                if not folder.is_dir():  # another process was quicker
                     raise
     except OSError as error:
         raise VoiceError(
-            f"{os.path.basename(model)} is a raw Piper voice, of which a copy with metadata is "  # noqa: PTH119
-            f"needed, and the copy could not be written to {root}: {error.strerror or error}; "
+            f"{model.name} is a raw Piper voice, of which a copy with metadata is needed, and the "
+            f"copy could not be written to {root}: {error.strerror or error}; "
             "free some room, or set XDG_CACHE_HOME to a folder that can be written"
         ) from error
     return folder
 
 
-def _read_config(path: str) -> tuple[dict[str, Any], bytes]:
+def _read_config(path: Path) -> tuple[dict[str, Any], bytes]:
     try:
-        with open(path, "rb") as stream:  # noqa: PTH123
+        with path.open("rb") as stream:
             raw = stream.read(_MAX_CONFIG_BYTES + 1)
         config = json.loads(raw[:_MAX_CONFIG_BYTES])
     except OSError as error:
@@ -113,7 +97,7 @@ def _read_config(path: str) -> tuple[dict[str, Any], bytes]:
     return config, raw
 
 
-def _field(config: dict[str, Any], path: str, *keys: str) -> Any:
+def _field(config: dict[str, Any], path: Path, *keys: str) -> Any:
     value: Any = config
     for key in keys:
         if not isinstance(value, dict) or key not in value:
@@ -125,7 +109,7 @@ def _field(config: dict[str, Any], path: str, *keys: str) -> Any:
     return value
 
 
-def _metadata(config: dict[str, Any], path: str) -> dict[str, str]:
+def _metadata(config: dict[str, Any], path: Path) -> dict[str, str]:
     kind = config.get("phoneme_type", "espeak")
     if kind != "espeak":
         raise VoiceError(
@@ -151,7 +135,7 @@ def _metadata(config: dict[str, Any], path: str) -> dict[str, str]:
     }
 
 
-def _tokens(config: dict[str, Any], path: str) -> str:
+def _tokens(config: dict[str, Any], path: Path) -> str:
     """Write the map's single characters; the engine exits on keys of several."""
     entries = _field(config, path, "phoneme_id_map")
     if not isinstance(entries, dict):

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 from collections import OrderedDict
 from typing import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from concurrent.futures import Executor
     from typing import Protocol
 
-    from listen2lab.pipeline.align_cache import AlignmentCache
     from listen2lab.pipeline.log import AppLog
     from listen2lab.pipeline.synthesis import Speech
 
     class Aligner(Protocol):
         """What finds the words of a text in its speech."""
 
-        trellis_bytes: int
-        """What a trellis takes now; 0 for aligners without one."""
+        @property
+        def trellis_bytes(self) -> int:
+            """What a trellis takes now; 0 for aligners without one."""
+
         peak_trellis_bytes: int
         """The largest one since it was set back to 0."""
 
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
             """Drop the model."""
 
 
-__all__ = ["Alignment", "AlignmentService", "Word", "match_words", "place_words"]
+__all__ = ["Alignment", "AlignmentService", "LateAligner", "Word", "match_words", "place_words"]
 
 
 class Word(NamedTuple):
@@ -84,8 +86,6 @@ class AlignmentService:
         Where the app's lines go.
     max_size
         How many are kept, the least recently used leaving first; None: all, 0: none.
-    disk
-        Where alignments are also written and looked for; None: nowhere.
     executor
         Where the aligner runs; None: the loop's own.
 
@@ -101,13 +101,11 @@ class AlignmentService:
         log: AppLog,
         *,
         max_size: int | None = 100,
-        disk: AlignmentCache | None = None,
         executor: Executor | None = None,
     ) -> None:
         self._aligner = aligner
         self._log = log
         self._max_size = max_size
-        self._disk = disk
         self._executor = executor
         self._kept: OrderedDict[str, Alignment] = OrderedDict()
         self.hits = 0
@@ -123,10 +121,8 @@ class AlignmentService:
         """Bytes of the keys; each holds a paragraph's whole text."""
         return sum(map(sys.getsizeof, self._kept)) + sys.getsizeof(self._kept)
 
-    async def align(
-        self, paragraph: int, text: str, speech: Speech, speed: float = 1.0
-    ) -> Alignment:
-        """Return a paragraph's alignment: from memory, from disk, or made now.
+    async def align(self, paragraph: int, text: str, speech: Speech) -> Alignment:
+        """Return a paragraph's alignment: kept, or made now.
 
         Parameters
         ----------
@@ -134,13 +130,11 @@ class AlignmentService:
             The key.
         speech
             What was synthesized of the text.
-        speed
-            Part of the key on disk.
 
         Raises
         ------
         LabError
-            What the aligner raises, or StudyError for a damaged file on disk.
+            What the aligner raises.
         """
         key = f"{paragraph}:{text}"
         kept = self._kept.get(key)
@@ -150,12 +144,8 @@ class AlignmentService:
             self._log.alignment_hit(paragraph, self.hits, self.misses)
             return kept
         self.misses += 1
-        made = self._disk.load(paragraph, speed) if self._disk is not None else None
-        if made is None:
-            loop = asyncio.get_running_loop()
-            made = await loop.run_in_executor(self._executor, self._aligner.align, text, speech)
-            if self._disk is not None:
-                self._disk.save(paragraph, speed, made)
+        loop = asyncio.get_running_loop()
+        made = await loop.run_in_executor(self._executor, self._aligner.align, text, speech)
         self._kept[key] = made
         while self._max_size is not None and len(self._kept) > self._max_size:
             self._kept.popitem(last=False)
@@ -164,6 +154,53 @@ class AlignmentService:
     def clear(self) -> None:
         """Drop what is kept in memory."""
         self._kept.clear()
+
+
+class LateAligner:
+    """An aligner that is loaded when it is needed.
+
+    Parameters
+    ----------
+    load
+        Loads it.
+    keeps
+        Keep it from its first use on; otherwise each use loads one, and drops it.
+    """
+
+    def __init__(self, load: Callable[[], Aligner], *, keeps: bool) -> None:
+        self._load = load
+        self._keeps = keeps
+        self._kept: Aligner | None = None
+        self._lock = threading.Lock()
+        self.peak_trellis_bytes = 0
+
+    @property
+    def trellis_bytes(self) -> int:
+        """What a kept aligner's trellis takes now."""
+        return 0 if self._kept is None else self._kept.trellis_bytes
+
+    def align(self, text: str, speech: Speech) -> Alignment:
+        """Load what is not there, and align; see `Aligner`."""
+        if self._keeps:
+            with self._lock:
+                if self._kept is None:
+                    self._kept = self._load()
+            aligner = self._kept
+        else:
+            aligner = self._load()
+        try:
+            return aligner.align(text, speech)
+        finally:
+            self.peak_trellis_bytes = max(self.peak_trellis_bytes, aligner.peak_trellis_bytes)
+            aligner.peak_trellis_bytes = 0
+            if not self._keeps:
+                aligner.close()
+
+    def close(self) -> None:
+        """Drop the model, if one is there."""
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
 
 
 def match_words(

@@ -13,7 +13,7 @@ import numpy as np
 
 from listen2lab.errors import EngineError, VoiceError
 from listen2lab.models.features import FRAME_SHIFT_S, log_mel
-from listen2lab.models.tokens import read_tokens
+from listen2lab.models.voices import read_tokens
 from listen2lab.pipeline.alignment import place_words
 from listen2lab.pipeline.recognizer import floats_of
 from listen2lab.pipeline.trellis import best_path, can_align, spans, trellis
@@ -83,7 +83,7 @@ class ForcedAligner:
                 f"onnxruntime does not accept the recognizer {recognizer.model} ({error}); "
                 "nothing was loaded"
             ) from error
-        self._ids = read_tokens(recognizer.tokens, single_characters=False).ids
+        self._ids = read_tokens(recognizer.tokens, single_characters=False)
         self._blank = recognizer.blank_id
         self._subsampling = recognizer.subsampling_factor
         self._frame_s = recognizer.subsampling_factor * FRAME_SHIFT_S

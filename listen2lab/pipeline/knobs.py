@@ -7,12 +7,17 @@ so that a catalog, a command line and a worker can all read it.
 
 from __future__ import annotations
 
+import math
 import typing
 from typing import Any, Literal, NamedTuple
 
 from listen2lab.errors import InputError, UnknownNameError
 
-__all__ = ["KNOB_MEANINGS", "Knobs", "knobs_from"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["EARLIER_NAMES", "KNOB_MEANINGS", "Knobs", "knobs_from"]
 
 
 class Knobs(NamedTuple):
@@ -23,25 +28,24 @@ class Knobs(NamedTuple):
     max_cache_size: int | None = 2
     after_eviction: Literal["nothing", "gc", "clear", "clear+trim"] = "nothing"
     in_flight: int = 1
-    cancel_resumes: Literal["all", "one"] = "all"
     # the session
     session_every: int | None = None
+    recreate_after_s: float | None = None
     sessions: Literal["shared", "each"] = "shared"
     voice_change_every: int | None = None
-    voice_change: Literal["build-first", "drop-first"] = "build-first"
     cpu_mem_arena: bool = True
     mem_pattern: bool = True
+    session_config: tuple[tuple[str, str], ...] = ()
     num_threads: int = 1
     max_num_sentences: int = 1
     noise_scale_w: float = 0.8
-    speed: float = 1.0
     # the text
-    split_long_sentences: bool = False
+    split_sentences_s: float | None = None
     longest_sentence_s: int | None = None
     # alignment
     alignment: Literal["recognizer", "forced", "loaded", "off"] = "recognizer"
+    recognizer_loaded: Literal["at-setup", "at-first-use", "each-use"] = "at-setup"
     service_cache_size: int | None = 100
-    alignment_disk_cache: bool = False
     # playback
     player: Literal["drops", "retains"] = "drops"
     reading: Literal["straight", "skips"] = "straight"
@@ -52,26 +56,30 @@ KNOB_MEANINGS: dict[str, str] = {
     "max_cache_size": "paragraphs whose audio and alignment are kept; none: unbounded",
     "after_eviction": "what is done after an eviction, beyond dropping the entry",
     "in_flight": "syntheses that may run at once; the app's lock lets one",
-    "cancel_resumes": "waiters that cancel_all resumes: all (the app), or one after the other",
     "session_every": "drop and rebuild the engine's session every so many paragraphs; none: never",
+    "recreate_after_s": "drop and rebuild it after a sentence above so many seconds; none: never",
     "sessions": "one engine session shared by all syntheses in flight, or one each",
     "voice_change_every": "change the voice every so many paragraphs; none: never",
-    "voice_change": "build the new session before the old one is dropped (the app), or after",
     "cpu_mem_arena": "ONNX Runtime's CPU memory arena",
     "mem_pattern": "ONNX Runtime's memory pattern planner",
+    "session_config": "further entries of ONNX Runtime's session configuration, key to value",
     "num_threads": "threads of the synthesis session",
     "max_num_sentences": "sentences that the engine synthesizes in one batch",
     "noise_scale_w": "randomness of the durations; 0: a text has the same length every time",
-    "speed": "speaking speed, clamped to 0.5-2.0",
-    "split_long_sentences": "split sentences above some 15 s at commas and words",
+    "split_sentences_s": "split sentences above so many seconds at commas and words; none: never",
     "longest_sentence_s": "shorten longer sentences to some this many seconds; none: as written",
     "alignment": "recognizer, forced (CTC trellis), model loaded but unused, or off",
+    "recognizer_loaded": "the recognizer is loaded at the setup and kept, at its first use and "
+    "kept, or for each use and dropped after it",
     "service_cache_size": "entries of the alignment service's in-memory LRU; none: unbounded",
-    "alignment_disk_cache": "alignments also written to disk as JSON and read back",
     "player": "the player drops what was scheduled when it stops, or retains it",
     "reading": "paragraph after paragraph, or with a skip in every third",
 }
 
+EARLIER_NAMES = {"split_long_sentences": "split_sentences_s"}
+"""Knobs as the reference study names them; `knobs_from` still takes them."""
+
+_SPLIT_ALWAYS_AT_S = 15.0  # what the knob of the earlier name meant by "yes"
 
 # With 0, nothing could be synthesized, or "every so many" would have no meaning.
 _AT_LEAST_ONE = frozenset(
@@ -81,18 +89,19 @@ _AT_LEAST_ONE = frozenset(
         "max_num_sentences",
         "num_threads",
         "session_every",
+        "split_sentences_s",
         "voice_change_every",
     )
 )
 
 
-def knobs_from(values: dict[str, object]) -> Knobs:
+def knobs_from(values: Mapping[str, Any]) -> Knobs:
     """Check names and values, and fill in the defaults.
 
     Parameters
     ----------
     values
-        Knob name to value, as JSON holds them.
+        Knob name to value, as JSON holds them; ``session_config`` is an object of its entries.
 
     Returns
     -------
@@ -107,11 +116,40 @@ def knobs_from(values: dict[str, object]) -> Knobs:
         A value is not one that the knob takes.
     """
     kinds = typing.get_type_hints(Knobs)
-    for name, value in values.items():
+    given = dict(values)
+    if "split_long_sentences" in given:
+        is_split = given.pop("split_long_sentences")
+        _check("split_long_sentences", is_split, bool)
+        given["split_sentences_s"] = _SPLIT_ALWAYS_AT_S if is_split else None
+    for name, value in given.items():
         if name not in kinds:
             raise UnknownNameError("knob", name, kinds)
-        _check(name, value, kinds[name])
-    return Knobs(**values)  # type: ignore[arg-type] # just checked against the hints
+        if name == "session_config":
+            given[name] = _entries(value)
+        else:
+            _check(name, value, kinds[name])
+    return Knobs(**given)
+
+
+def _entries(value: Any) -> tuple[tuple[str, str], ...]:
+    """Return session configuration entries in one order, so that equal ones are equal."""
+    try:
+        entries = {
+            key: str(int(each)) if isinstance(each, bool) else str(each)
+            for key, each in dict(value).items()
+        }
+        is_right = all(
+            key and not set(key) & set("=\n\r ") and not set(each) & set("\n\r")
+            for key, each in entries.items()
+        )
+    except (TypeError, ValueError):
+        is_right = False
+    if not is_right:
+        raise InputError(
+            "knob 'session_config' takes entries of ONNX Runtime's session configuration, such as "
+            f'{{"session.disable_prepacking": "1"}}, not {value!r}'
+        )
+    return tuple(sorted(entries.items()))
 
 
 def _check(name: str, value: object, kind: Any) -> None:
@@ -131,5 +169,5 @@ def _check(name: str, value: object, kind: Any) -> None:
         raise InputError(f"knob {name!r} takes {words}, not {value!r}")
     if isinstance(value, int | float) and not isinstance(value, bool):
         least = 1 if name in _AT_LEAST_ONE else 0
-        if not value >= least:  # so that NaN is refused as well
-            raise InputError(f"knob {name!r} must be at least {least}, got {value}")
+        if not (least <= value and math.isfinite(value)):  # NaN is refused as well
+            raise InputError(f"knob {name!r} must be at least {least} and finite, got {value}")

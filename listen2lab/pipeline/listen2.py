@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import sys
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from listen2lab.errors import InputError, UnknownNameError
-from listen2lab.pipeline.align_cache import AlignmentCache
-from listen2lab.pipeline.alignment import AlignmentService
-from listen2lab.pipeline.lengths import SeenLengths
+from listen2lab.errors import EngineError, InputError, UnknownNameError
+from listen2lab.pipeline.alignment import AlignmentService, LateAligner
 from listen2lab.pipeline.log import AppLog
-from listen2lab.pipeline.player import AudioPlayer, InstantClock
+from listen2lab.pipeline.player import AudioPlayer, ReadingSession
 from listen2lab.pipeline.queue import SynthesisQueue
-from listen2lab.pipeline.reading import ReadingSession
+from listen2lab.pipeline.session_options import ignored_options, loaded_libraries, session_options
 from listen2lab.pipeline.sessions import Sessions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from listen2lab.models.voices import RecognizerFiles
+    from listen2lab.models.voices import RecognizerFiles, VoiceFiles
     from listen2lab.pipeline.alignment import Aligner, Alignment
     from listen2lab.pipeline.knobs import Knobs
     from listen2lab.pipeline.synthesis import Speech
@@ -48,10 +44,10 @@ class Listen2:
     ----------
     paragraphs
         What is read. Steps beyond the last paragraph read the book again from the beginning.
-    voice_folder
-        A voice; its files are checked before the engine sees them.
-    recognizer_folder
-        A recognizer; None where `knobs.alignment` is off.
+    voice
+        A voice that was checked, because the engine would end the process on a bad one.
+    recognizer
+        A checked recognizer; may be None where `knobs.alignment` is off.
     knobs
         The condition.
     log
@@ -59,7 +55,7 @@ class Listen2:
     resident
         Returns the process's resident bytes, for the log.
     scratch
-        A folder for session options and alignments on disk.
+        A folder for the file of session options.
     account
         Returns the resident bytes by kind, for the log; None: it is not told.
 
@@ -69,14 +65,16 @@ class Listen2:
         There is nothing to read, or no recognizer where one is needed.
     VoiceError
         A model's files are not usable.
+    EngineError
+        The engine at hand would ignore a session option that the condition sets.
     """
 
     def __init__(
         self,
         paragraphs: Sequence[str],
         *,
-        voice_folder: str,
-        recognizer_folder: str | None,
+        voice: VoiceFiles,
+        recognizer: RecognizerFiles | None,
         knobs: Knobs,
         log: Callable[[str], None],
         resident: Callable[[], int],
@@ -86,28 +84,35 @@ class Listen2:
         import numpy  # noqa: F401, ICN001, PLC0415 - the libraries' weight, apart from the models'
         import sherpa_onnx  # noqa: F401, PLC0415
 
-        from listen2lab.models.voices import check_recognizer, check_voice  # noqa: PLC0415
+        from listen2lab.models.voices import require_unchanged  # noqa: PLC0415 - as what needs it
 
         if not paragraphs:
             raise InputError("there is no paragraph to read; give a text with at least one")
         self._recognizer: RecognizerFiles | None = None
         if knobs.alignment != "off":
-            if recognizer_folder is None:
+            if recognizer is None:
                 raise InputError(
                     f"knob 'alignment' is {knobs.alignment!r}, which needs a recognizer; "
                     "give its folder, or set the knob to 'off'"
                 )
-            self._recognizer = check_recognizer(recognizer_folder)
+            require_unchanged(recognizer)
+            self._recognizer = recognizer
         if knobs.alignment == "forced":
             import onnxruntime  # noqa: F401, PLC0415
         self._paragraphs = _shortened(paragraphs, knobs)
         self._knobs = knobs
         self._log = AppLog(log, resident, account)
-        self._scratch = str(scratch)
-        self._sessions = Sessions(check_voice(voice_folder), knobs, self._scratch)
+        require_unchanged(voice)
+        if voice.espeak_voice:  # the engine here may be of another version than the parent's
+            from listen2lab.models.phonemes import choose_route  # noqa: PLC0415 - real voices only
+
+            route, data_dir = choose_route(voice.folder, None, needs_route=True)
+            voice = voice._replace(route=route, data_dir=data_dir)
+        self._unchecked = _check_options(knobs)
+        self._sessions = Sessions(voice, knobs, str(scratch))
         self._aligner: Aligner | None = None
         self._service: AlignmentService | None = None
-        self._lengths = SeenLengths()
+        self._lengths = _SeenLengths()
         self._made: list[tuple[int, ...]] = []  # stretches of this step's syntheses
         self._n_words = 0
         self._sample_rate = 1
@@ -117,21 +122,15 @@ class Listen2:
     def setup(self) -> None:
         """Start the loop, build the engine's session, load the aligner."""
         self._loop = asyncio.new_event_loop()
-        may_overflow = self._knobs.cancel_resumes == "all" and self._knobs.reading == "skips"
-        n_threads = _MANY_THREADS if may_overflow else self._knobs.in_flight
+        n_threads = _MANY_THREADS if self._knobs.reading == "skips" else self._knobs.in_flight
         self._executor = ThreadPoolExecutor(n_threads, thread_name_prefix="engine")
         self._sessions.create()
         self._aligner = self._make_aligner()
         if self._aligner is not None and self._knobs.alignment != "loaded":
-            disk = None
-            if self._knobs.alignment_disk_cache:
-                number = zlib.crc32("\n".join(self._paragraphs).encode())
-                disk = AlignmentCache(f"{self._scratch}/alignments", f"{number:08x}")
             self._service = AlignmentService(
                 self._aligner,
                 self._log,
                 max_size=self._knobs.service_cache_size,
-                disk=disk,
                 executor=self._executor,
             )
         self._queue = SynthesisQueue(
@@ -141,9 +140,7 @@ class Listen2:
             align=None if self._service is None else self._align,
             trim=_trim,
         )
-        self._player = AudioPlayer(
-            InstantClock(), retains=self._knobs.player == "retains", tick_s=math.inf
-        )
+        self._player = AudioPlayer(retains=self._knobs.player == "retains")
         self._reading = ReadingSession(self._queue, self._player)
 
     def step(self, i: int) -> dict[str, Any]:
@@ -163,7 +160,9 @@ class Listen2:
             had not made before), `sessions_created`, `is_skipped`, `words_aligned`,
             `trellis_bytes` (the largest trellis of this step), `cache_entries` and
             `service_entries` (paragraphs in the queue's cache, alignments in the service's), and
-            `cache_capacity` and `service_capacity` (-1: no limit; 0: no such cache).
+            `cache_capacity` and `service_capacity` (-1: no limit; 0: no such cache). Where it
+            could not be checked that the engine takes the condition's session options,
+            `unchecked_options` names them.
         """
         return self._loop.run_until_complete(self._step(i))
 
@@ -184,7 +183,7 @@ class Listen2:
             peak is among a step's facts).
         """
         audio = {id(each.wav): sys.getsizeof(each.wav) for each in self._queue.cached.values()}
-        player = {id(each): sys.getsizeof(each) for each in self._player.node.scheduled}
+        player = {id(each): sys.getsizeof(each) for each in self._player.scheduled}
         words = {id(each): each.n_bytes for each in self._queue.alignments.values()}
         kept: dict[int, int] = {}
         keys = 0
@@ -203,25 +202,14 @@ class Listen2:
         """Return the WAV files in the queue's cache, the current paragraph's first."""
         return [each.wav for _, each in sorted(self._queue.cached.items())]
 
-    def stop(self) -> None:
-        """Stop reading and clear the queue, as the app's ``stop()`` does."""
-        self._loop.run_until_complete(self._stop())
-
-    def drop_session(self) -> None:
-        """Drop the engine's sessions."""
-        self._sessions.drop()
-
-    def create_session(self) -> None:
-        """Build the engine's sessions again."""
-        self._sessions.create()
-
     def enter(self, phase: str) -> None:
         """Do what an experiment asks for after its steps.
 
         Parameters
         ----------
         phase
-            ``stopped``, ``session-dropped`` or ``created-again``.
+            ``stopped`` (as the app's ``stop()``: the queue is cleared), ``session-dropped`` or
+            ``created-again``.
 
         Raises
         ------
@@ -229,9 +217,9 @@ class Listen2:
             The pipeline has no such phase.
         """
         phases = {
-            "stopped": self.stop,
-            "session-dropped": self.drop_session,
-            "created-again": self.create_session,
+            "stopped": lambda: self._loop.run_until_complete(self._stop()),
+            "session-dropped": self._sessions.drop,
+            "created-again": self._sessions.create,
         }
         if phase not in phases:
             raise UnknownNameError("phase", phase, phases)
@@ -239,8 +227,8 @@ class Listen2:
 
     def teardown(self) -> None:
         """Drop everything: what is cached, sessions, models, threads, loop."""
-        self.stop()
-        self._player.node.reset()
+        self._loop.run_until_complete(self._stop())
+        self._player.scheduled.clear()
         self._sessions.drop()
         if self._service is not None:
             self._service.clear()
@@ -252,26 +240,33 @@ class Listen2:
         del self._queue, self._player, self._reading, self._executor, self._loop
 
     def _make_aligner(self) -> Aligner | None:
-        if self._recognizer is None:
+        files = self._recognizer
+        if files is None:
             return None
+        kind: Callable[[RecognizerFiles], Aligner]
         if self._knobs.alignment == "forced":
             from listen2lab.pipeline.forced import ForcedAligner  # noqa: PLC0415 - its own weight
 
-            return ForcedAligner(self._recognizer)
-        from listen2lab.pipeline.recognizer import RecognizerAligner  # noqa: PLC0415
+            kind = ForcedAligner
+        else:
+            from listen2lab.pipeline.recognizer import RecognizerAligner  # noqa: PLC0415 - as above
 
-        return RecognizerAligner(self._recognizer)
+            kind = RecognizerAligner
+        when = self._knobs.recognizer_loaded
+        if when == "at-setup":
+            return kind(files)
+        return LateAligner(lambda: kind(files), keeps=when == "at-first-use")
 
-    async def _synthesize(self, text: str, speed: float) -> Speech:
+    async def _synthesize(self, text: str) -> Speech:
         loop = asyncio.get_running_loop()
-        speech = await loop.run_in_executor(self._executor, self._sessions.synthesize, text, speed)
+        speech = await loop.run_in_executor(self._executor, self._sessions.synthesize, text)
         self._made.append(speech.stretches)
         self._sample_rate = speech.sample_rate
         return speech
 
     async def _align(self, paragraph: int, text: str, speech: Speech) -> Alignment:
         assert self._service is not None
-        alignment = await self._service.align(paragraph, text, speech, self._knobs.speed)
+        alignment = await self._service.align(paragraph, text, speech)
         self._n_words += len(alignment.words)
         return alignment
 
@@ -300,7 +295,7 @@ class Listen2:
         lengths = [n for stretches in self._made for n in stretches]
         self._sized_step = i
         self._size_s = max(lengths, default=0) / self._sample_rate
-        return {
+        facts: dict[str, Any] = {
             "paragraph": paragraph,
             "audio_s": round(speech.seconds, 3),
             "characters": len(self._paragraphs[paragraph]),
@@ -321,6 +316,9 @@ class Listen2:
             if self._service is None
             else _limit(self._knobs.service_cache_size),
         }
+        if self._unchecked:
+            facts["unchecked_options"] = self._unchecked
+        return facts
 
     def _take_peak_trellis(self) -> int:
         if self._aligner is None:
@@ -328,6 +326,43 @@ class Listen2:
         peak = self._aligner.peak_trellis_bytes
         self._aligner.peak_trellis_bytes = 0
         return peak
+
+
+class _SeenLengths:
+    """Lengths made so far, each a new input shape to the engine, in constant memory.
+
+    A set would grow with the run, and be measured. One bit for each multiple of 256 samples, which
+    is a Piper voice's hop: 64 KiB for all lengths up to 1.6 hours.
+    """
+
+    _BITS = 1 << 19
+    _HOP = 256
+
+    def __init__(self) -> None:
+        self._seen = bytearray(self._BITS // 8)
+
+    def add(self, n_samples: int) -> bool:
+        """Note a length; True when it is new."""
+        bit = n_samples // self._HOP % self._BITS
+        is_new = not self._seen[bit // 8] & 1 << bit % 8
+        self._seen[bit // 8] |= 1 << bit % 8
+        return is_new
+
+
+def _check_options(knobs: Knobs) -> list[str]:
+    """Return the session options that could not be checked; one that is ignored is an error."""
+    options = session_options(knobs)
+    if not options:
+        return []
+    found = ignored_options(options, loaded_libraries())
+    ignored = [each.option for each in found if each.code != "option-unchecked"]
+    if ignored:
+        raise EngineError(
+            f"the engine at hand ignores the session options {', '.join(ignored)}: the condition "
+            "would not be what it is called, and nothing was run; sherpa-onnx passes options on "
+            "from 1.12.39, and entries must be ones that its ONNX Runtime knows"
+        )
+    return [each.option for each in found]
 
 
 def _limit(size: int | None) -> int:

@@ -1,4 +1,4 @@
-"""The app's audio player, on a clock: what is scheduled, what has played, what is still held."""
+"""The app's audio player and reading service: what is scheduled, what is held, what comes next."""
 
 from __future__ import annotations
 
@@ -8,181 +8,137 @@ from listen2lab.errors import InputError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Protocol
+    from collections.abc import Sequence
 
+    from listen2lab.pipeline.queue import SynthesisQueue
     from listen2lab.pipeline.synthesis import Speech
 
-    class Clock(Protocol):
-        """What the player waits with."""
-
-        async def sleep(self, seconds: float) -> None:
-            """Wait."""
-
-
-__all__ = ["AudioPlayer", "InstantClock", "PlayerNode", "RealClock"]
-
-_HEADER_BYTES = 44
-
-
-class RealClock:
-    """Time as it passes."""
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait so many seconds."""
-        await asyncio.sleep(seconds)
-
-
-class InstantClock:
-    """Time that passes as soon as somebody waits: memory does not depend on how long it sounds.
-
-    Attributes
-    ----------
-    now : float
-        Seconds since the beginning.
-    """
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    async def sleep(self, seconds: float) -> None:
-        """Move the clock on, and let the others run once."""
-        self.now += seconds
-        await asyncio.sleep(0)
-
-
-class PlayerNode:
-    """What a player schedules its chunks on.
-
-    Stopping a node does not by itself drop what is scheduled on it: that is `reset`.
-    """
-
-    def __init__(self) -> None:
-        self.scheduled: list[bytes] = []
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes of what is held."""
-        return sum(map(len, self.scheduled))
-
-    def schedule(self, chunk: bytes) -> None:
-        """Put a chunk behind the others."""
-        self.scheduled.append(chunk)
-
-    def reset(self) -> None:
-        """Drop what is scheduled, played or not."""
-        self.scheduled.clear()
+__all__ = ["AudioPlayer", "ReadingSession"]
 
 
 class AudioPlayer:
-    """Plays one WAV at a time.
+    """Plays one WAV at a time, on a clock that moves as soon as somebody waits.
+
+    Memory does not depend on how long it sounds, so nothing waits for real.
 
     Parameters
     ----------
-    clock
-        `RealClock` or `InstantClock`.
     retains
-        Leave what was scheduled on the node when playback ends or is stopped: the fault that a
-        streaming player can have. Otherwise it is dropped.
-    chunk_s
-        Schedule copies of so many seconds each, as a streaming player does; None: the WAV as it
-        is, uncopied.
-    tick_s
-        How soon a pause or a stop is noticed.
+        Leave what was scheduled when playback ends or is stopped: stopping a player's node does
+        not by itself drop what is scheduled on it. Otherwise it is dropped.
 
     Attributes
     ----------
-    node : PlayerNode
-        What holds the audio.
-    position_s : float
-        How far it has played.
+    scheduled : list of bytes
+        The WAV files that are held, uncopied.
     """
 
-    def __init__(
-        self,
-        clock: Clock,
-        *,
-        retains: bool = False,
-        chunk_s: float | None = None,
-        tick_s: float = 0.25,
-    ) -> None:
-        self._clock = clock
+    def __init__(self, *, retains: bool = False) -> None:
         self._retains = retains
-        self._chunk_s = chunk_s
-        self._tick_s = tick_s
-        self._playing: object | None = None
-        self._may_go_on = asyncio.Event()
-        self._may_go_on.set()
-        self.node = PlayerNode()
-        self.position_s = 0.0
+        self._is_playing = False
+        self.scheduled: list[bytes] = []
 
-    @property
-    def is_playing(self) -> bool:
-        """Whether something plays and is not paused."""
-        return self._playing is not None and self._may_go_on.is_set()
-
-    async def play(self, speech: Speech, *, until_s: float | None = None) -> bool:
-        """Play from the beginning to the end.
+    async def play(self, speech: Speech, *, share: float = 1.0) -> None:
+        """Play from the beginning; at the end it stops.
 
         Parameters
         ----------
         speech
             What to play. Something else that plays must have been stopped before.
-        until_s
-            Return at this position, still playing, so that the caller can do something mid-way.
-
-        Returns
-        -------
-        bool
-            Whether it came there; False when it was stopped.
+        share
+            Return when so much of it has played, still playing, so that the caller can do
+            something mid-way.
 
         Raises
         ------
         InputError
             Something else plays.
         """
-        if self._playing is not None:
+        if self._is_playing:
             raise InputError("the player plays already; stop() it first")
-        this = self._playing = object()  # after a stop, something else may play
-        self.position_s = 0.0
-        self._schedule(speech)
-        end_s = speech.seconds if until_s is None else min(until_s, speech.seconds)
-        try:
-            while self.position_s < end_s:
-                await self._may_go_on.wait()
-                if self._playing is not this:
-                    return False
-                tick_s = min(self._tick_s, end_s - self.position_s)
-                await self._clock.sleep(tick_s)
-                if self._playing is not this:
-                    return False
-                self.position_s = min(self.position_s + tick_s, end_s)
-        except asyncio.CancelledError:
-            if self._playing is this:
-                self.stop()
-            raise
-        if until_s is None:
+        self._is_playing = True
+        self.scheduled.append(speech.wav)
+        await asyncio.sleep(0)  # while it plays, what was begun ahead goes on
+        if share >= 1.0:
             self.stop()
-        return True
-
-    def pause(self) -> None:
-        """Hold playback where it is."""
-        self._may_go_on.clear()
-
-    def resume(self) -> None:
-        """Go on from there."""
-        self._may_go_on.set()
 
     def stop(self) -> None:
         """End playback, and drop what was scheduled unless the player retains it."""
-        self._playing = None
-        self._may_go_on.set()
+        self._is_playing = False
         if not self._retains:
-            self.node.reset()
+            self.scheduled.clear()
 
-    def _schedule(self, speech: Speech) -> None:
-        if self._chunk_s is None:
-            self.node.schedule(speech.wav)
-            return
-        step = 2 * max(1, int(self._chunk_s * speech.sample_rate))
-        for at in range(_HEADER_BYTES, len(speech.wav), step):
-            self.node.schedule(speech.wav[at : at + step])
+
+class ReadingSession:
+    """Reads a document aloud, paragraph by paragraph.
+
+    Parameters
+    ----------
+    queue
+        Gives the audio.
+    player
+        Plays it.
+
+    Attributes
+    ----------
+    current : int
+        The paragraph that is played next.
+    """
+
+    def __init__(self, queue: SynthesisQueue, player: AudioPlayer) -> None:
+        self._queue = queue
+        self._player = player
+        self._n_paragraphs = 0
+        self.current = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a document."""
+        return self._n_paragraphs > 0
+
+    def open(self, paragraphs: Sequence[str], start: int = 0) -> None:
+        """Take a document.
+
+        Parameters
+        ----------
+        paragraphs
+            The texts.
+        start
+            The paragraph to begin with.
+        """
+        self._player.stop()
+        self._queue.set_content(paragraphs, start)
+        self._n_paragraphs = len(paragraphs)
+        self.current = start
+
+    async def play_one(self, *, skip_at: float | None = None) -> Speech | None:
+        """Play the current paragraph and move on to the next one.
+
+        Parameters
+        ----------
+        skip_at
+            Skip to the next paragraph when this share of the audio has been played. As in the
+            app, its audio is asked for at once.
+
+        Returns
+        -------
+        Speech or None
+            What was played; None when the document was replaced in the meantime.
+        """
+        speech = await self._queue.get_audio(self.current)
+        if speech is None:
+            return None
+        await self._player.play(speech, share=1.0 if skip_at is None else skip_at)
+        self.current += 1
+        if skip_at is not None:
+            self._player.stop()
+            self._queue.cancel_all()
+            if self.current < self._n_paragraphs:
+                await self._queue.get_audio(self.current)
+        return speech
+
+    def stop(self) -> None:
+        """Stop reading and clear the queue."""
+        self._player.stop()
+        self._queue.clear_all()
+        self._n_paragraphs = 0

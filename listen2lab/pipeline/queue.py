@@ -10,11 +10,10 @@ import asyncio
 import gc
 import sys
 import time
+from collections import deque
 
 from listen2lab.errors import InputError
-from listen2lab.pipeline.jobs import Job, retrieve, to_the_end
 from listen2lab.pipeline.log import BREAKDOWN_EVERY
-from listen2lab.pipeline.permits import Permits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,10 +24,82 @@ if TYPE_CHECKING:
     from listen2lab.pipeline.log import AppLog
     from listen2lab.pipeline.synthesis import Speech
 
-    Synthesize = Callable[[str, float], Awaitable[Speech]]
+    Synthesize = Callable[[str], Awaitable[Speech]]
     Align = Callable[[int, str, Speech], Awaitable[Alignment]]
 
-__all__ = ["SynthesisQueue"]
+__all__ = ["Permits", "SynthesisQueue"]
+
+
+class Permits:
+    """The lock around the engine: n permits, waiters first come first served.
+
+    A release hands its permit to the longest waiter; it is never free in between, so nobody can
+    overtake. asyncio's own semaphore cannot be used: `resume_all`, the app's fault, has no
+    counterpart in it.
+
+    Parameters
+    ----------
+    n
+        How many may be held at once. The app's flag is one permit.
+    """
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+        self._taken = 0
+        self._waiters: deque[asyncio.Future[None]] = deque()
+
+    async def acquire(self) -> None:
+        """Take a permit, waiting for one if all are taken."""
+        if self._taken < self._n:
+            self._taken += 1
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        await waiter
+
+    def release(self) -> None:
+        """Hand the permit to the longest waiter, or free it if nobody waits."""
+        if self._waiters:
+            self._waiters.popleft().set_result(None)
+        else:  # after resume_all more releases come than permits were counted
+            self._taken = max(0, self._taken - 1)
+
+    def resume_all(self) -> None:
+        """Resume every waiter and count every permit as free: the app's fault.
+
+        Those resumed run beside the holders, and the next to come finds the lock open, too.
+        """
+        while self._waiters:
+            self._waiters.popleft().set_result(None)
+        self._taken = 0
+
+
+class _Job:
+    """A synthesis that was asked for.
+
+    Parameters
+    ----------
+    paragraph, text
+        What is synthesized.
+    epoch
+        The queue's count of changes to content and voice when it was asked for.
+    is_on_demand
+        Whether somebody asked for it, rather than the look-ahead.
+
+    Attributes
+    ----------
+    task : asyncio.Task
+        Its way through the engine.
+    """
+
+    __slots__ = ("epoch", "is_on_demand", "paragraph", "task", "text")
+
+    def __init__(self, paragraph: int, text: str, epoch: int, *, is_on_demand: bool) -> None:
+        self.paragraph = paragraph
+        self.text = text
+        self.epoch = epoch
+        self.is_on_demand = is_on_demand
+        self.task: asyncio.Task[Speech | None]
 
 
 class SynthesisQueue:
@@ -37,11 +108,12 @@ class SynthesisQueue:
     Parameters
     ----------
     synthesize
-        Makes speech of a text at a speed; called with at most `knobs.in_flight` in flight.
+        Makes speech of a text; called with at most `knobs.in_flight` in flight, but see
+        `cancel_all`.
     log
         Where the app's lines go.
     knobs
-        The queue's knobs, and the speed to begin with.
+        The queue's knobs.
     align
         Makes an alignment of a paragraph's number, text and speech; None: no alignments.
     trim
@@ -78,12 +150,11 @@ class SynthesisQueue:
         self._permits = Permits(knobs.in_flight)
         self._paragraphs: Sequence[str] = ()
         self._current = 0
-        self._speed = knobs.speed
         self._content = 0  # counts what was put in: an answer for older content is none
-        self._epoch = 0  # counts content, speed and voice: audio of an older one is not kept
+        self._epoch = 0  # counts content and voice: audio of an older one is not kept
         self._audio: dict[int, Speech] = {}
         self._alignments: dict[int, Alignment] = {}
-        self._jobs: dict[int, Job] = {}  # those that get_audio may wait for
+        self._jobs: dict[int, _Job] = {}  # those that get_audio may wait for
         self._tasks: set[asyncio.Task[Speech | None]] = set()  # these, and the forgotten ones
         self._n_in_engine = 0
         self.peak_in_flight = 0
@@ -102,11 +173,6 @@ class SynthesisQueue:
         """The alignments that are held, by paragraph; a copy."""
         return dict(self._alignments)
 
-    @property
-    def n_tasks(self) -> int:
-        """How many syntheses run or wait."""
-        return len(self._tasks)
-
     # What it reads
 
     def set_content(self, paragraphs: Sequence[str], start: int = 0) -> None:
@@ -123,14 +189,8 @@ class SynthesisQueue:
         self._paragraphs = paragraphs
         self._current = start
 
-    def set_speed(self, speed: float) -> None:
-        """Change the speed, which drops what is cached and starts again what is waited for."""
-        if speed != self._speed:
-            self._speed = speed
-            self.drop_audio()
-
     def drop_audio(self) -> None:
-        """Drop what is cached and under way, and keep the content: the speed or voice changed."""
+        """Drop what is cached and under way, and keep the content: the voice changed."""
         self._epoch += 1
         self.cancel_all()
         self._audio.clear()
@@ -145,22 +205,12 @@ class SynthesisQueue:
     def cancel_all(self) -> None:
         """Give up what was to be synthesized in advance.
 
-        The engine cannot be interrupted: what is in it runs to its end. With
-        ``cancel_resumes="all"``, as in the app, *every* waiter is let into the engine at once and
-        the lock counts as free, so that several syntheses run together. With ``"one"`` those that
-        nobody listens to any more are dropped, and the others keep their places.
+        The engine cannot be interrupted: what is in it runs to its end. As in the app, *every*
+        waiter is let into the engine at once and the lock counts as free, so that several
+        syntheses run together.
         """
-        if self._knobs.cancel_resumes == "all":
-            self._jobs.clear()
-            self._permits.resume_all()
-            return
-        for job in list(self._jobs.values()):
-            is_stale = job.epoch != self._epoch
-            if not job.is_running and (is_stale or not job.is_awaited):
-                job.task.cancel()
-                del self._jobs[job.paragraph]
-            elif is_stale:
-                del self._jobs[job.paragraph]
+        self._jobs.clear()
+        self._permits.resume_all()
 
     # What it gives
 
@@ -206,20 +256,15 @@ class SynthesisQueue:
                 self._look_ahead()  # after the start: the current paragraph comes first
                 looked_ahead = self._epoch
             if job is not None:
-                job.is_awaited = True
                 # wait, unlike shield, neither cancels the job with its caller nor raises here.
                 await asyncio.wait([job.task])
                 if content != self._content:
                     return None
-                if job.epoch != self._epoch or job.task.cancelled():
-                    continue  # made at another speed or with another voice, or given up
+                if job.epoch != self._epoch:
+                    continue  # made with another voice
                 speech = job.task.result()
             if speech is not None:
                 return speech
-
-    def alignment(self, paragraph: int) -> Alignment | None:
-        """Return a paragraph's alignment, if it is held."""
-        return self._alignments.get(paragraph)
 
     async def idle(self) -> None:
         """Wait until nothing runs or waits, whatever comes of it."""
@@ -239,21 +284,20 @@ class SynthesisQueue:
             else:
                 self._start(paragraph, is_on_demand=False)
 
-    def _start(self, paragraph: int, *, is_on_demand: bool) -> Job:
-        job = Job(paragraph, self._paragraphs[paragraph], self._epoch, is_on_demand=is_on_demand)
+    def _start(self, paragraph: int, *, is_on_demand: bool) -> _Job:
+        job = _Job(paragraph, self._paragraphs[paragraph], self._epoch, is_on_demand=is_on_demand)
         self._jobs[paragraph] = job
         job.task = asyncio.get_running_loop().create_task(self._run(job))
         self._tasks.add(job.task)
         job.task.add_done_callback(self._tasks.discard)
-        job.task.add_done_callback(retrieve)
+        job.task.add_done_callback(_retrieve)
         return job
 
-    async def _run(self, job: Job) -> Speech | None:
+    async def _run(self, job: _Job) -> Speech | None:
         """Take a job through the engine; None when it failed in advance."""
         try:
             await self._permits.acquire()
             try:
-                job.is_running = True
                 work = self._on_demand if job.is_on_demand else self._in_advance
                 speech = await work(job)
             finally:
@@ -263,7 +307,7 @@ class SynthesisQueue:
                 del self._jobs[job.paragraph]
         return speech
 
-    async def _on_demand(self, job: Job) -> Speech:
+    async def _on_demand(self, job: _Job) -> Speech:
         before = self._log.resident()
         self._log.on_demand_started(job.paragraph)
         began = self._now()
@@ -275,7 +319,7 @@ class SynthesisQueue:
         self._log.total_time(job.paragraph, synthesis_s, self._now() - began)
         return speech
 
-    async def _in_advance(self, job: Job) -> Speech | None:
+    async def _in_advance(self, job: _Job) -> Speech | None:
         self._log.pre_started(job.paragraph)
         began = self._now()
         try:
@@ -287,23 +331,23 @@ class SynthesisQueue:
             return None
         return speech
 
-    async def _through_engine(self, job: Job) -> Speech:
+    async def _through_engine(self, job: _Job) -> Speech:
         self._n_in_engine += 1
         self.peak_in_flight = max(self.peak_in_flight, self._n_in_engine)
         try:
-            speech = await to_the_end(self._synthesize(job.text, self._speed))
+            speech = await self._synthesize(job.text)
         finally:
             self._n_in_engine -= 1
         self.n_syntheses += 1
         self._log.synthesized(speech.n_samples, speech.sample_rate)
         return speech
 
-    async def _keep(self, job: Job, speech: Speech) -> None:
+    async def _keep(self, job: _Job, speech: Speech) -> None:
         """Cache, align, evict: what follows each synthesis, before the next may begin."""
         if job.epoch == self._epoch:
             self._audio[job.paragraph] = speech
             if self._align is not None:
-                alignment = await to_the_end(self._align(job.paragraph, job.text, speech))
+                alignment = await self._align(job.paragraph, job.text, speech)
                 self._log.aligned(job.paragraph, len(alignment.words), speech.seconds)
                 if job.epoch == self._epoch:
                     self._alignments[job.paragraph] = alignment
@@ -344,3 +388,9 @@ class SynthesisQueue:
             n_synthesizing=self._n_in_engine,
             n_tasks=len(self._tasks),
         )
+
+
+def _retrieve(task: asyncio.Task[Speech | None]) -> None:
+    """Look at what ended a task, so that asyncio does not complain when nobody waited for it."""
+    if not task.cancelled():  # as a loop that ends does with what is left
+        task.exception()

@@ -1,4 +1,4 @@
-"""The engine sessions of a reading: one or several, recreated or changed as the knobs say."""
+"""The engine sessions of a reading: one or several, recreated as the knobs say."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Sessions:
     voice
         Checked files of a voice.
     knobs
-        `sessions`, `in_flight`, `session_every`, `voice_change`, and those of `Synthesizer`.
+        `sessions`, `in_flight`, `session_every`, `recreate_after_s`, and those of `Synthesizer`.
     scratch
         A folder for short-lived files.
 
@@ -42,8 +42,6 @@ class Sessions:
     ----------
     n_created : int
         Sessions built so far.
-    peak_alive : int
-        The most that were there at once.
     """
 
     def __init__(self, voice: VoiceFiles, knobs: Knobs, scratch: str) -> None:
@@ -54,19 +52,12 @@ class Sessions:
         self._slots: list[_Slot] = []
         self._lock = threading.Lock()
         self.n_created = 0
-        self.peak_alive = 0
-
-    @property
-    def n_alive(self) -> int:
-        """How many sessions there are."""
-        return sum(slot.synthesizer.is_loaded for slot in self._slots)
 
     def create(self) -> None:
         """Build the sessions, unless they are there."""
         with self._lock:
             if not self._slots:
                 self._slots = self._build()
-                self.peak_alive = max(self.peak_alive, len(self._slots))
 
     def drop(self) -> None:
         """Drop every session. One that a thread is still in goes when the thread leaves it."""
@@ -75,25 +66,20 @@ class Sessions:
             self._slots = []
 
     def change_voice(self) -> None:
-        """Put new sessions in place of the old, in the order of the knob `voice_change`.
+        """Put new sessions in place of the old.
 
         As the app does it, the new provider is built before the old one is gone, so that twice
         the sessions are there for a moment.
         """
         with self._lock:
-            old, self._slots = self._slots, []
-            if self._knobs.voice_change == "drop-first":
-                _cleanup(old)
-                old = []
-            self._slots = self._build()
-            self.peak_alive = max(self.peak_alive, len(old) + len(self._slots))
+            old, self._slots = self._slots, self._build()
             _cleanup(old)
 
-    def synthesize(self, text: str, speed: float) -> Speech:
+    def synthesize(self, text: str) -> Speech:
         """Make speech of a text in the session with the fewest threads in it.
 
-        Every `session_every` texts of a session it is dropped and built anew, as soon as the
-        last of them is done.
+        Every `session_every` texts of a session, and after a stretch above `recreate_after_s`, it
+        is dropped and built anew, as soon as nobody is in it.
 
         Raises
         ------
@@ -102,7 +88,7 @@ class Sessions:
         """
         slot = self._enter()
         try:
-            return slot.synthesizer.synthesize(text, speed)
+            return slot.synthesizer.synthesize(text)
         finally:
             self._leave(slot)
 
@@ -115,10 +101,11 @@ class Sessions:
             return slot
 
     def _leave(self, slot: _Slot) -> None:
-        every = self._knobs.session_every
+        every, longest_s = self._knobs.session_every, self._knobs.recreate_after_s
         with self._lock:
             slot.n_users -= 1
             is_due = every is not None and slot.synthesizer.n_done >= every
+            is_due |= longest_s is not None and slot.synthesizer.longest_s > longest_s
             if is_due and slot.n_users == 0 and slot in self._slots:
                 slot.synthesizer.load()
                 self.n_created += 1

@@ -1,37 +1,36 @@
 """One engine session, and speech from it: the app's provider of Piper voices.
 
 Bad files make the engine end the process, so a `Synthesizer` takes only files that
-`listen2lab.models.voices.check_voice` has looked at.
+`listen2lab.models.check` has looked at.
 """
 
 from __future__ import annotations
 
+import io
 import os
-import struct
+import wave
 from typing import Any, NamedTuple
 
 from listen2lab.errors import EngineError, TextError, VoiceError
+from listen2lab.pipeline.session_options import session_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from listen2lab.models.voices import VoiceFiles
     from listen2lab.pipeline.knobs import Knobs
 
-__all__ = ["MAX_SENTENCE_S", "MAX_TEXT_BYTES", "SPEED_RANGE", "Speech", "Synthesizer", "wav_bytes"]
+__all__ = ["CHARACTERS_PER_SECOND", "MAX_TEXT_BYTES", "Speech", "Synthesizer", "wav_bytes"]
 
 MAX_TEXT_BYTES = 10_000
 """The longest text of one call, as in the app."""
 
-SPEED_RANGE = (0.5, 2.0)
-"""Speeds outside are clamped, as in the app."""
-
-MAX_SENTENCE_S = 15.0
-"""The longest sentence that the knob ``split_long_sentences`` leaves whole, in seconds."""
-
 CHARACTERS_PER_SECOND = 12.0
-# The pace of the generated voices. Read speech is somewhat faster, so its pieces are shorter.
+"""The pace of the generated voices. Read speech is somewhat faster, so its pieces are shorter."""
 
 _NOISE_SCALE = 0.667  # the engine's own default
+_SILENCE_SCALE = 1.0
+# The engine shortens pauses longer than 0.2 s to this share, by default to 0.2. Here they stay as
+# the model made them, so that the number of samples is the model's.
 _CONTINUE = 1  # what a generate callback returns so that the engine goes on
 
 
@@ -70,36 +69,25 @@ class Synthesizer:
     voice
         Checked files of a voice.
     knobs
-        The session's knobs; `split_long_sentences` as well.
+        The session's knobs; `split_sentences_s` as well.
     scratch
         A folder for the file of session options, which lives only while a session is built.
-    silence_scale
-        The engine shortens pauses longer than 0.2 s to this share, by default to 0.2. Here they
-        stay as the model made them, so that the number of samples is the model's.
 
     Attributes
     ----------
-    n_sessions : int
-        Sessions built so far.
     n_done : int
         Texts synthesized with the present session.
+    longest_s : float
+        The longest stretch that the present session made, in seconds.
     """
 
-    def __init__(
-        self, voice: VoiceFiles, knobs: Knobs, scratch: str, *, silence_scale: float = 1.0
-    ) -> None:
+    def __init__(self, voice: VoiceFiles, knobs: Knobs, scratch: str) -> None:
         self._voice = voice
         self._knobs = knobs
         self._scratch = scratch
-        self._silence_scale = silence_scale
         self._session: Any = None
-        self.n_sessions = 0
         self.n_done = 0
-
-    @property
-    def is_loaded(self) -> bool:
-        """Whether there is a session."""
-        return self._session is not None
+        self.longest_s = 0.0
 
     def load(self) -> None:
         """Build the session; one that is there is dropped first.
@@ -120,7 +108,6 @@ class Synthesizer:
                         model=self._voice.model,
                         tokens=self._voice.tokens,
                         data_dir=self._voice.data_dir,
-                        lexicon=self._voice.lexicon,
                         noise_scale=_NOISE_SCALE,
                         noise_scale_w=self._knobs.noise_scale_w,
                     ),
@@ -128,7 +115,7 @@ class Synthesizer:
                     provider=f"cpu:{options}" if options else "cpu",
                 ),
                 max_num_sentences=self._knobs.max_num_sentences,
-                silence_scale=self._silence_scale,
+                silence_scale=_SILENCE_SCALE,
             )
             if not config.validate():
                 raise VoiceError(
@@ -139,20 +126,17 @@ class Synthesizer:
         finally:
             if options:
                 os.remove(options)  # noqa: PTH107 - pathlib would cost a worker 1 MiB
-        self.n_sessions += 1
 
-    def synthesize(self, text: str, speed: float = 1.0) -> Speech:
+    def synthesize(self, text: str) -> Speech:
         """Make speech of a text, in one call of the engine as the app does.
 
-        With the knob ``split_long_sentences`` it is a call a piece instead. May be called from
+        With the knob ``split_sentences_s`` it is a call a piece instead. May be called from
         several threads.
 
         Parameters
         ----------
         text
             A paragraph, at most `MAX_TEXT_BYTES` in UTF-8.
-        speed
-            Clamped to `SPEED_RANGE`.
 
         Returns
         -------
@@ -170,10 +154,9 @@ class Synthesizer:
         session = self._session
         if session is None:
             raise EngineError("there is no engine session; load() builds one")
-        speed = min(max(speed, SPEED_RANGE[0]), SPEED_RANGE[1])
         chunks: list[bytes] = []
-        for piece in _split(text, speed) if self._knobs.split_long_sentences else [text]:
-            self._generate(session, piece, speed, chunks)
+        for piece in _split(text, self._knobs.split_sentences_s):
+            self._generate(session, piece, chunks)
         stretches = tuple(len(chunk) // 2 for chunk in chunks)
         n_samples = sum(stretches)
         if not n_samples:
@@ -183,22 +166,23 @@ class Synthesizer:
             )
         rate = int(session.sample_rate)
         self.n_done += 1
+        self.longest_s = max(self.longest_s, max(stretches) / rate)
         return Speech(wav_bytes(chunks, rate), n_samples, rate, stretches)
 
     def cleanup(self) -> None:
         """Drop the session."""
         self._session = None
         self.n_done = 0
+        self.longest_s = 0.0
 
-    def _generate(self, session: Any, text: str, speed: float, chunks: list[bytes]) -> None:
+    def _generate(self, session: Any, text: str, chunks: list[bytes]) -> None:
         """Run the engine on one text, and add 16-bit PCM for each stretch that it makes."""
         import sherpa_onnx  # noqa: PLC0415
 
         config = sherpa_onnx.GenerationConfig()
-        config.speed = speed
-        config.silence_scale = self._silence_scale
+        config.silence_scale = _SILENCE_SCALE
         if self._voice.route == "phonemes":
-            from listen2lab.pipeline.phonemes import phonemize  # noqa: PLC0415 - GPL extra
+            from listen2lab.models.phonemes import phonemize  # noqa: PLC0415 - GPL extra
 
             config.phoneme_codepoints = phonemize(text, self._voice.espeak_voice)
             text = ""
@@ -213,15 +197,12 @@ class Synthesizer:
 
     def _write_options(self) -> str:
         """Write the file of session options that differ from the default; "" when none does."""
-        lines = [
-            *([] if self._knobs.cpu_mem_arena else ["EnableCpuMemArena=0"]),
-            *([] if self._knobs.mem_pattern else ["EnableMemPattern=0"]),
-        ]
-        if not lines:
+        options = session_options(self._knobs)
+        if not options:
             return ""
         path = os.path.join(self._scratch, f"session-{os.getpid()}-{id(self)}.options")  # noqa: PTH118
         with open(path, "w", encoding="utf-8") as file:  # noqa: PTH123
-            file.write("\n".join(lines) + "\n")
+            file.writelines(f"{name}={value}\n" for name, value in options.items())
         return path
 
 
@@ -240,14 +221,11 @@ def wav_bytes(chunks: list[bytes], sample_rate: int) -> bytes:
     bytes
         A 44-byte header and the chunks.
     """
-    n_bytes = sum(map(len, chunks))
-    header = struct.pack(
-        "<4sI4s4sIHHIIHH4sI",
-        b"RIFF", 36 + n_bytes, b"WAVE",
-        b"fmt ", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16,
-        b"data", n_bytes,
-    )  # fmt: skip
-    return b"".join([header, *chunks])
+    held = io.BytesIO()
+    with wave.open(held, "wb") as file:
+        file.setparams((1, 2, sample_rate, sum(map(len, chunks)) // 2, "NONE", ""))
+        file.writeframesraw(b"".join(chunks))
+        return held.getvalue()
 
 
 def _check_text(text: str) -> None:
@@ -261,11 +239,13 @@ def _check_text(text: str) -> None:
         )
 
 
-def _split(text: str, speed: float) -> list[str]:
+def _split(text: str, longest_s: float | None) -> list[str]:
     """Cut a text that holds a long sentence; another one stays whole, as without the knob."""
+    if longest_s is None:
+        return [text]
     from listen2lab.texts.paragraphs import longest_sentence, split_long  # noqa: PLC0415 - a knob's
 
-    limit = int(MAX_SENTENCE_S * CHARACTERS_PER_SECOND * speed)
+    limit = max(1, int(longest_s * CHARACTERS_PER_SECOND))
     return split_long(text, limit) if longest_sentence(text) > limit else [text]
 
 

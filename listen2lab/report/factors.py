@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from listen2lab.pipeline.knobs import Knobs, knobs_from
+from listen2lab.pipeline.knobs import EARLIER_NAMES, Knobs, knobs_from
 
 if TYPE_CHECKING:
     from listen2lab.study.plan import Experiment
@@ -47,7 +47,7 @@ def grid(item: Experiment) -> Grid | None:
     Grid or None
         None where there are not two factors, or only one of them varies.
     """
-    names = (item.factor or "").split(" x ")
+    names = [EARLIER_NAMES.get(name, name) for name in (item.factor or "").split(" x ")]
     if len(names) != 2 or not set(names) <= set(Knobs._fields):
         return None
     values = {

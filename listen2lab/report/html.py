@@ -23,10 +23,10 @@ from listen2lab.report.plots import (
 )
 from listen2lab.report.style import share_styles, to_svg
 from listen2lab.report.text import study as words
+from listen2lab.report.text import verdicts
 from listen2lab.study.payload import ELEMENT_ID, payload
 from listen2lab.study.plan import APART
 from listen2lab.units import MIB
-from listen2lab.verdict.judge import Reason
 
 if TYPE_CHECKING:
     from listen2lab.facade import Study
@@ -76,7 +76,7 @@ def page(study: Study, summary: dict[str, Any], *, include_private: bool = False
         ends=words.endings(study.runs),
         provenance=words.provenance(study.manifest),
         limits=words.limits(study),
-        sentences={str(code): code.sentence for code in Reason},
+        sentences=verdicts.REASONS,
         phase_words=PHASES,
         picture_rules=Markup(rules),  # noqa: S704 - made of matplotlib's own styles
         carried_id=ELEMENT_ID,

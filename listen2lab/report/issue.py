@@ -26,7 +26,7 @@ __all__ = ["issue"]
 
 _ENGINE_KNOBS = (
     *("cpu_mem_arena", "mem_pattern", "num_threads", "max_num_sentences", "noise_scale_w"),
-    *("speed", "sessions", "in_flight", "session_every"),
+    *("sessions", "in_flight", "session_every"),
 )
 _READ = ("rss", "anonymous", "in_use", "kept", "peak")
 

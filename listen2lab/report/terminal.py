@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from listen2lab.report.text.study import SENTENCES, endings, number, verdict
+from listen2lab.report.text.study import endings, number, verdict
+from listen2lab.report.text.verdicts import REASONS, contrast
 from listen2lab.units import KIB, MIB
 
 if TYPE_CHECKING:
@@ -35,12 +36,12 @@ def watched(study: Study, answer: dict[str, Any]) -> str:
     for name, numbers in item["conditions"].items():
         title = f"{name}: " if len(item["conditions"]) > 1 else ""
         lines.append(f"{title}{verdict(numbers, item['unit'])}")
-        lines += [f"  - {code}: {SENTENCES[code]}" for code in numbers["reasons"]]
+        lines += [f"  - {code}: {REASONS[code]}" for code in numbers["reasons"]]
         lines.append(f"  {sparkline(study, name)}")
     for name, difference in item["contrasts"].items():
         if difference is not None:
             what = f"from {difference['to']} to {name}"
-            lines.append(f"{what}: {difference['verdict']}. {difference['sentence']}")
+            lines.append(f"{what}: {difference['verdict']}. {contrast(name, difference)}")
     if "thinned" in answer:
         lines.append(f"  {answer['thinned']}")
     lines += endings(study.runs)

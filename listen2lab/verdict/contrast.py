@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 from scipy import stats
 
@@ -12,13 +12,26 @@ from listen2lab.verdict import thresholds as limits
 from listen2lab.verdict.judge import Reason, Verdict, judge
 from listen2lab.verdict.series import matrix
 
-__all__ = ["Contrast", "ContrastName", "Difference", "judge_pair"]
+__all__ = ["Contrast", "ContrastName", "ContrastWhy", "Difference", "by_level", "judge_pair"]
 
 ContrastName = Literal["removed", "reduced", "unchanged", "worse", "inconclusive"]
 
+ContrastWhy = Literal[
+    "leak-gone",
+    "less-of-it",
+    "same-leak",
+    "more-of-it",
+    "new-leak",
+    "first-not-known",
+    "not-told-apart",
+    "level",
+    "no-verdict",
+]
+"""What a contrast rests on: on rates where either leaks (the first seven), on the level where
+neither does, on nothing where one has no verdict."""
 
-@dataclass(frozen=True)
-class Difference:
+
+class Difference(msgspec.Struct, frozen=True):
     """A difference, A minus B: positive where B has less.
 
     Attributes
@@ -38,8 +51,7 @@ class Difference:
     freedom: float
 
 
-@dataclass(frozen=True)
-class Contrast:
+class Contrast(msgspec.Struct, frozen=True):
     """What became of memory between condition A and condition B.
 
     Attributes
@@ -49,29 +61,32 @@ class Contrast:
         ``inconclusive``.
     about
         ``rate`` where either leaks, ``level`` where neither does.
+    why
+        What it rests on; sentences are made of it.
     rate
         Bytes per step, A minus B.
     level
         Bytes over the last third of the run, A minus B.
     a, b
         The conditions' own verdicts.
-    sentence
-        The result in words.
     """
 
     verdict: ContrastName
     about: Literal["rate", "level"]
+    why: ContrastWhy
     rate: Difference
     level: Difference
     a: Verdict
     b: Verdict
-    sentence: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON values."""
-        out = asdict(self)
-        out["a"], out["b"] = self.a.to_dict(), self.b.to_dict()
-        return out
+    @property
+    def unjudged(self) -> Verdict | None:
+        """The first verdict that decides nothing, where that is why this one does not either."""
+        if self.why != "no-verdict":
+            return None
+        both = (self.a, self.b)
+        blind = [v for v in both if not np.isfinite(v.rate)]
+        return (blind or [v for v in both if v.verdict == "inconclusive"])[0]
 
 
 def judge_pair(
@@ -82,7 +97,6 @@ def judge_pair(
     *,
     worth_level: float | None = None,
     worth_rate: float = limits.WORTH_RATE,
-    names: tuple[str, str] = ("A", "B"),
     every: tuple[float, float] = (1.0, 1.0),
 ) -> Contrast:
     """Compare two conditions of one workload.
@@ -98,8 +112,6 @@ def judge_pair(
         if not given.
     worth_rate
         As for `judge`.
-    names
-        What the sentence calls them.
     every
         Steps between two samples of each, where runs were thinned; rates are per step.
 
@@ -118,41 +130,27 @@ def judge_pair(
     Intervals are Welch's: unequal variances, degrees of freedom by Satterthwaite (Welch, B. L.
     1947, Biometrika 34, 28-35). The unit of replication is the process, not the step.
     """
-    first = _per_step(judge(a, sizes_a, worth_rate=worth_rate), every[0])
-    second = _per_step(judge(b, sizes_b, worth_rate=worth_rate), every[1])
+    first = judge(a, sizes_a, worth_rate=worth_rate).per(every[0])
+    second = judge(b, sizes_b, worth_rate=worth_rate).per(every[1])
     rate = _rates(first, second)
     level = _levels(matrix(a, "a"), matrix(b, "b"))
     worth = worth_level
     if worth is None:
         worth = max(limits.WORTH_SHARE * abs(level.a), limits.WORTH_LEVEL)
-    about: Literal["rate", "level"] = (
-        "rate" if "leak" in {first.verdict, second.verdict} else "level"
-    )
-    blind = next((v for v in (first, second) if not np.isfinite(v.rate)), None)
-    if blind is not None:
-        name, words = _unjudged(blind)
+    said = {first.verdict, second.verdict}
+    about: Literal["rate", "level"] = "rate" if "leak" in said else "level"
+    name: ContrastName
+    why: ContrastWhy
+    if not np.isfinite([first.rate, second.rate]).all():
+        name, why = "inconclusive", "no-verdict"
     elif about == "rate":
-        name, words = _by_rate(first, second, rate, names)
-    elif "inconclusive" in {first.verdict, second.verdict}:
-        name, words = _unjudged(first if first.verdict == "inconclusive" else second)
+        name, why = _by_rate(first, second, rate)
+    elif "inconclusive" in said:
+        name, why = "inconclusive", "no-verdict"
     else:
-        name, words = _told_by_level(level, worth, names)
-    return Contrast(name, about, rate, level, first, second, words)
-
-
-def _per_step(verdict: Verdict, every: float) -> Verdict:
-    """Return a verdict on samples with its rates per step."""
-    return replace(
-        verdict,
-        rate=verdict.rate / every,
-        interval=(verdict.interval[0] / every, verdict.interval[1] / every),
-        upper=verdict.upper / every,
-        smallest_visible=verdict.smallest_visible / every,
-    )
-
-
-def _unjudged(verdict: Verdict) -> tuple[ContrastName, str]:
-    return "inconclusive", f"One condition has no verdict: {verdict.reasons[0].sentence}"
+        low, high = level.interval
+        name, why = by_level(-level.value, (-high, -low), worth), "level"
+    return Contrast(name, about, why, rate, level, first, second)
 
 
 def _welch(  # noqa: PLR0917 - the formula's symbols
@@ -173,10 +171,10 @@ _FEW_REPEATS = 3
 
 def _rates(a: Verdict, b: Verdict) -> Difference:
     def spread(v: Verdict) -> tuple[float, float]:
-        if not np.isfinite(v.rate):
+        if not np.isfinite(v.rate) or v.basis is None:
             return float("nan"), 1.0
         error = (v.interval[1] - v.interval[0]) / (2 * 1.96)
-        repeats, samples = v.evidence["repeats"], v.evidence["samples"]
+        repeats, samples = v.repeats, v.basis.samples
         if repeats < _FEW_REPEATS:  # how far processes are apart is hardly known from two
             return error**2, float(max(repeats - 1, 1))
         # The interval already holds what few repeats leave unknown; the samples set the rest.
@@ -205,51 +203,23 @@ def _levels(a: np.ndarray, b: np.ndarray) -> Difference:
 
 
 def _by_rate(  # noqa: PLR0911 - one line for each outcome
-    a: Verdict, b: Verdict, rate: Difference, names: tuple[str, str]
-) -> tuple[ContrastName, str]:
+    a: Verdict, b: Verdict, rate: Difference
+) -> tuple[ContrastName, ContrastWhy]:
     low, high = rate.interval
     if a.verdict != "leak":
         if high < 0:
-            return "worse", f"{names[1]} leaks where {names[0]} does not."
-        return "inconclusive", (
-            f"{names[1]} leaks; the rate of {names[0]} is not known well enough to say that it "
-            "does not."
-        )
-    told = f"{names[0]} leaks {_kib(a.rate)} KiB a step, {names[1]} {_kib(b.rate)}"
+            return "worse", "new-leak"
+        return "inconclusive", "first-not-known"
     settled = b.verdict != "leak" and Reason.STILL_SLOWING not in b.reasons
     if settled and b.upper < limits.REMOVED_SHARE * a.rate:
-        return "removed", f"{told}, at most {_kib(max(b.upper, _FEW_BYTES))}: the leak is gone."
+        return "removed", "leak-gone"
     if low > 0 and b.rate < (1 - limits.SAME_SHARE / 2) * a.rate:
-        return "reduced", f"{told}: less, but not shown to be gone."
+        return "reduced", "less-of-it"
     if high < 0 and b.rate > (1 + limits.SAME_SHARE / 2) * a.rate:
-        return "worse", f"{told}: more than before."
+        return "worse", "more-of-it"
     if max(abs(low), abs(high)) < limits.SAME_SHARE * a.rate:
-        return "unchanged", f"{told}: the same within a quarter."
-    return "inconclusive", f"{told}; the difference is not known well enough."
-
-
-def _kib(rate: float) -> str:
-    """Return a rate in KiB with three digits that mean something; a few bytes are 0."""
-    return f"{rate / 1024:.3g}" if abs(rate) >= _FEW_BYTES else "0"
-
-
-_FEW_BYTES = 4.0
-
-
-def _told_by_level(
-    level: Difference, worth: float, names: tuple[str, str]
-) -> tuple[ContrastName, str]:
-    name = by_level(-level.value, (-level.interval[1], -level.interval[0]), worth)
-    told = (
-        f"{names[0]} holds {level.a / 2**20:.4g} MiB at the end, {names[1]} {level.b / 2**20:.4g}"
-    )
-    ending = {
-        "reduced": ": less.",
-        "worse": ": more.",
-        "unchanged": ": no difference worth acting on.",
-        "inconclusive": "; the processes of one condition differ too much to say.",
-    }
-    return name, f"{told}{ending[name]}"
+        return "unchanged", "same-leak"
+    return "inconclusive", "not-told-apart"
 
 
 def by_level(

@@ -230,7 +230,9 @@ def _combine(
     x = np.concatenate([g[fast].ravel() for g in grids])
     total = float(_lse(d, 0))
     # Half of the prior mass lies on either side; growth is compared as a hypothesis of its own.
-    up, down = (float(_lse(np.r_[-1e300, d[side]], 0)) + np.log(2) for side in (x > 0, x < 0))
+    up, down = (
+        float(_lse(np.r_[-1e300, d[side]], 0)) + float(np.log(2)) for side in (x > 0, x < 0)
+    )
     share = np.exp(np.minimum(zero - log_none, 0.0))
     names = [p.name for p in places]
     order = np.argsort(x, kind="stable")

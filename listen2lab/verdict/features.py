@@ -76,7 +76,7 @@ def _sigma(y: Array, grain: float) -> float:
     moves = np.diff(y, axis=1)
     moves = moves - row_medians(moves) if moves.size else moves
     spread = (
-        1.4826 * float(row_medians(np.abs(moves).reshape(1, -1))[0, 0]) / np.sqrt(2)
+        1.4826 * float(row_medians(np.abs(moves).reshape(1, -1))[0, 0]) / float(np.sqrt(2))
         if moves.size
         else 0.0
     )

@@ -7,9 +7,10 @@ smallest leak that it could have seen. See ``docs/method.md``.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
 import numpy as np
 
 from listen2lab.verdict import thresholds as limits
@@ -34,11 +35,59 @@ from listen2lab.verdict.series import Rows, prepare
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Reason", "Verdict", "VerdictName", "judge"]
+__all__ = ["Basis", "Confidence", "Reason", "Verdict", "VerdictName", "judge"]
 
 
-@dataclass(frozen=True)
-class Verdict:
+Confidence = Literal["none", "positive", "strong", "very-strong"]
+"""How sure a verdict is; whether the run was large enough for it is among the reasons."""
+
+
+class Basis(msgspec.Struct, frozen=True):
+    """What was compared, and by which thresholds.
+
+    Attributes
+    ----------
+    samples
+        Of a repeat, after thinning.
+    noise, noise_kind
+        Standard deviation in bytes, and the best model's kind (see `noise.KINDS`).
+    log_evidence
+        Of what ``grows``, ``stops``, ``falls`` and ``slows``.
+    shapes_if_it_stops, shapes_if_it_grows
+        Posterior share of each shape beside the trend.
+    covariates
+        Posterior share of each set of covariates.
+    late_over_middle
+        Growth late in the run over growth in its middle.
+    rate_by_repeat, error_by_repeat
+        Each repeat's own rate and standard error, bytes per step.
+    pooled, between_repeats, heterogeneity, pooled_interval
+        Their random-effects meta-analysis; no interval from one repeat.
+    teeth_by_repeat
+        Falls of a sawtooth; None without.
+    thresholds
+        Name to value.
+    """
+
+    samples: int
+    noise: float
+    noise_kind: str
+    log_evidence: dict[str, float]
+    shapes_if_it_stops: dict[str, float]
+    shapes_if_it_grows: dict[str, float]
+    covariates: dict[int, float]
+    late_over_middle: float
+    rate_by_repeat: tuple[float, ...]
+    error_by_repeat: tuple[float, ...]
+    pooled: float
+    between_repeats: float
+    heterogeneity: float
+    pooled_interval: tuple[float, float] | None
+    teeth_by_repeat: tuple[int, ...] | None
+    thresholds: dict[str, float]
+
+
+class Verdict(msgspec.Struct, frozen=True):
     """What a set of memory series shows.
 
     Attributes
@@ -55,11 +104,13 @@ class Verdict:
         The smallest leak, in bytes per step, that would have been called one in 95 of 100 such
         runs; infinite where nothing could have been seen.
     confidence
-        In words.
+        ``none`` where the run does not decide.
     reasons
-        Codes with a ``sentence`` each; the first one is the verdict's own.
-    evidence
-        The models compared and their scores, and the thresholds used; JSON values.
+        Codes; the first one is the verdict's own.
+    steps, repeats
+        What was judged.
+    basis
+        What was compared; None where there was nothing to compare.
     """
 
     verdict: VerdictName
@@ -67,15 +118,22 @@ class Verdict:
     interval: tuple[float, float]
     upper: float
     smallest_visible: float
-    confidence: str
+    confidence: Confidence
     reasons: tuple[Reason, ...]
-    evidence: dict[str, Any] = field(default_factory=dict)
+    steps: int
+    repeats: int
+    basis: Basis | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON values."""
-        out = asdict(self)
-        out["reasons"] = [str(r) for r in self.reasons]
-        return out
+    def per(self, unit: float) -> Verdict:
+        """Return the same with rates per another unit, of which a step takes so many."""
+        low, high = self.interval
+        return msgspec.structs.replace(
+            self,
+            rate=self.rate / unit,
+            interval=(low / unit, high / unit),
+            upper=self.upper / unit,
+            smallest_visible=self.smallest_visible / unit,
+        )
 
 
 def judge(
@@ -117,7 +175,7 @@ def judge(
         Not numbers, more than two dimensions, or lengths that do not match.
     """
     rows = prepare(y, sizes, shapes)
-    notes = [Reason.of(code) for code in rows.notes] + list(audit)
+    notes = [Reason(code) for code in rows.notes] + list(audit)
     repeats = len(rows.y)
     if not repeats or not rows.steps:
         return _withdrawn(rows, [Reason.NOTHING_MEASURED, *notes])
@@ -232,82 +290,69 @@ def _decide(  # noqa: C901, PLR0917 - one line for each outcome, from everything
         interval=(rate.low, rate.high),
         upper=rate.upper,
         smallest_visible=max((needed + 1.645) * rate.error, worth, misfit),
-        confidence=_confidence(name, growth, reasons),
+        confidence=_confidence(name, growth),
         reasons=tuple(reasons),
-        evidence=_account(rows, found, evidence, worth, odds),
+        steps=rows.steps,
+        repeats=len(rows.y),
+        basis=_basis(rows, found, evidence, worth, odds),
     )
 
 
-def _confidence(name: VerdictName, growth: float, reasons: list[Reason]) -> str:
+def _confidence(name: str, growth: float) -> Confidence:
     if name == "inconclusive":
-        return "none: the run does not decide"
+        return "none"
     strength = abs(growth)
-    word = (
-        "very strong"
-        if strength > np.log(150)
-        else "strong"
-        if strength > np.log(20)
-        else "positive"
-    )
-    if Reason.ONE_REPEAT in reasons:
-        return f"{word}, but from one repeat only"
-    if Reason.FEW_STEPS in reasons:
-        return f"{word}, but from a small run"
-    return f"{word}, firm"
+    if strength > np.log(150):
+        return "very-strong"
+    return "strong" if strength > np.log(20) else "positive"
 
 
-def _account(
-    rows: Rows, found: Features, evidence: Evidence, worth: float, odds: float
-) -> dict[str, Any]:
-    """Return what was compared, as JSON values."""
+def _basis(rows: Rows, found: Features, evidence: Evidence, worth: float, odds: float) -> Basis:
     unit = found.sigma / rows.steps
     rates, errors = evidence.rates * unit, evidence.errors * unit
     pooled = dersimonian_laird(rates, errors)
-    several = len(rates) > 1
-    return {
-        "steps": rows.steps,
-        "repeats": len(rows.y),
-        "samples": rows.y.shape[1],
-        "noise": found.sigma,
-        "noise_kind": evidence.kind.name,
-        "log_evidence": {
+    return Basis(
+        samples=rows.y.shape[1],
+        noise=found.sigma,
+        noise_kind=evidence.kind.name,
+        log_evidence={
             "grows": evidence.log_growth,
             "stops": evidence.log_none,
             "falls": evidence.log_fall,
             "slows": evidence.log_slow,
         },
-        "shapes_if_it_stops": evidence.shapes,
-        "shapes_if_it_grows": evidence.growth_shapes,
-        "covariates": {str(k): v for k, v in evidence.bases.items()},
-        "late_over_middle": evidence.slowing,
-        "rate_by_repeat": rates.tolist(),
-        "error_by_repeat": errors.tolist(),
-        "pooled": {
-            "rate": pooled.mean,
-            "between_repeats": pooled.between,
-            "heterogeneity": pooled.heterogeneity,
-            "interval": list(pooled.interval(len(rates))) if several else None,
-        },
-        "teeth_by_repeat": None if found.teeth is None else list(found.teeth),
-        "thresholds": {
+        shapes_if_it_stops=evidence.shapes,
+        shapes_if_it_grows=evidence.growth_shapes,
+        covariates=evidence.bases,
+        late_over_middle=evidence.slowing,
+        rate_by_repeat=tuple(rates.tolist()),
+        error_by_repeat=tuple(errors.tolist()),
+        pooled=pooled.mean,
+        between_repeats=pooled.between,
+        heterogeneity=pooled.heterogeneity,
+        pooled_interval=pooled.interval(len(rates)) if len(rates) > 1 else None,
+        teeth_by_repeat=found.teeth,
+        thresholds={
             "fewest_steps": limits.FEWEST_STEPS,
             "leak_odds": odds,
             "one_sided": limits.ONE_SIDED,
             "slow_odds": limits.SLOW_ODDS,
             "worth_rate": worth,
         },
-    }
+    )
 
 
 def _withdrawn(rows: Rows, reasons: list[Reason]) -> Verdict:
     nan = float("nan")
+    codes = tuple(dict.fromkeys(reasons))
     return Verdict(
         "inconclusive",
         nan,
         (nan, nan),
         nan,
         float("inf"),
-        "none: the run does not decide",
-        tuple(dict.fromkeys(reasons)),
-        {"steps": rows.steps, "repeats": len(rows.y)},
+        "none",
+        codes,
+        rows.steps,
+        len(rows.y),
     )

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 
 from listen2lab.errors import InputError
+from listen2lab.verdict import thresholds as limits
 from listen2lab.verdict.judge import Reason, Verdict, VerdictName, judge
 
-__all__ = ["CONFIRMING_BLOCKS", "LIVE_ALONE", "Together", "judge_together"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+__all__ = [
+    "CONFIRMING_BLOCKS",
+    "LIVE_ALONE",
+    "Cache",
+    "Grew",
+    "Together",
+    "growth",
+    "judge_run",
+    "judge_together",
+]
+
+Grew = Literal[
+    "in-use", "python-objects", "kept-by-allocator", "mapped", "mapped-outside-malloc", "resident"
+]
 
 
-@dataclass(frozen=True)
-class Together:
+class Together(msgspec.Struct, frozen=True):
     """What several quantities of the same runs show.
 
     Attributes
@@ -22,12 +38,9 @@ class Together:
     verdict
         The common verdict; ``inconclusive`` where they disagree.
     grew
-        Which parts grew: ``in use``, ``python objects``, ``kept by the allocator``, ``mapped``,
-        ``mapped outside malloc``.
+        Which parts grew.
     agree
         Whether every quantity says the same about growth.
-    sentence
-        The result in words.
     reasons
         Codes, the deciding one first.
     verdicts
@@ -35,18 +48,10 @@ class Together:
     """
 
     verdict: VerdictName
-    grew: tuple[str, ...]
+    grew: tuple[Grew, ...]
     agree: bool
-    sentence: str
     reasons: tuple[Reason, ...]
     verdicts: dict[str, Verdict]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON values."""
-        out = asdict(self)
-        out["reasons"] = [str(r) for r in self.reasons]
-        out["verdicts"] = {k: v.to_dict() for k, v in self.verdicts.items()}
-        return out
 
 
 LIVE_ALONE = {"in_use": 1000.0, "python_blocks": 8.0}
@@ -58,6 +63,84 @@ for each thread, fill up (they count as in use), and a block of Python's."""
 CONFIRMING_BLOCKS = 2.0
 """Live blocks of Python a step, surely leaked, that confirm growth of resident memory which alone
 would not be worth acting on: two quantities agree, and a step may be a microsecond long."""
+
+
+class Cache(NamedTuple):
+    """A bounded cache of the workload's, during the runs of a condition.
+
+    Attributes
+    ----------
+    held, capacity
+        Entries at the end, and at most.
+    sizes
+        Its bytes at each step, one array a repeat.
+    """
+
+    held: float
+    capacity: float
+    sizes: Sequence[Any]
+
+
+BLOCK = 64.0
+"""Bytes of a small Python object, as a cache counts them: 44 were measured for alignments."""
+
+
+def judge_run(
+    quantities: Mapping[str, Any],
+    sizes: Any = None,
+    *,
+    audit: tuple[Reason, ...] = (),
+    caches: Sequence[Cache] = (),
+) -> Together:
+    """Judge the runs of a condition, or a phone's log: the one rule for what is called a leak.
+
+    A leak must hold against growth with each input shape not seen before, too: an input of another
+    size is another shape to the engine, which keeps a plan for each. And it must be more than
+    bounded caches can explain that are not yet full.
+
+    Parameters
+    ----------
+    quantities
+        Those of `judge_together`, by name.
+    sizes, audit
+        As for `judge`.
+    caches
+        Caches of the workload; full ones are passed over.
+    """
+    found = judge_together(**quantities, sizes=sizes, audit=audit)
+    if found.verdict == "leak" and sizes is not None:
+        found = judge_together(**quantities, sizes=sizes, shapes=sizes, audit=audit)
+    if found.verdict != "leak":
+        return found
+    filling = [cache for cache in caches if cache.held < cache.capacity]
+    grown = sum(growth(cache.sizes) for cache in filling)
+    explained = [
+        name
+        for name, each in found.verdicts.items()
+        if filling
+        and each.verdict == "leak"
+        and grown
+        >= limits.CACHE_SHARE
+        * (BLOCK if name == "python_blocks" else 1.0)
+        * growth(quantities[name])
+    ]
+    if "anonymous" in explained:
+        audit = (*audit, Reason.CACHE_NEVER_FULL)
+        return judge_together(**quantities, sizes=sizes, audit=audit)
+    if explained:
+        # Live objects alone grow, and a cache that fills holds them: they say nothing more.
+        rest = {name: y for name, y in quantities.items() if name not in explained}
+        return judge_together(**rest, sizes=sizes, audit=audit)
+    return found
+
+
+def growth(repeats: Iterable[Any]) -> float:
+    """Return how much a quantity grew, from the first fifth to the last, mean of the repeats."""
+    each = []
+    for row in repeats:
+        width = max(1, len(row) // 5)
+        each.append(np.median(row[-width:]) - np.median(row[:width]))
+    return float(np.mean(each))
 
 
 def judge_together(
@@ -121,23 +204,17 @@ def judge_together(
     if main is None:
         raise InputError("no quantity was given; nothing was judged; give rss, anonymous or in_use")
     grew = _what_grew(verdicts)
-    words = _say(verdicts, grew)
     names = {v.verdict == "leak" for n, v in verdicts.items() if v.verdict != "inconclusive"}
     agree = len(names) <= 1
     lives = [verdicts[n] for n in ("in_use", "python_blocks") if n in verdicts]
     owned = any(v.verdict == "leak" for v in lives)
     resident_grows = resident is not None and resident.verdict == "leak"
-    if resident_grows and live is not None and not owned and _is_outside(anonymous, in_use, kept):
-        grew = tuple("mapped outside malloc" if x.startswith("kept") else x for x in grew)
-        told = _say(verdicts, grew)
-        return Together(
-            "leak", grew, agree=False, sentence=told, reasons=main.reasons, verdicts=verdicts
-        )
     if resident_grows and live is not None and not owned:
+        if _is_outside(anonymous, in_use, kept):
+            grew = tuple("mapped-outside-malloc" if x.startswith("kept") else x for x in grew)
+            return Together("leak", grew, agree=False, reasons=main.reasons, verdicts=verdicts)
         reasons = (Reason.QUANTITIES_DISAGREE, *_kept(verdicts), *main.reasons)
-        return Together(
-            "inconclusive", grew, agree=False, sentence=words, reasons=reasons, verdicts=verdicts
-        )
+        return Together("inconclusive", grew, agree=False, reasons=reasons, verdicts=verdicts)
     blocks = verdicts.get("python_blocks")
     if (
         resident is not None
@@ -147,7 +224,7 @@ def judge_together(
         and blocks.verdict == "leak"
         and blocks.rate >= CONFIRMING_BLOCKS
     ):
-        return Together("leak", grew, agree, words, blocks.reasons, verdicts)
+        return Together("leak", grew, agree, blocks.reasons, verdicts)
     sure = any(
         name in verdicts and verdicts[name].verdict == "leak" and verdicts[name].rate >= least
         for name, least in LIVE_ALONE.items()
@@ -160,15 +237,13 @@ def judge_together(
         name: VerdictName = (
             "leak" if resident.verdict != "inconclusive" or live is not None else "inconclusive"
         )
-        return Together(name, grew, agree=False, sentence=words, reasons=reasons, verdicts=verdicts)
+        return Together(name, grew, agree=False, reasons=reasons, verdicts=verdicts)
     mapped = verdicts.get("rss")
     if "mapped" in grew and mapped is not None and not resident_grows:
         # Pages of files can be dropped when memory is short, so it is no leak yet; nor is it flat.
         reasons = (Reason.QUANTITIES_DISAGREE, *mapped.reasons)
-        return Together(
-            "inconclusive", grew, agree=False, sentence=words, reasons=reasons, verdicts=verdicts
-        )
-    return Together(main.verdict, grew, agree, words, main.reasons, verdicts)
+        return Together("inconclusive", grew, agree=False, reasons=reasons, verdicts=verdicts)
+    return Together(main.verdict, grew, agree, main.reasons, verdicts)
 
 
 def _is_outside(anonymous: Any, in_use: Any, kept: Any) -> bool:
@@ -179,14 +254,11 @@ def _is_outside(anonymous: Any, in_use: Any, kept: Any) -> bool:
     """
     if anonymous is None or in_use is None or kept is None:
         return False
-    outside, growth = [], []
-    for resident, live, free in zip(anonymous, in_use, kept, strict=True):
-        y, beyond = (np.asarray(x, dtype=float) for x in (resident, resident - (live + free)))
-        width = max(1, len(y) // 5)
-        growth.append(np.median(y[-width:]) - np.median(y[:width]))
-        above = np.maximum(beyond, 0.0)
-        outside.append(np.median(above[-width:]) - np.median(above[:width]))
-    return bool(np.mean(outside) > 0.5 * np.mean(growth))
+    above = [
+        np.maximum(resident - (live + free), 0.0)
+        for resident, live, free in zip(anonymous, in_use, kept, strict=True)
+    ]
+    return growth(above) > 0.5 * growth(anonymous)
 
 
 def _kept(verdicts: dict[str, Verdict]) -> tuple[Reason, ...]:
@@ -195,22 +267,22 @@ def _kept(verdicts: dict[str, Verdict]) -> tuple[Reason, ...]:
     return () if trimmed is not None and trimmed.verdict == "leak" else (Reason.KEPT_BY_ALLOCATOR,)
 
 
-def _what_grew(verdicts: dict[str, Verdict]) -> tuple[str, ...]:
-    out = []
+def _what_grew(verdicts: dict[str, Verdict]) -> tuple[Grew, ...]:
+    out: list[Grew] = []
     live, blocks = verdicts.get("in_use"), verdicts.get("python_blocks")
     anonymous, rss = verdicts.get("anonymous"), verdicts.get("rss")
     if live is not None and live.verdict == "leak":
-        out.append("in use")
+        out.append("in-use")
     if blocks is not None and blocks.verdict == "leak":
-        out.append("python objects")
+        out.append("python-objects")
     private = anonymous or rss
     if (
         private is not None
         and live is not None
         and _more(private, live)
-        and "python objects" not in out
+        and "python-objects" not in out
     ):
-        out.append("kept by the allocator")
+        out.append("kept-by-allocator")
     if rss is not None and anonymous is not None and _more(rss, anonymous):
         out.append("mapped")
     if not out and private is not None and private.verdict == "leak":
@@ -226,13 +298,3 @@ def _more(outer: Verdict, inner: Verdict) -> bool:
     errors = [(v.interval[1] - v.interval[0]) / 3.92 for v in (outer, inner)]
     beyond = outer.rate - max(inside, 0.0)
     return beyond > 0.25 * outer.rate and beyond > 2 * float(np.hypot(*np.nan_to_num(errors)))
-
-
-def _say(verdicts: dict[str, Verdict], grew: tuple[str, ...]) -> str:
-    parts = []
-    for name, v in verdicts.items():
-        unit, scale = ("blocks", 1.0) if name == "python_blocks" else ("KiB", 1024.0)
-        rate = f" ({v.rate / scale:+.3g} {unit} a step)" if np.isfinite(v.rate) else ""
-        parts.append(f"{name.replace('_', ' ')}: {v.verdict}{rate}")
-    what = f"What grew: {', '.join(grew)}." if grew else "Nothing grew."
-    return f"{what} {'; '.join(parts)}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from listen2lab.report.text import verdicts
 from listen2lab.report.text.format import DASH, number
 from listen2lab.report.text.notices import say
 
@@ -38,7 +39,7 @@ _MEANING = {
     "unchanged": "no difference worth acting on",
     "inconclusive": "not known well enough to say",
 }
-_ABOUT = {"rate": "rate", "end": "end"}
+_ABOUT = {"rate": "rate", "level": "end"}
 
 
 def rerun_text(done: Rerun) -> str:
@@ -180,7 +181,8 @@ def pair_text(pair: Pair) -> str:
     bounds = f" (95 %: {between[1:-1]})" if between else " (too few runs for an interval)"
     end = f"B ends {number(abs(pair.end.difference))} MiB {way} A{bounds}"
     if pair.contrast.about == "rate":
-        return f"{pair_name(pair)}: {pair.contrast.verdict}. {end}."
+        became = verdicts.contrast("B", pair.contrast)
+        return f"{pair_name(pair)}: {pair.contrast.verdict}. {became} {end}."
     return f"{pair_name(pair)}: {end}: {_MEANING[pair.contrast.verdict]}."
 
 

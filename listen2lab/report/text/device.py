@@ -6,8 +6,8 @@ from typing import Any
 
 from listen2lab.device.caveats import Caveat
 from listen2lab.device.detect import KINDS
+from listen2lab.report.text import verdicts
 from listen2lab.units import MIB
-from listen2lab.verdict.judge import Reason
 
 __all__ = [
     "counted",
@@ -20,7 +20,7 @@ __all__ = [
     "verdict",
 ]
 
-_SENTENCES = {str(r): r.sentence for r in Reason} | {str(c): c.sentence for c in Caveat}
+_SENTENCES = verdicts.REASONS | {str(c): c.sentence for c in Caveat}
 _SHAPES = {
     "high-water": "A high-water mark: memory follows the longest paragraph so far, and stays.",
     "plateau": "A plateau: memory rose, then settled (or fell).",
@@ -70,7 +70,8 @@ def verdict(judged: dict[str, Any]) -> str:
         What `listen2lab.device.judging.Judged.to_dict` gives.
     """
     unit = judged["unit"]
-    name, confidence = judged["verdict"], judged["confidence"]
+    name = judged["verdict"]
+    confidence = verdicts.confidence(judged["confidence"], judged["reasons"])
     if name == "leak":
         low, high = judged[f"interval_kib_per_{unit}"]
         rate = judged[f"rate_kib_per_{unit}"]

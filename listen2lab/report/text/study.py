@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup, escape
 
 from listen2lab.experiment.inputs import GENERATED_VOICES
+from listen2lab.report.text import verdicts
 from listen2lab.study.public_names import leaf
 from listen2lab.units import KIB
-from listen2lab.verdict.reasons import Reason
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from listen2lab.facade import Study
 
 __all__ = [
-    "SENTENCES",
     "VERDICTS",
     "answer",
     "called",
@@ -62,7 +61,7 @@ def called(numbers: dict[str, Any]) -> str:
     """
     name = str(numbers["verdict"])
     if name == "leak" and numbers["quantities"]["anonymous"]["verdict"] != "leak":
-        return "leak of objects" if "python objects" in numbers["grew"] else "leak of live memory"
+        return "leak of objects" if "python-objects" in numbers["grew"] else "leak of live memory"
     return name
 
 
@@ -85,7 +84,7 @@ def verdict(numbers: dict[str, Any], unit: str) -> str:
     name = numbers["verdict"]
     quantities = numbers["quantities"]
     if name == "leak" and quantities["anonymous"]["verdict"] != "leak":
-        live = "python_blocks" if "python objects" in numbers["grew"] else "in_use"
+        live = "python_blocks" if "python-objects" in numbers["grew"] else "in_use"
         rate = quantities[live]["rate_per_step"]
         what = f"{rate:,.3g} live Python blocks" if live == "python_blocks" else _rate(rate / KIB)
         return (
@@ -99,8 +98,8 @@ def verdict(numbers: dict[str, Any], unit: str) -> str:
             f"(95 % between {_rate(low)} and {_rate(high)}); {_confidence(numbers)}."
         )
     if name == "inconclusive":
-        first = next(iter(numbers["reasons"]), None)
-        return f"Inconclusive. {SENTENCES.get(first, 'No reason is known.')}"
+        first = next(iter(numbers["reasons"]), "")
+        return f"Inconclusive. {verdicts.REASONS.get(first, 'No reason is known.')}"
     if name == "high-water" and unit == "paragraph" and numbers["largest_input"] is not None:
         shape = (
             "A high-water mark: the level follows the longest sentence so far "
@@ -115,7 +114,6 @@ def verdict(numbers: dict[str, Any], unit: str) -> str:
     return f"{shape}{bound} {_confidence(numbers).capitalize()}."
 
 
-SENTENCES: dict[str | None, str] = {str(reason): reason.sentence for reason in Reason}
 _SHAPES = {
     "high-water": "A high-water mark: the level follows the largest input so far, and stays.",
     "plateau": "A plateau: memory rose and then settled.",
@@ -133,7 +131,7 @@ def _rate(kib: float | None) -> str:
 
 
 def _confidence(numbers: dict[str, Any]) -> str:
-    return f"confidence: {numbers['confidence']}"
+    return f"confidence: {verdicts.confidence(numbers['confidence'], numbers['reasons'])}"
 
 
 def answer(item: dict[str, Any]) -> list[tuple[str, str]]:
@@ -159,13 +157,13 @@ def answer(item: dict[str, Any]) -> list[tuple[str, str]]:
             given_back = numbers["level_mib"] - numbers["released_mib"]
             level += f", of which a teardown gives back {number(given_back)}"
         difference = item["contrasts"].get(name)
-        against = "" if difference is None else f" {contrast(difference)}"
+        against = "" if difference is None else f" {contrast(name, difference)}"
         said.append((name, f"{verdict(numbers, item['unit'])} {level}.{against}"))
     return said
 
 
-def contrast(difference: dict[str, Any]) -> str:
-    """Say how a condition differs from the one it is compared with."""
+def contrast(name: str, difference: dict[str, Any]) -> str:
+    """Say how the condition of this name differs from the one it is compared with."""
     amount, interval = difference["level_difference_mib"], difference["level_interval_mib"]
     way = "above" if amount > 0 else "below"
     bounds = ""
@@ -173,7 +171,7 @@ def contrast(difference: dict[str, Any]) -> str:
         bounds = f" (95 % between {number(interval[0])} and {number(interval[1])})"
     told = f"That is {number(abs(amount))} MiB {way} {difference['to']}{bounds}: "
     if difference["about"] == "rate":
-        return f"{told}{difference['verdict']}. {difference['sentence']}"
+        return f"{told}{difference['verdict']}. {verdicts.contrast(name, difference)}"
     return f"{told}{_LEVEL_WORDS[difference['verdict']]}."
 
 

@@ -1,4 +1,7 @@
-"""Phonemes for a real Piper voice, from the espeak-ng that the extra ``listen2lab[piper]`` brings.
+"""Phonemes of a real Piper voice: where they come from, by the engine's version, and making them.
+
+sherpa-onnx before 2.0 has espeak-ng inside and needs its data. From 2.0 on it takes phonemes from
+outside: from the espeak-ng that the extra ``listen2lab[piper]`` brings.
 
 piper-tts is GPL, so it is an extra and never bundled. Only its small bridge to espeak-ng is
 loaded: importing the package itself would load a second ONNX Runtime, 38 MiB that an experiment
@@ -9,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import threading
 import unicodedata
 
@@ -18,18 +22,105 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["HOW_TO_INSTALL", "espeak_data", "is_available", "phonemize"]
+    from listen2lab.models.voices import Route
+
+__all__ = [
+    "HOW_TO_INSTALL",
+    "choose_route",
+    "espeak_data",
+    "is_available",
+    "phonemize",
+    "sherpa_version",
+]
 
 HOW_TO_INSTALL = "pip install 'listen2lab[piper]'"
 
 # espeak-ng marks words of another language with the language's name in parentheses.
 _LANGUAGE_SWITCH = re.compile(r"\([^)]*\)")
 _BRIDGE = "espeakbridge"
+_ESPEAK_FILES = ("phontab", "phonindex", "phondata", "intonations")
+# Where packages of Linux and of Homebrew put espeak-ng's data.
+SYSTEM_ESPEAK = (
+    "/usr/lib/x86_64-linux-gnu/espeak-ng-data",
+    "/usr/lib/aarch64-linux-gnu/espeak-ng-data",
+    "/usr/share/espeak-ng-data",
+    "/usr/local/share/espeak-ng-data",
+    "/opt/homebrew/share/espeak-ng-data",
+)
 
 # espeak-ng has one voice, one text and one thread at a time for the whole process.
 _lock = threading.Lock()
 _bridge: ModuleType | None = None
 _voice_now = ""
+
+
+def sherpa_version() -> str:
+    """Return the installed sherpa-onnx's version, without loading it.
+
+    Raises
+    ------
+    VoiceError
+        sherpa-onnx is not installed.
+    """
+    loaded = getattr(sys.modules.get("sherpa_onnx"), "__version__", None)
+    if isinstance(loaded, str):
+        return loaded
+    # A worker has it loaded, and importlib.metadata would cost it 6.6 MiB.
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+
+    try:
+        return version("sherpa-onnx")
+    except PackageNotFoundError as error:
+        raise VoiceError(
+            "sherpa-onnx is not installed; install it: pip install sherpa-onnx"
+        ) from error
+
+
+def choose_route(
+    folder: str, engine_version: str | None, *, needs_route: bool
+) -> tuple[Route, str]:
+    """Choose between espeak-ng inside the engine (before 2.0) and phonemes from outside.
+
+    Parameters
+    ----------
+    folder
+        Of the voice.
+    engine_version
+        sherpa-onnx's; the installed one unless given. A worker's may be another than its parent's.
+    needs_route
+        Whether it is an error if what the route needs is not there.
+
+    Returns
+    -------
+    route
+        ``"phonemes"`` or ``"espeak-data"``.
+    data_dir
+        espeak-ng's data for the second, or empty.
+
+    Raises
+    ------
+    VoiceError
+        espeak-ng or its data is missing.
+    """
+    version = engine_version or sherpa_version()
+    if int(version.split(".")[0]) >= 2:
+        if needs_route and not is_available():
+            raise VoiceError(
+                f"the voice {folder} speaks espeak-ng's phonemes, and sherpa-onnx {version} "
+                f"has no espeak-ng of its own; install it: {HOW_TO_INSTALL} (a GPL package)"
+            )
+        return "phonemes", ""
+    own = f"{folder}/espeak-ng-data"
+    for data in (own, espeak_data(), *SYSTEM_ESPEAK):
+        if data and all(os.path.isfile(f"{data}/{file}") for file in _ESPEAK_FILES):  # noqa: PTH113 - as in the whole worker
+            return "espeak-data", data
+    if needs_route:
+        raise VoiceError(
+            f"the voice {folder} needs espeak-ng's data, and neither {own} nor the system "
+            f"has it whole ({', '.join(_ESPEAK_FILES)}); unpack the voice again, or "
+            f"{HOW_TO_INSTALL}"
+        )
+    return "espeak-data", ""
 
 
 def is_available() -> bool:

@@ -1,0 +1,122 @@
+"""Options of the engine's sessions, and whether the engine at hand passes them on.
+
+sherpa-onnx reads them from a file that the provider's name leads to: from 1.12.39 on, and silently
+not before. ONNX Runtime takes any entry of its session configuration, and silently ignores those
+that it does not know. Both say which they know by the strings in their libraries.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Literal, NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from listen2lab.pipeline.knobs import Knobs
+
+__all__ = ["IgnoredOption", "ignored_options", "loaded_libraries", "session_options"]
+
+_ENTRY = "SessionConfig."
+_PIECE = 1 << 20
+_LIBRARY = re.compile(r"(onnxruntime|sherpa)[^/]*\.(so|dylib|pyd|dll)\b[^/]*$")
+
+
+class IgnoredOption(NamedTuple):
+    """An option that changes nothing.
+
+    Attributes
+    ----------
+    code
+        ``engine-ignores-options`` (sherpa-onnx has no such option),
+        ``runtime-ignores-option`` (ONNX Runtime knows no such entry), or ``option-unchecked`` (no
+        library could be looked into).
+    option
+        Its name.
+    """
+
+    code: Literal["engine-ignores-options", "runtime-ignores-option", "option-unchecked"]
+    option: str
+
+
+def session_options(knobs: Knobs) -> dict[str, str]:
+    """Return the options that differ from the engine's defaults, as its file names them."""
+    return {
+        **({} if knobs.cpu_mem_arena else {"EnableCpuMemArena": "0"}),
+        **({} if knobs.mem_pattern else {"EnableMemPattern": "0"}),
+        **{_ENTRY + key: value for key, value in knobs.session_config},
+    }
+
+
+def loaded_libraries() -> list[str]:
+    """Return the files of sherpa-onnx's and ONNX Runtime's libraries in this process.
+
+    Elsewhere than on Linux, those beside the imported package.
+    """
+    try:
+        with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+            names = {line.split(maxsplit=5)[-1].strip() for line in file}
+    except OSError:
+        import sherpa_onnx  # noqa: PLC0415 - loaded already where options matter
+
+        names = {
+            os.path.join(folder, name)  # noqa: PTH118 - pathlib would cost a worker 1 MiB
+            for folder, _, files in os.walk(os.path.dirname(sherpa_onnx.__file__))  # noqa: PTH120
+            for name in files
+        }
+    return sorted(name for name in names if _LIBRARY.search(name))
+
+
+def ignored_options(options: Iterable[str], libraries: Iterable[str]) -> list[IgnoredOption]:
+    """Return those options that the engine at hand does not pass on or know.
+
+    Parameters
+    ----------
+    options
+        Names, as `session_options` gives them.
+    libraries
+        Files, as `loaded_libraries` gives them.
+
+    Returns
+    -------
+    list of IgnoredOption
+        Empty when each reaches ONNX Runtime.
+    """
+    wanted = sorted(options)
+    runtime = [name.removeprefix(_ENTRY) for name in wanted if name.startswith(_ENTRY)]
+    engine = sorted({_ENTRY if name.startswith(_ENTRY) else name for name in wanted})
+    in_engine: set[str] = set()
+    in_runtime: set[str] = set()
+    paths = list(libraries) if wanted else []
+    for path in paths:
+        is_runtime = "sherpa" not in os.path.basename(path)  # noqa: PTH119
+        if is_runtime:
+            in_runtime |= _strings_in(path, runtime)
+        else:
+            in_engine |= _strings_in(path, engine)
+    found = []
+    for name in wanted:
+        is_entry = name.startswith(_ENTRY)
+        if not paths:
+            found.append(IgnoredOption("option-unchecked", name))
+        elif (_ENTRY if is_entry else name) not in in_engine:
+            found.append(IgnoredOption("engine-ignores-options", name))
+        elif is_entry and name.removeprefix(_ENTRY) not in in_runtime:
+            found.append(IgnoredOption("runtime-ignores-option", name))
+    return found
+
+
+def _strings_in(path: str, wanted: list[str]) -> set[str]:
+    """Return those strings that a file holds whole, reading it in pieces: no page of it stays."""
+    left = {name.encode() + b"\0" for name in wanted}
+    found: set[bytes] = set()
+    longest = max(map(len, left), default=0)
+    tail = b""
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+        while left - found and (piece := file.read(_PIECE)):
+            piece = tail + piece
+            found |= {name for name in left - found if name in piece}
+            tail = piece[-longest:]
+    return {name[:-1].decode() for name in found}
