@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from listen2lab.study.plan import Plan, Run
+    from listen2lab.study.records import RunRecord
 
 __all__ = ["FIRST_GUESS", "RESERVE", "Expectation", "available_memory", "first_guess", "fits"]
 
@@ -120,11 +121,11 @@ class Expectation:
         self._guess = guess
         self._peaks: dict[tuple[str, str, bool], int] = {}
 
-    def learn(self, run: Run, outcome: str, peak: int) -> None:
+    def learn(self, run: Run, result: RunRecord) -> None:
         """Take the peak of a run that has ended; one that broke off says nothing."""
-        if outcome in ("complete", "killed"):
+        if result.outcome in ("complete", "killed"):
             key = (run.experiment.name, run.level.name, run.traced)
-            self._peaks[key] = max(peak, self._peaks.get(key, 0))
+            self._peaks[key] = max(result.peak_rss or 0, self._peaks.get(key, 0))
 
     def of(self, run: Run) -> int | None:
         """Return the expected peak in bytes, or None: nothing is known, it must run alone.

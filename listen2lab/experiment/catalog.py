@@ -1,113 +1,25 @@
-"""The hypotheses, and the experiments that test them: predictions written down before any run.
+"""The lab's own experiments: names, questions, levels; and the names that everyone has.
 
-A hypothesis names what would support it, what would refute it, and the smallest effect that is
-worth acting on; `listen2lab.findings.decide` decides by these rules. An experiment says what each
-hypothesis that it tests predicts. Both are stored with every study.
+What each hypothesis predicts of them stands with the hypothesis, in `listen2lab.findings`; both are
+stored with every study.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from listen2lab.errors import UnknownNameError
+from listen2lab.experiment.inputs import GENERATED_RECOGNIZER, GENERATED_VOICES
 from listen2lab.study.plan import Experiment, Level
+from listen2lab.texts.paragraphs import BUILT_IN
 
 if TYPE_CHECKING:
     from listen2lab.study.plan import Plan
+    from listen2lab.study.redact import PublicNames
 
-__all__ = ["EXPERIMENTS", "HYPOTHESES", "WORTH_MIB", "Hypothesis", "experiment", "quick"]
-
-WORTH_MIB = 10.0
-"""The smallest effect worth acting on: a phone's user would not notice less beside 2,290 MB."""
-
-
-@dataclass(frozen=True)
-class Hypothesis:
-    """A claim about where the memory is.
-
-    Parameters
-    ----------
-    claim
-        What is claimed, in a sentence.
-    supported_when, refuted_when
-        The decision rule. A finding also needs an interval that excludes no effect, repeats that
-        agree, and at least `worth_mib`; what is neither is inconclusive.
-    tested_by
-        Names of the experiments that test it, the deciding one first.
-    worth_mib
-        The smallest effect worth acting on, in MiB.
-    """
-
-    claim: str
-    supported_when: str
-    refuted_when: str
-    tested_by: tuple[str, ...]
-    worth_mib: float = WORTH_MIB
-
-
-HYPOTHESES: dict[str, Hypothesis] = {
-    "H0": Hypothesis(
-        "The meter misleads: resident memory stays up although the memory was given back.",
-        supported_when="after the session is dropped, private dirty memory falls by more than half "
-        "of what was freed, and resident memory by less than half",
-        refuted_when="resident and private dirty memory fall together",
-        tested_by=("stop-release", "force-clear"),
-    ),
-    "H1": Hypothesis(
-        "ONNX Runtime does not release memory: the session holds it until the session goes.",
-        supported_when="a new session every paragraph lowers the level, and dropping the session "
-        "gives the memory back (where only one of the two was run, it decides); the baseline's "
-        "verdict tells a leak (grows at constant lengths) from a high-water mark (follows the "
-        "longest input)",
-        refuted_when="a new session every paragraph leaves the level unchanged",
-        tested_by=("session-recreation", "stop-release", "session-options", "baseline"),
-    ),
-    "H2": Hypothesis(
-        "Audio is retained elsewhere, by the player or by what refers to it.",
-        supported_when="the level is higher by about the audio's bytes where the player retains "
-        "what was scheduled than where it drops it",
-        refuted_when="the level is the same with and without, and the audio's bytes would show",
-        tested_by=("audio-retention",),
-    ),
-    "H3": Hypothesis(
-        "Alignment accumulates, or its model stays loaded.",
-        supported_when="alignment off removes growth (accumulation) or a constant (a resident "
-        "model and what it works with): two findings in one, told apart in words",
-        refuted_when="on and off differ by less than what is worth acting on",
-        tested_by=("alignment", "alignment-cache"),
-    ),
-    "H4": Hypothesis(
-        "The caches are too large.",
-        supported_when="an unbounded cache holds more than one of two entries, by the bytes of the "
-        "audio and alignments in it, and those of two entries are worth acting on",
-        refuted_when="what the caches hold as the app sets them is never worth acting on, and a "
-        "cache of one does not lower the level",
-        tested_by=("cache-size", "force-clear"),
-    ),
-    "H5": Hypothesis(
-        "Several syntheses run at once.",
-        supported_when="the level with three in flight is above that with one, in one session or "
-        "in one each",
-        refuted_when="one and three in flight differ by less than what is worth acting on, in one "
-        "session and in one each",
-        tested_by=("concurrency",),
-    ),
-    "H6": Hypothesis(
-        "The longest sentence sets the level.",
-        supported_when="the level rises with the longest sentence, and splitting it lowers the "
-        "level",
-        refuted_when="the level does not depend on the longest sentence",
-        tested_by=("utterance-length", "baseline"),
-    ),
-    "H7": Hypothesis(
-        "It is only the baseline: libraries and models explain it.",
-        supported_when="memory is flat from the first warm step, at what import and models explain",
-        refuted_when="anything above import and models grows, or stays and is worth acting on",
-        tested_by=("baseline",),
-    ),
-}
-"""Hypotheses by name."""
+__all__ = ["EXPERIMENTS", "experiment", "public_names", "quick"]
 
 _AS_WRITTEN_S = 110
 """Seconds of the longest sentence in the lab's own texts, as they are written."""
@@ -118,11 +30,6 @@ _ALL = (
         question="Reading as the app does: does memory grow, plateau, and what is its minimum?",
         factor=None,
         levels=(Level("app"),),
-        predictions={
-            "H1": "the level after a teardown is far below the level before it",
-            "H6": "the level steps up at the longest sentence and stays there",
-            "H7": "flat from the first warm step at what import and model explain",
-        },
     ),
     Experiment(
         name="alignment",
@@ -134,10 +41,6 @@ _ALL = (
             Level("loaded-but-unused", {"alignment": "loaded"}),
             Level("forced", {"alignment": "forced"}),
         ),
-        predictions={
-            "H3": "accumulation: off grows less per paragraph than on; a resident model: "
-            "loaded-but-unused is above off by a constant",
-        },
         traced=("on",),
     ),
     Experiment(
@@ -149,9 +52,6 @@ _ALL = (
             Level("2", {"max_cache_size": 2}),
             Level("unbounded", {"max_cache_size": None}),
         ),
-        predictions={
-            "H4": "1, 2 and unbounded differ by the bytes of the audio and alignments they keep",
-        },
         traced=("2",),
     ),
     Experiment(
@@ -165,11 +65,6 @@ _ALL = (
             Level("every-1", {"session_every": 1}),
             Level("voice-change-10", {"voice_change_every": 10}),
         ),
-        predictions={
-            "H1": "the more often the session is recreated, the lower the level between steps",
-            "H6": "with a new session each paragraph, the longest one no longer sets the level "
-            "of those after it",
-        },
         traced=("never",),  # memray takes 2 s for each session that is built
     ),
     Experiment(
@@ -182,10 +77,6 @@ _ALL = (
             Level("clear", {"after_eviction": "clear"}),
             Level("clear+trim", {"after_eviction": "clear+trim"}),
         ),
-        predictions={
-            "H0": "clear+trim lowers resident memory between steps although clear alone does not",
-            "H4": "clear lowers the level by what the caches held",
-        },
         traced=("nothing",),
     ),
     Experiment(
@@ -193,10 +84,6 @@ _ALL = (
         question="Does memory drop when reading stops, when the session goes, or after a trim?",
         factor=None,
         levels=(Level("app"),),
-        predictions={
-            "H0": "when the session goes, private dirty memory falls and resident memory stays",
-            "H1": "stopping changes nothing; dropping the session gives back most of the level",
-        },
         phases=("stopped", "session-dropped", "trimmed", "created-again"),
         traced=(),  # phases tell what comes back; what was held, the app's own trace tells
     ),
@@ -210,10 +97,6 @@ _ALL = (
             Level("drops-skips", {"player": "drops", "reading": "skips"}),
             Level("retains-skips", {"player": "retains", "reading": "skips"}),
         ),
-        predictions={
-            "H2": "retains grows by the audio's bytes a paragraph, drops does not; skips leave "
-            "more behind",
-        },
         traced=("drops", "retains"),
     ),
     Experiment(
@@ -231,10 +114,6 @@ _ALL = (
             for split in (False, True)
             for seconds in (5, 15, 40, _AS_WRITTEN_S)
         ),
-        predictions={
-            "H1": "a shorter longest sentence means a lower level in the same session",
-            "H6": "the level rises with the longest sentence; split, all levels are those of 15 s",
-        },
         traced=("110s",),
     ),
     Experiment(
@@ -248,7 +127,6 @@ _ALL = (
             Level("2-each", {"in_flight": 2, "sessions": "each"}),
             Level("3-each", {"in_flight": 3, "sessions": "each"}),
         ),
-        predictions={"H5": "the level rises with the number in flight, most with a session each"},
         # As an earlier revision of the app: it looks further ahead than its cache holds, so that
         # at every step as many syntheses are wanted as may be in flight.
         knobs={"lookahead_count": 3},
@@ -265,9 +143,6 @@ _ALL = (
             Level("pattern", {"cpu_mem_arena": False, "mem_pattern": True}),
             Level("neither", {"cpu_mem_arena": False, "mem_pattern": False}),
         ),
-        predictions={
-            "H1": "without the arena the level between steps is a fraction; the peak stays",
-        },
         traced=("arena+pattern", "neither"),
     ),
     Experiment(
@@ -279,10 +154,6 @@ _ALL = (
             Level("100", {"service_cache_size": 100}),
             Level("unbounded", {"service_cache_size": None}),
         ),
-        predictions={
-            "H3": "unbounded grows by an alignment's bytes a paragraph, 100 stops growing when it "
-            "is full, 0 does not grow",
-        },
         steps=300,
         max_characters=60,
         longest_characters=60,
@@ -315,6 +186,20 @@ def experiment(name: str) -> Experiment:
     if name not in EXPERIMENTS:
         raise UnknownNameError("experiment", name, EXPERIMENTS)
     return EXPERIMENTS[name]
+
+
+def public_names() -> PublicNames:
+    """Return the names that everyone has, without the sentences of hypotheses."""
+    from listen2lab.models.fetch import KNOWN  # noqa: PLC0415 - what downloads is of some weight
+    from listen2lab.study.redact import PublicNames  # noqa: PLC0415 - pandas
+
+    return PublicNames(
+        names=frozenset(level.name for item in _ALL for level in item.levels),
+        experiments=frozenset(EXPERIMENTS),
+        sentences=frozenset(item.question for item in _ALL),
+        models=frozenset((*GENERATED_VOICES, GENERATED_RECOGNIZER, *KNOWN)),
+        texts=frozenset(BUILT_IN.values()),
+    )
 
 
 def quick(plan: Plan) -> Plan:

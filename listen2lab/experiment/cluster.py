@@ -7,16 +7,22 @@ home. Each run is sent to one worker; when that worker is lost, the run goes bac
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 import uuid
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from listen2lab import __version__
-from listen2lab.errors import InputError, RunStoppedError, StudyError
+from listen2lab.errors import InputError, LabError, RunStoppedError, StudyError
+from listen2lab.notice import Notice
+from listen2lab.study.records import Sample
 
 try:
-    from listen2lab.experiment import dask_client as _dask
+    from distributed import Client
+
     from listen2lab.experiment import remote
 except ModuleNotFoundError as error:
     raise InputError(
@@ -31,22 +37,30 @@ if TYPE_CHECKING:
     from distributed import Future
 
     from listen2lab.experiment.inputs import Inputs
-    from listen2lab.experiment.machines import Machine
+    from listen2lab.experiment.machine import Machine
     from listen2lab.study.folder import StudyFolder
     from listen2lab.study.plan import Plan, Run
+    from listen2lab.study.records import RunRecord
 
-__all__ = ["Cluster"]
+__all__ = ["ClusterBackend"]
+
+CONNECT_SECONDS = 10.0
+"""How long an answer may take: at first, and when the connection broke."""
+
+_LAB_VERSION = "__import__('listen2lab').__version__"
+# For `eval` there. A worker ends when it is sent something of a package that it does not have;
+# this it can read.
 
 _PATIENCE_SECONDS = 30.0
 # How long a study waits for a worker when there is none: a restart takes some seconds.
 _LOOK_SECONDS = 0.1
 _GO_ON = "go on with --resume, here or on a cluster (--on)"
 _ENGINE = ("sherpa-onnx", "sherpa-onnx-core")
-# Packages whose version decides levels: two of them in one study would be two studies in one.
+# Packages whose version decides how much is held: two of them in one study would be two studies in one.
 
 
-class Cluster:
-    """Carries runs on the workers of a Dask scheduler.
+class ClusterBackend:
+    """Runs on the workers of a Dask scheduler (see `listen2lab.experiment.scheduler.Backend`).
 
     Parameters
     ----------
@@ -56,8 +70,8 @@ class Cluster:
         See `listen2lab.experiment.run_study.start`.
     versions
         Those the study was begun with; None: those of the first worker.
-    say
-        Told of workers that are left out.
+    notify
+        Gets ``worker-refused`` (``address``, ``message``) for each worker that is left out.
     patience_s
         Seconds to wait for a worker when there is none.
 
@@ -75,35 +89,36 @@ class Cluster:
         python: str | None,
         *,
         versions: Mapping[str, str] | None = None,
-        say: Callable[[str], None],
+        notify: Callable[[Notice], None],
         patience_s: float = _PATIENCE_SECONDS,
     ) -> None:
         self._address = address
-        self._say = say
+        self._notify = notify
         self._patience_s = patience_s
         self._engine = None if versions is None else {k: versions.get(k) for k in _ENGINE}
-        self._needs_engine = "voice" in inputs.described()
-        self._surveys: dict[str, Future] = {}
+        self._needs_engine = inputs.record.is_pipeline
+        self._asked: dict[str, Future] = {}
         self._fit: dict[str, Machine] = {}
-        self._places: dict[str, list[_Thread]] = {}
+        self._slots: dict[str, list[_Slot]] = {}
         self._refused: dict[str, str] = {}
         self._workers: dict[str, int] = {}
         self._seen = time.monotonic()
         self.topic = f"listen2lab-{uuid.uuid4().hex}"
-        self.told: dict[str, Callable[[dict[str, Any]], None]] = {}
-        self.client = _dask.connected(address)
+        self.listeners: dict[str, Callable[[Sample], None]] = {}
+        self.client = _connected(address)
         try:
-            self.order = remote.Order(
-                plan.to_json(), inputs.described(), inputs.paragraphs, python, remote.code_hash()
+            self.request = msgspec.json.encode(
+                remote.JobRequest(plan, inputs.record, inputs.paragraphs, python)
             )
+            self._code = remote.code_hash()
             self.client.subscribe_topic(self.topic, self._hear)
             self.machine = self._first()
         except BaseException:
             self.close()
             raise
 
-    def places(self, label: Callable[[Machine], str]) -> list[_Thread]:
-        """Return a place for each thread of each worker that there is now and that will do.
+    def slots(self, label: Callable[[Machine], str]) -> list[_Slot]:
+        """Return a slot for each thread of each worker that there is now and that will do.
 
         Raises
         ------
@@ -112,22 +127,22 @@ class Cluster:
         """
         self._look()
         for address, machine in sorted(self._fit.items()):
-            if address not in self._places:
+            if address not in self._slots:
                 name = label(machine)
                 threads = range(self._workers[address])
-                self._places[address] = [_Thread(self, address, name) for _ in threads]
-        for address in set(self._places) - set(self._fit):
-            for place in self._places.pop(address):
-                place.is_lost = True
+                self._slots[address] = [_Slot(self, address, name) for _ in threads]
+        for address in set(self._slots) - set(self._fit):
+            for slot in self._slots.pop(address):
+                slot.is_lost = True
         if time.monotonic() - self._seen > self._patience_s:
             raise StudyError(f"{self._nobody()}; every finished run is kept; {_GO_ON}")
-        return [place for places in self._places.values() for place in places]
+        return [slot for slots in self._slots.values() for slot in slots]
 
     def refuse(self, address: str, because: str) -> None:
-        """Send no more runs to a worker; its places go when they are next looked at."""
+        """Send no more runs to a worker; its slots go when they are next looked at."""
         if address not in self._refused:
             self._refused[address] = because
-            self._say(f"the worker {address} is left out: {because}")
+            self._notify(Notice("worker-refused", {"address": address, "message": because}))
 
     def close(self) -> None:
         """Leave the cluster; its workers go on, without runs of this study."""
@@ -140,29 +155,29 @@ class Cluster:
         while True:
             self._look()
             waited = time.monotonic() - began
-            if self._fit and (not self._surveys or waited > self._patience_s):
+            if self._fit and (not self._asked or waited > self._patience_s):
                 return self._fit[min(self._fit)]
-            all_refused = self._workers and not self._surveys and not self._fit
+            all_refused = self._workers and not self._asked and not self._fit
             if all_refused or time.monotonic() - self._seen > self._patience_s:
                 raise InputError(f"{self._nobody()}; nothing was run")
             time.sleep(_LOOK_SECONDS)
 
     def _look(self) -> None:
         """See which workers came and went, and what those say that were asked."""
-        for address, places in self._places.items():
-            if any(place.is_lost for place in places):
+        for address, slots in self._slots.items():
+            if any(slot.is_lost for slot in slots):
                 self._fit.pop(address, None)  # and it is asked anew
         workers = self._present()
         if workers is not None:
             self._workers = workers
-        for known in (self._surveys, self._fit, self._refused):
+        for known in (self._asked, self._fit, self._refused):
             for address in set(known) - set(self._workers):
                 known.pop(address)
-        for address in sorted(set(self._workers) - {*self._surveys, *self._fit, *self._refused}):
-            self._surveys[address] = _dask.submit(self.client, address, eval, _dask.LAB_VERSION)
-        for address in [name for name, future in sorted(self._surveys.items()) if future.done()]:
-            self._admit(address, self._surveys.pop(address))
-        if workers is not None and (self._surveys or self._fit):
+        for address in sorted(set(self._workers) - {*self._asked, *self._fit, *self._refused}):
+            self._asked[address] = _submit(self.client, address, eval, _LAB_VERSION)
+        for address in [name for name, future in sorted(self._asked.items()) if future.done()]:
+            self._admit(address, self._asked.pop(address))
+        if workers is not None and (self._asked or self._fit):
             self._seen = time.monotonic()
 
     def _present(self) -> dict[str, int] | None:
@@ -172,7 +187,7 @@ class Cluster:
                 self._seen = -self._patience_s
             return {}
         try:
-            found: dict[str, int] = self.client.nthreads(callback_timeout=_dask.CONNECT_SECONDS)
+            found: dict[str, int] = self.client.nthreads(callback_timeout=CONNECT_SECONDS)
         except OSError:  # a time limit is one, too
             return None
         return found
@@ -180,16 +195,16 @@ class Cluster:
     def _admit(self, address: str, future: Future) -> None:
         """Take a worker that can carry runs; say why one cannot."""
         try:
-            found: str | remote.Survey = future.result(timeout=_dask.CONNECT_SECONDS)
+            found: str | remote.WorkerStatus = future.result(timeout=CONNECT_SECONDS)
         except (CancelledError, OSError):
             return  # it is gone, or will be asked again
         except Exception as error:  # noqa: BLE001 - whatever is wrong there
-            self.refuse(address, _dask.in_words(error))
+            self.refuse(address, _in_words(error))
             return
         if isinstance(found, str):
             if found == __version__:
-                self._surveys[address] = _dask.submit(
-                    self.client, address, remote.survey, self.order
+                self._asked[address] = _submit(
+                    self.client, address, remote.status, self._code, self.request
                 )
             else:
                 because = f"it has listen2lab {found}, not {__version__}"
@@ -198,7 +213,7 @@ class Cluster:
         if found.machine is None:
             self.refuse(address, found.refused)
             return
-        versions = found.machine.facts["versions"]
+        versions = found.machine.setup.versions
         engine = {name: versions.get(name) for name in _ENGINE}
         if self._engine is None:
             self._engine = engine
@@ -224,18 +239,18 @@ class Cluster:
             f"start some with: dask worker {self._address}"
         )
 
-    def _hear(self, event: tuple[float, dict[str, Any]]) -> None:
+    def _hear(self, event: tuple[float, Any]) -> None:
         """Pass a sample on to who waits for its run."""
-        _, message = event
-        on_sample = self.told.get(message["key"])
+        key, sample = remote.told(event[1])
+        on_sample = self.listeners.get(key)
         if on_sample is not None:
-            on_sample(message["line"])
+            on_sample(sample)
 
 
-class _Thread:
-    """One run at a time on a thread of a worker (see `listen2lab.experiment.scheduler.Place`)."""
+class _Slot:
+    """A thread of a Dask worker (see `listen2lab.experiment.scheduler.WorkerSlot`)."""
 
-    def __init__(self, cluster: Cluster, address: str, machine: str) -> None:
+    def __init__(self, cluster: ClusterBackend, address: str, machine: str) -> None:
         self._cluster = cluster
         self._address = address
         self.machine = machine
@@ -248,24 +263,24 @@ class _Thread:
 
     def available(self) -> int:
         # As a job: its thread there is idle now, and a call would wait long for a worker that died.
-        until = time.monotonic() + _dask.CONNECT_SECONDS
+        until = time.monotonic() + CONNECT_SECONDS
         return int(self._ask(lambda: time.monotonic() > until, remote.available) or 0)
 
     def carry(
         self,
         study: StudyFolder,
         run: Run,
-        on_sample: Callable[[dict[str, Any]], None],
+        on_sample: Callable[[Sample], None],
         stop: threading.Event,
-    ) -> dict[str, Any] | None:
+    ) -> RunRecord | None:
         cluster = self._cluster
-        cluster.told[run.key] = on_sample
+        cluster.listeners[run.key] = on_sample
         try:
             files = self._ask(
-                stop.is_set, remote.carry, cluster.order, run.key, self.machine, cluster.topic
+                stop.is_set, remote.carry, cluster.request, run.key, self.machine, cluster.topic
             )
         finally:
-            cluster.told.pop(run.key, None)
+            cluster.listeners.pop(run.key, None)
         if files is None:
             if stop.is_set():
                 raise RunStoppedError("the study was interrupted; the run is killed there")
@@ -278,7 +293,7 @@ class _Thread:
         self, is_over: Callable[[], bool], function: Callable[..., Any], *arguments: Any
     ) -> Any | None:
         """Have a job done by the worker; None when it is over before, or the worker is lost."""
-        future = _dask.submit(self._cluster.client, self._address, function, *arguments)
+        future = _submit(self._cluster.client, self._address, function, *arguments)
         try:
             while not future.done():
                 if is_over() or not self.is_there():
@@ -288,8 +303,36 @@ class _Thread:
         except (CancelledError, OSError):
             return None  # the worker or the scheduler went just now
         except Exception as error:  # noqa: BLE001 - whatever is wrong there
-            self._cluster.refuse(self._address, _dask.in_words(error))
+            self._cluster.refuse(self._address, _in_words(error))
             self.is_lost = True
             return None
         finally:
             future.release()  # nobody wants it any more: a run under way there is killed
+
+
+def _connected(address: str) -> Client:
+    """Return a client of the scheduler at an address."""
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # it is said here instead
+    try:
+        return Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            f"no Dask scheduler answers at {address or 'an empty address'} ({error}); nothing was "
+            "run; give the address that `dask scheduler` printed, such as tcp://host:8786"
+        ) from error
+
+
+def _submit(client: Client, worker: str, function: Callable[..., Any], *arguments: Any) -> Future:
+    """Give one worker a job."""
+    return client.submit(
+        function, *arguments, workers=[worker], pure=False, key=f"listen2lab-{uuid.uuid4().hex}"
+    )
+
+
+def _in_words(error: Exception) -> str:
+    """Say what was wrong on a worker."""
+    if isinstance(error, LabError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error.name} is not installed there; pip install 'listen2lab[dask]' there"
+    return f"it failed with {error!r}"

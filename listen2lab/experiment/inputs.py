@@ -13,6 +13,7 @@ from listen2lab.errors import InputError, StudyError, UnknownNameError, Workload
 from listen2lab.models import generate as labvoice
 from listen2lab.models.check import check_recognizer, check_voice
 from listen2lab.study.plan import paragraph_order
+from listen2lab.study.records import InputsRecord, SourceText
 from listen2lab.texts import paragraphs as texts
 
 if TYPE_CHECKING:
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
 __all__ = [
     "GENERATED_RECOGNIZER",
     "GENERATED_VOICES",
+    "KINDS",
     "Book",
     "Inputs",
     "OwnFile",
     "PlantedBook",
+    "changed",
+    "hash_of",
     "is_same",
     "models_root",
     "open_book",
@@ -43,7 +47,7 @@ GENERATED_RECOGNIZER = "recognizer"
 
 
 class Inputs(Protocol):
-    """What the runs of a study are given: by the manifest's words, and by a worker's spec."""
+    """What the runs of a study are given: as a manifest's record, and as a worker's spec."""
 
     @property
     def paragraphs(self) -> tuple[str, ...]:
@@ -53,8 +57,9 @@ class Inputs(Protocol):
     def environment(self) -> Mapping[str, str]:
         """Variables that every run gets besides the common ones."""
 
-    def described(self) -> dict[str, Any]:
-        """Return what a manifest says of the inputs."""
+    @property
+    def record(self) -> InputsRecord:
+        """What a manifest says of the inputs."""
 
     def workload(self, run: Run, plan: Plan, texts_path: str) -> dict[str, Any]:
         """Return what a worker must know to make a run's workload."""
@@ -75,7 +80,7 @@ class Book:
     paragraphs
         The texts, in order.
     texts
-        Where they come from: name, number of paragraphs, and notes about what was repaired.
+        Where they come from.
     """
 
     voice: str
@@ -85,7 +90,7 @@ class Book:
     recognizer_files: RecognizerFiles
     recognizer_hash: str
     paragraphs: tuple[str, ...]
-    texts: tuple[dict[str, Any], ...]
+    texts: tuple[SourceText, ...]
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -96,16 +101,17 @@ class Book:
         """
         return {"MALLOC_ARENA_MAX": "1"}
 
-    def described(self) -> dict[str, Any]:
-        """Return what a manifest says of the inputs; folders only where they are the user's."""
-        return {
-            "voice": self.voice,
-            "voice_hash": self.voice_hash,
-            "recognizer": self.recognizer,
-            "recognizer_hash": self.recognizer_hash,
-            "texts": list(self.texts),
-            "paragraphs_hash": hash_of(self.paragraphs),
-        }
+    @property
+    def record(self) -> InputsRecord:
+        """What a manifest says of the inputs; folders only where they are the user's."""
+        return InputsRecord(
+            voice=self.voice,
+            voice_hash=self.voice_hash,
+            recognizer=self.recognizer,
+            recognizer_hash=self.recognizer_hash,
+            texts=self.texts,
+            paragraphs_hash=hash_of(self.paragraphs),
+        )
 
     def workload(self, run: Run, plan: Plan, texts_path: str) -> dict[str, Any]:
         """Choose a run's paragraphs and their order, and name its models and knobs."""
@@ -159,9 +165,10 @@ class OwnFile:
         """Nothing: how many arenas a workload of one's own uses may be what is in question."""
         return {}
 
-    def described(self) -> dict[str, Any]:
-        """Return what a manifest says of the file."""
-        return {"workload": str(self.path), "workload_hash": self.content_hash}
+    @property
+    def record(self) -> InputsRecord:
+        """What a manifest says of the file."""
+        return InputsRecord(workload=str(self.path), workload_hash=self.content_hash)
 
     def workload(self, run: Run, plan: Plan, texts_path: str) -> dict[str, Any]:  # noqa: ARG002
         """Name the file: every run steps the same."""
@@ -198,41 +205,53 @@ def open_file(path: Path) -> OwnFile:
     return OwnFile(path.resolve(), hashlib.sha256(text).hexdigest())
 
 
-def reopen(described: dict[str, Any], paragraphs: Sequence[str]) -> Inputs:
-    """Open the inputs that a manifest describes.
+def reopen(record: InputsRecord, paragraphs: Sequence[str]) -> Inputs:
+    """Open the inputs that a manifest tells of, whatever is in them now; see `changed`.
 
     Parameters
     ----------
-    described
-        See `Inputs.described`.
+    record
+        See `Inputs.record`.
     paragraphs
         The study's texts.
 
     Returns
     -------
     Inputs
-        The same, found again.
+        Found again.
 
     Raises
     ------
+    InputError
+        Something cannot be used any more.
     StudyError
-        Something is not what the study was begun with.
+        The manifest does not say what the study was given.
     """
-    found: Inputs
-    if "workload" in described:
-        found = open_file(Path(described["workload"]))
-    else:
-        found = open_book(
-            described["voice"], recognizer=described["recognizer"], paragraphs=paragraphs
+    if record.workload is not None:
+        return open_file(Path(record.workload))
+    if record.voice is None or record.recognizer is None:
+        raise StudyError(
+            "the study's manifest does not say what it was given; its runs are untouched; put "
+            "back what was changed in it"
         )
-    now = found.described()
-    for what, was in described.items():
-        if what.endswith("_hash") and now[what] != was:
-            raise StudyError(
-                f"the {what.removesuffix('_hash')} is not what the study was begun with; its runs "
-                "are kept as they are; start a new study instead of mixing two"
-            )
-    return found
+    return open_book(record.voice, recognizer=record.recognizer, paragraphs=paragraphs)
+
+
+KINDS = ("voice", "recognizer", "paragraphs", "workload")
+"""What may be given, by the names of its fields and hashes in `InputsRecord`."""
+
+
+def changed(was: InputsRecord, now: InputsRecord) -> list[str]:
+    """Return the `KINDS` of which another content is there now than a study was begun with.
+
+    To go on with one study, nothing but the very same will do; to repeat one, see `is_same`.
+    """
+    return [
+        kind
+        for kind in KINDS
+        if (digest := getattr(was, f"{kind}_hash")) is not None
+        and digest != getattr(now, f"{kind}_hash")
+    ]
 
 
 def open_book(
@@ -265,15 +284,13 @@ def open_book(
     InputError
         A text, voice or recognizer cannot be used.
     """
-    sources: list[dict[str, Any]] = []
+    sources: list[SourceText] = []
     spoken: list[str] = list(paragraphs or ())
     if paragraphs is None:
         for path in texts_given or [texts.built_in(name) for name in texts.BUILT_IN]:
             book = texts.read_book(path)
             spoken += book.paragraphs
-            sources.append(
-                {"name": path.name, "paragraphs": len(book.paragraphs), "notes": list(book.notes)}
-            )
+            sources.append(SourceText(path.name, len(book.paragraphs), tuple(book.notes)))
     voice_folder = _folder(voice, GENERATED_VOICES, "voice")
     recognizer_folder = _folder(recognizer, (GENERATED_RECOGNIZER,), "recognizer")
     return Book(
@@ -300,13 +317,13 @@ def models_root() -> Path:
     return platformdirs.user_cache_path("listen2lab") / "voices"
 
 
-def is_same(kind: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+def is_same(kind: str, was: InputsRecord, now: InputsRecord) -> bool:
     """Tell whether an input is the one that a study was given.
 
     Parameters
     ----------
     kind
-        ``voice``, ``recognizer``, ``paragraphs`` or ``workload``.
+        One of `KINDS`.
     was, now
         What manifests say of the inputs.
 
@@ -317,9 +334,9 @@ def is_same(kind: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
         its name: it is fitted on sums over audio, whose last digits depend on the processor and on
         numpy; memory depends on its shapes. `listen2lab.compare.differences` names the hashes.
     """
-    if kind == "recognizer" and was.get(kind) == now.get(kind) == GENERATED_RECOGNIZER:
+    if kind == "recognizer" and was.recognizer == now.recognizer == GENERATED_RECOGNIZER:
         return True
-    return bool(was.get(f"{kind}_hash") == now.get(f"{kind}_hash"))
+    return bool(getattr(was, f"{kind}_hash") == getattr(now, f"{kind}_hash"))
 
 
 def hash_of(paragraphs: Sequence[str]) -> str:

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from listen2lab.experiment.capacity import available_memory
-from listen2lab.experiment.machines import this_machine
+from listen2lab.experiment.machine import this_machine
 from listen2lab.experiment.runner import child_environment, execute
+from listen2lab.study.records import Spec
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
     from listen2lab.experiment.inputs import Inputs
-    from listen2lab.experiment.machines import Machine
+    from listen2lab.experiment.machine import Machine
     from listen2lab.study.folder import RunFolder, StudyFolder
     from listen2lab.study.plan import Plan, Run
+    from listen2lab.study.records import RunRecord, Sample
 
-__all__ = ["Local", "make_spec", "run_here"]
+__all__ = ["LocalBackend", "make_spec", "run_here"]
 
 
-class Local:
-    """Carries runs on this machine.
+class LocalBackend:
+    """Runs on this machine (see `listen2lab.experiment.scheduler.Backend`).
 
     Parameters
     ----------
@@ -32,24 +34,24 @@ class Local:
     def __init__(self, plan: Plan, inputs: Inputs, python: str | None) -> None:
         self.plan, self.inputs, self.python = plan, inputs, python
         self.machine = this_machine(python, inputs.environment)
-        self._places: list[_Thread] | None = None
+        self._slots: list[_Slot] | None = None
 
-    def places(self, label: Callable[[Machine], str]) -> list[_Thread]:
-        """Return a place for each of the plan's jobs."""
-        if self._places is None:
+    def slots(self, label: Callable[[Machine], str]) -> list[_Slot]:
+        """Return a slot for each of the plan's jobs."""
+        if self._slots is None:
             name = label(self.machine)
-            self._places = [_Thread(self, name) for _ in range(self.plan.jobs)]
-        return self._places
+            self._slots = [_Slot(self, name) for _ in range(self.plan.jobs)]
+        return self._slots
 
     def close(self) -> None:
         """Have nothing to close."""
 
 
-class _Thread:
-    """One run at a time on this machine (see `listen2lab.experiment.scheduler.Place`)."""
+class _Slot:
+    """One run at a time on this machine (see `listen2lab.experiment.scheduler.WorkerSlot`)."""
 
-    def __init__(self, carrier: Local, machine: str) -> None:
-        self._carrier = carrier
+    def __init__(self, backend: LocalBackend, machine: str) -> None:
+        self._backend = backend
         self.machine = machine
 
     def is_there(self) -> bool:
@@ -62,10 +64,10 @@ class _Thread:
         self,
         study: StudyFolder,
         run: Run,
-        on_sample: Callable[[dict[str, Any]], None],
+        on_sample: Callable[[Sample], None],
         stop: threading.Event,
-    ) -> dict[str, Any] | None:
-        local = self._carrier
+    ) -> RunRecord | None:
+        local = self._backend
         return run_here(
             study, run, local.plan, local.inputs, python=local.python, machine=self.machine,
             on_sample=on_sample, stop=stop,
@@ -80,9 +82,9 @@ def run_here(
     *,
     python: str | None,
     machine: str,
-    on_sample: Callable[[dict[str, Any]], None],
+    on_sample: Callable[[Sample], None],
     stop: threading.Event,
-) -> dict[str, Any]:
+) -> RunRecord:
     """Do one run of a study in a fresh process of this machine.
 
     Parameters
@@ -98,7 +100,7 @@ def run_here(
 
     Returns
     -------
-    dict
+    RunRecord
         The run's result.
     """
     folder = study.run(run.key)
@@ -115,10 +117,8 @@ def run_here(
     )
 
 
-def make_spec(
-    study: StudyFolder, folder: RunFolder, run: Run, plan: Plan, inputs: Inputs
-) -> dict[str, Any]:
-    """Say everything that a worker needs to know of a run.
+def make_spec(study: StudyFolder, folder: RunFolder, run: Run, plan: Plan, inputs: Inputs) -> Spec:
+    """Return everything that a worker needs to know of a run.
 
     Parameters
     ----------
@@ -126,18 +126,13 @@ def make_spec(
         The study and the run's folder in it.
     run, plan, inputs
         What is run.
-
-    Returns
-    -------
-    dict
-        The content of ``spec.json``.
     """
     experiment = run.experiment
-    return {
-        "workload": inputs.workload(run, plan, study.paragraphs_from(folder)),
-        "warmup": experiment.warmup,
-        "steps": experiment.steps,
-        "sample_every": plan.sample_every(experiment),
-        "phases": list(experiment.phases),
-        "traced": run.traced,
-    }
+    return Spec(
+        workload=inputs.workload(run, plan, study.paragraphs_from(folder)),
+        warmup=experiment.warmup,
+        steps=experiment.steps,
+        sample_every=plan.sample_every(experiment),
+        phases=experiment.phases,
+        traced=run.traced,
+    )

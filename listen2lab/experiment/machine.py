@@ -1,25 +1,32 @@
-"""What a study ran on: machine, kernel, allocator, versions. All of it goes into the manifest."""
+"""What runs are on: machine, kernel, allocator, versions; and the labels of a study's machines."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
 import re
 import subprocess
 import sys
+import threading
+import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import msgspec
 import psutil
 
 from listen2lab.errors import InputError
 from listen2lab.experiment.runner import child_environment, fixed_environment
+from listen2lab.study.records import MachineFacts, Setup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["collect", "versions"]
+    from listen2lab.study.folder import StudyFolder
+
+__all__ = ["Labels", "Machine", "collect", "is_same_machine", "this_machine", "versions"]
 
 _PACKAGES = (
     "listen2lab",
@@ -40,9 +47,39 @@ print(json.dumps({"python": platform.python_version(), **found}))
 """
 
 
-def collect(
+class Machine(msgspec.Struct, frozen=True):
+    """A machine that carries runs.
+
+    Parameters
+    ----------
+    identity
+        What tells it from others; never written as it is.
+    setup
+        Its facts; see `collect`.
+    """
+
+    identity: str
+    setup: Setup
+
+
+def this_machine(
     python: str | None = None, environment: Mapping[str, str] | None = None
-) -> dict[str, Any]:
+) -> Machine:
+    """Return this machine and its facts.
+
+    Parameters
+    ----------
+    python, environment
+        As in `collect`.
+    """
+    # Clones of one image share a machine-id, and containers of one host a network card: both.
+    system = _line("/etc/machine-id") or ""
+    return Machine(
+        f"{system}/{platform.node()}/{uuid.getnode():x}", collect(python, environment)
+    )
+
+
+def collect(python: str | None = None, environment: Mapping[str, str] | None = None) -> Setup:
     """Collect the facts of this machine and of the worker's interpreter.
 
     Parameters
@@ -51,29 +88,24 @@ def collect(
         The worker's interpreter; None: this one.
     environment
         Variables that every run gets besides the common ones.
-
-    Returns
-    -------
-    dict
-        ``machine``, ``versions``, ``environment`` (what is set for every run) and ``git``.
     """
-    return {
-        "machine": {
-            "system": platform.system(),
-            "kernel": platform.release(),
-            "cpu": _cpu(),
-            "cores": os.cpu_count(),
-            "memory": int(psutil.virtual_memory().total),
-            "swap": int(psutil.swap_memory().total),
-            "libc": " ".join(platform.libc_ver()),
-            "page": os.sysconf("SC_PAGE_SIZE"),
-            "transparent_hugepages": _chosen("/sys/kernel/mm/transparent_hugepage/enabled"),
-            "aslr": _line("/proc/sys/kernel/randomize_va_space"),
-        },
-        "versions": versions(python),
-        "environment": dict(sorted(fixed_environment(environment).items())),
-        "git": _git(),
-    }
+    return Setup(
+        machine=MachineFacts(
+            system=platform.system(),
+            kernel=platform.release(),
+            cpu=_cpu(),
+            cores=os.cpu_count() or 0,
+            memory=int(psutil.virtual_memory().total),
+            swap=int(psutil.swap_memory().total),
+            libc=" ".join(platform.libc_ver()),
+            page=os.sysconf("SC_PAGE_SIZE"),
+            transparent_hugepages=_chosen("/sys/kernel/mm/transparent_hugepage/enabled"),
+            aslr=_line("/proc/sys/kernel/randomize_va_space"),
+        ),
+        versions=versions(python),
+        environment=dict(sorted(fixed_environment(environment).items())),
+        git=_git(),
+    )
 
 
 def versions(python: str | None = None) -> dict[str, str]:
@@ -103,6 +135,52 @@ def versions(python: str | None = None) -> dict[str, str]:
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         raise InputError(f"{command[0]} is no Python that can be started: {error}") from error
     return found
+
+
+def is_same_machine(a: Setup, b: Setup) -> bool:
+    """Tell whether memory was measured on what counts as one machine: kernel, processor, versions.
+
+    Parameters
+    ----------
+    a, b
+        Two setups, of one study or of two.
+    """
+    return a.versions == b.versions and all(
+        getattr(a.machine, name) == getattr(b.machine, name) for name in ("kernel", "cpu", "cores")
+    )
+
+
+class Labels:
+    """The labels of a study's machines (``machine-1``, ...), kept in its manifest with their facts.
+
+    A machine whose kernel or package versions changed between two parts of a study gets another
+    label: what was measured on both is not mixed silently.
+
+    Parameters
+    ----------
+    study
+        The study; its lock is held.
+    """
+
+    def __init__(self, study: StudyFolder) -> None:
+        self._study = study
+        self._lock = threading.Lock()
+
+    def label(self, machine: Machine) -> str:
+        """Return the label of a machine, a new one if the study does not know it."""
+        with self._lock:
+            manifest, _ = self._study.manifest()
+            # Salted with the study's date: two studies do not tell that they share a machine.
+            salted = f"{manifest.created}/{machine.identity}"
+            hashed = hashlib.sha256(salted.encode()).hexdigest()[:16]
+            for name, seen in manifest.machines.items():
+                if seen.identity == hashed and is_same_machine(seen, machine.setup):
+                    return name
+            name = f"machine-{len(manifest.machines) + 1}"
+            setup = msgspec.structs.replace(machine.setup, identity=hashed)
+            known = {**manifest.machines, name: setup}
+            self._study.write_manifest(msgspec.structs.replace(manifest, machines=known))
+            return name
 
 
 def _line(path: str) -> str | None:

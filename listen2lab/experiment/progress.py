@@ -1,24 +1,73 @@
-"""A progress bar over the runs of a study, in a terminal or a notebook."""
+"""How a study goes, while it goes: the protocol of those who follow it, and a bar that does."""
 
 from __future__ import annotations
 
 import importlib.util
-from typing import TYPE_CHECKING, Any
+import threading
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tqdm.std import tqdm
 
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:
-    from listen2lab.study.plan import Run
+    from collections.abc import Callable
 
-__all__ = ["Bar"]
+    from listen2lab.study.plan import Run
+    from listen2lab.study.records import RunRecord, Sample
+
+__all__ = ["Bar", "Progress", "ProgressRelay"]
+
+
+class Progress(Protocol):
+    """Who wants to know how a study goes: a bar in a terminal or a notebook."""
+
+    def begin(self, total: int, done: int) -> None:
+        """Hear that there are ``total`` runs, of which ``done`` were there before."""
+
+    def sample(self, run: Run, sample: Sample) -> None:
+        """Hear of a sample that a run has written."""
+
+    def end(self, run: Run, result: RunRecord) -> None:
+        """Hear how a run has ended."""
+
+
+class ProgressRelay:
+    """Passes on the progress of several runs, one at a time, to who follows them, if anyone."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._lock = threading.Lock()
+
+    def begin(self, total: int, done: int) -> None:
+        """See `Progress.begin`."""
+        if self._progress is not None:
+            self._progress.begin(total, done)
+
+    def sample(self, run: Run, sample: Sample) -> None:
+        """See `Progress.sample`."""
+        if self._progress is not None:
+            with self._lock:
+                self._progress.sample(run, sample)
+
+    def end(self, run: Run, result: RunRecord) -> None:
+        """See `Progress.end`."""
+        if self._progress is not None:
+            with self._lock:
+                self._progress.end(run, result)
 
 
 class Bar:
-    """Shows which run is under way, its step and its resident memory; says how bad ones ended."""
+    """Shows which run is under way, its step and its resident memory; says how bad ones ended.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    ending
+        Says how a run ended, in words.
+    """
+
+    def __init__(self, ending: Callable[[RunRecord], str]) -> None:
+        self._ending = ending
         self._bar: tqdm[Any] | None = None
 
     def begin(self, total: int, done: int) -> None:
@@ -28,20 +77,20 @@ class Bar:
             from tqdm.auto import tqdm as kind  # noqa: PLC0415 - it warns where there are none
         self._bar = kind(total=total, initial=done, unit="run", dynamic_ncols=True)
 
-    def sample(self, run: Run, line: dict[str, Any]) -> None:
+    def sample(self, run: Run, sample: Sample) -> None:
         """Show where the run is."""
         assert self._bar is not None
-        where = f"step {line['step']}" if "step" in line else line["phase"]
-        level = f", {line['rss'] / MIB:.0f} MiB" if "rss" in line else ""
-        self._bar.set_postfix_str(f"{run.key} {where}{level}", refresh=False)
+        where = sample.phase if sample.step is None else f"step {sample.step:.0f}"
+        rss = "" if sample.rss is None else f", {sample.rss / MIB:.0f} MiB"
+        self._bar.set_postfix_str(f"{run.key} {where}{rss}", refresh=False)
         self._bar.update(0)
 
-    def end(self, run: Run, result: dict[str, Any]) -> None:
+    def end(self, run: Run, result: RunRecord) -> None:
         """Count the run; say so if it did not end well."""
         assert self._bar is not None
         self._bar.update(1)
-        if result["outcome"] != "complete":
-            self._bar.write(f"{run.key}: {result['outcome']}: {result['because']}")
+        if result.outcome != "complete":
+            self._bar.write(f"{run.key}: {self._ending(result)}")
         if self._bar.n >= (self._bar.total or 0):
             self.close()
 

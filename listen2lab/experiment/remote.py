@@ -10,29 +10,29 @@ import hashlib
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from distributed import get_worker
 
 from listen2lab import __version__
 from listen2lab.errors import LabError, StudyError
 from listen2lab.experiment.capacity import available_memory
-from listen2lab.experiment.inputs import is_same, reopen
+from listen2lab.experiment.inputs import KINDS, is_same, reopen
 from listen2lab.experiment.local import run_here
-from listen2lab.experiment.machines import this_machine
+from listen2lab.experiment.machine import Machine, this_machine
 from listen2lab.study.folder import StudyFolder
 from listen2lab.study.plan import Plan, schedule
+from listen2lab.study.records import InputsRecord, Manifest, Sample
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:
     from distributed import Worker
 
     from listen2lab.experiment.inputs import Inputs
-    from listen2lab.experiment.machines import Machine
 
-__all__ = ["Order", "Survey", "available", "carry", "code_hash", "survey"]
+__all__ = ["JobRequest", "WorkerStatus", "available", "carry", "code_hash", "status", "told"]
 
 _TELL_SECONDS = 0.5  # a run's samples are told at most this often; all of them come with its files
 _CAPTURE_AT_MOST = MIB
@@ -45,34 +45,29 @@ _ROOMS = (
 )  # what judges and reports does not run there
 
 
-@dataclass(frozen=True)
-class Order:
-    """What a worker machine must know to carry the runs of a study.
+class JobRequest(msgspec.Struct, frozen=True):
+    """What a worker machine must know to carry the runs of a study. It is sent as JSON.
 
     Parameters
     ----------
     plan, inputs
-        As a manifest holds them.
+        The study's.
     paragraphs
         The texts.
     python
         The interpreter of the runs; None: the Dask worker's.
-    code
-        `code_hash` where the study is written.
     """
 
-    plan: dict[str, Any]
-    inputs: dict[str, Any]
+    plan: Plan
+    inputs: InputsRecord
     paragraphs: tuple[str, ...]
     python: str | None
-    code: str
 
 
-@dataclass(frozen=True)
-class Survey:
+class WorkerStatus(msgspec.Struct, frozen=True):
     """What a worker machine says of itself.
 
-    Attributes
+    Parameters
     ----------
     machine
         Its identity and facts; None if it was refused.
@@ -84,28 +79,31 @@ class Survey:
     refused: str = ""
 
 
-def survey(order: Order) -> Survey:
+def status(code: str, request: bytes) -> WorkerStatus:
     """Look whether this machine can carry the runs; build the models that it lacks.
 
     Parameters
     ----------
-    order
-        What is to be carried.
+    code
+        `code_hash` where the study is written. Other code may not read the request.
+    request
+        A `JobRequest`: what is to be carried.
 
     Returns
     -------
-    Survey
+    WorkerStatus
         Its facts, or why it is refused.
     """
-    if order.code != code_hash():
+    if code != code_hash():
         because = f"its listen2lab {__version__} has other code than the one here"
-        return Survey(None, f"{because}; install the same there")
+        return WorkerStatus(None, f"{because}; install the same there")
+    asked = msgspec.json.decode(request, type=JobRequest)
     try:
-        inputs = _same_inputs(order)
-        machine = this_machine(order.python, inputs.environment)
+        inputs = _same_inputs(asked)
+        machine = this_machine(asked.python, inputs.environment)
     except LabError as error:
-        return Survey(None, str(error))
-    return Survey(machine)
+        return WorkerStatus(None, str(error))
+    return WorkerStatus(machine)
 
 
 def available() -> int:
@@ -113,13 +111,13 @@ def available() -> int:
     return available_memory()
 
 
-def carry(order: Order, key: str, machine: str, topic: str) -> dict[str, bytes]:
+def carry(request: bytes, key: str, machine: str, topic: str) -> dict[str, bytes]:
     """Do one run in a fresh process of this machine, in a folder that is deleted afterwards.
 
     Parameters
     ----------
-    order
-        What it belongs to.
+    request
+        A `JobRequest`: what it belongs to.
     key
         The run's name.
     machine
@@ -138,28 +136,34 @@ def carry(order: Order, key: str, machine: str, topic: str) -> dict[str, bytes]:
         The run cannot be done here: the models changed, the disk is full, ...
     """
     worker = get_worker()
-    plan = Plan.from_json(order.plan)
+    asked = msgspec.json.decode(request, type=JobRequest)
+    plan = asked.plan
     run = next(item for item in schedule(plan) if item.key == key)
-    told = time.monotonic()
+    last = time.monotonic()
 
-    def tell(line: dict[str, Any]) -> None:
-        nonlocal told
-        if time.monotonic() - told >= _TELL_SECONDS:
-            told = time.monotonic()
-            seen = {name: line[name] for name in ("phase", "step", "rss") if name in line}
-            worker.log_event(topic, {"key": key, "line": seen})
+    def tell(sample: Sample) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _TELL_SECONDS:
+            last = time.monotonic()
+            worker.log_event(topic, [key, sample.phase, sample.step, sample.rss])
 
     with tempfile.TemporaryDirectory(prefix="listen2lab-") as scratch:
         study = StudyFolder(Path(scratch) / "study")
-        study.create({}, list(order.paragraphs))
+        study.create(Manifest(plan=plan), list(asked.paragraphs))
         try:
             run_here(
-                study, run, plan, _same_inputs(order), python=order.python, machine=machine,
+                study, run, plan, _same_inputs(asked), python=asked.python, machine=machine,
                 on_sample=tell, stop=_Unwanted(worker),
             )  # fmt: skip
         finally:
             study.release()
         return study.run(key).pack(_CAPTURE_AT_MOST)
+
+
+def told(message: Any) -> tuple[str, Sample]:
+    """Return the run's key and what is told of a sample in an event that `carry` logged."""
+    key, phase, step, rss = message
+    return key, Sample(phase=phase, step=step, rss=rss)
 
 
 def code_hash() -> str:
@@ -173,17 +177,15 @@ def code_hash() -> str:
     return total.hexdigest()
 
 
-def _same_inputs(order: Order) -> Inputs:
+def _same_inputs(asked: JobRequest) -> Inputs:
     """Open the inputs here, by the names or paths that the study was given."""
-    named = {name: value for name, value in order.inputs.items() if not name.endswith("_hash")}
-    inputs = reopen(named, order.paragraphs)
-    now = inputs.described()
-    for name, was in order.inputs.items():
-        what = name.removesuffix("_hash")
-        if name != what and not is_same(what, order.inputs, now):
+    inputs = reopen(asked.inputs, asked.paragraphs)
+    for kind in KINDS:
+        if not is_same(kind, asked.inputs, inputs.record):
+            was, now = (getattr(each, f"{kind}_hash") for each in (asked.inputs, inputs.record))
             raise StudyError(
-                f"its {what} ({named.get(what, 'texts')}) is not the one the study was begun with "
-                f"(hash {now[name][:12]}, not {was[:12]}); copy that one's files there"
+                f"its {kind} ({getattr(asked.inputs, kind, None) or 'texts'}) is not the one the study "
+                f"was begun with (hash {now[:12]}, not {was[:12]}); copy that one's files there"
             )
     return inputs
 

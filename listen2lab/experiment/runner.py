@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -11,11 +10,15 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from listen2lab.errors import InputError, RunStoppedError, StudyError
 from listen2lab.experiment import worker
+from listen2lab.notice import Notice
 from listen2lab.probes.process import outside
+from listen2lab.study.records import RunOutcome, RunRecord, Sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -81,9 +84,9 @@ def execute(
     step_timeout: float = 600.0,
     environment: Mapping[str, str] | None = None,
     machine: str | None = None,
-    on_sample: Callable[[dict[str, Any]], None] | None = None,
+    on_sample: Callable[[Sample], None] | None = None,
     stop: threading.Event | None = None,
-) -> dict[str, Any]:
+) -> RunRecord:
     """Run one prepared folder in a fresh process, to its end or to a limit.
 
     Parameters
@@ -102,17 +105,15 @@ def execute(
     machine
         The label of this machine in the study, for the result.
     on_sample
-        Called with each line that the worker has written.
+        Called with each sample that the worker has written.
     stop
         When set, the run is killed and has no result.
 
     Returns
     -------
-    dict
-        ``outcome`` (``complete``, ``killed``, ``crashed`` or ``timed-out``), ``because`` (a
-        sentence), ``status``, ``signal``, ``wall_s``, ``pressure_s`` (seconds in which something on
-        this machine waited for memory; None where the kernel does not say), ``peak_rss``,
-        ``last_step``, ``machine``. Also written to the folder, last.
+    RunRecord
+        How it ended, also written to the folder, last. ``pressure_s``, the seconds in which
+        something on this machine waited for memory, is None where the kernel does not say.
 
     Raises
     ------
@@ -140,21 +141,25 @@ def execute(
     output = _Output(child.stdout)
     watch = _Watch(child.pid, run, memory_limit, on_sample)
     try:
-        because = _wait(child, watch, step_timeout, stop or threading.Event())
+        killed = _wait(child, watch, step_timeout, stop or threading.Event())
     finally:
         _kill_group(child)
         output.finish()
     watch.look()
     run.write_output(output.text())
-    result = {
-        **_ending(child.returncode, because, watch, output),
-        "status": child.returncode,
-        "wall_s": round(time.monotonic() - began, 3),
-        "pressure_s": _since(stalled),
-        "peak_rss": watch.peak_rss,
-        "last_step": watch.last_step,
-        "machine": machine,
-    }
+    end = killed or _ending(child.returncode, watch, output)
+    result = RunRecord(
+        outcome=end.outcome,
+        why=end.why,
+        message=end.message,
+        status=child.returncode,
+        signal=end.signal,
+        wall_s=round(time.monotonic() - began, 3),
+        pressure_s=_since(stalled),
+        peak_rss=watch.peak_rss,
+        last_step=watch.last_step,
+        machine=machine,
+    )
     run.write_result(result)
     return result
 
@@ -173,6 +178,18 @@ def _since(stalled: float | None) -> float | None:
     return None if stalled is None or now is None else round(now - stalled, 3)
 
 
+class _End(NamedTuple):
+    """How a run ended; see `RunRecord`."""
+
+    outcome: RunOutcome
+    why: Notice | None = None
+    message: str | None = None
+    signal: str | None = None
+
+
+_SAMPLES = msgspec.json.Decoder(Sample)
+
+
 class _Watch:
     """What the parent sees of a run while it goes."""
 
@@ -181,13 +198,13 @@ class _Watch:
         pid: int,
         run: RunFolder,
         limit: int | None,
-        on_sample: Callable[[dict[str, Any]], None] | None,
+        on_sample: Callable[[Sample], None] | None,
     ) -> None:
         self.pid = pid
         self.limit = limit
         self.peak_rss = 0
         self.last_step: int | None = None
-        self.error: str | None = None
+        self.error: Sample | None = None
         self.is_over = False
         self.changed = time.monotonic()
         self._peak = 0
@@ -227,37 +244,34 @@ class _Watch:
         *lines, self._rest = (self._rest + new).split(b"\n")
         for line in lines:
             try:
-                sample = json.loads(line)
-            except ValueError:
-                continue  # the store says so when the run is read
-            self.peak_rss = max(self.peak_rss, sample.get("peak", 0))
-            self.last_step = sample.get("step", self.last_step)
-            self.error = sample.get("error", self.error)
-            self.is_over = sample.get("phase") == "released"
+                sample = _SAMPLES.decode(line)
+            except msgspec.DecodeError:
+                continue  # it is said when the run is read
+            self.peak_rss = max(self.peak_rss, int(sample.peak or 0))
+            if sample.step is not None:
+                self.last_step = int(sample.step)
+            if sample.phase == "error":
+                self.error = sample
+            self.is_over = sample.phase == "released"
             if self._on_sample is not None:
                 self._on_sample(sample)
 
 
 def _wait(
     child: subprocess.Popen[bytes], watch: _Watch, timeout: float, stop: threading.Event
-) -> tuple[str, str] | None:
-    """Wait for the end; return (outcome, sentence) if it was killed from here."""
+) -> _End | None:
+    """Wait for the end; return how the run ended if it was killed from here."""
     while child.poll() is None:
         if stop.is_set():
             raise RunStoppedError("the study was interrupted; the run is killed, its samples stay")
         footprint = watch.over_limit()
         watch.look()
-        where = (
-            "before the first step" if watch.last_step is None else f"after step {watch.last_step}"
-        )
         if footprint is not None:
-            assert watch.limit is not None
-            return "killed", (
-                f"{footprint / 2**20:.0f} MiB of anonymous memory {where}, over the limit of "
-                f"{watch.limit / 2**20:.0f} MiB"
-            )
+            over = {"footprint": footprint, "limit": watch.limit, "step": watch.last_step}
+            return _End("killed", Notice("over-limit", over), None, "SIGKILL")
         if time.monotonic() - watch.changed > timeout:
-            return "timed-out", f"no new sample for {timeout:g} s {where}"
+            hung = {"seconds": timeout, "step": watch.last_step}
+            return _End("timed-out", Notice("no-sample", hung), None, "SIGKILL")
         time.sleep(_POLL_SECONDS)
     return None
 
@@ -270,37 +284,23 @@ def _kill_group(child: subprocess.Popen[bytes]) -> None:
     child.wait()
 
 
-def _ending(
-    status: int, killed: tuple[str, str] | None, watch: _Watch, output: _Output
-) -> dict[str, Any]:
-    """Say in a word and a sentence how a run ended."""
-    if killed is not None:
-        return {"outcome": killed[0], "because": killed[1], "signal": "SIGKILL"}
+def _ending(status: int, watch: _Watch, output: _Output) -> _End:
+    """Return how a run ended by itself."""
     if status == 0 and watch.is_over:
-        return {"outcome": "complete", "because": "", "signal": None}
+        return _End("complete")
     if status == 0:
-        why = "ended before its last step, with status 0: the workload ended the process"
-        return {"outcome": "crashed", "because": why, "signal": None}
+        return _End("crashed", Notice("ended-early"))
     if status == worker.EXIT_CANNOT_WRITE:
         raise StudyError(
             f"the run could not write its samples: {output.last_line()}; what was measured before "
             "is kept; free some room or make the folder writable, then go on with --resume"
         )
-    if status == worker.EXIT_ERROR and watch.error:
-        return {"outcome": "crashed", "because": watch.error, "signal": None}
+    if status == worker.EXIT_ERROR and watch.error is not None:
+        return _End("crashed", Notice("raised", {"type": watch.error.type}), watch.error.error)
     if status < 0:
         name = _signal_name(-status)
-        why = f"ended by {name}"
-        if name == "SIGKILL":
-            why += ", not sent from here: the system may have been out of memory"
-        return {"outcome": "crashed", "because": why, "signal": name}
-    why = f"ended the process with status {status}"
-    last = output.last_line()
-    return {
-        "outcome": "crashed",
-        "because": f"{why}; it last printed: {last}" if last else f"{why}, and printed nothing",
-        "signal": None,
-    }
+        return _End("crashed", Notice("signal", {"name": name}), None, name)
+    return _End("crashed", Notice("status", {"status": status}), output.last_line() or None)
 
 
 def _signal_name(number: int) -> str:

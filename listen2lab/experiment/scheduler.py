@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from listen2lab.errors import StudyError
 from listen2lab.experiment.capacity import fits
-from listen2lab.units import MIB
+from listen2lab.notice import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from listen2lab.experiment.capacity import Expectation
+    from listen2lab.experiment.machine import Machine
     from listen2lab.study.folder import StudyFolder
     from listen2lab.study.plan import Run
+    from listen2lab.study.records import RunRecord, Sample
 
-__all__ = ["MOST_LOSSES", "JobList", "Place"]
+__all__ = ["MOST_LOSSES", "Backend", "Scheduler", "WorkerSlot"]
 
 MOST_LOSSES = 3
 """A run that was lost so many times with its worker is not tried again: it may be the cause."""
 
 _LOOK_SECONDS = 1.0
-# How often a place that has to wait looks whether there is memory now.
+# How often a slot that has to wait looks whether there is memory now.
 
 
-class Place(Protocol):
+class WorkerSlot(Protocol):
     """Where one run at a time can go: a thread of this machine, or of a Dask worker."""
 
     @property
@@ -42,19 +44,33 @@ class Place(Protocol):
         self,
         study: StudyFolder,
         run: Run,
-        on_sample: Callable[[dict[str, Any]], None],
+        on_sample: Callable[[Sample], None],
         stop: threading.Event,
-    ) -> dict[str, Any] | None:
+    ) -> RunRecord | None:
         """Do a run in a fresh process, into the study.
 
         Returns
         -------
-        dict or None
-            Its result; None if the place was lost with the run, which then has no result.
+        RunRecord or None
+            Its result; None if the slot was lost with the run, which then has no result.
         """
 
 
-class JobList:
+class Backend(Protocol):
+    """What brings runs to machines: this one, or those of a Dask cluster."""
+
+    @property
+    def machine(self) -> Machine:
+        """The machine whose facts stand for the study."""
+
+    def slots(self, label: Callable[[Machine], str]) -> Sequence[WorkerSlot]:
+        """Return the slots there are now; raise a `StudyError` when there will be none."""
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+
+
+class Scheduler:
     """The runs that are left, in order.
 
     A block (every condition once) stays on the machine that began it, so that machines of
@@ -71,8 +87,9 @@ class JobList:
         What a run will need.
     begun
         Machines of the blocks that were begun before, by ``(experiment, repeat)``.
-    say
-        Told what the user should know.
+    notify
+        Gets what the user should know: ``run-lost`` and ``run-given-up`` (``run``, ``machine``,
+        ``times``), ``runs-alone`` (``run``, ``machine``, ``expected`` and ``available`` bytes).
     """
 
     def __init__(
@@ -82,36 +99,36 @@ class JobList:
         jobs: int,
         expectation: Expectation,
         begun: Mapping[tuple[str, int], str] | None = None,
-        say: Callable[[str], None] = lambda _: None,
+        notify: Callable[[Notice], None] = lambda _: None,
     ) -> None:
         self.stop = threading.Event()
         self.error: BaseException | None = None
         self.given_up: list[str] = []
         self._left = list(runs)
-        self._place_in_order = {run.key: n for n, run in enumerate(runs)}
+        self._position = {run.key: n for n, run in enumerate(runs)}
         self._jobs = jobs
         self._expectation = expectation
-        self._say = say
+        self._notify = notify
         self._changed = threading.Condition()
         self._under_way: dict[str, tuple[Run, str]] = {}
         self._held: dict[str, int] = {}
         self._losses: dict[str, int] = {}
         self._blocks = dict(begun or {})
 
-    def take(self, place: Place) -> Run | None:
-        """Wait until a run may start at a place.
+    def take(self, slot: WorkerSlot) -> Run | None:
+        """Wait until a run may start in a slot.
 
         Returns
         -------
         Run or None
             None: there is nothing left for it to do, or it is gone, or all was stopped.
         """
-        while place.is_there() and not self.is_over():
+        while slot.is_there() and not self.is_over():
             # Asked before the list is locked: the answer may come over a network.
-            free = place.available() if self._wants_room(place.machine) else 0
+            free = slot.available() if self._wants_room(slot.machine) else 0
             with self._changed:
-                if not self.stop.is_set() and place.is_there():
-                    run = self._next(place.machine, free)
+                if not self.stop.is_set() and slot.is_there():
+                    run = self._next(slot.machine, free)
                     if run is not None:
                         return run
                 self._changed.wait(_LOOK_SECONDS)
@@ -121,26 +138,27 @@ class JobList:
         """Hear what a run under way holds now."""
         self._held[run.key] = size
 
-    def end(self, run: Run, result: Mapping[str, Any]) -> None:
+    def end(self, run: Run, result: RunRecord) -> None:
         """Hear how a run has ended."""
         with self._changed:
-            self._expectation.learn(run, result["outcome"], int(result["peak_rss"]))
+            self._expectation.learn(run, result)
             self._drop(run)
 
     def give_back(self, run: Run) -> None:
-        """Take back a run that was lost with its place."""
+        """Take back a run that was lost with its slot."""
         with self._changed:
             if run.key not in self._under_way:
                 return
             machine = self._drop(run)
             lost = self._losses[run.key] = self._losses.get(run.key, 0) + 1
-            if lost >= MOST_LOSSES:
+            is_over = lost >= MOST_LOSSES
+            values = {"run": run.key, "machine": machine, "times": lost}
+            self._notify(Notice("run-given-up" if is_over else "run-lost", {**values}))
+            if is_over:
                 self.given_up.append(run.key)
-                self._say(f"{run.key}: lost {lost} times with its worker; it is not tried again")
                 return
-            self._say(f"{run.key}: lost with its worker on {machine}; it is run again")
             self._left.append(run)
-            self._left.sort(key=lambda item: self._place_in_order[item.key])
+            self._left.sort(key=lambda item: self._position[item.key])
 
     def keep_to(self, machines: set[str]) -> None:
         """Let others go on with the blocks of machines that are gone."""
@@ -195,10 +213,8 @@ class JobList:
             if beside:
                 return None
             if expected is not None:
-                self._say(
-                    f"{run.key} may need {expected / MIB:,.0f} MiB and {available / MIB:,.0f} MiB "
-                    f"are free on {machine}: it runs alone"
-                )
+                room = {"machine": machine, "expected": expected, "available": available}
+                self._notify(Notice("runs-alone", {"run": run.key, **room}))
         self._left.remove(run)
         self._under_way[run.key] = (run, machine)
         if not run.traced:

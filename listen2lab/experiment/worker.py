@@ -1,7 +1,7 @@
 """The child process: one run of one condition, from ``spec.json`` to whole lines of samples.
 
 It imports the standard library and the workload, nothing else of weight: what it weighs itself is
-in every level that it measures. It can run under another interpreter, whose environment holds only
+in all that it measures. It can run under another interpreter, whose environment holds only
 the workload's packages (started by path, it makes this package importable by itself).
 
 Phases of a run, each a sample or more: ``start`` (nothing loaded yet), ``import`` (the workload's
@@ -104,8 +104,8 @@ class _Run:
             self.log = self._open("events.log")
         _write_all(self.log, text.encode() + b"\n")
 
-    def level(self, phase: str, workload: Workload | None = None, *, trim: bool = False) -> None:
-        """Settle, and write what is held between steps."""
+    def settle(self, phase: str, workload: Workload | None = None, *, trim: bool = False) -> None:
+        """Collect, maybe trim, and write what is held between steps."""
         found = gc.collect()
         trimmed = trim and self.meter.trim()
         held = dict(workload.components()) if workload is not None else {}
@@ -201,7 +201,7 @@ def main(spec_path: str) -> int:
         spec = json.load(file)
     folder = os.path.dirname(os.path.abspath(spec_path))  # noqa: PTH100, PTH120
     run = _Run(spec, folder)
-    run.level("start")
+    run.settle("start")
     run.write(
         "meter",
         gaps={**run.meter.gaps, **run.account.gaps},
@@ -234,12 +234,8 @@ def _guarded(run: _Run, body: Callable[[], None]) -> int:
     except BaseException as error:  # noqa: BLE001 - a workload may also call sys.exit
         import traceback  # noqa: PLC0415 - only when something is wrong
 
-        from listen2lab.errors import LabError  # noqa: PLC0415
-
         print("".join(traceback.format_exception(error)), file=sys.stderr, flush=True)
-        words = str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
-        if isinstance(error, SystemExit):
-            words = f"the workload ended the process: sys.exit({error.code!r})"
+        words = f"sys.exit({error.code!r})" if isinstance(error, SystemExit) else str(error)
         run.write("error", error=words, type=type(error).__name__)
         return EXIT_ERROR
     return 0
@@ -248,23 +244,23 @@ def _guarded(run: _Run, body: Callable[[], None]) -> int:
 def _run(run: _Run, recording: AbstractContextManager[Any]) -> None:
     """Go through the phases; ``recording`` is open from the setup on, when libraries are there."""
     workload = _load(run)
-    run.level("import")
+    run.settle("import")
     # Collecting after each step would look at every object of every library again and again, 10 ms
     # a step. What exists by now stays anyway; what setup and steps make is looked at.
     gc.freeze()
     with recording:
         workload.setup()
-        run.level("setup", workload)
+        run.settle("setup", workload)
         run.steps(workload)
-        run.level("end", workload, trim=True)
+        run.settle("end", workload, trim=True)
         for phase in run.spec.get("phases", ()):
             if phase != "trimmed":
                 workload.enter(phase)
-            run.level(phase, workload, trim=phase == "trimmed")
+            run.settle(phase, workload, trim=phase == "trimmed")
         gc.unfreeze()
         workload.teardown()
         del workload
-        run.level("released", trim=True)
+        run.settle("released", trim=True)
 
 
 def _load(run: _Run) -> Workload:
