@@ -1,7 +1,7 @@
 """Controlled memory experiments: does it leak, or is that the baseline, and what holds it.
 
 ``import listen2lab as lab`` is all that a notebook needs. Names are loaded when they are first
-used, so that a worker, whose own weight is in every level it measures, stays light.
+used, so that a worker, whose own weight is in all that it measures, stays light.
 """
 
 from __future__ import annotations
@@ -12,13 +12,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from listen2lab.api import resume, run, watch
-    from listen2lab.compare.comparison import compare
-    from listen2lab.compare.merge import merge
-    from listen2lab.compare.rerun import rerun
+    from listen2lab.api import compare, merge, rerun, resume, run, watch
     from listen2lab.errors import LabError
-    from listen2lab.experiment.catalog import EXPERIMENTS, HYPOTHESES
+    from listen2lab.experiment.catalog import EXPERIMENTS
     from listen2lab.facade import Study
+    from listen2lab.findings.hypotheses import HYPOTHESES
     from listen2lab.names import experiments
     from listen2lab.notebook.panel import panel
     from listen2lab.pipeline.knobs import KNOB_MEANINGS, Knobs
@@ -43,16 +41,16 @@ __all__ = [
 
 _HOMES = {
     "EXPERIMENTS": "listen2lab.experiment.catalog",
-    "HYPOTHESES": "listen2lab.experiment.catalog",
+    "HYPOTHESES": "listen2lab.findings.hypotheses",
     "KNOB_MEANINGS": "listen2lab.pipeline.knobs",
     "Knobs": "listen2lab.pipeline.knobs",
     "LabError": "listen2lab.errors",
     "Study": "listen2lab.facade",
     "experiments": "listen2lab.names",
     "panel": "listen2lab.notebook.panel",
-    "compare": "listen2lab.compare.comparison",
-    "merge": "listen2lab.compare.merge",
-    "rerun": "listen2lab.compare.rerun",
+    "compare": "listen2lab.api",
+    "merge": "listen2lab.api",
+    "rerun": "listen2lab.api",
     "resume": "listen2lab.api",
     "run": "listen2lab.api",
     "watch": "listen2lab.api",

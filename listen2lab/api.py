@@ -1,4 +1,4 @@
-"""What a notebook and the command line call alike: run experiments, complete a study."""
+"""What a notebook and the command line call alike: run, complete, repeat, compare, join studies."""
 
 from __future__ import annotations
 
@@ -10,22 +10,49 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from tqdm.std import tqdm
 
 from listen2lab.errors import InputError
-from listen2lab.experiment import catalog, inputs
-from listen2lab.experiment import run_study as conduct
+from listen2lab.experiment import catalog, inputs, run_study
 from listen2lab.experiment.progress import Bar
-from listen2lab.facade import Study
+from listen2lab.facade import Comparison, Merged, Rerun, Study
+
+try:  # until they have landed
+    from listen2lab.findings.hypotheses import HYPOTHESES
+except ImportError:
+    HYPOTHESES = {}
+try:
+    from listen2lab.report.text.notices import say
+    from listen2lab.report.text.study import ended
+except ImportError:
+    say = ended = str
 from listen2lab.study.plan import Experiment, Level, Plan
+from listen2lab.study.records import Call, HypothesisRecord
 from listen2lab.units import parse_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["new_folder", "resume", "run", "watch"]
+    from listen2lab.experiment.progress import Progress
+    from listen2lab.notice import Notice
+    from listen2lab.study.data import StudyData
 
-_JOBS = 2  # measured with so many: levels as with one at a time, within 0.4 %
+__all__ = [
+    "compare",
+    "merge",
+    "new_folder",
+    "predicted",
+    "progress_bar",
+    "rerun",
+    "resume",
+    "run",
+    "stored_hypotheses",
+    "tell",
+    "watch",
+]
+
+_JOBS = 2  # measured with so many: memory as with one at a time, within 0.4 %
 
 
 def run(
@@ -49,8 +76,8 @@ def run(
     on: str | None = None,
     quick: bool = False,
     python: str | None = None,
-    command: str | None = None,
-    progress: conduct.Progress | None = None,
+    shell: bool = False,
+    progress: Progress | None = None,
 ) -> Study:
     """Run experiments, each condition in fresh processes, into a new study.
 
@@ -85,7 +112,7 @@ def run(
         (see `Experiment.traced`), of all where `levels` are chosen; one for conditions alike.
     jobs
         Runs at a time on one machine, fewer where memory would not be enough for all; None: as
-        many as there are cores, at most two. Levels do not depend on it; times do a little.
+        many as there are cores, at most two. Memory does not depend on it; times do a little.
     on
         Address of a Dask scheduler, such as ``tcp://host:8786``: its workers carry the runs, each
         still a fresh process. Needs ``listen2lab[dask]`` here and there.
@@ -93,8 +120,8 @@ def run(
         Few and short paragraphs.
     python
         Another interpreter for the runs.
-    command
-        What the manifest names as the command; None: this call.
+    shell
+        Whether the manifest says that it was a command; else it was this call.
     progress
         Told of every sample and every end; None: a bar shows them.
 
@@ -108,16 +135,16 @@ def run(
     LabError
         Something given cannot be used, or the folder cannot be written.
     """
-    command = command or _as_call(run, locals())
+    call = _as_call(run, locals())
     if isinstance(experiments, (str, Experiment)):
         experiments = [experiments]
-    chosen = [
-        catalog.experiment(item) if isinstance(item, str) else item for item in _named(experiments)
-    ]
+    if not experiments or "all" in experiments:
+        experiments = list(catalog.EXPERIMENTS)
+    chosen = [catalog.experiment(item) if isinstance(item, str) else item for item in experiments]
     if levels is not None:
         chosen = [item.only([levels] if isinstance(levels, str) else levels) for item in chosen]
     plan = Plan(
-        experiments=tuple(item.with_knobs(knobs or {}) for item in chosen),
+        experiments=tuple(predicted(item.with_knobs(knobs or {})) for item in chosen),
         repeats=repeats,
         seed=seed,
         traced=trace,
@@ -131,7 +158,7 @@ def run(
     plan = plan.with_lengths(steps, warmup)
     books = [texts] if isinstance(texts, (str, Path)) else texts
     given = inputs.open_book(voice, recognizer=recognizer, texts_given=[Path(t) for t in books])
-    return _conducted(plan, given, study, command, python, on=on, progress=progress)
+    return _started(plan, given, study, call, python, on=on, progress=progress)
 
 
 def watch(
@@ -149,7 +176,7 @@ def watch(
     trace: bool = False,
     jobs: int = 1,
     on: str | None = None,
-    command: str | None = None,
+    shell: bool = False,
 ) -> Study:
     """Step a workload of your own in fresh processes.
 
@@ -166,7 +193,7 @@ def watch(
         Another interpreter, whose environment needs nothing but the workload's packages.
     against
         A second interpreter to compare with.
-    seed, study, memory_limit, step_timeout, trace, jobs, on, command
+    seed, study, memory_limit, step_timeout, trace, jobs, on, shell
         As in `run`; on a cluster, the file lies at the same path on each machine.
 
     Returns
@@ -180,18 +207,17 @@ def watch(
     LabError
         The file or something else given cannot be used.
     """
-    command = command or _as_call(watch, locals())
+    call = _as_call(watch, locals())
     path = Path(file)
     given = inputs.open_file(path)
     levels = [Level("this", python=python)]
     if against is not None:
         levels.append(Level("against", python=against))
     experiment = Experiment(
-        name=_slug(path.stem),
+        name=re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-") or "workload",
         question=f"Does {path.name} hold more memory with every step?",
         factor=None if against is None else "interpreter",
         levels=tuple(levels),
-        predictions={},
         steps=steps,
         warmup=min(50, max(2, steps // 20)) if warmup is None else warmup,
         unit="step",
@@ -205,77 +231,7 @@ def watch(
         step_timeout=step_timeout,
         jobs=jobs,
     )
-    return _conducted(plan, given, study, command, python, on=on)
-
-
-def _named(experiments: Sequence[str | Experiment]) -> Sequence[str | Experiment]:
-    """Return the experiments asked for: with none, or with ``all``, every one."""
-    return list(catalog.EXPERIMENTS) if not experiments or "all" in experiments else experiments
-
-
-def _limit(given: int | str | None) -> int | None:
-    """Return a limit of memory in bytes."""
-    if isinstance(given, str):
-        return parse_bytes(given)
-    if given is not None and (type(given) is not int or given < 1):
-        raise InputError(f"memory_limit is {given!r}; it is bytes, or a text such as '2.5GB'")
-    return given
-
-
-_OF_THIS_TIME = frozenset(("study", "jobs", "on", "progress", "command"))
-"""Arguments that say where and how fast, not what: a rerun has its own."""
-
-
-def _as_call(function: Callable[..., Study], given: Mapping[str, Any]) -> str:
-    """Return the call that does the same again: every argument that is not the default."""
-    said = []
-    for name, parameter in inspect.signature(function).parameters.items():
-        value = given[name]
-        if name in _OF_THIS_TIME or value == parameter.default:
-            continue
-        if name == "experiments":
-            several = [value] if isinstance(value, (str, Experiment)) else value
-            value = [each if isinstance(each, str) else each.name for each in several]
-        elif isinstance(value, Path):
-            value = str(value)
-        elif name == "texts":
-            several = [value] if isinstance(value, (str, Path)) else value
-            value = [str(text) for text in several]
-        by_place = parameter.default is parameter.empty or name == "experiments"
-        said.append(repr(value) if by_place else f"{name}={value!r}")
-    return f"lab.{function.__name__}({', '.join(said)})"
-
-
-def _slug(name: str) -> str:
-    """Return a name that is a folder's on any system."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "workload"
-
-
-def _conducted(
-    plan: Plan,
-    given: inputs.Inputs,
-    study: Path | str | None,
-    command: str,
-    python: str | None,
-    *,
-    on: str | None,
-    progress: conduct.Progress | None = None,
-) -> Study:
-    folder = Path(study) if study is not None else new_folder()
-    bar = Bar()
-    try:
-        conduct.start(
-            plan, given, folder,
-            command=command, python=python, on=on, progress=progress or bar, say=say,
-        )  # fmt: skip
-    finally:
-        bar.close()
-    return Study(folder)
-
-
-def say(sentence: str) -> None:
-    """Print a sentence without breaking the bar."""
-    tqdm.write(sentence, file=sys.stderr)
+    return _started(plan, given, study, call, python, on=on)
 
 
 def resume(study: Path | str, *, jobs: int | None = None, on: str | None = None) -> Study:
@@ -300,14 +256,192 @@ def resume(study: Path | str, *, jobs: int | None = None, on: str | None = None)
     StudyError
         It is no study, another process is writing it, or its models are not the same any more.
     """
-    progress = Bar()
+    bar = progress_bar()
     try:
-        conduct.resume(Path(study), on=on, jobs=jobs, progress=progress, say=say)
+        run_study.resume(Path(study), on=on, jobs=jobs, progress=bar, notify=tell)
     finally:
-        progress.close()
+        bar.close()
     return Study(study)
+
+
+def rerun(
+    source: Study | Path | str,
+    *experiments: str,
+    study: Path | str | None = None,
+    resume: Path | str | None = None,
+    texts: Sequence[Path | str] = (),
+    workload: Path | str | None = None,
+    voice: Path | str | None = None,
+    recognizer: Path | str | None = None,
+) -> Rerun:
+    """Repeat a study, and say what came out the same; see `listen2lab.compare.rerun.rerun`.
+
+    Parameters
+    ----------
+    source
+        A study, its folder, or its report (HTML).
+    *experiments, texts, workload, voice, recognizer
+        As there.
+    study
+        The new study's folder, new or empty; None: a new one under ``studies/``.
+    resume
+        The folder of a rerun of the same that was interrupted: complete that one instead.
+
+    Returns
+    -------
+    Rerun
+        The new study, and what it has in common with the one before.
+
+    Raises
+    ------
+    LabError
+        The source cannot be read or repeated, or what it needs is not there or not the same.
+    """
+    from listen2lab.compare.rerun import rerun as repeat  # noqa: PLC0415 - scipy
+
+    bar = progress_bar()
+    try:
+        again, found = repeat(
+            _data(source),
+            *experiments,
+            study=resume or study or new_folder(),
+            resume=resume is not None,
+            texts=texts,
+            workload=workload,
+            voice=voice,
+            recognizer=recognizer,
+            progress=bar,
+            tell=tell,
+        )
+    finally:
+        bar.close()
+    return Rerun(Study(again), found)
+
+
+def compare(a: Study | Path | str, b: Study | Path | str) -> Comparison:
+    """Compare two studies, or two conditions of one study or of two.
+
+    Parameters
+    ----------
+    a, b
+        See `listen2lab.compare.comparison.compare`.
+    """
+    from listen2lab.compare.comparison import compare as side_by_side  # noqa: PLC0415 - scipy
+
+    return Comparison(side_by_side(_data(a), _data(b)))
+
+
+def merge(*studies: Study | Path | str, study: Path | str, shell: bool = False) -> Merged:
+    """Join studies, maybe of several machines, into one that keeps their machines apart.
+
+    Parameters
+    ----------
+    *studies, study, shell
+        See `listen2lab.compare.merge.merge`.
+    """
+    from listen2lab.compare.merge import merge as join  # noqa: PLC0415 - scipy
+
+    return Merged(*join(*map(_data, studies), study=study, shell=shell))
+
+
+def _data(given: Study | Path | str) -> StudyData | Path | str:
+    return given.data if isinstance(given, Study) else given
+
+
+def predicted(experiment: Experiment) -> Experiment:
+    """Return an experiment with what the lab's hypotheses predict of it, unless it says itself."""
+    if experiment.predictions:
+        return experiment
+    predictions = {
+        name: each.predictions[experiment.name]
+        for name, each in HYPOTHESES.items()
+        if experiment.name in each.predictions
+    }
+    return msgspec.structs.replace(experiment, predictions=predictions)
+
+
+def stored_hypotheses() -> dict[str, HypothesisRecord]:
+    """Return the lab's hypotheses as a manifest holds them."""
+    return {
+        name: HypothesisRecord(
+            claim=each.claim,
+            supported_when=each.supported_when,
+            refuted_when=each.refuted_when,
+            tested_by=each.tested_by,
+            worth_mib=each.worth_mib,
+        )
+        for name, each in HYPOTHESES.items()
+    }
 
 
 def new_folder() -> Path:
     """Return a folder for a new study, named by the time."""
     return Path("studies") / dt.datetime.now().astimezone().strftime("%Y-%m-%d-%H%M%S")
+
+
+def tell(notice: Notice) -> None:
+    """Print what a notice says, without breaking the bar."""
+    tqdm.write(say(notice), file=sys.stderr)
+
+
+def progress_bar() -> Bar:
+    """Return a bar that follows a study."""
+    return Bar(ended)
+
+
+def _limit(given: int | str | None) -> int | None:
+    """Return a limit of memory in bytes."""
+    if isinstance(given, str):
+        return parse_bytes(given)
+    if given is not None and (type(given) is not int or given < 1):
+        raise InputError(f"memory_limit is {given!r}; it is bytes, or a text such as '2.5GB'")
+    return given
+
+
+_OF_THIS_TIME = frozenset(("study", "jobs", "on", "progress", "shell"))
+"""Arguments that say where and how fast, not what: a rerun has its own."""
+
+
+def _as_call(function: Callable[..., Study], given: Mapping[str, Any]) -> Call:
+    """Return the call that does the same again: every argument that is not the default."""
+    arguments: dict[str, Any] = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        value = given[name]
+        if name in _OF_THIS_TIME or value in (parameter.default, None):
+            continue
+        if name in ("experiments", "levels", "texts"):
+            several = [value] if isinstance(value, (str, Path, Experiment)) else value
+            value = [_as_argument(each) for each in several]
+        elif name == "knobs":
+            value = dict(value)
+        if value not in ([], {}):
+            arguments[name] = _as_argument(value)
+    return Call(function.__name__, arguments, shell=bool(given["shell"]))
+
+
+def _as_argument(value: Any) -> Any:
+    if isinstance(value, Experiment):
+        return value.name
+    return str(value) if isinstance(value, Path) else value
+
+
+def _started(
+    plan: Plan,
+    given: inputs.Inputs,
+    study: Path | str | None,
+    call: Call,
+    python: str | None,
+    *,
+    on: str | None,
+    progress: Progress | None = None,
+) -> Study:
+    folder = Path(study) if study is not None else new_folder()
+    bar = progress_bar()
+    try:
+        run_study.start(
+            plan, given, folder, call=call, hypotheses=stored_hypotheses(), python=python, on=on,
+            progress=progress or bar, notify=tell,
+        )  # fmt: skip
+    finally:
+        bar.close()
+    return Study(folder)

@@ -1,4 +1,4 @@
-"""A study as people look at it: tables of runs and samples, a summary, pictures, a report."""
+"""A study as people hold it: data, what it says, pictures, a report; and studies side by side."""
 
 from __future__ import annotations
 
@@ -6,84 +6,51 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pandas as pd
 
-import listen2lab
-from listen2lab.errors import NewerStudyError, StudyError, UnknownNameError
-from listen2lab.study.checked import checked_plan
-from listen2lab.study.folder import StudyFolder
-from listen2lab.study.manifest import checked_manifest
-from listen2lab.study.tables import KEYS, read_tables
+from listen2lab.errors import StudyError, UnknownNameError
+from listen2lab.study.data import open_study
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.figure import Figure
 
+    from listen2lab.compare.comparison import Comparison as ComparisonRecord
+    from listen2lab.compare.rerun import Rerun as RerunRecord
+    from listen2lab.findings.records import Summary
+    from listen2lab.notice import Notice
+    from listen2lab.study.data import StudyData
+    from listen2lab.study.folder import StudyFolder
     from listen2lab.study.plan import Plan
+    from listen2lab.study.records import Manifest, Objects, Trace
 
-__all__ = ["Study"]
-
-BYTES = (
-    "rss",
-    "anonymous",
-    "private_dirty",
-    "lazy_free",
-    "swap",
-    "peak",
-    "in_use",
-    "kept",
-    "mapped",
-)
-"""Columns of `Study.samples` that are bytes."""
+__all__ = ["Comparison", "Merged", "Rerun", "Study"]
 
 _PHASE_COLUMNS = ["rss", "anonymous", "private_dirty", "in_use", "kept"]
-_CONDITION_COLUMNS = ("verdict", "level_mib", "peak_mib", "released_mib", "rate_kib_per_step")
+_CONDITION_COLUMNS = ("verdict", "end_mib", "peak_mib", "released_mib", "rate_kib_per_step")
 
 
 class Study:
     """Reads a study; nothing in the folder is changed.
 
+    What judges, accounts and draws is loaded when it is first used: a study opens fast.
+
     Parameters
     ----------
     path
-        The study's folder, complete or not.
+        The study's folder, complete or not; or its data.
 
     Attributes
     ----------
-    manifest : dict
-        What was run, on what.
-    plan : Plan
-        The plan in it.
-    damage : list of str
-        A sentence for each run that could not be read and is left out, and for each fact of the
-        manifest that is unknown.
+    data : StudyData
+        What everything here is made of.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        self.folder = StudyFolder(path)
-        self.damage: list[str] = []
-        manifest = self._manifest_or_the_report_s()
-        self.plan: Plan = checked_plan(manifest, path)
-        self.manifest, unknown = checked_manifest(manifest)
-        self.damage += unknown
-        self._summary: dict[str, Any] | None = None
-        self._is_judged = False
-
-    def _manifest_or_the_report_s(self) -> dict[str, Any]:
-        """Return the manifest; where it is lost or damaged, what the report beside it carries."""
-        try:
-            return self.folder.manifest()
-        except NewerStudyError:
-            raise
-        except StudyError as error:
-            from listen2lab.study.payload import read  # noqa: PLC0415 - only where one is lost
-
-            try:
-                manifest, _ = read(self.folder.report_path)
-            except StudyError:  # there is none, or of a newer version as well
-                raise error from None
-            self.damage.append(f"{error}; the manifest that the report beside it carries is used")
-            return manifest
+    def __init__(self, path: Path | str | StudyData) -> None:
+        self.data = open_study(path) if isinstance(path, (str, Path)) else path
 
     @classmethod
     def reference(cls) -> Study:
@@ -103,52 +70,35 @@ class Study:
             )
         return cls(folder)
 
-    @cached_property
+    @property
+    def folder(self) -> StudyFolder:
+        """Where it lies."""
+        return self.data.folder
+
+    @property
+    def manifest(self) -> Manifest:
+        """What was run, on what."""
+        return self.data.manifest
+
+    @property
+    def plan(self) -> Plan:
+        """The plan in the manifest."""
+        return self.data.plan
+
+    @property
+    def damage(self) -> list[Notice]:
+        """What could not be read and is left out; `listen2lab.report.text.notices.say` says it."""
+        return self.data.damage
+
+    @property
     def runs(self) -> pd.DataFrame:
-        """One row a planned run.
+        """One row a planned run; see `StudyData.runs`."""
+        return self.data.runs
 
-        Returns
-        -------
-        DataFrame
-            ``experiment``, ``condition``, ``repeat``, ``traced``, ``outcome`` (``complete``,
-            ``killed``, ``crashed``, ``timed-out``, ``missing``), ``because``, ``wall_s``,
-            ``peak_rss`` (bytes), ``last_step``, ``machine`` (its label, where a study knows it).
-        """
-        return self._tables[0]
-
-    @cached_property
-    def _tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        return read_tables(self.folder, self.plan, self.damage)
-
-    @cached_property
+    @property
     def samples(self) -> pd.DataFrame:
-        """One row a sample, of every run that wrote any.
-
-        Returns
-        -------
-        DataFrame
-            The run's keys; ``phase``; ``step`` (from 0, warm-up included; missing outside of
-            steps); ``t`` (seconds since the worker began); ``wall_s`` and ``cpu_s`` of the step;
-            the columns of `BYTES`, in bytes; ``size`` (of the input: seconds of the longest
-            sentence for the reading pipeline); ``gc_found`` (objects that only the collector
-            freed), ``gc_freed`` (their bytes, as malloc counts), ``python_blocks`` (live small
-            blocks of Python objects); ``component.NAME`` in bytes and ``fact.NAME``.
-        """
-        columns = [
-            *KEYS,
-            "phase",
-            "step",
-            "t",
-            "wall_s",
-            "cpu_s",
-            *BYTES,
-            "size",
-            "gc_found",
-            "gc_freed",
-            "python_blocks",
-        ]
-        frame = self._tables[1]
-        return frame.reindex(columns=[*columns, *(c for c in frame.columns if c not in columns)])
+        """One row a sample, of every run that wrote any; see `StudyData.samples`."""
+        return self.data.samples
 
     @cached_property
     def steps(self) -> pd.DataFrame:
@@ -161,23 +111,17 @@ class Study:
             before and after the steps, and so without the columns ``traced`` and ``phase``.
             Memory is in bytes, time in seconds.
         """
-        steps = self._usable[self._usable["phase"] == "step"].drop(columns=["traced", "phase"])
+        complete = self.data.complete
+        steps = complete[complete["phase"] == "step"].drop(columns=["traced", "phase"])
         return steps.astype({"step": int}).reset_index(drop=True)
 
-    @cached_property
-    def _usable(self) -> pd.DataFrame:
-        """Samples of plain runs that were complete."""
-        # As listen2lab.findings.conditions.complete_samples, without scipy: notebooks open fast.
-        plain = self.runs[~self.runs["traced"].astype(bool)]
-        keys = plain.loc[plain["outcome"] == "complete", list(KEYS)]
-        return self.samples.merge(keys, on=list(KEYS))
+    def trace(self, experiment: str, condition: str) -> Trace | None:
+        """Return what the traced run of a condition says, or None if there is none."""
+        return self.data.trace(experiment, condition)
 
-    def device(self) -> dict[str, Any] | None:
-        """Return the evidence from a phone beside this study, or None.
-
-        See `listen2lab.device.answer.answer`.
-        """
-        return self.folder.device()
+    def objects(self, experiment: str, condition: str) -> Objects | None:
+        """Return what the traced run of a condition tells of Python's objects, or None."""
+        return self.data.objects(experiment, condition)
 
     def account(self) -> pd.DataFrame:
         """Return what made up resident memory after each step, in bytes.
@@ -188,65 +132,42 @@ class Study:
 
         return account(self.samples)
 
-    def summary(self, *, anew: bool = False) -> dict[str, Any]:
-        """Return levels, peaks, rates and findings: what ``summary.json`` holds.
-
-        Judging takes a third of a second a condition, so what was judged before is used again:
-        once in the life of this object, and from ``summary.json`` where that says that it was made
-        by this version of the package from the very files that are there now (``made_from``; see
-        `listen2lab.study.folder.StudyFolder.digest`). Times of files do not count: a copy or
-        a checkout changes them.
+    def summary(self, *, anew: bool = False) -> Summary:
+        """Return memory, rates and findings: what ``summary.json`` holds.
 
         Parameters
         ----------
         anew
-            Do not use the stored summary.
-
-        Returns
-        -------
-        dict
-            See `listen2lab.findings.summary.build_summary`; not to be changed.
+            Do not use what was judged before; see `listen2lab.findings.summary.summary_of`.
         """
-        if self._summary is None and not anew:
-            stored = self.folder.summary()
-            if stored is not None and stored.get("made_from") == self._made_from:
-                self._summary = stored
-        if self._summary is None or (anew and not self._is_judged):
-            from listen2lab.findings.summary import build_summary  # noqa: PLC0415 - scipy
+        from listen2lab.findings.summary import summary_of  # noqa: PLC0415 - scipy
 
-            self._summary = {**build_summary(self), "made_from": self._made_from}
-            self._is_judged = True
-        return self._summary
-
-    @cached_property
-    def _made_from(self) -> dict[str, str]:
-        return {"listen2lab": listen2lab.__version__, "digest": self.folder.digest()}
+        return summary_of(self.data, anew=anew)
 
     def conditions(self, experiment: str | None = None) -> pd.DataFrame:
-        """Return the numbers of the conditions, one row each.
+        """Return one row a condition.
 
         Parameters
         ----------
         experiment
-            Its name; None: all of the study.
+            Its name; None: all of the study's.
 
         Returns
         -------
         DataFrame
-            By ``experiment`` and ``condition``: ``verdict``; ``level_mib`` (resident at the end,
+            By ``experiment`` and ``condition``: ``verdict``; ``end_mib`` (resident at the end,
             after collecting and trimming, mean of the repeats), ``peak_mib``, ``released_mib``
             (resident after the teardown), ``rate_kib_per_step`` and ``complete`` (runs).
         """
-        names = [self._known(experiment)] if experiment else list(self.summary()["experiments"])
+        only = None if experiment is None else self._known(experiment)
         rows = [
             {
-                "experiment": name,
-                "condition": condition,
-                **{column: numbers[column] for column in _CONDITION_COLUMNS},
-                "complete": numbers["runs"]["complete"],
+                **where._asdict(),
+                **{column: getattr(numbers, column) for column in _CONDITION_COLUMNS},
+                "complete": numbers.n_complete,
             }
-            for name in names
-            for condition, numbers in self.summary()["experiments"][name]["conditions"].items()
+            for where, numbers in self.summary().conditions()
+            if only in (None, where.experiment)
         ]
         return pd.DataFrame(rows).set_index(["experiment", "condition"])
 
@@ -265,8 +186,8 @@ class Study:
             ``anonymous``, ``private_dirty``, ``in_use`` and ``kept``, in MiB; means of the plain
             runs that were complete.
         """
-        usable = self._usable
-        mine = usable[usable["experiment"] == self._known(experiment)]
+        complete = self.data.complete
+        mine = complete[complete["experiment"] == self._known(experiment)]
         around = mine[~mine["phase"].isin(["warmup", "step"])]
         means = around.groupby(["condition", "phase"], sort=False)[["t", *_PHASE_COLUMNS]].mean()
         means = means.sort_values(["condition", "t"]).drop(columns="t")
@@ -278,14 +199,14 @@ class Study:
         Returns
         -------
         DataFrame
-            ``hypothesis``, ``claim``, ``finding`` (``supported``, ``refuted``, ``inconclusive``),
-            ``effect_mib`` with its 95 % interval ``low_mib`` and ``high_mib``, ``explains_mib`` of
-            ``of_mib`` (the level that it is a part of), ``because`` (in a sentence).
+            ``hypothesis``, ``claim``, ``finding`` (``supported``, ``refuted``, ``inconclusive``,
+            ``not-tested``), ``effect_mib`` with its 95 % interval ``low_mib`` and ``high_mib``,
+            ``explains_mib`` of ``of_mib`` (the memory that it is a part of), ``because`` (in a
+            sentence).
         """
         from listen2lab.report.answers import findings_frame  # noqa: PLC0415 - as in `summary`
 
-        frame: pd.DataFrame = findings_frame(self.summary())
-        return frame
+        return findings_frame(self.summary())
 
     def report(
         self, *, include_private: bool = False, pictures: bool = False, notebooks: bool = False
@@ -305,7 +226,7 @@ class Study:
         from listen2lab.report.write import write_report  # noqa: PLC0415 - matplotlib
 
         return write_report(
-            self, include_private=include_private, pictures=pictures, notebooks=notebooks
+            self.data, include_private=include_private, pictures=pictures, notebooks=notebooks
         ).path
 
     def answer(self) -> dict[str, Any]:
@@ -314,46 +235,34 @@ class Study:
         Returns
         -------
         dict
-            ``verdict``, ``rate_kib_per_step``, ``interval_kib_per_step``,
-            ``smallest_visible_kib_per_step``, ``reasons``, ``confidence``, ``steps``, ``repeats``,
-            ``runs``, ``study`` (its path) and, where samples were thinned, ``thinned``; the first
-            condition's. With more conditions, ``conditions`` holds the same for each, and
-            ``contrast`` what the other one is beside the first: its ``verdict`` (``removed``,
-            ``reduced``, ``unchanged``, ``worse``, ``inconclusive``), a ``sentence``, and the
-            numbers of `listen2lab.findings.conditions.contrast`; None where one has no run.
+            JSON values: ``verdict``, ``rate_kib_per_step``, ``interval_kib_per_step``,
+            ``smallest_visible_kib_per_step``, ``reasons`` (codes), ``confidence``, ``steps``,
+            ``repeats``, ``runs``, ``study`` (its path) and ``sample_every`` (1: a sample was read
+            after each step); the first condition's. With more conditions, ``conditions`` holds the
+            same for each, and ``contrast`` what the other one is beside the first (see
+            `listen2lab.findings.records.ConditionContrast`); None where one has no run.
         """
-        from listen2lab.report.text import verdicts as words  # noqa: PLC0415 - as in `summary`
-
-        ((_, item),) = self.summary()["experiments"].items()
+        ((_, item),) = self.summary().experiments.items()
         (experiment,) = self.plan.experiments
-        answers = {
+        answers: dict[str, Any] = {
             name: {
-                "verdict": numbers["verdict"],
-                "rate_kib_per_step": numbers["rate_kib_per_step"],
-                "interval_kib_per_step": numbers["rate_interval"],
-                "smallest_visible_kib_per_step": numbers["smallest_visible_kib_per_step"],
-                "reasons": numbers["reasons"],
-                "confidence": numbers["confidence"],
-                "steps": numbers["steps"],
-                "repeats": numbers["runs"]["complete"],
-                "runs": numbers["runs"],
+                "verdict": numbers.verdict,
+                "rate_kib_per_step": numbers.rate_kib_per_step,
+                "interval_kib_per_step": numbers.rate_interval_kib_per_step,
+                "smallest_visible_kib_per_step": numbers.smallest_visible_kib_per_step,
+                "reasons": msgspec.to_builtins(numbers.reasons),
+                "confidence": numbers.confidence,
+                "steps": numbers.steps,
+                "repeats": numbers.n_complete,
+                "runs": dict(numbers.runs),
             }
-            for name, numbers in item["conditions"].items()
+            for name, numbers in item.conditions.items()
         }
-        found: dict[str, Any] = {**next(iter(answers.values())), "study": str(self.folder.path)}
+        found = {**next(iter(answers.values())), "study": str(self.folder.path)}
+        found["sample_every"] = self.plan.sample_every(experiment)
         if len(answers) > 1:
             found["conditions"] = answers
-            other, contrast = next(iter(item["contrasts"].items()))
-            found["contrast"] = contrast and {
-                **contrast,
-                "sentence": words.contrast(other, contrast),
-            }
-        every = self.plan.sample_every(experiment)
-        if every > 1:
-            found["thinned"] = (
-                f"A sample was read every {every} steps, so that reading costs little; what "
-                "happens within such a stretch is summed."
-            )
+            found["contrast"] = msgspec.to_builtins(next(iter(item.contrasts.values()), None))
         return found
 
     def plot(self, experiment: str | None = None) -> Figure:
@@ -371,13 +280,13 @@ class Study:
         """
         from listen2lab.report.plots import plot_curves  # noqa: PLC0415 - matplotlib
 
-        return plot_curves(self, self._known(experiment))
+        return plot_curves(self.data, self._known(experiment))
 
     def plot_levels(self, experiment: str | None = None) -> Figure:
-        """Plot the peak, the level at the end and the level after the teardown, by condition."""
+        """Plot the peak, memory at the end and what is left after the teardown, by condition."""
         from listen2lab.report.plots import plot_levels  # noqa: PLC0415 - matplotlib
 
-        return plot_levels(self, self._known(experiment))
+        return plot_levels(self.data, self._known(experiment))
 
     def _known(self, experiment: str | None) -> str:
         names = [item.name for item in self.plan.experiments]
@@ -390,22 +299,94 @@ class Study:
     def __repr__(self) -> str:
         from listen2lab.report.card import study_line  # noqa: PLC0415 - as in `summary`
 
-        return study_line(self)
+        return study_line(self.data)
 
     def _repr_html_(self) -> str:
         from listen2lab.report.card import study_card  # noqa: PLC0415 - as in `summary`
 
-        return study_card(self)
+        return study_card(self.data, self.summary())
 
-    def heap(self, experiment: str, condition: str) -> dict[str, Any] | None:
-        """Return what the traced run of a condition says, or None if there is none.
 
-        See `listen2lab.probes.tracing.reduce_capture` for its content.
-        """
-        try:
-            return self.folder.run(f"{experiment}/{condition}/traced").heap()
-        except ValueError:
-            sentence = f"{experiment}/{condition}/traced: heap.json is damaged; it is left out"
-            if sentence not in self.damage:
-                self.damage.append(sentence)
-            return None
+class Comparison:
+    """Two studies or conditions side by side; printed, it is a table.
+
+    Attributes
+    ----------
+    record
+        What was found; see `listen2lab.compare.comparison.Comparison`.
+    """
+
+    def __init__(self, record: ComparisonRecord) -> None:
+        self.record = record
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values, as ``compare --json`` prints them."""
+        found: dict[str, Any] = msgspec.to_builtins(self.record)
+        return found
+
+    def plot(self) -> Figure:
+        """Plot memory at the end, one mark a process, and beside them the differences."""
+        from listen2lab.report.comparison import plot_comparison  # noqa: PLC0415 - matplotlib
+
+        return plot_comparison(self.record)
+
+    def write(self, path: Path | str) -> Path:
+        """Write a picture (``.svg``, ``.png``) or a page (``.html``); return its path."""
+        from listen2lab.report.comparison import write_comparison  # noqa: PLC0415 - matplotlib
+
+        return write_comparison(self.record, Path(path))
+
+    def __repr__(self) -> str:
+        from listen2lab.report.text.compare import comparison_text  # noqa: PLC0415 - as above
+
+        return comparison_text(self.record)
+
+
+class Rerun:
+    """A repeated study beside the one before; printed, it says what came out the same.
+
+    Attributes
+    ----------
+    study
+        The new one.
+    record
+        What they have in common; see `listen2lab.compare.rerun.Rerun`.
+    """
+
+    def __init__(self, study: Study, record: RerunRecord) -> None:
+        self.study, self.record = study, record
+
+    @property
+    def is_reproduced(self) -> bool:
+        """Whether there was something to compare with, and all of it came out the same."""
+        return self.record.is_reproduced
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values, as ``rerun --json`` prints them."""
+        found: dict[str, Any] = msgspec.to_builtins(self.record)
+        return {"is_reproduced": self.is_reproduced, **found}
+
+    def __repr__(self) -> str:
+        from listen2lab.report.text.compare import rerun_text  # noqa: PLC0415 - as in `Comparison`
+
+        return rerun_text(self.record)
+
+
+class Merged(Study):
+    """A study that was just merged of others.
+
+    Attributes
+    ----------
+    notes
+        What was put together and what was left out.
+    """
+
+    def __init__(self, path: StudyData, notes: Sequence[Notice]) -> None:
+        super().__init__(path)
+        self.notes = tuple(notes)
+
+    def words(self) -> str:
+        """Return what was put together and left out, in words."""
+        from listen2lab.report.text.compare import merge_text  # noqa: PLC0415 - as in `Comparison`
+
+        return merge_text(self.notes, self.folder.path)

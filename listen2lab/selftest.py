@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from listen2lab.experiment import inputs
-from listen2lab.experiment import run_study as conduct
-from listen2lab.facade import Study
+import msgspec
+
+from listen2lab.experiment import inputs, run_study
+from listen2lab.findings.summary import summary_of
 from listen2lab.pipeline.planted import FAULTS
+from listen2lab.study.data import open_study
 from listen2lab.study.plan import Experiment, Level, Plan
+from listen2lab.study.records import Call
 from listen2lab.units import KIB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from listen2lab.experiment.progress import Progress
+    from listen2lab.findings.records import ConditionNumbers
+    from listen2lab.study.data import StudyData
 
 __all__ = ["Finding", "selftest"]
 
@@ -25,11 +31,10 @@ _KNOBS = {"noise_scale_w": 0.0, "alignment": "off"}
 _COLLECTED_KIB = 16.0  # freed by the collector alone, in each step: more is a cycle
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """What was planted in one condition, and what was found.
 
-    Attributes
+    Parameters
     ----------
     fault, meaning
         Its name, and what it is.
@@ -63,7 +68,7 @@ def selftest(
     steps: int = 60,
     repeats: int = 3,
     jobs: int = 2,
-    progress: conduct.Progress | None = None,
+    progress: Progress | None = None,
 ) -> list[Finding]:
     """Plant each fault in the real pipeline, and judge what is measured.
 
@@ -88,7 +93,6 @@ def selftest(
         question="Is each planted fault found, and nothing else?",
         factor="fault",
         levels=tuple(Level(name, {**_KNOBS, **FAULTS[name].knobs}) for name in faults),
-        predictions={},
         steps=steps,
         warmup=6,
         unit="step",
@@ -97,26 +101,22 @@ def selftest(
     book = inputs.open_book(
         "tiny", paragraphs=[_SENTENCE.format(k) for k in range(100, 108 + steps)]
     )
-    conduct.start(
-        plan,
-        inputs.PlantedBook(**vars(book)),
-        folder,
-        command="listen2lab selftest",
-        progress=progress,
+    run_study.start(
+        plan, inputs.PlantedBook(**vars(book)), folder, call=Call("selftest"), progress=progress
     )
-    study = Study(folder)
-    conditions = study.summary()["experiments"]["selftest"]["conditions"]
+    study = open_study(folder)
+    conditions = summary_of(study).experiments["selftest"].conditions
     return [_finding(study, name, conditions[name]) for name in faults]
 
 
-def _finding(study: Study, name: str, numbers: dict[str, Any]) -> Finding:
+def _finding(study: StudyData, name: str, numbers: ConditionNumbers) -> Finding:
     fault = FAULTS[name]
     steps = study.samples.query("condition == @name and phase == 'step'")
     planted = float(steps["fact.planted"].mean()) / KIB
     collected = float(steps["gc_freed"].median()) / KIB
-    called_leak = numbers["verdict"] == "leak"
-    is_right = numbers["runs"]["complete"] > 0 and called_leak == fault.is_leak
-    found = numbers["rate_kib_per_step"]
+    called_leak = numbers.verdict == "leak"
+    is_right = numbers.n_complete > 0 and called_leak == fault.is_leak
+    found = numbers.rate_kib_per_step
     if name == "cycle":
         is_right = is_right and collected > _COLLECTED_KIB
         found = collected
@@ -124,4 +124,4 @@ def _finding(study: Study, name: str, numbers: dict[str, Any]) -> Finding:
         is_right = is_right and collected <= _COLLECTED_KIB
         if not fault.is_leak:
             planted, found = 0.0, found if called_leak else None
-    return Finding(name, fault.meaning, numbers["verdict"], planted, found, is_right)
+    return Finding(name, fault.meaning, numbers.verdict, planted, found, is_right)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shlex
 import sys
 from pathlib import Path  # noqa: TC003 - typer reads the annotations when it runs
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -114,7 +113,7 @@ def run(
                 on=on,
                 quick=quick,
                 python=python,
-                command=shlex.join(["listen2lab", *_repeatable(sys.argv[1:])]),
+                shell=True,
             )
     _report(folder, as_json=False)
 
@@ -159,7 +158,7 @@ def watch(
             step_timeout=step_timeout,
             trace=trace,
             jobs=jobs,
-            command=shlex.join(["listen2lab", *_repeatable(sys.argv[1:])]),
+            shell=True,
         )
     watched.report()
     answer = watched.answer()
@@ -232,13 +231,12 @@ def selftest(
 ) -> None:
     """Plant faults of known size in the pipeline, and find each of them and nothing else."""
     from listen2lab import api  # noqa: PLC0415 - a quick --help
-    from listen2lab.experiment.progress import Bar  # noqa: PLC0415
     from listen2lab.report.terminal import selftest_table  # noqa: PLC0415
     from listen2lab.selftest import selftest as plant  # noqa: PLC0415
 
     folder = study or api.new_folder()
     try:
-        findings = plant(folder, steps=steps, repeats=repeats, progress=Bar())
+        findings = plant(folder, steps=steps, repeats=repeats, progress=api.progress_bar())
     except KeyboardInterrupt:
         print("interrupted; a selftest cannot be completed later: start it again", file=sys.stderr)
         raise typer.Exit(EXIT_INTERRUPTED) from None
@@ -308,20 +306,6 @@ def _knobs(given: list[str]) -> dict[str, Any]:
         except ValueError:
             knobs[name] = value
     return knobs
-
-
-def _repeatable(arguments: list[str]) -> list[str]:
-    """Leave out of the command that a manifest names what a rerun has of its own.
-
-    That is the folder, and the address of a cluster, which is also nobody else's business.
-    """
-    kept, skip = [], False
-    for argument in arguments:
-        is_own = argument.split("=")[0] in ("--study", "--on")
-        if not skip and not is_own:
-            kept.append(argument)
-        skip = is_own and "=" not in argument
-    return kept
 
 
 def _conditions(summary: dict[str, Any]) -> list[dict[str, Any]]:

@@ -52,11 +52,9 @@ def rerun(
     given cannot be used.
     """
     from listen2lab import api  # noqa: PLC0415 - a quick --help
-    from listen2lab.compare.rerun import rerun as repeat  # noqa: PLC0415
-
     folder = resume or study or api.new_folder()
     try:
-        done = repeat(
+        done = api.rerun(
             source,
             *(experiments or ()),
             study=folder,
@@ -93,9 +91,9 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Compare two studies or two conditions: levels, peaks and rates, with intervals."""
-    from listen2lab.compare.comparison import compare as beside  # noqa: PLC0415 - a quick --help
+    from listen2lab import api  # noqa: PLC0415 - a quick --help
 
-    found = beside(a, b)
+    found = api.compare(a, b)
     print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False) if as_json else found)
     if out is not None:
         path = found.write(out)
@@ -109,6 +107,6 @@ def merge(
     study: Annotated[Path, typer.Option(help="The new folder, new or empty.")],
 ) -> None:
     """Join studies, maybe of several machines, into one that keeps their levels apart."""
-    from listen2lab.compare.merge import merge as join  # noqa: PLC0415 - a quick --help
+    from listen2lab import api  # noqa: PLC0415 - a quick --help
 
-    print(join(*studies, study=study))
+    print(api.merge(*studies, study=study, shell=True).words())

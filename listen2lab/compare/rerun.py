@@ -26,7 +26,7 @@ from listen2lab.study.redact import Redaction
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from listen2lab.experiment.run_study import Progress
+    from listen2lab.experiment.progress import Progress
 
 __all__ = ["Rerun", "rerun"]
 

@@ -72,7 +72,7 @@ def same_inputs(
         given = inputs.open_file(path)
     else:
         given = _book(before, texts, voice, recognizer)
-    now = given.described()
+    now = given.record
     for kind in ("voice", "recognizer", "workload"):
         if getattr(was, kind) is not None and not inputs.is_same(kind, was, now):
             raise InputError(_other(kind, before.manifest, now))

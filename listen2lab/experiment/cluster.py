@@ -18,7 +18,6 @@ import msgspec
 from listen2lab import __version__
 from listen2lab.errors import InputError, LabError, RunStoppedError, StudyError
 from listen2lab.notice import Notice
-from listen2lab.study.records import Sample
 
 try:
     from distributed import Client
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from listen2lab.experiment.machine import Machine
     from listen2lab.study.folder import StudyFolder
     from listen2lab.study.plan import Plan, Run
-    from listen2lab.study.records import RunRecord
+    from listen2lab.study.records import RunRecord, Sample
 
 __all__ = ["ClusterBackend"]
 
@@ -56,7 +55,7 @@ _PATIENCE_SECONDS = 30.0
 _LOOK_SECONDS = 0.1
 _GO_ON = "go on with --resume, here or on a cluster (--on)"
 _ENGINE = ("sherpa-onnx", "sherpa-onnx-core")
-# Packages whose version decides how much is held: two of them in one study would be two studies in one.
+# Packages whose version decides how much is held: two of them would be two studies in one.
 
 
 class ClusterBackend:

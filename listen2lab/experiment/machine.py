@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from listen2lab.study.folder import StudyFolder
 
-__all__ = ["Labels", "Machine", "collect", "is_same_machine", "this_machine", "versions"]
+__all__ = ["Labels", "Machine", "collect", "this_machine", "versions"]
 
 _PACKAGES = (
     "listen2lab",
@@ -74,9 +74,7 @@ def this_machine(
     """
     # Clones of one image share a machine-id, and containers of one host a network card: both.
     system = _line("/etc/machine-id") or ""
-    return Machine(
-        f"{system}/{platform.node()}/{uuid.getnode():x}", collect(python, environment)
-    )
+    return Machine(f"{system}/{platform.node()}/{uuid.getnode():x}", collect(python, environment))
 
 
 def collect(python: str | None = None, environment: Mapping[str, str] | None = None) -> Setup:
@@ -137,24 +135,11 @@ def versions(python: str | None = None) -> dict[str, str]:
     return found
 
 
-def is_same_machine(a: Setup, b: Setup) -> bool:
-    """Tell whether memory was measured on what counts as one machine: kernel, processor, versions.
-
-    Parameters
-    ----------
-    a, b
-        Two setups, of one study or of two.
-    """
-    return a.versions == b.versions and all(
-        getattr(a.machine, name) == getattr(b.machine, name) for name in ("kernel", "cpu", "cores")
-    )
-
-
 class Labels:
     """The labels of a study's machines (``machine-1``, ...), kept in its manifest with their facts.
 
-    A machine whose kernel or package versions changed between two parts of a study gets another
-    label: what was measured on both is not mixed silently.
+    A machine of which anything changed between two parts of a study that memory depends on (see
+    `Setup.is_like`) gets another label: what was measured is not mixed silently.
 
     Parameters
     ----------
@@ -174,7 +159,7 @@ class Labels:
             salted = f"{manifest.created}/{machine.identity}"
             hashed = hashlib.sha256(salted.encode()).hexdigest()[:16]
             for name, seen in manifest.machines.items():
-                if seen.identity == hashed and is_same_machine(seen, machine.setup):
+                if seen.identity == hashed and seen.is_like(machine.setup):
                     return name
             name = f"machine-{len(manifest.machines) + 1}"
             setup = msgspec.structs.replace(machine.setup, identity=hashed)

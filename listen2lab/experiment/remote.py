@@ -183,9 +183,10 @@ def _same_inputs(asked: JobRequest) -> Inputs:
     for kind in KINDS:
         if not is_same(kind, asked.inputs, inputs.record):
             was, now = (getattr(each, f"{kind}_hash") for each in (asked.inputs, inputs.record))
+            given = getattr(asked.inputs, kind) or "texts"
             raise StudyError(
-                f"its {kind} ({getattr(asked.inputs, kind, None) or 'texts'}) is not the one the study "
-                f"was begun with (hash {now[:12]}, not {was[:12]}); copy that one's files there"
+                f"its {kind} ({given}) is not the one the study was begun with (hash {now[:12]}, "
+                f"not {was[:12]}); copy that one's files there"
             )
     return inputs
 

@@ -12,12 +12,13 @@ from listen2lab.experiment.catalog import EXPERIMENTS
 from listen2lab.experiment.inputs import GENERATED_VOICES
 from listen2lab.report.card import finding_card, prediction_card, table_card, tested
 from listen2lab.report.style import to_png
-from listen2lab.report.text.study import answer, endings
-from listen2lab.units import MIB
+from listen2lab.report.text.format import size
+from listen2lab.report.text.study import answer, ended, endings
 
 if TYPE_CHECKING:
     from listen2lab.facade import Study
     from listen2lab.study.plan import Run
+    from listen2lab.study.records import RunRecord, Sample
 
 __all__ = ["Panel", "panel"]
 
@@ -158,22 +159,22 @@ class Panel:
         self.result.children = (*pictures, *shown)
         self._say(" ".join([f"Done: {study!r}", *endings(study.runs)]))
 
-    # What a study tells of its progress: see listen2lab.experiment.run_study.Progress.
+    # What a study tells of its progress: see listen2lab.experiment.progress.Progress.
 
     def begin(self, total: int, done: int) -> None:
         """Set the bar's length."""
         self.progress.max, self.progress.value = total, done
 
-    def sample(self, run: Run, line: dict[str, Any]) -> None:
+    def sample(self, run: Run, sample: Sample) -> None:
         """Show where the run is; leave it where stopping was asked for."""
         if self._is_stopped:
             raise RunStoppedError("stopped in the panel")
-        where = f"step {line['step']}" if "step" in line else line["phase"]
-        level = f", {line['rss'] / MIB:.0f} MiB" if "rss" in line else ""
-        self._say(f"{run.key} {where}{level}")
+        where = sample.phase if sample.step is None else f"step {sample.step:.0f}"
+        rss = "" if sample.rss is None else f", {size(sample.rss)}"
+        self._say(f"{run.key} {where}{rss}")
 
-    def end(self, run: Run, result: dict[str, Any]) -> None:
+    def end(self, run: Run, result: RunRecord) -> None:
         """Count the run; say so if it did not end well."""
         self.progress.value += 1
-        if result["outcome"] != "complete":
-            self._say(f"{run.key}: {result['outcome']}: {result['because']}")
+        if result.outcome != "complete":
+            self._say(f"{run.key}: {ended(result)}")
