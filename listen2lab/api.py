@@ -76,7 +76,7 @@ def run(
     on: str | None = None,
     quick: bool = False,
     python: str | None = None,
-    shell: bool = False,
+    from_shell: bool = False,
     progress: Progress | None = None,
 ) -> Study:
     """Run experiments, each condition in fresh processes, into a new study.
@@ -120,7 +120,7 @@ def run(
         Few and short paragraphs.
     python
         Another interpreter for the runs.
-    shell
+    from_shell
         Whether the manifest says that it was a command; else it was this call.
     progress
         Told of every sample and every end; None: a bar shows them.
@@ -176,7 +176,7 @@ def watch(
     trace: bool = False,
     jobs: int = 1,
     on: str | None = None,
-    shell: bool = False,
+    from_shell: bool = False,
 ) -> Study:
     """Step a workload of your own in fresh processes.
 
@@ -193,7 +193,7 @@ def watch(
         Another interpreter, whose environment needs nothing but the workload's packages.
     against
         A second interpreter to compare with.
-    seed, study, memory_limit, step_timeout, trace, jobs, on, shell
+    seed, study, memory_limit, step_timeout, trace, jobs, on, from_shell
         As in `run`; on a cluster, the file lies at the same path on each machine.
 
     Returns
@@ -331,17 +331,17 @@ def compare(a: Study | Path | str, b: Study | Path | str) -> Comparison:
     return Comparison(side_by_side(_data(a), _data(b)))
 
 
-def merge(*studies: Study | Path | str, study: Path | str, shell: bool = False) -> Merged:
+def merge(*studies: Study | Path | str, study: Path | str, from_shell: bool = False) -> Merged:
     """Join studies, maybe of several machines, into one that keeps their machines apart.
 
     Parameters
     ----------
-    *studies, study, shell
-        See `listen2lab.compare.merge.merge`.
+    *studies, study, from_shell
+        See `listen2lab.compare.merge.merge`, of which the last is ``shell``.
     """
     from listen2lab.compare.merge import merge as join  # noqa: PLC0415 - scipy
 
-    return Merged(*join(*map(_data, studies), study=study, shell=shell))
+    return Merged(*join(*map(_data, studies), study=study, shell=from_shell))
 
 
 def _data(given: Study | Path | str) -> StudyData | Path | str:
@@ -398,7 +398,7 @@ def _limit(given: int | str | None) -> int | None:
     return given
 
 
-_OF_THIS_TIME = frozenset(("study", "jobs", "on", "progress", "shell"))
+_OF_THIS_TIME = frozenset(("study", "jobs", "on", "progress", "from_shell"))
 """Arguments that say where and how fast, not what: a rerun has its own."""
 
 
@@ -416,7 +416,7 @@ def _as_call(function: Callable[..., Study], given: Mapping[str, Any]) -> Call:
             value = dict(value)
         if value not in ([], {}):
             arguments[name] = _as_argument(value)
-    return Call(function.__name__, arguments, shell=bool(given["shell"]))
+    return Call(function.__name__, arguments, shell=bool(given["from_shell"]))
 
 
 def _as_argument(value: Any) -> Any:

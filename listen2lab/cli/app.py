@@ -113,7 +113,7 @@ def run(
                 on=on,
                 quick=quick,
                 python=python,
-                shell=True,
+                from_shell=True,
             )
     _report(folder, as_json=False)
 
@@ -158,7 +158,7 @@ def watch(
             step_timeout=step_timeout,
             trace=trace,
             jobs=jobs,
-            shell=True,
+            from_shell=True,
         )
     watched.report()
     answer = watched.answer()

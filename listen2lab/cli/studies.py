@@ -109,4 +109,4 @@ def merge(
     """Join studies, maybe of several machines, into one that keeps their levels apart."""
     from listen2lab import api  # noqa: PLC0415 - a quick --help
 
-    print(api.merge(*studies, study=study, shell=True).words())
+    print(api.merge(*studies, study=study, from_shell=True).words())
