@@ -1,4 +1,4 @@
-"""Two studies or conditions beside each other: words, numbers, a picture, and caveats first."""
+"""Two studies or conditions beside each other: numbers, what differs besides, a picture, a page."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from small_studies import edit, holding
 import listen2lab as lab
 from listen2lab.compare.comparison import compare
 from listen2lab.errors import InputError, UnknownNameError
+from listen2lab.report.comparison import write_comparison
+from listen2lab.report.text.compare import comparison_text
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     """Return a study of a workload that holds 20 MiB, in two conditions that are alike."""
-    return holding(tmp_path_factory.mktemp("small"), 20, against=sys.executable)
+    return holding(tmp_path_factory.mktemp("small"), 20, against=sys.executable).data
 
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
     """Return a study of one that holds 32 MiB, in one condition."""
-    return holding(tmp_path_factory.mktemp("large"), 32, "other")
+    return holding(tmp_path_factory.mktemp("large"), 32, "other").data
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +38,13 @@ def comparison(small, large):
 def test_the_difference_of_two_levels_is_found_with_its_interval(comparison):
     """12 MiB more are 12 MiB more, in level and peak, and not by chance."""
     (pair,) = comparison.pairs
-    assert (pair.a, pair.b) == ("holds / this", "holds / this")
-    for change in (pair.level, pair.peak):
+    assert pair.a == pair.b == ("holds", "this")
+    for change in (pair.end, pair.peak):
         assert change.difference == pytest.approx(12, abs=0.5)
         assert change.interval[0] > 11
         assert len(change.each_a) == len(change.each_b) == 3
-    assert (pair.outcome, pair.about) == ("worse", "level")
-    assert comparison.only_a == ("holds / against",)
+    assert (pair.contrast.verdict, pair.contrast.about) == ("worse", "level")
+    assert comparison.only_a == (("holds", "against"),)
     assert comparison.only_b == ()
 
 
@@ -51,9 +53,9 @@ def test_conditions_that_are_alike_are_unchanged(small):
     path = small.folder.path
     found = compare(f"{path}:holds/this", f"{path}:holds/against")
     (pair,) = found.pairs
-    assert (pair.a, pair.b) == ("holds / this", "holds / against")
-    assert pair.outcome == "unchanged"
-    assert abs(pair.level.difference) < 1
+    assert (pair.a, pair.b) == (("holds", "this"), ("holds", "against"))
+    assert pair.contrast.verdict == "unchanged"
+    assert abs(pair.end.difference) < 1
     assert found.differences == ()
     assert found.caveats == ()
 
@@ -63,36 +65,37 @@ def test_what_else_differs_is_said_before_the_numbers(small, large, tmp_path):
     other = shutil.copytree(large.folder.path, tmp_path / "other")
 
     def change(manifest):
-        facts = manifest["machines"]["machine-1"]
-        facts["machine"]["kernel"] = "9.9"
-        facts["versions"]["numpy"] = "1.0"
+        setup = manifest["machines"]["machine-1"]
+        setup["machine"]["kernel"] = "9.9"
+        setup["versions"]["numpy"] = "1.0"
 
     edit(other / "manifest.json", change)
     found = compare(small, other)
     kinds = {each.name: each.about for each in found.differences}
     assert kinds == {"numpy": "version", "kernel": "machine", "workload": "input"}
-    words = str(found).splitlines()
-    assert words[2].startswith("They ran on different machines: kernel:")
-    assert words[3].startswith("They ran with different versions: numpy:")
-    assert "Levels may differ by that alone" in words[2]
-    table = next(k for k, line in enumerate(words) if "B − A" in line)
-    assert table > 3
+    assert [caveat.code for caveat in found.caveats] == [
+        "other-machine", "other-version", "other-input",
+    ]  # fmt: skip
+    lines = comparison_text(found).splitlines()
+    assert "kernel" in lines[2]
+    assert "numpy" in lines[3]
+    assert next(k for k, line in enumerate(lines) if "B − A" in line) > 3
 
 
 def test_a_picture_or_a_page_is_written(comparison, tmp_path):
     """SVG and PNG show it; the page needs no network and names no folder of this machine."""
-    svg = comparison.write(tmp_path / "c.svg").read_text()
+    svg = write_comparison(comparison, tmp_path / "c.svg").read_text()
     assert svg.startswith("<?xml")
     assert "holds / this" in svg
     assert "var(--" not in svg
-    assert comparison.write(tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
-    page = comparison.write(tmp_path / "c.html").read_text()
+    assert write_comparison(comparison, tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+    page = write_comparison(comparison, tmp_path / "c.html").read_text()
     assert "<svg" in page
     assert "B ends 12" in page
     assert str(tmp_path.parent) not in page
     assert "https://" not in page
     with pytest.raises(InputError, match=r"\.svg, \.png or \.html"):
-        comparison.write(tmp_path / "c.doc")
+        write_comparison(comparison, tmp_path / "c.doc")
 
 
 def test_the_command_prints_json_and_writes_a_picture(small, large, tmp_path):
@@ -104,7 +107,7 @@ def test_the_command_prints_json_and_writes_a_picture(small, large, tmp_path):
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["pairs"][0]["a"] == "holds / against"
+    assert json.loads(done.stdout)["pairs"][0]["a"] == ["holds", "against"]
     assert (tmp_path / "c.svg").exists()
 
 
@@ -130,11 +133,13 @@ def test_few_or_lost_runs_are_a_caveat(small, large, tmp_path):
     for repeat in ("01", "02"):
         (few / "runs/holds/this" / repeat / "result.json").unlink()
     found = compare(small, few)
-    assert found.pairs[0].level.interval is None
-    assert found.pairs[0].outcome == "inconclusive"
-    assert any("Fewer than 3 complete runs" in sentence for sentence in found.caveats)
+    assert found.pairs[0].end.interval is None
+    assert found.pairs[0].contrast.verdict == "inconclusive"
+    (notice,) = (each for each in found.caveats if each.code == "few-repeats")
+    assert notice.values == {"needed": 3, "conditions": ["holds / this"]}
     shutil.rmtree(few / "runs")
     none = compare(small, few)
-    assert none.pairs[0].level.difference is None
-    assert "no complete run" in str(none)
-    none.write(tmp_path / "none.png")
+    assert none.pairs[0].end.difference is None
+    assert none.pairs[0].contrast is None
+    assert "no complete run" in comparison_text(none)
+    write_comparison(none, tmp_path / "none.png")

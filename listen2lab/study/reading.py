@@ -15,6 +15,7 @@ from listen2lab.study.records import (
     InputsRecord,
     MachineFacts,
     Manifest,
+    Merged,
     RunRecord,
     Sample,
     Setup,
@@ -119,6 +120,8 @@ def _lenient(
             kept[field.name] = msgspec.convert(value, type=field.type)
         except (msgspec.ValidationError, LabError):
             notices.append(Notice("fact-unknown", {"field": name}))
+            if name == "merged":  # of what, is not known; but that it was, must not be forgotten
+                kept[name] = Merged()
     return kept, notices
 
 
