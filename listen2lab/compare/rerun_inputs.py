@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from listen2lab.errors import InputError, StudyError, UnknownNameError
 from listen2lab.experiment import inputs
 from listen2lab.study import redaction as private
-from listen2lab.texts import paragraphs as books
+from listen2lab.texts import books
 
 if TYPE_CHECKING:
     from listen2lab.study.plan import Plan

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
 import platformdirs
 
 from listen2lab.errors import InputError, StudyError, UnknownNameError, WorkloadError
 from listen2lab.models import generate as labvoice
 from listen2lab.models.check import check_recognizer, check_voice
 from listen2lab.study.plan import paragraph_order
-from listen2lab.texts import paragraphs as texts
+from listen2lab.texts import books
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -268,11 +269,15 @@ def open_book(
     sources: list[dict[str, Any]] = []
     spoken: list[str] = list(paragraphs or ())
     if paragraphs is None:
-        for path in texts_given or [texts.built_in(name) for name in texts.BUILT_IN]:
-            book = texts.read_book(path)
+        for path in texts_given or [books.built_in(name) for name in books.BUILT_IN]:
+            book = books.read_book(path)
             spoken += book.paragraphs
             sources.append(
-                {"name": path.name, "paragraphs": len(book.paragraphs), "notes": list(book.notes)}
+                {
+                    "name": path.name,
+                    "paragraphs": len(book.paragraphs),
+                    "notes": msgspec.to_builtins(list(book.notices)),
+                }
             )
     voice_folder = _folder(voice, GENERATED_VOICES, "voice")
     recognizer_folder = _folder(recognizer, (GENERATED_RECOGNIZER,), "recognizer")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from listen2lab.experiment.catalog import EXPERIMENTS, HYPOTHESES
 from listen2lab.report.command import command
 from listen2lab.study.public_names import AT_HOST, leaf, model, strings
-from listen2lab.texts.paragraphs import BUILT_IN
+from listen2lab.texts.books import BUILT_IN
 
 if TYPE_CHECKING:
     from listen2lab.study.public_names import Names
