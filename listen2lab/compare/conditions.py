@@ -10,7 +10,7 @@ import pandas as pd
 from listen2lab.compare.reproduced import interval_of_difference
 from listen2lab.findings.conditions import contrast
 from listen2lab.units import MIB
-from listen2lab.verdict.welch import welch
+from listen2lab.verdict.intervals import welch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from listen2lab.units import MIB
-from listen2lab.verdict.welch import welch
+from listen2lab.verdict.intervals import welch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
