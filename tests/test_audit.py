@@ -16,7 +16,7 @@ from listen2lab.report.text import verdicts
 from listen2lab.verdict.audit import audit
 from listen2lab.verdict.judge import judge
 from listen2lab.verdict.reasons import Reason
-from listen2lab.verdict.together import judge_together
+from listen2lab.verdict.together import Cache, judge_run, judge_together
 
 PIPELINE = Path(__file__).parent / "fixtures" / "series" / "pipeline"
 N = 80
@@ -121,8 +121,9 @@ CASES = {
     Reason.SWAPPED: lambda: judge(_noise(), audit=audit(swapped=[0, 0, 8192])),
     Reason.MEMORY_PRESSURE: lambda: judge(_noise(), audit=audit(pressure=True)),
     Reason.SORTED_INPUTS: lambda: judge(_noise(), audit=audit(sizes=np.sort(SIZES[0]))),
-    Reason.CACHE_NEVER_FULL: lambda: judge(_noise(), audit=audit(caches={"lru": (3, 9)})),
-    Reason.TRACED: lambda: judge(_noise(), audit=audit(traced=True)),
+    Reason.CACHE_NEVER_FULL: lambda: judge_run(
+        {"anonymous": _noise() + 3e4 * T}, caches=[Cache(3, 9, 3e4 * T * np.ones((5, 1)))]
+    ),
 }
 
 

@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 
 from listen2lab.errors import InputError
-from listen2lab.verdict.contrast import judge_pair
+from listen2lab.verdict.contrast import by_level, judge_pair
+from listen2lab.verdict.intervals import welch
 from listen2lab.verdict.reasons import Reason
 
 MIB = 2**20
@@ -34,8 +35,8 @@ def _runs(seed, *, repeats=5, steps=90, rate=0.0, level=80 * MIB, sigma=1e5, bet
 def test_rates_are_compared(b, verdict, why):
     """What became of a leak of 30 kB a step, with fewer repeats and other lengths in B."""
     c = judge_pair(_runs(1, rate=3e4), _runs(2, repeats=4, steps=120, **b))
-    assert (c.verdict, c.about, c.why) == (verdict, "rate", why)
-    assert c.rate.interval[0] < 3e4 - b.get("rate", 0.0) < c.rate.interval[1]
+    assert (c.verdict, c.why) == (verdict, why)
+    assert c.interval[0] < 3e4 - b.get("rate", 0.0) < c.interval[1]
 
 
 def test_a_new_leak_is_worse():
@@ -49,42 +50,45 @@ def test_rates_of_thinned_runs_are_per_step():
     every_step = judge_pair(_runs(1, rate=3e4), _runs(2))
     thinned = judge_pair(_runs(1, rate=3e4), _runs(2), every=(10, 10))
     assert thinned.verdict == every_step.verdict == "removed"
-    assert thinned.rate.value == pytest.approx(every_step.rate.value / 10)
+    assert thinned.difference == pytest.approx(every_step.difference / 10)
     assert thinned.a.rate == pytest.approx(every_step.a.rate / 10)
     assert thinned.why == "leak-gone"
 
 
+def test_without_a_leak_there_is_no_rate_to_compare():
+    """Levels may differ; the growth of two flat series says nothing."""
+    c = judge_pair(_runs(5), _runs(6, repeats=3, steps=60))
+    assert (c.verdict, c.why, c.unjudged) == ("inconclusive", "no-leak", None)
+
+
+def _ends(seed, level, *, between=2e5, repeats=5):
+    return _runs(seed, level=level, between=between, repeats=repeats)[:, -1]
+
+
 @pytest.mark.parametrize(
-    ("less", "verdict"), [(20 * MIB, "reduced"), (0, "unchanged"), (-20 * MIB, "worse")]
+    ("more", "verdict"), [(-20 * MIB, "reduced"), (0, "unchanged"), (20 * MIB, "worse")]
 )
-def test_levels_are_compared_where_nothing_leaks(less, verdict):
+def test_levels_are_compared_by_what_is_worth_acting_on(more, verdict):
     """A change of level counts from 5 % on."""
-    c = judge_pair(_runs(5), _runs(6, repeats=3, steps=60, level=80 * MIB - less))
-    assert (c.verdict, c.about) == (verdict, "level")
-    assert c.level.interval[0] < less < c.level.interval[1]
-
-
-def test_level_interval_is_welch():
-    """The interval of the levels is scipy's Welch interval on the repeats' medians."""
-    a, b = _runs(7), _runs(8, repeats=3)
-    c = judge_pair(a, b)
-    mid = [np.median(y[:, -30:], axis=1) for y in (a, b)]
-    known = stats.ttest_ind(*mid, equal_var=False).confidence_interval()
-    assert c.level.interval == pytest.approx((known.low, known.high))
+    a, b = _ends(5, 80 * MIB), _ends(6, 80 * MIB + more, repeats=3)
+    interval = welch(b, a)
+    assert interval[0] < more < interval[1]
+    assert by_level(b.mean() - a.mean(), interval, 4 * MIB) == verdict
 
 
 def test_processes_that_differ_too_much_decide_nothing():
-    """A difference within the spread of the processes is not called one."""
-    c = judge_pair(_runs(9, between=3e7), _runs(10, between=3e7, level=85 * MIB))
-    assert c.verdict == "inconclusive"
+    """A difference within the spread of the processes is not called one; nor is one run's."""
+    a, b = _ends(9, 80 * MIB, between=3e7), _ends(10, 85 * MIB, between=3e7)
+    assert by_level(b.mean() - a.mean(), welch(b, a), 4 * MIB) == "inconclusive"
+    assert welch(b, a[:1]) is None
+    assert by_level(b.mean() - a[0], None, 4 * MIB) == "inconclusive"
 
 
-def test_one_repeat_borrows_the_other_conditions_spread():
-    """A single run in B still gives an interval, a wide one."""
-    a, b = _runs(11, between=1e6), _runs(12, repeats=1)
-    alone, five = judge_pair(a, b).level, judge_pair(a, _runs(12)).level
-    width = [x.interval[1] - x.interval[0] for x in (alone, five)]
-    assert width[0] > width[1] > 0
+def test_level_interval_is_welch():
+    """The interval of a difference of levels is scipy's."""
+    a, b = _ends(7, 80 * MIB), _ends(8, 80 * MIB, repeats=3)
+    known = stats.ttest_ind(a, b, equal_var=False).confidence_interval()
+    assert welch(a, b) == pytest.approx((known.low, known.high))
 
 
 def test_nothing_measured_is_inconclusive_with_its_reason():
@@ -107,8 +111,8 @@ def test_identical_runs_are_unchanged():
     a = _runs(15, rate=3e4)
     c = judge_pair(a, a)
     assert c.verdict == "unchanged"
-    assert c.rate.value == 0
-    assert c.rate.interval[0] < 0 < c.rate.interval[1]
+    assert c.difference == 0
+    assert c.interval[0] < 0 < c.interval[1]
 
 
 def test_a_leak_that_is_left_is_never_removed():

@@ -17,7 +17,7 @@ from listen2lab.findings.decide import app_series
 from listen2lab.findings.effects import Effect, decide, difference
 from listen2lab.findings.outcomes import outcomes
 from listen2lab.findings.ranking import rank
-from listen2lab.verdict.welch import student, welch
+from listen2lab.verdict.intervals import student, welch
 
 MIB = 2**20
 

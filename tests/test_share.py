@@ -138,7 +138,7 @@ def pipeline(tmp_path_factory):
     folder = StudyFolder(tmp_path_factory.mktemp("shared") / "größe Secret")
     typed = (
         f"listen2lab run stop-release --text '{HOME}/größe.txt' --voice={WINDOWS!r} "
-        f"--python /home/{USER}/v/bin/python --on tcp://{HOST}:8786 --repeats 3 --set speed=1.5"
+        f"--python /home/{USER}/v/bin/python --on tcp://{HOST}:8786 --repeats 3 --set num_threads=2"
     )
     folder.create(manifest_of(plan, inputs, typed), [BOOK])
     folder.release()
@@ -211,7 +211,7 @@ def test_what_matters_is_still_told(pipeline, own):
     texts = pipeline.texts
     for name in ("report.html", "summary.md", "ISSUE.md"):
         assert (
-            "--text TEXT --voice=VOICE --python PYTHON --on ON --repeats 3 --set speed=1.5"
+            "--text TEXT --voice=VOICE --python PYTHON --on ON --repeats 3 --set num_threads=2"
             in texts[name]
         )
         assert "it raised OSError; its message is left out" in texts[name]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 import zipfile
 from pathlib import Path
@@ -12,14 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from listen2lab.errors import TextError, UnknownNameError
+from listen2lab.notice import Notice
+from listen2lab.texts import books
 from listen2lab.texts import epub as _epub
 from listen2lab.texts import markdown as _markdown
-from listen2lab.texts.paragraphs import (
-    BUILT_IN,
-    MAX_PARAGRAPH_BYTES,
-    built_in,
+from listen2lab.texts.books import BUILT_IN, built_in, read_book
+from listen2lab.texts.sentences import (
     longest_sentence,
-    read_book,
+    shorten,
     speakable,
     split_long,
     split_sentences,
@@ -77,7 +79,7 @@ def test_built_in_texts_can_be_read(name):
     """Each text that comes with the lab is found, clean, and within the app's limit."""
     book = read_book(built_in(name))
     assert book.paragraphs
-    assert not book.notes
+    assert not book.notices
     assert all(ord(character) < 127 for p in book.paragraphs for character in p)
 
 
@@ -102,12 +104,10 @@ def test_an_unknown_built_in_text_suggests_the_nearest():
 
 def test_an_installed_copy_comes_before_the_checkout(tmp_path, monkeypatch):
     """In a wheel there is no data folder: the package's own _texts is used."""
-    from listen2lab.texts import paragraphs as texts
-
     package = tmp_path / "listen2lab"
     (package / "_texts").mkdir(parents=True)
     (package / "_texts" / "novel.md").write_text("x")
-    monkeypatch.setattr(texts, "__file__", str(package / "texts" / "paragraphs.py"))
+    monkeypatch.setattr(books, "__file__", str(package / "texts" / "books.py"))
     assert built_in("novel") == package / "_texts" / "novel.md"
     with pytest.raises(TextError, match="install the lab again"):
         built_in("technical")
@@ -127,26 +127,22 @@ def test_paragraphs_without_words_are_skipped_and_said(text_file):
     """A row of stars would be an empty call of the engine; the reader is told."""
     book = read_book(text_file("One\n\n* * *\n\n...\n\nT\0wo".replace("\0", "\x07")))
     assert book.paragraphs == ("One", "Two")
-    assert book.notes == (
-        "skipped 2 paragraph(s) without a letter or digit",
-        "removed 1 control character(s)",
+    assert book.notices == (
+        Notice("text-silent-left-out", {"paragraphs": 2}),
+        Notice("text-controls-left-out", {"characters": 1}),
     )
 
 
 @pytest.mark.parametrize(
-    ("encoding", "notes"),
-    [
-        ("utf-8", ()),
-        ("utf-8-sig", ()),
-        ("utf-16", ("decoded from UTF-16, as its byte order mark says",)),
-        ("utf-32", ("decoded from UTF-32, as its byte order mark says",)),
-    ],
+    ("encoding", "told"),
+    [("utf-8", ""), ("utf-8-sig", ""), ("utf-16", "utf-16-le"), ("utf-32", "utf-32-le")],
 )
-def test_byte_order_marks_are_understood(text_file, encoding, notes):
+def test_byte_order_marks_are_understood(text_file, encoding, told):
     """A mark at the start names the encoding and is not spoken."""
     book = read_book(text_file("Grüße, 世界".encode(encoding)))
     assert book.paragraphs == ("Grüße, 世界",)
-    assert book.notes == notes
+    assert [notice.values["encoding"] for notice in book.notices] == ([told] if told else [])
+    assert all(notice.values["said_by"] == "byte-order-mark" for notice in book.notices)
 
 
 def test_big_endian_utf16_is_understood(text_file):
@@ -280,7 +276,10 @@ def test_markdown_files_have_their_heading_as_title(text_file):
     book = read_book(text_file("---\na: b\n---\n\n# *My* book\n\nHello.<!-- x -->", "x.md"))
     assert book.title == "My book"
     assert book.paragraphs == ("My book", "Hello.")
-    assert len(book.notes) == 2
+    assert book.notices == (
+        Notice("text-header-left-out"),
+        Notice("text-comments-left-out", {"comments": 1}),
+    )
 
 
 @given(st.text(alphabet='ab \n#*_`~[]()<>!|-=\\&;1.:^"\t', max_size=200))
@@ -324,6 +323,14 @@ def test_hostile_markdown_takes_no_quadratic_time(unit):
     assert time.process_time() - start < 5
 
 
+@pytest.mark.parametrize(("unit", "n"), [("* ", 150), ("> ", 150), ("1. ", 150)])
+def test_what_is_nested_without_end_is_left_out_and_said(unit, n):
+    """Two hundred levels of lists are nobody's text; what is in them does not vanish silently."""
+    _, paragraphs, notices = _markdown.blocks("Before.\n\n" + unit * n * 2 + "deep")
+    assert "Before." in paragraphs
+    assert [notice.code for notice in notices] == ["text-nesting-left-out"]
+
+
 # EPUB
 
 
@@ -363,7 +370,10 @@ def test_an_epub_may_declare_its_character_set(tmp_path):
     )
     book = read_book(path)
     assert book.paragraphs == ("café", "naïve")
-    assert len(book.notes) == 2
+    assert [notice.values["said_by"] for notice in book.notices] == [
+        "declaration",
+        "byte-order-mark",
+    ]
 
 
 def test_documents_outside_the_reading_order_are_noted(tmp_path):
@@ -375,7 +385,7 @@ def test_documents_outside_the_reading_order_are_noted(tmp_path):
     )
     book = read_book(path)
     assert book.paragraphs == ("a",)
-    assert book.notes == ("skipped 1 documents outside the reading order",)
+    assert book.notices == (Notice("text-documents-left-out", {"documents": 1}),)
 
 
 @pytest.mark.parametrize(
@@ -426,6 +436,27 @@ def test_entity_bombs_are_refused(tmp_path):
         archive.writestr("OPS/book.opf", bomb)
     with pytest.raises(TextError, match="declares entities"):
         read_book(path)
+
+
+@pytest.mark.parametrize(
+    ("page", "spoken"),
+    [
+        ("<p>a<![foo</p>", None),
+        ("<div>" * 20_000 + "deep", ("deep",)),
+        ("<head><title>no<body><p>yes", ("yes",)),
+        ("<title/><p>a</p><script/><p>b<!-- c --></p>", ("a", "b")),
+        ("<tr><td>a</td><td></td><td>b", ("a, b",)),
+        ("x", ("x",)),
+    ],
+)
+def test_pages_that_are_no_good_xhtml(tmp_path, page, spoken):
+    """What books hold in truth: it is read as far as it goes, or refused as a text."""
+    path = make_epub(tmp_path / "b.epub", [("a.xhtml", page)])
+    if spoken is None:
+        with pytest.raises(TextError):
+            read_book(path)
+    else:
+        assert read_book(path).paragraphs == spoken
 
 
 def test_zip_bombs_are_refused_by_ratio_and_by_total(tmp_path, monkeypatch):
@@ -584,19 +615,22 @@ def test_the_longest_sentence_is_counted_as_the_engine_splits(text, longest):
     assert longest_sentence(text) == longest
 
 
-def test_reading_text_stays_light():
-    """A plain text needs neither zipfile nor pathlib nor a parser."""
-    import subprocess
-    import sys
+def test_a_shortened_paragraph_keeps_its_sentences():
+    """Of a sentence that is too long the first piece stays, with its last mark."""
+    assert shorten("Short. This one, however, goes on and on.", 12) == "Short. This one."
+    (long,) = read_book(built_in("long_sentence")).paragraphs
+    assert len(shorten(long, 185)) <= 185
 
+
+def test_what_a_worker_needs_of_texts_is_light():
+    """Cutting sentences needs no parser, no zipfile and no pathlib."""
     code = (
-        "import sys; from listen2lab.texts.paragraphs import read_book; read_book(sys.argv[1]);"
-        "heavy = ('zipfile', 'pathlib', 'html.parser', 'xml', 'json');"
+        "import sys, listen2lab.texts.sentences;"
+        "heavy = ('zipfile', 'pathlib', 'html.parser', 'xml', 'json', 'msgspec', 'bs4');"
         "print([m for m in heavy if m in sys.modules])"
     )
     found = subprocess.run(
-        [sys.executable, "-S", "-c", code, str(built_in("front_matter"))],
+        [sys.executable, "-S", "-c", code],
         capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1],
     )  # fmt: skip
     assert found.stdout.strip() == "[]"
-    assert MAX_PARAGRAPH_BYTES == 10_000

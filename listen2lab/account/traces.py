@@ -80,7 +80,7 @@ def trace_of(
     if heap is not None:
         if folder.key != f"{key}/{TRACED}":
             notes.append(f"Traced as {folder.key}, which is the same condition.")
-        notes += heap.get("notes", [])
+        notes += [n if isinstance(n, str) else str(n["code"]) for n in heap.get("notes", [])]
     return heap
 
 

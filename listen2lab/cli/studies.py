@@ -52,6 +52,7 @@ def rerun(
     given cannot be used.
     """
     from listen2lab import api  # noqa: PLC0415 - a quick --help
+
     folder = resume or study or api.new_folder()
     try:
         done = api.rerun(

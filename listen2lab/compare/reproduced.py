@@ -10,7 +10,7 @@ from listen2lab.compare.comparison import interval_of_difference
 from listen2lab.findings.records import ConditionNumbers, VerdictName
 from listen2lab.privacy import ConditionName, ExperimentName
 from listen2lab.units import MIB
-from listen2lab.verdict.welch import welch
+from listen2lab.verdict.intervals import welch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

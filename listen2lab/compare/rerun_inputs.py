@@ -10,7 +10,7 @@ from listen2lab.errors import InputError, StudyError, UnknownNameError
 from listen2lab.experiment import inputs
 from listen2lab.experiment.machine import versions
 from listen2lab.study.redact import LEFT_OUT
-from listen2lab.texts import paragraphs as books
+from listen2lab.texts import books
 
 if TYPE_CHECKING:
     from listen2lab.findings.records import ExperimentSummary

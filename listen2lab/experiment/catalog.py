@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from listen2lab.errors import UnknownNameError
 from listen2lab.experiment.inputs import GENERATED_RECOGNIZER, GENERATED_VOICES
 from listen2lab.study.plan import Experiment, Level
-from listen2lab.texts.paragraphs import BUILT_IN
+from listen2lab.texts.books import BUILT_IN
 
 if TYPE_CHECKING:
     from listen2lab.study.plan import Plan

@@ -14,7 +14,7 @@ from listen2lab.models import generate as labvoice
 from listen2lab.models.check import check_recognizer, check_voice
 from listen2lab.study.plan import paragraph_order
 from listen2lab.study.records import InputsRecord, SourceText
-from listen2lab.texts import paragraphs as texts
+from listen2lab.texts import books
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -287,10 +287,10 @@ def open_book(
     sources: list[SourceText] = []
     spoken: list[str] = list(paragraphs or ())
     if paragraphs is None:
-        for path in texts_given or [texts.built_in(name) for name in texts.BUILT_IN]:
-            book = texts.read_book(path)
+        for path in texts_given or [books.built_in(name) for name in books.BUILT_IN]:
+            book = books.read_book(path)
             spoken += book.paragraphs
-            sources.append(SourceText(path.name, len(book.paragraphs), tuple(book.notes)))
+            sources.append(SourceText(path.name, len(book.paragraphs), tuple(book.notices)))
     voice_folder = _folder(voice, GENERATED_VOICES, "voice")
     recognizer_folder = _folder(recognizer, (GENERATED_RECOGNIZER,), "recognizer")
     return Book(

@@ -16,9 +16,9 @@ from listen2lab.findings.circumstances import rows as _rows
 from listen2lab.units import KIB, mib
 from listen2lab.verdict import thresholds as limits
 from listen2lab.verdict.contrast import Contrast, by_level, judge_pair
+from listen2lab.verdict.intervals import welch
 from listen2lab.verdict.judge import judge
 from listen2lab.verdict.together import CONFIRMING_BLOCKS, LIVE_ALONE, growth, judge_run
-from listen2lab.verdict.welch import welch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -183,7 +183,7 @@ def contrast(
     if "leak" in verdicts:
         a, b = (_with_held(rows[rows["phase"] == "step"]) for rows in (one, other))
         pair, quantity = _pair(a, b)
-        if pair.about == "rate":
+        if "leak" in {pair.a.verdict, pair.b.verdict}:
             blind = pair.unjudged
             return {
                 "to": first,
@@ -214,7 +214,7 @@ def _pair(a: pd.DataFrame, b: pd.DataFrame) -> tuple[Contrast, str]:
     pages = _rows(a, "held") or [], _rows(b, "held") or []
     every = _every(a), _every(b)
     pair = judge_pair(*pages, *sizes, every=every)
-    if pair.about == "rate" and pair.verdict != "inconclusive":
+    if pair.verdict != "inconclusive":
         return pair, "anonymous"
     if max(_live_rates((a, b), sizes, "in_use")) >= LIVE_ALONE["in_use"]:
         finer = judge_pair(_rows(a, "in_use"), _rows(b, "in_use"), *sizes, every=every)
@@ -222,7 +222,7 @@ def _pair(a: pd.DataFrame, b: pd.DataFrame) -> tuple[Contrast, str]:
             return finer, "in_use"
     if max(_live_rates((a, b), sizes, "python_blocks")) >= CONFIRMING_BLOCKS:
         finer = judge_pair(*pages, *sizes, every=every, worth_rate=_ANY)
-        if finer.about == "rate" and finer.verdict != "inconclusive":
+        if finer.verdict != "inconclusive":
             return finer, "anonymous"
     return pair, "anonymous"
 

@@ -115,11 +115,13 @@ def in_words(knobs: Mapping[str, Any]) -> str:
 
 
 _WORDS: dict[tuple[Any, ...], str] = {
+    ("split_sentences_s", None): "no sentence split",
     ("split_sentences_s", 15.0): "long sentences split",
     ("split_sentences_s",): "sentences split at {value:g} s",
     ("longest_sentence_s",): "no sentence above {value} s",
     ("session_every", 1): "a new session every paragraph",
     ("session_every",): "a new session every {value} paragraphs",
+    ("voice_change_every",): "another voice every {value} paragraphs",
     ("cpu_mem_arena",): "no arena",
     ("mem_pattern",): "no memory pattern",
     ("max_cache_size", None): "an unbounded cache",

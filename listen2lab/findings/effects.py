@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from listen2lab.units import MIB
-from listen2lab.verdict.welch import student, welch
+from listen2lab.verdict.intervals import student, welch
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

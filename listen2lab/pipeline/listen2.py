@@ -374,7 +374,7 @@ def _shortened(paragraphs: Sequence[str], knobs: Knobs) -> tuple[str, ...]:
     if knobs.longest_sentence_s is None:
         return tuple(paragraphs)
     from listen2lab.pipeline.synthesis import CHARACTERS_PER_SECOND  # noqa: PLC0415 - a knob's
-    from listen2lab.texts.paragraphs import shorten  # noqa: PLC0415
+    from listen2lab.texts.sentences import shorten  # noqa: PLC0415
 
     limit = int(knobs.longest_sentence_s * CHARACTERS_PER_SECOND)
     return tuple(shorten(text, limit) for text in paragraphs)

@@ -243,7 +243,7 @@ def _split(text: str, longest_s: float | None) -> list[str]:
     """Cut a text that holds a long sentence; another one stays whole, as without the knob."""
     if longest_s is None:
         return [text]
-    from listen2lab.texts.paragraphs import longest_sentence, split_long  # noqa: PLC0415 - a knob's
+    from listen2lab.texts.sentences import longest_sentence, split_long  # noqa: PLC0415 - a knob's
 
     limit = max(1, int(longest_s * CHARACTERS_PER_SECOND))
     return split_long(text, limit) if longest_sentence(text) > limit else [text]

@@ -1,25 +1,33 @@
-"""Find the blocks of glibc's malloc in this process's own memory.
+"""What allocators hold in this process: glibc's blocks, where they lie, and Python's arenas.
 
 malloc says how many bytes it handed out and not where they are. Each block has its size in front
 of it: a block in a mapping of its own begins at a page, and the main heap is one block behind the
 other. Memory is read through /proc/self/mem, where a race with another thread is a short read
-or a size that cannot be, and never a fault.
+or a size that cannot be, and never a fault. Reading memory that nobody has touched gives it the
+page of zeros that all processes share: it is present then, and still not resident. So what only
+reserves addresses is not read, and such pages are not counted: /proc/self/pagemap tells them.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
+import re
+import sys
 from typing import NamedTuple
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from listen2lab.probes.pages import Pages
+__all__ = [
+    "Block",
+    "Memory",
+    "Pages",
+    "PythonHeap",
+    "is_engine_block",
+    "parse_stats",
+    "python_heap",
+]
 
-__all__ = ["ENGINE_BLOCK", "Block", "Memory", "is_engine_block"]
-
-ENGINE_BLOCK = 1024 * 1024
-"""The smallest block with which ONNX Runtime's arena grows; each is a power of two."""
+_ENGINE_BLOCK = 1024 * 1024
+# The smallest block with which ONNX Runtime's arena grows; each is a power of two.
 
 _PAGE = mmap.PAGESIZE
 _WORD = 8
@@ -32,6 +40,58 @@ _LEADS = (0, 2, 6, 14, 30)
 _PIECE = 256 * 1024
 _SMALLEST = 32
 _LARGEST = 1 << 40
+
+_ENTRY = 8
+_ENTRIES = 1 << 16  # bytes of pagemap read at once
+_PRESENT, _SWAPPED, _OWN = 0x80, 0x40, 0x01
+# In an entry's highest byte; the last: mapped here alone, which the page of zeros is not. (Nor is
+# what a forked child still shares.)
+_TOUCHED = bytes(bool(flags & (_PRESENT | _SWAPPED)) for flags in range(256))
+_RESIDENT = bytes(flags & (_PRESENT | _OWN) == _PRESENT | _OWN for flags in range(256))
+
+_STATS_LINE = re.compile(rb"^(?:#? ?[\d,]* ?)?(.*?) *= *([\d,]+)$", re.MULTILINE)
+_MOST_STATS = 1 << 16
+
+
+class Pages:
+    """The pages of a process.
+
+    Parameters
+    ----------
+    proc
+        The folder with its /proc files.
+
+    Raises
+    ------
+    OSError
+        They are not told here.
+    """
+
+    def __init__(self, proc: str = "/proc/self") -> None:
+        self._fd = os.open(f"{proc}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+
+    def touched(self, start: int, end: int) -> bytes:
+        """Return a byte for each page of a range: 1 if it is present or swapped out, else 0."""
+        return self._flags(start, end).translate(_TOUCHED)
+
+    def resident(self, start: int, end: int) -> int:
+        """Return the bytes of a range that are resident."""
+        return self._flags(start, end).translate(_RESIDENT).count(1) * _PAGE
+
+    def _flags(self, start: int, end: int) -> bytes:
+        """Return the highest byte of each page's entry; fewer where the range is not to be read."""
+        at, stop = start // _PAGE * _ENTRY, end // _PAGE * _ENTRY
+        found = []
+        while at < stop:
+            try:
+                entries = os.pread(self._fd, min(_ENTRIES, stop - at), at)
+            except OSError:
+                break
+            if not entries:
+                break
+            found.append(entries[_ENTRY - 1 :: _ENTRY])
+            at += len(entries)
+        return b"".join(found)
 
 
 class Block(NamedTuple):
@@ -144,7 +204,7 @@ class Memory:
                     if behind and head & 1:  # the flag tells that the block before is live
                         total += behind
                     behind = 0
-                    if size >= ENGINE_BLOCK:
+                    if size >= _ENGINE_BLOCK:
                         if size >= _LARGEST:
                             return None
                         behind = size if is_engine_block(size - _HEADER) else 0
@@ -164,7 +224,59 @@ def is_engine_block(size: int) -> bool:
 
     A block in a mapping of its own is rounded up to a page, so up to one page more counts too.
     """
-    if size < ENGINE_BLOCK:
+    if size < _ENGINE_BLOCK:
         return False
     power = 1 << (size.bit_length() - 1)
     return size - power <= _PAGE
+
+
+class PythonHeap(NamedTuple):
+    """Bytes of the arenas that Python's small objects live in, and those not handed out."""
+
+    arenas: int
+    free: int
+
+
+def parse_stats(text: bytes) -> PythonHeap | None:
+    """Read what ``sys._debugmallocstats`` prints; None where it prints something else.
+
+    Parameters
+    ----------
+    text
+        What was printed.
+    """
+    arenas = live = None
+    for found in _STATS_LINE.finditer(text):
+        name, value = found[1], int(found[2].replace(b",", b"") or 0)
+        if b"bytes/arena" in name:
+            arenas = value
+        elif name.startswith(b"bytes in allocated blocks"):
+            live = value
+    if arenas is None or live is None:
+        return None
+    return PythonHeap(arenas, max(0, arenas - live))
+
+
+def python_heap() -> PythonHeap | None:
+    """Ask the interpreter. It answers on the error output only, which leads elsewhere meanwhile.
+
+    Returns
+    -------
+    PythonHeap or None
+        None for an interpreter that does not answer in these words.
+    """
+    tell = getattr(sys, "_debugmallocstats", None)
+    if tell is None or not hasattr(os, "memfd_create"):
+        return None
+    kept = os.dup(2)
+    heard = os.memfd_create("python-heap")
+    try:
+        os.dup2(heard, 2)
+        try:
+            tell()
+        finally:
+            os.dup2(kept, 2)
+        return parse_stats(os.pread(heard, _MOST_STATS, 0))
+    finally:
+        os.close(kept)
+        os.close(heard)

@@ -64,13 +64,19 @@ class ObjectsProbe:
         try:
             self._look(name, workload)
         except Exception as error:  # noqa: BLE001 - a look is never worth a run
-            self._found["notes"].append(f"{name}: objects could not be looked at: {error!r}")
+            values = {"phase": name, "message": repr(error)}
+            self._found["notes"].append({"code": "objects-not-looked-at", "values": values})
 
     def _look(self, name: str, workload: object | None) -> None:
         if name == "import":
             self._before = frozenset(map(id, _own_objects()))
         if name == "released":
             self._found["survivors"] = survivors(self._folder, before=self._before)
+            self._found["notes"] += [
+                {"code": "no-module-holds", "values": {"type": each["type"]}}
+                for each in self._found["survivors"]
+                if not each["chain"]
+            ]
         if workload is None:
             return
         counts = _types()
@@ -203,8 +209,9 @@ def survivors(
     Returns
     -------
     list of dict
-        ``type``, ``objects``, ``chain`` (from a module to one of them, in words) and ``picture``
-        (a file's name, or None).
+        ``type``, ``objects``, ``chain`` (from a module to one of them, ``module -> dict -> ...``;
+        empty where a thread, a C library or a cycle holds it) and ``picture`` (a file's name, or
+        None).
     """
     alive: dict[str, list[object]] = {}
     for each in _own_objects():
@@ -315,14 +322,14 @@ def _attributes(value: object) -> list[tuple[str, object]] | None:
 
 
 def _chain(value: object) -> str:
-    """Return how a module holds an object, in words; what is missing is named."""
+    """Return how a module holds an object; nothing where none does or objgraph is not there."""
     try:
         import objgraph  # noqa: PLC0415 - only traced runs
     except ImportError:
-        return "objgraph is not installed in this environment"
+        return ""
     chain = objgraph.find_backref_chain(value, objgraph.is_proper_module, max_depth=_MAX_PATH)
     if len(chain) < 2:
-        return "no module holds it: a thread, a C library or a cycle does"
+        return ""
     return " -> ".join(
         each.__name__ if isinstance(each, ModuleType) else _name(type(each)) for each in chain
     )

@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Meter", "outside", "read_status"]
+__all__ = ["Meter", "outside"]
 
 # The lines of smaps_rollup that are kept, and the words used for them everywhere.
 _ROLLUP = {
@@ -48,7 +48,10 @@ class Meter:
     Attributes
     ----------
     gaps : dict of str to str
-        Quantities that cannot be read here, each with the reason.
+        Quantities that cannot be read here, each with the reason's code: ``no-proc`` (psutil's
+        unique set size stands in for anonymous memory), ``no-smaps-rollup`` (a counter of status
+        does), ``smaps-rollup-failed``, ``no-mallinfo2`` (glibc 2.33 or newer has it),
+        ``peak-not-reset``.
     """
 
     def __init__(self, proc: str = "/proc/self") -> None:
@@ -59,14 +62,13 @@ class Meter:
         self._psutil: Callable[[], dict[str, int]] | None = None
         if self._status < 0:
             self._psutil = _psutil_reader()
-            self.gaps["anonymous"] = "no /proc here: unique set size (psutil) stands in for it"
+            self.gaps["anonymous"] = "no-proc"
         elif self._rollup < 0:
-            why = "this kernel has no smaps_rollup: anonymous is the RssAnon counter of status"
-            self.gaps["private_dirty"] = self.gaps["lazy_free"] = why
+            self.gaps["private_dirty"] = self.gaps["lazy_free"] = "no-smaps-rollup"
         self._counters_exact = self._psutil is None and self._follow_every_page()
         self._mallinfo, self._trim = _glibc()
         if self._mallinfo is None:
-            self.gaps["in_use"] = "the C library has no mallinfo2 (glibc 2.33 or newer has)"
+            self.gaps["in_use"] = "no-mallinfo2"
         self.reset_peak()
 
     def read(self, *, walk: bool = True) -> dict[str, int]:
@@ -96,8 +98,8 @@ class Meter:
             if self._rollup >= 0 and (walk or not self._counters_exact):
                 try:
                     rollup = os.pread(self._rollup, 4096, 0)
-                except OSError as error:
-                    self.gaps.setdefault("private_dirty", f"smaps_rollup: {error.strerror}")
+                except OSError:
+                    self.gaps.setdefault("private_dirty", "smaps-rollup-failed")
                 else:
                     sample.update(_kib_lines(rollup, _ROLLUP))
         if "peak" in self.gaps:
@@ -144,8 +146,8 @@ class Meter:
                 os.write(fd, _RESET_PEAK)
             finally:
                 os.close(fd)
-        except OSError as error:
-            self.gaps["peak"] = f"the peak cannot be reset at each step: {error}"
+        except OSError:  # a peak of the whole life would pass for a step's
+            self.gaps["peak"] = "peak-not-reset"
 
     def trim(self) -> bool:
         """Give the allocator's free pages back to the system; False where that cannot be asked."""
@@ -153,22 +155,6 @@ class Meter:
             return False
         self._trim()
         return True
-
-
-def read_status(text: bytes) -> dict[str, int]:
-    """Read the memory lines of a /proc/PID/status text.
-
-    Parameters
-    ----------
-    text
-        The file's bytes.
-
-    Returns
-    -------
-    dict of str to int
-        ``rss``, ``anonymous``, ``shared``, ``peak`` and ``swap`` in bytes, those that were there.
-    """
-    return _kib_lines(text, _STATUS)
 
 
 def outside(pid: int) -> dict[str, int]:
@@ -185,11 +171,12 @@ def outside(pid: int) -> dict[str, int]:
     Returns
     -------
     dict of str to int
-        As `read_status`; empty when the process is gone.
+        ``rss``, ``anonymous``, ``shared``, ``peak`` and ``swap`` in bytes, those that are told;
+        empty when the process is gone.
     """
     try:
         with open(f"/proc/{pid}/status", "rb") as file:  # noqa: PTH123 - as in the worker
-            return read_status(file.read())
+            return _kib_lines(file.read(), _STATUS)
     except OSError:
         if os.path.exists("/proc/self/status"):  # noqa: PTH110
             return {}

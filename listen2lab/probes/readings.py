@@ -17,17 +17,15 @@ from __future__ import annotations
 
 import time
 
-from listen2lab.probes import interpreter as _interpreter
-from listen2lab.probes.allocator import Memory, is_engine_block
+from listen2lab.probes.allocator import Memory, Pages, is_engine_block, python_heap
 from listen2lab.probes.mappings import areas, file_name, kind_of
-from listen2lab.probes.pages import Pages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from listen2lab.probes.allocator import Block
+    from listen2lab.probes.allocator import Block, PythonHeap
     from listen2lab.probes.mappings import Area
 
 __all__ = ["SPLIT", "AccountProbe", "split"]
@@ -65,7 +63,7 @@ class AccountProbe:
     Attributes
     ----------
     gaps : dict of str to str
-        What cannot be told here, each with the reason.
+        What cannot be told here, each with the reason's code.
     """
 
     def __init__(self, proc: str = "/proc/self", *, instrument: int = 0) -> None:
@@ -75,20 +73,18 @@ class AccountProbe:
         self._pages: Pages | None = None
         try:
             self._pages = Pages(proc)
-        except OSError as error:
-            self.gaps["account.pagemap"] = (
-                f"{proc}/pagemap: {error.strerror}; shared areas are parted by size"
-            )
+        except OSError:  # areas that malloc shares with others are parted by size
+            self.gaps["account.pagemap"] = "pagemap-unreadable"
         self._memory: Memory | None = None
         try:
             self._memory = Memory(proc, self._pages)
-        except OSError as error:
-            self.gaps["account.blocks"] = f"this process's memory cannot be read: {error.strerror}"
+        except OSError:  # large blocks are told by malloc's count
+            self.gaps["account.blocks"] = "memory-unreadable"
         if self._walk_text() is None:
-            self.gaps["account"] = "/proc/self/smaps cannot be read: memory is not taken apart"
-        if _interpreter.read() is None:
-            self.gaps["account.python"] = "this interpreter does not tell what its arenas hold"
-        self._python: _interpreter.PythonHeap | None = None
+            self.gaps["account"] = "smaps-unreadable"
+        if python_heap() is None:
+            self.gaps["account.python"] = "interpreter-silent"
+        self._python: PythonHeap | None = None
         self._last: dict[str, int] = {}
         self._at_walk: dict[str, int] = {}
         self._saved_s = 0.0
@@ -129,7 +125,7 @@ class AccountProbe:
         if "account" in self.gaps or "anonymous" not in sample:
             return {}
         began = time.thread_time()
-        python = self._python = _interpreter.read()
+        python = self._python = python_heap()
         counters = self._counters(sample, python)
         self._save_up()
         found: dict[str, Any] | None = None
@@ -174,9 +170,7 @@ class AccountProbe:
         carried["python_free"] = 0 if python is None else python.free
         return split(sample, carried)
 
-    def _counters(
-        self, sample: Mapping[str, int], python: _interpreter.PythonHeap | None
-    ) -> dict[str, int]:
+    def _counters(self, sample: Mapping[str, int], python: PythonHeap | None) -> dict[str, int]:
         return {
             "anonymous": sample["anonymous"],
             "arenas": 0 if python is None else python.arenas,

@@ -14,7 +14,8 @@ import bisect
 import gc
 import json
 import os
-from itertools import accumulate
+from itertools import accumulate, pairwise
+from operator import itemgetter
 from typing import Any
 
 from listen2lab.errors import ProbeError
@@ -55,8 +56,9 @@ _ALLOCATORS = (
 )
 _ENGINE = ("sherpa_onnx", "onnxruntime", "Ort", "BFCArena")
 _UNKNOWN = "<unknown>"
-_BEHIND_S = 0.5
-# memray looks at the heap every 10 ms; on a busy machine its last look may be that much earlier.
+_BEHIND_S = (0.1, 0.5)
+# memray looks at the heap every 10 ms. Its last look may be this much earlier than the last mark,
+# or on a busy machine three times the longest pause between two looks, but at most the second.
 
 
 def recording(path: str) -> AbstractContextManager[Any]:
@@ -127,7 +129,11 @@ def reduce_capture(capture: str, marks: Sequence[tuple[str, float]] = ()) -> dic
         other stacks: ``peak``, every mark, and ``not-freed`` at the end of the recording;
         ``at_peak``, a list of ``{"bytes", "blocks", "function", "file", "engine"}`` by the
         innermost function that is no allocator, the last, ``"(others)"``, with the rest; and
-        ``notes``, sentences about what this capture cannot tell.
+        ``notes``, what this capture cannot tell, each ``{"code", "values"}``: ``capture-cut``
+        (``message``), ``capture-ends-before`` (``phase``), ``nothing-allocated``,
+        ``no-native-traces`` (allocations of libraries stand at the Python line that called them),
+        ``native-names-unknown`` (another machine's capture, or libraries without symbols),
+        ``recording-not-ended`` (the run was killed).
 
     Raises
     ------
@@ -160,7 +166,7 @@ class _Reduction:
     def __init__(self, reader: Any, marks: Sequence[tuple[str, float]]) -> None:
         self._meta = reader.metadata
         self._native = bool(self._meta.has_native_traces)
-        self.notes: list[str] = []
+        self._notes: list[dict[str, Any]] = []
         self._frames: dict[tuple[str, str, int], int] = {}
         self._points = [(s.time / 1000, s.heap, s.rss) for s in reader.get_memory_snapshots()]
         self._small: dict[str, int] = {}
@@ -209,10 +215,7 @@ class _Reduction:
                     self._records.append(record)
         except OSError as error:
             is_whole = False
-            self.notes.append(
-                f"The capture ends in the middle ({error}): the run was killed while it recorded. "
-                "What was written before is told."
-            )
+            self._note("capture-cut", message=str(error))  # what was written before is told
         if not is_whole:  # what is live where a capture was cut is not what was never freed
             del moments["not-freed"]
         return {
@@ -223,13 +226,12 @@ class _Reduction:
         self, marks: Sequence[tuple[str, float]]
     ) -> tuple[Sequence[tuple[str, float]], bool]:
         """Return the marks up to which the capture goes, and whether it goes to the last."""
-        end = self._points[-1][0] if self._points else 0.0
-        there = [(name, time) for name, time in marks if time <= end + _BEHIND_S]
-        if len(there) < len(marks):
-            self.notes.append(
-                f"The capture ends before '{marks[len(there)][0]}', because memray could not write "
-                "on (a full disk?) or the run was killed: later moments are not told."
-            )
+        times = [time for time, _, _ in self._points] or [0.0]
+        pause = max((b - a for a, b in pairwise(times)), default=0.0)
+        end = times[-1] + min(max(_BEHIND_S[0], 3 * pause), _BEHIND_S[1])
+        there = [(name, time) for name, time in marks if time <= end]
+        if len(there) < len(marks):  # memray could not write on (a full disk), or was killed
+            self._note("capture-ends-before", phase=marks[len(there)][0])
         return there, len(there) == len(marks)
 
     def result(self) -> dict[str, Any]:
@@ -249,7 +251,7 @@ class _Reduction:
             stack = {"frames": [*map(self._frame, frames)], "lines": [*map(self._frame, lines)]}
             numbers[record_number] = len(stacks)
             stacks.append(stack)
-        self._note(native, unknown)
+        self._note_limits(native, unknown)
         moments = [
             _moment(name, live, numbers, self._small.get(name, 0))
             for name, live in self._moments.items()
@@ -264,7 +266,7 @@ class _Reduction:
             "frames": frames_table,
             "stacks": stacks,
             "moments": moments,
-            "notes": self.notes,
+            "notes": self._notes,
         }
 
     def _largest(self) -> list[int]:
@@ -289,25 +291,21 @@ class _Reduction:
         clean = (_short(function), file.replace(_UNKNOWN, ""), line if file.endswith(".py") else 0)
         return self._frames.setdefault(clean, len(self._frames))
 
-    def _note(self, native: int, unknown: int) -> None:
+    def _note(self, code: str, **values: object) -> None:
+        self._notes.append({"code": code, "values": values})
+
+    def _note_limits(self, native: int, unknown: int) -> None:
+        """Note what the frames and the end of the recording do not tell."""
         if not self._records:
-            self.notes.append("Nothing was allocated while the capture was recorded.")
+            self._note("nothing-allocated")
         elif not self._native:
-            self.notes.append(
-                "The capture has no native traces: allocations of libraries stand at the Python "
-                "line that called them."
-            )
+            self._note("no-native-traces")
         elif native and unknown > _UNRESOLVED * native:
-            self.notes.append(
-                "Native frames have no names here: the capture comes from another machine, or the "
-                "libraries have no symbols. Python's lines are told."
-            )
+            self._note("native-names-unknown")
         # memray writes the end's time at the end; until then the beginning's stands there.
         ended = self._meta.end_time.timestamp()
         if self._points and self._points[-1][0] > ended + _LATE_S:
-            self.notes.append(
-                "The recording was not ended: the run was killed. Counts are of what was written."
-            )
+            self._note("recording-not-ended")
 
 
 def _thinned(marks: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
@@ -341,13 +339,9 @@ def _moment(
 def _thin(points: list[tuple[float, int, int]]) -> dict[str, list[float]]:
     """Keep of each stretch the point with the largest heap."""
     width = max(1, -(-len(points) // _MAX_POINTS))
-    kept = [max(points[k : k + width], key=_heap_of) for k in range(0, len(points), width)]
+    kept = [max(points[k : k + width], key=itemgetter(1)) for k in range(0, len(points), width)]
     names = ("epoch_s", "heap", "rss")
     return {name: [p[k] for p in kept] for k, name in enumerate(names)}
-
-
-def _heap_of(point: tuple[float, int, int]) -> int:
-    return point[1]
 
 
 def _short(function: str) -> str:

@@ -129,7 +129,7 @@ class SourceText(msgspec.Struct, frozen=True):
 
     name: TextName
     paragraphs: int
-    notes: tuple[Private, ...] = ()
+    notes: tuple[Notice, ...] = ()
 
 
 class InputsRecord(msgspec.Struct, frozen=True, kw_only=True):

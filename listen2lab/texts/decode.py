@@ -6,6 +6,7 @@ import codecs
 import re
 
 from listen2lab.errors import TextError
+from listen2lab.notice import Notice
 
 __all__ = ["decode"]
 
@@ -24,7 +25,7 @@ _CHARACTER_SETS = re.compile(
 )
 
 
-def decode(data: bytes, name: str, *, is_markup: bool = False) -> tuple[str, str | None]:
+def decode(data: bytes, name: str, *, is_markup: bool = False) -> tuple[str, list[Notice]]:
     r"""Decode UTF-8, or what a byte order mark or an XML declaration says instead.
 
     Parameters
@@ -40,26 +41,25 @@ def decode(data: bytes, name: str, *, is_markup: bool = False) -> tuple[str, str
     -------
     text : str
         With every line end as ``\n``.
-    note : str or None
-        What was repaired.
+    notices : list of Notice
+        What told the encoding, where it is not UTF-8.
 
     Raises
     ------
     TextError
         The bytes are not text in that encoding; it names the first bad byte and its offset.
     """
-    encoding, start, note = "utf-8", 0, None
+    encoding, start, said_by = "utf-8", 0, ""
     for mark, marked in _MARKS:
         if data.startswith(mark):
             encoding, start = marked, len(mark)
-            if marked != "utf-8":
-                note = f"decoded from {marked[:-3].upper()}, as its byte order mark says"
+            said_by = "byte-order-mark"
             break
     else:
         declared = _DECLARED.match(data) if is_markup else None
         wanted = declared[1].decode("ascii").lower() if declared else "utf-8"
         if _CHARACTER_SETS.fullmatch(wanted):
-            encoding, note = wanted, f"decoded from {wanted}, as it declares"
+            encoding, said_by = wanted, "declaration"
     if encoding == "utf-8" and b"\0" in data[:4096]:
         raise TextError(_binary(data, name))
     try:
@@ -68,7 +68,12 @@ def decode(data: bytes, name: str, *, is_markup: bool = False) -> tuple[str, str
         raise TextError(_undecodable(data, name, encoding, start + error.start)) from error
     if "\0" in text:
         raise TextError(_binary(data, name))
-    return text.replace("\r\n", "\n").replace("\r", "\n"), note
+    notices = []
+    if encoding != "utf-8":
+        notices.append(
+            Notice("text-decoded", {"name": name, "encoding": encoding, "said_by": said_by})
+        )
+    return text.replace("\r\n", "\n").replace("\r", "\n"), notices
 
 
 def _binary(data: bytes, name: str) -> str:

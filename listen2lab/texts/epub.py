@@ -9,19 +9,24 @@ from __future__ import annotations
 
 import posixpath
 import struct
+import warnings
 import zlib
-from html.parser import HTMLParser
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
+from xml.etree import ElementTree as ET
 from xml.parsers import expat
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 
+from bs4 import BeautifulSoup, NavigableString, ParserRejectedMarkup, Tag
+
 from listen2lab.errors import TextError
+from listen2lab.notice import Notice
 from listen2lab.texts.decode import decode
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
+
+    from bs4 import PageElement
 
 __all__ = ["read"]
 
@@ -46,6 +51,8 @@ _BLOCKS = frozenset(
 )  # fmt: skip
 _CELLS = frozenset(("td", "th"))
 _UNSPOKEN = frozenset(("head", "math", "nav", "rp", "rt", "script", "style", "svg", "template"))
+# Where a block or a table's cell begins or ends, in the text; no page can hold a zero.
+_BLOCK_EDGE, _CELL_EDGE = "\0\n", "\0\t"
 # What zipfile and zlib raise on damaged archives, as found by fuzzing.
 _DAMAGE = (
     BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError, struct.error, IndexError,
@@ -58,15 +65,13 @@ class _Package(NamedTuple):
     skipped: int
 
 
-def read(path: str, name: str) -> tuple[str | None, list[str], list[str]]:
+def read(path: Path) -> tuple[str | None, list[str], list[Notice]]:
     """Read an EPUB's spine in order.
 
     Parameters
     ----------
     path
         The file.
-    name
-        What messages call it.
 
     Returns
     -------
@@ -74,22 +79,43 @@ def read(path: str, name: str) -> tuple[str | None, list[str], list[str]]:
         The package's ``dc:title``.
     paragraphs : list of str
         One for each block of text.
-    notes : list of str
-        What was skipped or repaired.
+    notices : list of Notice
+        What was left out or repaired.
 
     Raises
     ------
     TextError
         The archive is damaged, locked, too large when unpacked, or has no text.
     """
+    name = path.name
     try:
-        with ZipFile(path) as archive:
-            return _read(_Archive(archive, name), name)
+        with ZipFile(path) as zip_file:
+            archive = _Archive(zip_file, name)
+            if _CONTAINER not in archive:
+                raise TextError(f"{name} is a zip archive but no EPUB: it has no {_CONTAINER}")
+            package_path = _package_path(archive.read(_CONTAINER), name)
+            package = _package(archive.read(package_path), package_path, name)
+            if not package.spine:
+                raise TextError(f"{name} is a broken EPUB: its package lists nothing to read")
+            if _ENCRYPTION in archive:
+                locked = _encrypted(archive.read(_ENCRYPTION), name)
+                if locked.intersection((package_path, *package.spine)):
+                    raise _locked(name)
+            notices = []
+            if package.skipped:
+                notices.append(Notice("text-documents-left-out", {"documents": package.skipped}))
+            paragraphs: list[str] = []
+            for member in package.spine:
+                data = archive.read(member)
+                markup, repaired = decode(data, f"{name}: {member}", is_markup=True)
+                notices += repaired
+                paragraphs += _spoken(markup, f"{name}: {member}")
     except _DAMAGE as error:
         raise TextError(
             f"{name} is not a readable EPUB: {error}; nothing was read. "
             "Download or export it again, or convert it to .txt"
         ) from error
+    return package.title, paragraphs, notices
 
 
 class _Archive:
@@ -134,29 +160,6 @@ class _Archive:
         return b"".join(parts)
 
 
-def _read(archive: _Archive, name: str) -> tuple[str | None, list[str], list[str]]:
-    if _CONTAINER not in archive:
-        raise TextError(f"{name} is a zip archive but no EPUB: it has no {_CONTAINER}")
-    package_path = _package_path(archive.read(_CONTAINER), name)
-    package = _package(archive.read(package_path), package_path, name)
-    if not package.spine:
-        raise TextError(f"{name} is a broken EPUB: its package lists nothing to read")
-    if _ENCRYPTION in archive:
-        locked = _encrypted(archive.read(_ENCRYPTION), name)
-        if locked.intersection((package_path, *package.spine)):
-            raise _locked(name)
-    notes = []
-    if package.skipped:
-        notes.append(f"skipped {package.skipped} documents outside the reading order")
-    paragraphs: list[str] = []
-    for member in package.spine:
-        markup, note = decode(archive.read(member), f"{name}: {member}", is_markup=True)
-        if note:
-            notes.append(f"{member}: {note}")
-        paragraphs += _spoken(markup)
-    return package.title, paragraphs, notes
-
-
 def _locked(name: str) -> TextError:
     return TextError(
         f"{name} is copy-protected (its text is encrypted), so it was not read; "
@@ -164,70 +167,50 @@ def _locked(name: str) -> TextError:
     )
 
 
-def _parse_xml(
-    document: bytes, name: str, start: Callable[[str, dict[str, str]], None],
-    text: Callable[[str], None] | None = None, end: Callable[[str], None] | None = None,
-) -> None:  # fmt: skip
-    """Parse with expat, namespaces kept apart by a space, no entities."""
+def _xml(document: bytes, name: str) -> list[ET.Element]:
+    """Return the elements in their order, without namespaces; refuse declared entities."""
 
     def refuse(*_: object) -> None:
         raise TextError(f"{name}: its XML declares entities, which no EPUB needs; it was refused")
 
-    parser = expat.ParserCreate(namespace_separator=" ")
-    parser.StartElementHandler = lambda tag, attributes: start(tag.rpartition(" ")[2], attributes)
-    if text:
-        parser.CharacterDataHandler = text
-    if end:
-        parser.EndElementHandler = lambda tag: end(tag.rpartition(" ")[2])
-    parser.EntityDeclHandler = refuse
+    # ElementTree has no way to refuse them; expat tells of a declaration before it expands any.
+    guard = expat.ParserCreate()
+    guard.EntityDeclHandler = refuse
     try:
-        parser.Parse(document, True)  # noqa: FBT003 - expat's own signature
-    except expat.ExpatError as error:
+        guard.Parse(document, True)  # noqa: FBT003 - expat's own signature
+        elements = list(ET.fromstring(document).iter())  # noqa: S314 - guarded above
+    except (expat.ExpatError, ET.ParseError) as error:
         raise TextError(f"{name} is a broken EPUB: its XML cannot be parsed ({error})") from error
+    for element in elements:
+        element.tag = element.tag.rpartition("}")[2]
+    return elements
 
 
 def _package_path(document: bytes, name: str) -> str:
-    paths: list[str] = []
-
-    def start(tag: str, attributes: dict[str, str]) -> None:
-        if tag == "rootfile" and attributes.get("full-path"):
-            paths.append(attributes["full-path"])
-
-    _parse_xml(document, name, start)
-    if not paths:
-        raise TextError(f"{name} is a broken EPUB: {_CONTAINER} names no package")
-    return paths[0]
+    for element in _xml(document, name):
+        if element.tag == "rootfile" and (path := element.get("full-path")):
+            return path
+    raise TextError(f"{name} is a broken EPUB: {_CONTAINER} names no package")
 
 
 def _package(document: bytes, path: str, name: str) -> _Package:
     folder = posixpath.dirname(path)
     items: dict[str, str] = {}
     spine: dict[str, None] = {}  # keeps the order, and each document once
-    title: list[str] = []
-    state = {"in_title": False, "skipped": 0}
-
-    def start(tag: str, attributes: dict[str, str]) -> None:
-        if tag == "title" and not title:
-            state["in_title"] = True
-        elif tag == "item" and "html" in attributes.get("media-type", ""):
-            items[attributes.get("id", "")] = _member(folder, attributes.get("href", ""))
-        elif tag == "itemref":
-            member = items.get(attributes.get("idref", ""))
-            if member is None or attributes.get("linear") == "no":
-                state["skipped"] += 1
+    title: str | None = None
+    skipped = 0
+    for element in _xml(document, name):
+        if element.tag == "title" and title is None:
+            title = " ".join("".join(element.itertext()).split()) or None
+        elif element.tag == "item" and "html" in element.get("media-type", ""):
+            items[element.get("id", "")] = _member(folder, element.get("href", ""))
+        elif element.tag == "itemref":
+            member = items.get(element.get("idref", ""))
+            if member is None or element.get("linear") == "no":
+                skipped += 1
             else:
                 spine[member] = None
-
-    def text(data: str) -> None:
-        if state["in_title"]:
-            title.append(data)
-
-    def end(tag: str) -> None:
-        if tag == "title":
-            state["in_title"] = False
-
-    _parse_xml(document, name, start, text, end)
-    return _Package(" ".join("".join(title).split()) or None, list(spine), state["skipped"])
+    return _Package(title, list(spine), skipped)
 
 
 def _member(folder: str, href: str) -> str:
@@ -237,73 +220,41 @@ def _member(folder: str, href: str) -> str:
 def _encrypted(document: bytes, name: str) -> set[str]:
     locked: set[str] = set()
     algorithm = ""
-
-    def start(tag: str, attributes: dict[str, str]) -> None:
-        nonlocal algorithm
-        if tag == "EncryptionMethod":
-            algorithm = attributes.get("Algorithm", "")
-        elif tag == "CipherReference" and algorithm not in _FONT_SCRAMBLING:
-            locked.add(_member("", attributes.get("URI", "")))
-
-    _parse_xml(document, name, start)
+    for element in _xml(document, name):
+        if element.tag == "EncryptionMethod":
+            algorithm = element.get("Algorithm", "")
+        elif element.tag == "CipherReference" and algorithm not in _FONT_SCRAMBLING:
+            locked.add(_member("", element.get("URI", "")))
     return locked
 
 
-class _Spoken(HTMLParser):
-    """Collects the text of block elements; a block ends where another begins."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.paragraphs: list[str] = []
-        self._held: list[str] = []
-        self._muted: list[str] = []
-        self._cells = 0
-
-    def flush(self) -> None:
-        text = "".join(self._held).lstrip(", ") if self._cells else "".join(self._held)
-        self._held.clear()
-        if text.strip():
-            self.paragraphs.append(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        del attrs
-        if tag == "body":
-            self._muted.clear()  # a head that was never closed
-        if tag in _UNSPOKEN:
-            self._muted.append(tag)
-        elif tag in _BLOCKS:
-            self.flush()
-            if tag == "tr":
-                self._cells = 0
-        elif tag == "br":
-            self._held.append("\n")
-        elif tag in _CELLS:
-            self._cells += 1
-            if self._cells > 1:
-                self._held = ["".join(self._held).rstrip(), ", "]
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        # XHTML closes empty elements at once: <title/> or <script/> must not mute what follows.
-        if tag not in _UNSPOKEN:
-            self.handle_starttag(tag, attrs)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in self._muted:
-            while self._muted.pop() != tag:
-                pass
-        elif tag in _BLOCKS:
-            self.flush()
-            if tag == "table":
-                self._cells = 0
-
-    def handle_data(self, data: str) -> None:
-        if not self._muted:
-            self._held.append(data)
+def _spoken(markup: str, name: str) -> list[str]:
+    """Return the text of block elements; a block ends where another begins."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that it is XHTML, or a very short page
+        try:
+            soup = BeautifulSoup(markup, "html.parser")
+        except ParserRejectedMarkup as error:
+            raise TextError(f"{name} is no page that can be read ({error})") from error
+    parts: list[str] = []
+    waiting: list[PageElement | str] = [soup]  # a stack: pages may be nested deeper than calls
+    while waiting:
+        node = waiting.pop()
+        if not isinstance(node, Tag):
+            if type(node) in (str, NavigableString):  # no comment, no declaration
+                parts.append(str(node))
+        elif node.name in _UNSPOKEN:
+            waiting += node.find_all("body", limit=1)  # in a head that was never closed
+        elif node.name == "br":
+            parts.append("\n")
+        else:
+            edge = _BLOCK_EDGE if node.name in _BLOCKS else ""
+            parts.append(_CELL_EDGE if node.name in _CELLS else edge)
+            waiting += [edge, *reversed(node.contents)]
+    return [_joined(block) for block in "".join(parts).split(_BLOCK_EDGE) if block.strip()]
 
 
-def _spoken(markup: str) -> list[str]:
-    parser = _Spoken()
-    parser.feed(markup)
-    parser.close()
-    parser.flush()
-    return parser.paragraphs
+def _joined(block: str) -> str:
+    if _CELL_EDGE not in block:
+        return block
+    return ", ".join(cell for part in block.split(_CELL_EDGE) if (cell := part.strip()))

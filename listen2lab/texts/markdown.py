@@ -1,196 +1,140 @@
-"""Markdown reduced to what a reader would say aloud, a block a paragraph.
-
-A small reducer and no full parser: it knows headings, lists, quotations, fenced code, tables that
-start with a bar, links, images, emphasis, code spans, escapes and entities. An indented code
-block is read as prose. Every pattern excludes its own delimiter or is bounded, so the time grows
-with the length of the text and not with its square.
-"""
+"""Markdown reduced to what a reader would say aloud, a block a paragraph."""
 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-TYPE_CHECKING = False
+from markdown_it import MarkdownIt
+
+from listen2lab.notice import Notice
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Sequence
 
-__all__ = ["blocks", "inline"]
+    from markdown_it.rules_block import StateBlock
+    from markdown_it.rules_inline import StateInline
+    from markdown_it.token import Token
 
-_FENCE = re.compile(r"[ \t]*(`{3,}(?=[^`]*$)|~{3,})")
-_QUOTE = re.compile(r"^ {0,3}(?:> ?)+")
-_HEADING = re.compile(r" {0,3}#{1,6}(?:[ \t]+(?P<text>.*))?$")
-_SETEXT = re.compile(r" {0,3}(?:=+|-+)[ \t]*$")
-_BREAK = re.compile(r" {0,3}([-*_])(?:[ \t]*\1){2,}[ \t]*$")
-_BULLET = re.compile(r"[ \t]*[-*+][ \t]+(?:\[[ xX]\][ \t]+)?")
-_NUMBER = re.compile(r"[ \t]*\d{1,9}[.)][ \t]+")
-_DEFINITION = re.compile(r" {0,3}\[(?P<note>\^?)[^\]\[]{1,200}\]:[ \t]*")
-_DELIMITER_ROW = re.compile(r"[ \t]*\|[-:| \t]*-[-:| \t]*$")
-_BAR = re.compile(r"(?<!\\)\|")
+__all__ = ["blocks"]
 
-# What is kept as it stands, whichever begins first: an escaped mark, code, an address.
-_KEPT = re.compile(
-    r"\\(?P<mark>[!-/:-@\[-`{-~])"
-    r"|(?<!`)(?P<ticks>`{1,3})(?!`)(?P<code>[^`]{1,2000})(?P=ticks)(?!`)"
-    r"|<(?P<address>[A-Za-z][A-Za-z0-9+.-]{1,31}:[^<>\s]{0,2000}|[^<>\s@]{1,64}@[^<>\s@]{1,255})>"
-)
-_IMAGE = re.compile(r"!\[([^\[\]]{0,2000})\]\([^()]{0,2000}\)")
-_LINK = re.compile(
-    r"\[([^\[\]]{0,2000})\](?:\([^()]{0,2000}(?:\([^()]{0,200}\)[^()]{0,200})?\)|\[[^\[\]]{0,200}\])"
-)
-_FOOTNOTE = re.compile(r"\[\^[^\[\]]{1,200}\]")
+# Of lists and quotations: the parser takes a call a level, of which Python allows 1,000.
+_BLOCK_NESTING = 200
+# Of brackets: time grows with it, and nobody writes more. What is deeper is read as it stands.
+_INLINE_NESTING = 10
+# Bounded, so that the time grows with the length of the text and not with its square.
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,2000}>")
-_STARS = re.compile(r"(?<!\*)(\*{1,3})(?=[^\s*])([^*]{1,2000})(?<=\S)\1(?!\*)")
-_UNDERSCORES = re.compile(r"(?<!\w)(_{1,3})(?=[^\s_])([^_]{1,2000})(?<=\S)\1(?!\w)")
-_STRUCK = re.compile(r"~~([^~]{1,2000})~~")
-# Emphasis in emphasis in emphasis is as deep as anyone writes.
-_NESTING = 3
+_FOOTNOTE = re.compile(r"\[\^[^\[\]]{1,200}\]")
+_FOOTNOTE_BEGINS = re.compile(r"\[\^[^\[\]]{1,200}\]:[ \t]*")
+_TASK = re.compile(r"\A\[[ xX]\]\s+")
 
 
-def blocks(text: str) -> tuple[str | None, list[str], list[str]]:
+def blocks(text: str) -> tuple[str | None, list[str], list[Notice]]:
     r"""Split Markdown into the paragraphs that are spoken.
 
     Parameters
     ----------
     text
-        The file's text with ``\n`` line ends, and without NUL (which marks a stash here).
+        The file's text with ``\n`` line ends.
 
     Returns
     -------
     title : str or None
         The first heading.
     paragraphs : list of str
-        Headings, paragraphs, list items, table rows and pieces of fenced code, in order.
-    notes : list of str
+        Headings, paragraphs, list items, table rows and pieces of code, in order. Tags, addresses
+        of links and marks of footnotes are left out.
+    notices : list of Notice
         What was left out on purpose.
     """
-    text, notes = _without_unspoken(text)
+    text, notices = _without_unspoken(text)
+    tokens = _parse(text)
+    if any(token.level >= _BLOCK_NESTING - 2 for token in tokens):
+        notices.append(Notice("text-nesting-left-out", {"levels": _BLOCK_NESTING}))
     title: str | None = None
     spoken: list[str] = []
-    for kind, raw in _raw_blocks(text):
-        words = raw if kind == "code" else inline(raw)
-        if kind == "heading" and title is None and words.strip():
-            title = " ".join(words.split())
-        spoken.append(words)
-    return title, spoken, notes
+    row = 0
+    for place, token in enumerate(tokens):
+        if token.type in ("fence", "code_block"):
+            spoken += re.split(r"\n[ \t]*\n", token.content)
+        elif token.type == "tr_open":
+            row = len(spoken)
+        elif token.type == "tr_close":
+            spoken[row:] = [", ".join(cell for cell in spoken[row:] if cell)]
+        elif token.type == "inline":
+            words = _words(token.children or ()).strip()
+            if title is None and tokens[place - 1].type == "heading_open":
+                title = " ".join(words.split()) or None
+            before = tokens[place - 2]
+            if before.type == "list_item_open":
+                number = f"{before.info}{before.markup} " if before.info else ""
+                words = number + _TASK.sub("", words, count=1)
+            spoken.append(words)
+    return title, spoken, notices
 
 
-def inline(text: str) -> str:
-    """Reduce the marks inside one block: links to their words, emphasis to nothing.
-
-    Parameters
-    ----------
-    text
-        One block without NUL.
-
-    Returns
-    -------
-    str
-        The words. Code spans and escaped characters come back as they are.
-    """
-    import html  # noqa: PLC0415 - a plain text does not need it
-
-    stash: list[str] = []
-
-    def keep(match: re.Match[str]) -> str:
-        stash.append(match["mark"] or match["code"] or match["address"])
-        return f"\0{len(stash) - 1}\0"
-
-    text = _KEPT.sub(keep, text)
-    text = _FOOTNOTE.sub("", text)
-    text = _LINK.sub(r"\1", _IMAGE.sub(r"\1", text))
-    text = _STRUCK.sub(r"\1", _TAG.sub("", text))
-    for _ in range(_NESTING):
-        text = _UNDERSCORES.sub(r"\2", _STARS.sub(r"\2", text))
-    text = html.unescape(text)
-    return re.sub(r"\0(\d+)\0", lambda match: stash[int(match[1])], text)
+def _parse(text: str) -> list[Token]:
+    """Parse the blocks, and what is in each of them with the limit of its own."""
+    outer = MarkdownIt("commonmark", {"maxNesting": _BLOCK_NESTING}).enable("table")
+    outer.disable(["html_block", "inline"])
+    ends = ["paragraph", "reference", "blockquote", "list"]
+    outer.block.ruler.before("table", "footnote", _begin_footnote, {"alt": ends})
+    inner = MarkdownIt("commonmark", {"maxNesting": _INLINE_NESTING}).enable("strikethrough")
+    inner.disable("html_inline")
+    inner.inline.ruler.before("link", "footnote_mark", _skip(_FOOTNOTE))
+    inner.inline.ruler.after("autolink", "tag", _skip(_TAG))
+    links: dict[str, object] = {}  # where the addresses of references are kept
+    tokens = outer.parse(text, links)
+    for token in tokens:
+        if token.type == "inline":
+            token.children = inner.parseInline(token.content, links)[0].children
+    return tokens
 
 
-def _without_unspoken(text: str) -> tuple[str, list[str]]:
+def _skip(pattern: re.Pattern[str]) -> Callable[[StateInline, bool], bool]:
+    def rule(state: StateInline, silent: bool) -> bool:  # noqa: ARG001, FBT001 - the parser's own
+        found = pattern.match(state.src, state.pos)
+        if found:
+            state.pos = found.end()
+        return found is not None
+
+    return rule
+
+
+def _begin_footnote(state: StateBlock, line: int, end: int, silent: bool) -> bool:  # noqa: ARG001, FBT001 - the parser's own
+    """End the paragraph before a footnote, and let the next rules see its words alone."""
+    begin = state.bMarks[line] + state.tShift[line]
+    found = _FOOTNOTE_BEGINS.match(state.src, begin, state.eMarks[line])
+    if found is None or state.is_code_block(line):
+        return False
+    if not silent:
+        state.bMarks[line], state.tShift[line] = found.end(), 0
+    return silent
+
+
+def _words(tokens: Sequence[Token]) -> str:
+    parts = []
+    for token in tokens:
+        if token.type in ("softbreak", "hardbreak"):
+            parts.append("\n")
+        elif token.type == "image":
+            parts.append(_words(token.children or ()))
+        else:
+            parts.append(token.content)
+    return "".join(parts)
+
+
+def _without_unspoken(text: str) -> tuple[str, list[Notice]]:
     """Drop a YAML header and HTML comments."""
-    notes = []
-    if text.startswith("---\n"):
-        end = text.find("\n---\n", 3)
-        if end >= 0:
-            text = text[end + 5 :]
-            notes.append("left out the header between the --- lines at the top")
+    notices = []
+    if text.startswith("---\n") and (end := text.find("\n---\n", 3)) >= 0:
+        text = text[end + 5 :]
+        notices.append(Notice("text-header-left-out"))
     parts = []
     at = 0
-    while (start := text.find("<!--", at)) >= 0:
-        end = text.find("-->", start + 4)
-        if end < 0:
-            break
+    while (start := text.find("<!--", at)) >= 0 and (end := text.find("-->", start + 4)) >= 0:
         parts.append(text[at:start])
         at = end + 3
     if parts:
-        notes.append(f"left out {len(parts)} HTML comment{'s' if len(parts) > 1 else ''}")
-    return "".join(parts) + text[at:], notes
-
-
-def _raw_blocks(text: str) -> Iterator[tuple[str, str]]:
-    """Yield ``(kind, text)`` for each block; kind is ``heading``, ``code`` or ``prose``."""
-    held: list[str] = []
-    fence = ""
-    in_quote = False
-    for raw in (*text.split("\n"), ""):
-        line = _QUOTE.sub("", raw, count=1) if in_quote or not fence else raw
-        bare = line.strip()
-        if fence:
-            is_end = bare.startswith(fence) and not bare.strip(fence[0])
-            held += [line] if bare and not is_end else []
-            if held and (is_end or not bare):
-                yield "code", "\n".join(held)
-                held.clear()
-            fence = "" if is_end else fence
-            continue
-        is_heading = bool(held) and _SETEXT.match(line) is not None
-        kind, words = ("gap", "") if is_heading else _line(line)
-        if kind == "more":
-            held.append(words)
-            continue
-        if held:
-            yield "heading" if is_heading else "prose", "\n".join(held)
-            held.clear()
-        if kind == "fence":
-            fence, in_quote = words, raw != line
-        elif kind == "item":
-            held.append(words)
-        elif words:
-            yield kind, words
-    if held:
-        yield "code", "\n".join(held)
-
-
-def _line(line: str) -> tuple[str, str]:
-    """Tell what a line outside a fence is, and its words.
-
-    ``heading`` and ``prose`` are blocks of their own, ``item`` begins a block, ``more`` goes on
-    with one, ``fence`` opens code (its words are the fence), ``gap`` only ends what was before.
-    """
-    kind, words = "more", line.strip().removesuffix("\\")
-    if fence := _FENCE.match(line):
-        kind, words = "fence", fence[1]
-    elif heading := _HEADING.match(line):
-        kind, words = "heading", _without_closing_marks(heading["text"] or "")
-    elif definition := _DEFINITION.match(line):
-        # a footnote's text is spoken, a link's address is not
-        kind, words = ("item", line[definition.end() :]) if definition["note"] else ("gap", "")
-    elif not words or _BREAK.match(line):
-        kind, words = "gap", ""
-    elif bullet := _BULLET.match(line):
-        kind, words = "item", line[bullet.end() :]
-    elif _NUMBER.match(line):
-        kind = "item"
-    elif words.startswith("|"):
-        kind, words = ("gap", "") if _DELIMITER_ROW.match(line) else ("prose", _row(line))
-    return kind, words
-
-
-def _without_closing_marks(heading: str) -> str:
-    bare = heading.rstrip()
-    without = bare.rstrip("#")
-    return without.rstrip() if not without or without[-1] in " \t" else bare
-
-
-def _row(line: str) -> str:
-    cells = (cell.strip().replace("\\|", "|") for cell in _BAR.split(line))
-    return ", ".join(cell for cell in cells if cell)
+        notices.append(Notice("text-comments-left-out", {"comments": len(parts)}))
+    return "".join(parts) + text[at:], notices

@@ -6,18 +6,14 @@ found by `judge`; here stands what only the run knows.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from scipy.stats import rankdata
 
 from listen2lab.verdict import thresholds as limits
 from listen2lab.verdict.reasons import Reason
-from listen2lab.verdict.series import matrix, median
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from listen2lab.verdict.noise import Array
+from listen2lab.verdict.series import Array, matrix, median
 
 __all__ = ["audit", "inputs_sorted"]
 
@@ -29,9 +25,7 @@ def audit(
     work_done: Any = None,
     swapped: Any = None,
     pressure: bool = False,
-    traced: bool = False,
     sizes: Any = None,
-    caches: Mapping[str, tuple[float, float]] | None = None,
 ) -> tuple[Reason, ...]:
     """Return the codes that withdraw a verdict, for `judge(..., audit=...)`.
 
@@ -45,12 +39,8 @@ def audit(
         Bytes swapped out at each sample; a growing number withdraws.
     pressure
         The system was short of memory during the run.
-    traced
-        A memory tracer ran in the process.
     sizes
         Input sizes, in the order of the steps (see `inputs_sorted`).
-    caches
-        For each bounded cache: entries held at the end, and its capacity.
 
     Returns
     -------
@@ -70,12 +60,8 @@ def audit(
             out.append(Reason.SWAPPED)
     if pressure:
         out.append(Reason.MEMORY_PRESSURE)
-    if traced:
-        out.append(Reason.TRACED)
     if sizes is not None and inputs_sorted(sizes):
         out.append(Reason.SORTED_INPUTS)
-    if any(held < capacity for held, capacity in (caches or {}).values()):
-        out.append(Reason.CACHE_NEVER_FULL)
     return tuple(out)
 
 
@@ -95,11 +81,9 @@ def inputs_sorted(sizes: Any) -> bool:
     values = matrix(sizes, "sizes")
     if values.shape[1] < limits.FEWEST_STEPS:
         return False
-    if np.isfinite(values).all():
-        found = _rank_correlations(values)
-    else:
-        rows = [row[np.isfinite(row)] for row in values]
-        found = np.concatenate([_rank_correlations(row[None]) for row in rows])
+    whole = np.isfinite(values).all()
+    rows = [values] if whole else [row[None, np.isfinite(row)] for row in values]
+    found = np.concatenate([_rank_correlations(each) for each in rows])
     return bool(found.size) and median(found) > limits.SORTED
 
 
@@ -109,17 +93,6 @@ def _rank_correlations(rows: Array) -> Array:
     if n < 3:
         return np.zeros(0)
     rows = rows[rows.max(axis=1) > rows.min(axis=1)]
-    ranks = _ranks(rows)
+    ranks = rankdata(rows, axis=1) - (n + 1) / 2
     time = np.arange(n) - (n - 1) / 2
-    ranks -= (n - 1) / 2
     return np.asarray(ranks @ time / np.sqrt((time @ time) * (ranks * ranks).sum(axis=1)))
-
-
-def _ranks(rows: Array) -> Array:
-    """Return each row's ranks; equal values share theirs (the mean of both orders of ties)."""
-    n = rows.shape[1]
-    each, order = np.arange(len(rows))[:, None], np.arange(n)
-    forward, backward = np.empty((2, *rows.shape))
-    forward[each, np.argsort(rows, axis=1, kind="stable")] = order
-    backward[each, n - 1 - np.argsort(rows[:, ::-1], axis=1, kind="stable")] = order
-    return np.asarray((forward + backward) / 2)

@@ -14,7 +14,7 @@ from listen2lab.verdict.series import row_medians
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from listen2lab.verdict.noise import Array
+    from listen2lab.verdict.series import Array
 
 __all__ = ["SEARCHED", "caches", "fitted", "jumps", "other_measures", "records", "unit"]
 

@@ -1,4 +1,4 @@
-"""Two conditions compared: what a change did to a leak, or to the level."""
+"""Two conditions compared: what a change did to a leak, or to a level."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Any, Literal
 
 import msgspec
 import numpy as np
-from scipy import stats
 
 from listen2lab.verdict import thresholds as limits
-from listen2lab.verdict.judge import Reason, Verdict, judge
-from listen2lab.verdict.series import matrix
+from listen2lab.verdict.intervals import welch_freedom, within
+from listen2lab.verdict.judge import Verdict, judge
+from listen2lab.verdict.reasons import Reason
 
-__all__ = ["Contrast", "ContrastName", "ContrastWhy", "Difference", "by_level", "judge_pair"]
+__all__ = ["Contrast", "ContrastName", "ContrastWhy", "by_level", "judge_pair"]
 
 ContrastName = Literal["removed", "reduced", "unchanged", "worse", "inconclusive"]
 
@@ -24,58 +24,34 @@ ContrastWhy = Literal[
     "new-leak",
     "first-not-known",
     "not-told-apart",
-    "level",
+    "no-leak",
     "no-verdict",
 ]
-"""What a contrast rests on: on rates where either leaks (the first seven), on the level where
-neither does, on nothing where one has no verdict."""
-
-
-class Difference(msgspec.Struct, frozen=True):
-    """A difference, A minus B: positive where B has less.
-
-    Attributes
-    ----------
-    value, interval
-        The estimate and its 95 % interval (Welch).
-    a, b
-        What is compared.
-    freedom
-        Degrees of freedom, by Welch and Satterthwaite.
-    """
-
-    value: float
-    interval: tuple[float, float]
-    a: float
-    b: float
-    freedom: float
+"""What a contrast rests on: two rates that are known, or what there is not."""
 
 
 class Contrast(msgspec.Struct, frozen=True):
-    """What became of memory between condition A and condition B.
+    """What became of condition A's growth in condition B.
 
     Attributes
     ----------
     verdict
         ``removed``: A leaks and B does not; ``reduced``, ``unchanged``, ``worse``; or
-        ``inconclusive``.
-    about
-        ``rate`` where either leaks, ``level`` where neither does.
+        ``inconclusive``, as where neither leaks.
     why
-        What it rests on; sentences are made of it.
-    rate
-        Bytes per step, A minus B.
-    level
-        Bytes over the last third of the run, A minus B.
+        What it rests on.
+    difference, interval, freedom
+        Bytes per step, A minus B, so positive where B has less; its 95 % interval (Welch), with
+        its degrees of freedom.
     a, b
         The conditions' own verdicts.
     """
 
     verdict: ContrastName
-    about: Literal["rate", "level"]
     why: ContrastWhy
-    rate: Difference
-    level: Difference
+    difference: float
+    interval: tuple[float, float]
+    freedom: float
     a: Verdict
     b: Verdict
 
@@ -84,9 +60,7 @@ class Contrast(msgspec.Struct, frozen=True):
         """The first verdict that decides nothing, where that is why this one does not either."""
         if self.why != "no-verdict":
             return None
-        both = (self.a, self.b)
-        blind = [v for v in both if not np.isfinite(v.rate)]
-        return (blind or [v for v in both if v.verdict == "inconclusive"])[0]
+        return next(v for v in (self.a, self.b) if not np.isfinite(v.rate))
 
 
 def judge_pair(
@@ -95,22 +69,16 @@ def judge_pair(
     sizes_a: Any = None,
     sizes_b: Any = None,
     *,
-    worth_level: float | None = None,
     worth_rate: float = limits.WORTH_RATE,
     every: tuple[float, float] = (1.0, 1.0),
 ) -> Contrast:
-    """Compare two conditions of one workload.
+    """Compare the growth of two conditions of one workload.
 
     Parameters
     ----------
     a, b
         Bytes, shape (repeats, steps); repeats and steps may differ.
-    sizes_a, sizes_b
-        Input sizes (see `judge`).
-    worth_level
-        Smallest change of level worth acting on, in bytes; 5 % of A's level, at least 2 MiB,
-        if not given.
-    worth_rate
+    sizes_a, sizes_b, worth_rate
         As for `judge`.
     every
         Steps between two samples of each, where runs were thinned; rates are per step.
@@ -124,92 +92,41 @@ def judge_pair(
     ------
     InputError
         As `judge`.
-
-    Notes
-    -----
-    Intervals are Welch's: unequal variances, degrees of freedom by Satterthwaite (Welch, B. L.
-    1947, Biometrika 34, 28-35). The unit of replication is the process, not the step.
     """
     first = judge(a, sizes_a, worth_rate=worth_rate).per(every[0])
     second = judge(b, sizes_b, worth_rate=worth_rate).per(every[1])
-    rate = _rates(first, second)
-    level = _levels(matrix(a, "a"), matrix(b, "b"))
-    worth = worth_level
-    if worth is None:
-        worth = max(limits.WORTH_SHARE * abs(level.a), limits.WORTH_LEVEL)
-    said = {first.verdict, second.verdict}
-    about: Literal["rate", "level"] = "rate" if "leak" in said else "level"
-    name: ContrastName
-    why: ContrastWhy
-    if not np.isfinite([first.rate, second.rate]).all():
-        name, why = "inconclusive", "no-verdict"
-    elif about == "rate":
-        name, why = _by_rate(first, second, rate)
-    elif "inconclusive" in said:
-        name, why = "inconclusive", "no-verdict"
-    else:
-        low, high = level.interval
-        name, why = by_level(-level.value, (-high, -low), worth), "level"
-    return Contrast(name, about, why, rate, level, first, second)
-
-
-def _welch(  # noqa: PLR0917 - the formula's symbols
-    a: float, b: float, var_a: float, var_b: float, free_a: float, free_b: float
-) -> Difference:
-    """Return A minus B with Welch's interval, from the variances of the two estimates."""
-    total = var_a + var_b
-    if not np.isfinite(total) or total <= 0:
-        half, free = (float("inf") if not np.isfinite(total) else 0.0), float("inf")
-    else:
-        free = total**2 / (var_a**2 / free_a + var_b**2 / free_b)
-        half = float(stats.t.ppf(0.975, free)) * float(np.sqrt(total))
-    return Difference(a - b, (a - b - half, a - b + half), a, b, float(free))
+    (var_a, free_a), (var_b, free_b) = _spread(first), _spread(second)
+    difference, variance = first.rate - second.rate, var_a + var_b
+    freedom, interval = float("inf"), (float("-inf"), float("inf"))
+    if np.isfinite(variance):
+        freedom = welch_freedom(var_a, var_b, free_a, free_b)
+        interval = within(difference, variance, freedom)
+    name: ContrastName = "inconclusive"
+    why: ContrastWhy = "no-leak"
+    if not np.isfinite(difference):
+        why = "no-verdict"
+    elif "leak" in {first.verdict, second.verdict}:
+        name, why = _by_rate(first, second, *interval)
+    return Contrast(name, why, difference, interval, freedom, first, second)
 
 
 _FEW_REPEATS = 3
 
 
-def _rates(a: Verdict, b: Verdict) -> Difference:
-    def spread(v: Verdict) -> tuple[float, float]:
-        if not np.isfinite(v.rate) or v.basis is None:
-            return float("nan"), 1.0
-        error = (v.interval[1] - v.interval[0]) / (2 * 1.96)
-        repeats, samples = v.repeats, v.basis.samples
-        if repeats < _FEW_REPEATS:  # how far processes are apart is hardly known from two
-            return error**2, float(max(repeats - 1, 1))
-        # The interval already holds what few repeats leave unknown; the samples set the rest.
-        return error**2, float(max(repeats * samples - 2, 1))
-
-    (var_a, free_a), (var_b, free_b) = spread(a), spread(b)
-    return _welch(a.rate, b.rate, var_a, var_b, free_a, free_b)
+def _spread(v: Verdict) -> tuple[float, float]:
+    """Return a rate's variance, and its degrees of freedom."""
+    if v.basis is None:
+        return float("nan"), 1.0
+    error = (v.interval[1] - v.interval[0]) / (2 * 1.96)
+    if v.repeats < _FEW_REPEATS:  # how far processes are apart is hardly known from two
+        return error**2, float(max(v.repeats - 1, 1))
+    # The interval already holds what few repeats leave unknown; the samples set the rest.
+    return error**2, float(max(v.repeats * v.basis.samples - 2, 1))
 
 
-def _levels(a: np.ndarray, b: np.ndarray) -> Difference:
-    parts = []
-    for y in (a, b):
-        last = y[:, -max(1, -(-y.shape[1] // 3)) :] if y.size else y
-        levels = np.array(
-            [np.median(row[np.isfinite(row)]) for row in last if np.isfinite(row).any()]
-        )
-        parts.append(levels)
-    own = [float(np.var(x, ddof=1)) if x.size > 1 else float("nan") for x in parts]
-    # One process alone has no spread of its own: it borrows the other condition's.
-    known = [v for v in own if np.isfinite(v)]
-    var = [v if np.isfinite(v) else (known[0] if known else float("nan")) for v in own]
-    size = [max(x.size, 1) for x in parts]
-    mean = [float(x.mean()) if x.size else float("nan") for x in parts]
-    free = [float(max(n - 1, 1)) for n in size]
-    return _welch(mean[0], mean[1], var[0] / size[0], var[1] / size[1], free[0], free[1])
-
-
-def _by_rate(  # noqa: PLR0911 - one line for each outcome
-    a: Verdict, b: Verdict, rate: Difference
-) -> tuple[ContrastName, ContrastWhy]:
-    low, high = rate.interval
+def _by_rate(a: Verdict, b: Verdict, low: float, high: float) -> tuple[ContrastName, ContrastWhy]:
     if a.verdict != "leak":
-        if high < 0:
-            return "worse", "new-leak"
-        return "inconclusive", "first-not-known"
+        return ("worse", "new-leak") if high < 0 else ("inconclusive", "first-not-known")
     settled = b.verdict != "leak" and Reason.STILL_SLOWING not in b.reasons
     if settled and b.upper < limits.REMOVED_SHARE * a.rate:
         return "removed", "leak-gone"

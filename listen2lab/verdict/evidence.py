@@ -19,14 +19,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from listen2lab.verdict.histories import COMMON, Block, Layout, Surface
-from listen2lab.verdict.meta_analysis import dersimonian_laird
-from listen2lab.verdict.noise import KINDS, Array, Kind
-from listen2lab.verdict.series import median
-from listen2lab.verdict.shapes import FAMILIES
+from listen2lab.verdict.histories import FAMILIES, Block, Layout
+from listen2lab.verdict.intervals import dersimonian_laird
+from listen2lab.verdict.noise import KINDS, Kind
+from listen2lab.verdict.series import Array, median
+from listen2lab.verdict.surfaces import Surface, families, log_sum
 from listen2lab.verdict.whitened import Whitened
 
-__all__ = ["Evidence", "weigh"]
+__all__ = ["Evidence", "find_evidence"]
 
 # Spread between repeats over a repeat's own error; its prior weight if memory grows (processes
 # lose at unequal pace), and if it does not (each would drift its own way, which is rare).
@@ -47,6 +47,8 @@ _WEIGHTS: dict[str, float] = {
     "common fitted exponential": 0.02,
     "common fitted ramp": 0.02,
 }
+# How far behind, in log evidence, a model is hopeless.
+_FAR = 15.0
 _SLOW = {f.name for f in FAMILIES if f.slow}
 _GRID = np.sinh(np.linspace(-4.0, 4.0, 25)) / 4.0
 _GRID_STEP = np.gradient(_GRID)
@@ -90,7 +92,7 @@ class Evidence:
     pure: dict[tuple[int, str], float]
 
 
-def weigh(  # noqa: PLR0917 - what the blocks are made of
+def find_evidence(  # noqa: PLR0917 - what the blocks are made of
     blocks: list[Block],
     samples: int,
     span: float,
@@ -98,7 +100,7 @@ def weigh(  # noqa: PLR0917 - what the blocks are made of
     temper: float,
     kinds: list[int] | None = None,
 ) -> Evidence:
-    """Weigh growth against every other history.
+    """Compare growth with every other history.
 
     Parameters
     ----------
@@ -123,7 +125,7 @@ def weigh(  # noqa: PLR0917 - what the blocks are made of
     prior = np.log([_WEIGHTS[p.name] for p in places])
     found: list[_Model] = []
 
-    def look(base: int, kinds: list[int], trends: list[int]) -> None:
+    def score(base: int, kinds: list[int], trends: list[int]) -> None:
         for trend in trends:
             best, still = white.scores(base, kinds, trend, prior)
             for i, k in enumerate(kinds):
@@ -132,17 +134,17 @@ def weigh(  # noqa: PLR0917 - what the blocks are made of
 
     # The kinds of noise are chosen among under the richest covariates; the rest is not worth
     # the time.
-    look(bases - 1, kinds, [0])
+    score(bases - 1, kinds, [0])
     found.sort(key=lambda m: -m.score)
     best_kinds = [m.kind for m in found[:2] if m.score > found[0].score - 5]
     for base in range(bases - 1):
-        look(base, best_kinds, [0])
+        score(base, best_kinds, [0])
     # Where one covariate set is far worse, it is not tried with the other trends.
     if len(trends) > 1:
         own = {base: max(m.score for m in found if m.base == base) for base in range(bases)}
         for base in range(bases):
             if own[base] > max(own.values()) - _FAR:
-                look(base, best_kinds, trends[1:])
+                score(base, best_kinds, trends[1:])
     found.sort(key=lambda m: -m.score)
     kept = [
         white.surface(m.base, m.kind, m.trend) for m in found[:3] if m.score > found[0].score - 3.5
@@ -211,32 +213,32 @@ def _combine(
         # Cauchy, not normal: a leak far above the noise must not be thought impossible.
         prior = np.log(step / (np.pi * prior_scale)) - np.log1p((grid / prior_scale) ** 2)
         wide = np.array(_OMEGAS[several]) * median(s)
-        value = _families(m, places, np.r_[0.0, grid], wide, temper)
+        value = families(m, places, np.r_[0.0, grid], wide, temper)
         value += weights[:, None] + np.log(m.kind.weight / variants)
         at_zero.append(value[:, :, 0] + np.log(_OMEGA_NONE[several])[:, None])
         value[:, :, 1:] += np.log(_OMEGA_GROWS[several])[:, None, None]
-        densities.append(_lse(value[:, :, 1:], 0) + prior)
+        densities.append(log_sum(value[:, :, 1:], 0) + prior)
         grids.append(np.broadcast_to(grid, densities[-1].shape))
-    zero = np.array([_lse(v, 0) for v in at_zero])
-    log_none = float(_lse(zero[:, fast].ravel(), 0))
+    zero = np.array([log_sum(v, 0) for v in at_zero])
+    log_none = float(log_sum(zero[:, fast].ravel(), 0))
     # A slow shape's amplitude is each repeat's own: it needs no spread of b besides. It pays
     # for being large as b does.
     log_slow = float(
-        _lse(np.array([v[0, ~fast] - np.log(_OMEGA_NONE[0]) for v in at_zero]).ravel(), 0)
+        log_sum(np.array([v[0, ~fast] - np.log(_OMEGA_NONE[0]) for v in at_zero]).ravel(), 0)
     )
     typical = dersimonian_laird(rates, errors).mean
     log_slow -= float(np.log1p((typical / prior_scale) ** 2))
     d = np.concatenate([x[fast].ravel() for x in densities])
     x = np.concatenate([g[fast].ravel() for g in grids])
-    total = float(_lse(d, 0))
+    total = float(log_sum(d, 0))
     # Half of the prior mass lies on either side; growth is compared as a hypothesis of its own.
     up, down = (
-        float(_lse(np.r_[-1e300, d[side]], 0)) + float(np.log(2)) for side in (x > 0, x < 0)
+        float(log_sum(np.r_[-1e300, d[side]], 0)) + float(np.log(2)) for side in (x > 0, x < 0)
     )
     share = np.exp(np.minimum(zero - log_none, 0.0))
     names = [p.name for p in places]
     order = np.argsort(x, kind="stable")
-    growth = _lse(_lse(np.array(densities), 2), 0)
+    growth = log_sum(log_sum(np.array(densities), 2), 0)
     bases: dict[int, float] = {}
     for m, row in zip(models, share, strict=True):
         bases[m.base] = bases.get(m.base, 0.0) + float(row[fast].sum())
@@ -274,7 +276,7 @@ def _slowing(m: Surface, places: tuple[Layout, ...]) -> float:
 def _responsibilities(m: Surface, places: tuple[Layout, ...]) -> Array:
     """Return each option's posterior share in each repeat, growth being free."""
     logw = m.top + _log_weights(places)
-    return np.asarray(np.exp(logw - _lse(logw, 1)[:, None]))
+    return np.asarray(np.exp(logw - log_sum(logw, 1)[:, None]))
 
 
 def _own(m: Surface, places: tuple[Layout, ...]) -> tuple[Array, Array]:
@@ -283,165 +285,3 @@ def _own(m: Surface, places: tuple[Layout, ...]) -> tuple[Array, Array]:
     mean = (w * m.centre).sum(axis=1)
     var = (w * (m.spread**2 + (m.centre - mean[:, None]) ** 2)).sum(axis=1)
     return mean, np.sqrt(var)
-
-
-def _families(
-    m: Surface, places: tuple[Layout, ...], at: Array, omegas: Array, temper: float
-) -> Array:
-    """Return every family's log likelihood: (omegas, families, b)."""
-    plan = _plan(places)
-    pick, shared = _picked(m, plan)
-    each, high = _at(m, pick, at, omegas)
-    joint = temper * (each.sum(axis=1, dtype=float)[:, plan.joint_at] + high.sum())
-    each = each[:, :, : plan.own_at[-1]]
-    peak = np.maximum.reduceat(each, plan.own_at[:-1], axis=2)
-    each -= np.repeat(peak, np.diff(plan.own_at), axis=2)
-    # Numbers too small for a float cost many times the time of others.
-    np.maximum(each, _LEAST_SHORT, out=each)
-    np.exp(each, out=each)
-    sums = plan.member @ each
-    np.log(sums, out=sums)
-    sums += peak
-    out = temper * (sums.sum(axis=1, dtype=float) + high.sum())
-    # Repeats that share the shape may share its amplitude too: one is paid for instead of all,
-    # at the price of how much they differ in it. (With rates of their own, nothing is shared.)
-    differ, saved = _amplitudes(m, shared, at)
-    joint[0] = np.logaddexp(joint[0], joint[0] + temper * (saved - differ)) - np.log(2)
-    high = joint.max(axis=1, keepdims=True)
-    joint -= high
-    np.maximum(joint, _LEAST, out=joint)
-    sums = np.add.reduceat(np.exp(joint, out=joint), plan.shared_at, axis=1)
-    joint = np.log(sums) + high
-    # The parameter's prior was counted once per repeat; shared, it counts once (as that of a
-    # common column always did).
-    again = (temper * len(m.top) - 1) * np.log(plan.tried)
-    which = plan.which
-    out[:, which] = np.logaddexp(out[:, which], joint + again[:, None]) - np.log(2)
-    return np.asarray(out)
-
-
-class _Plan(NamedTuple):
-    """Which options to look at: each repeat's best of every family, and the best shared.
-
-    Attributes
-    ----------
-    pick
-        Options, one family after the other, then those of large families that only repeats which
-        share a shape ask for; a large family's are filled in for each surface.
-    own_at
-        Where each family starts, and where the last one ends.
-    member
-        Which of these belong to a family: (families, options), 0 and 1.
-    large
-        Large families: their options, where the best are picked, and where the best shared are
-        (None if repeats cannot share them).
-    which, joint_at, shared_at
-        Families that repeats can share; where their options stand; where, among these, each
-        family starts.
-    tried
-        How many options each of these families has; 1 where all repeats have the same anyway.
-    """
-
-    pick: Array
-    own_at: Array
-    member: Array
-    large: tuple[tuple[slice, slice, slice | None], ...]
-    which: Array
-    joint_at: Array
-    shared_at: Array
-    tried: Array
-
-
-@lru_cache(maxsize=32)
-def _plan(places: tuple[Layout, ...]) -> _Plan:
-    sizes = [p.stop - p.start for p in places]
-    kept = [n if n <= 2 * _KEEP else _KEEP for n in sizes]
-    own_at = np.cumsum([0, *kept])
-    pick = [np.arange(p.start, p.start + n) for p, n in zip(places, kept, strict=True)]
-    which = [i for i, p in enumerate(places) if p.shareable and sizes[i] > 1]
-    large, joint = [], []
-    stop = int(own_at[-1])
-    for i, p in enumerate(places):
-        own = slice(int(own_at[i]), int(own_at[i + 1]))
-        beside = own
-        if sizes[i] > kept[i]:
-            if i in which:
-                beside = slice(stop, stop + _KEEP)
-                pick.append(pick[i])
-                stop += _KEEP
-            large.append((slice(p.start, p.stop), own, beside if i in which else None))
-        if i in which:
-            joint.append(np.arange(beside.start, beside.stop))
-    return _Plan(
-        np.concatenate(pick),
-        own_at,
-        np.repeat(np.eye(len(places), dtype=np.float32), kept, axis=1),
-        tuple(large),
-        np.array(which),
-        np.concatenate(joint),
-        np.cumsum([0, *(x.size for x in joint[:-1])]),
-        np.array([1 if places[i].name.startswith(COMMON) else sizes[i] for i in which]),
-    )
-
-
-def _picked(m: Surface, plan: _Plan) -> tuple[Array, Array]:
-    """Return which options each repeat looks at, (repeats, options), and the shared ones."""
-    pick = np.empty((len(m.top), plan.pick.size), dtype=int)
-    pick[:] = plan.pick
-    for options, own, beside in plan.large:
-        tops = -m.top[:, options]
-        pick[:, own] = options.start + np.argpartition(tops, _KEEP, axis=1)[:, :_KEEP]
-        if beside is not None:
-            pick[:, beside] = options.start + np.argpartition(tops.sum(axis=0), _KEEP)[:_KEEP]
-    return pick, pick[0, plan.joint_at]
-
-
-def _amplitudes(m: Surface, pick: Array, at: Array) -> tuple[Array, float]:
-    """Return half of Cochran's Q of the repeats' amplitudes at each b, and what sharing saves."""
-    w = m.weight[:, pick]
-    total = np.maximum(w.sum(axis=0), 1e-300)
-    a, t = (x - (w * x).sum(axis=0) / total for x in (m.amount[:, pick], m.tilt[:, pick]))
-    saa, sat, stt = ((w * x).sum(axis=0)[:, None] for x in (a * a, a * t, t * t))
-    q = np.maximum(saa - 2 * sat * at + stt * at**2, 0.0)
-    repeats = len(w)
-    saved = 0.5 * (repeats - 1) * np.log(m.dof + 1) - 0.5 * np.log(repeats)
-    return 0.5 * q, float(saved)
-
-
-def _at(m: Surface, pick: Array, at: Array, omegas: Array) -> tuple[Array, Array]:
-    """Return the surface at each b, widened by each omega: (omegas, repeats, options, b).
-
-    It lies below each repeat's highest top, which comes second. Short floats hold these logarithms
-    to some 1e-6, in a third of the time.
-    """
-    rows = np.arange(len(pick))[:, None]
-    top, centre, spread = (x[rows, pick] for x in (m.top, m.centre, m.spread))
-    high = top.max(axis=1)
-    wide = spread**2 + (omegas**2)[:, None, None]
-    lift = top - high[:, None] - 0.5 * np.log(wide / spread**2)
-    away = (at - centre[:, :, None]) ** 2 / m.dof
-    out = np.empty((*wide.shape, at.size), dtype=np.float32)
-    np.multiply(
-        np.minimum(away, _MOST * wide.min()), (1 / wide)[..., None], out=out, casting="same_kind"
-    )
-    out += np.float32(1)
-    np.log(out, out=out)
-    out *= np.float32(-0.5 * m.dof)
-    out += lift[..., None].astype(np.float32)
-    return out, high
-
-
-def _lse(x: Array, axis: int) -> Array:
-    high = np.maximum(x.max(axis=axis, keepdims=True), -1e300)
-    with np.errstate(divide="ignore"):
-        out = np.log(np.exp(x - high).sum(axis=axis, keepdims=True)) + high
-    return np.asarray(out.squeeze(axis))
-
-
-# Options kept of a family with many, and how far behind (in log evidence) a model is hopeless;
-# logarithm of a share that is as good as none, in a long and in a short float; a squared distance
-# that a short float still holds.
-_KEEP = 10
-_FAR = 15.0
-_LEAST, _LEAST_SHORT = -600.0, -80.0
-_MOST = 1e30

@@ -17,8 +17,8 @@ from listen2lab.verdict.columns import (
     unit,
 )
 from listen2lab.verdict.histories import Block
-from listen2lab.verdict.noise import Array, ar1_from_differences
-from listen2lab.verdict.series import Rows, median, row_medians
+from listen2lab.verdict.noise import ar1_from_differences
+from listen2lab.verdict.series import Array, Rows, median, row_medians
 
 __all__ = ["Features", "blocks", "find_features", "likeness"]
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from listen2lab.verdict import thresholds as limits
 from listen2lab.verdict.audit import inputs_sorted
-from listen2lab.verdict.evidence import Evidence, weigh
+from listen2lab.verdict.evidence import Evidence, find_evidence
 from listen2lab.verdict.features import Features, blocks, find_features, likeness
-from listen2lab.verdict.meta_analysis import dersimonian_laird
+from listen2lab.verdict.intervals import dersimonian_laird
 from listen2lab.verdict.naming import (
     LATE_SPAN,
     VerdictName,
@@ -175,7 +175,7 @@ def judge(
         Not numbers, more than two dimensions, or lengths that do not match.
     """
     rows = prepare(y, sizes, shapes)
-    notes = [Reason(code) for code in rows.notes] + list(audit)
+    notes = [*rows.notes, *audit]
     repeats = len(rows.y)
     if not repeats or not rows.steps:
         return _withdrawn(rows, [Reason.NOTHING_MEASURED, *notes])
@@ -194,7 +194,9 @@ def judge(
     if temper < 0.99:
         notes.append(Reason.REPEATS_ALIKE)
     end = samples * rows.every / rows.steps
-    evidence = weigh(given, samples, end, rows.grain / found.sigma, temper, plausible(found.y))
+    evidence = find_evidence(
+        given, samples, end, rows.grain / found.sigma, temper, plausible(found.y)
+    )
     worth = min(worth_rate, limits.WORTH_GROWTH / rows.steps)
     if judged == 1:
         notes.append(Reason.ONE_REPEAT)
@@ -330,7 +332,7 @@ def _basis(rows: Rows, found: Features, evidence: Evidence, worth: float, odds: 
         pooled=pooled.mean,
         between_repeats=pooled.between,
         heterogeneity=pooled.heterogeneity,
-        pooled_interval=pooled.interval(len(rates)) if len(rates) > 1 else None,
+        pooled_interval=pooled.interval,
         teeth_by_repeat=found.teeth,
         thresholds={
             "fewest_steps": limits.FEWEST_STEPS,

@@ -8,15 +8,14 @@ import numpy as np
 
 from listen2lab.verdict import thresholds as limits
 from listen2lab.verdict.columns import jumps
-from listen2lab.verdict.meta_analysis import without_one
+from listen2lab.verdict.intervals import without_one
 from listen2lab.verdict.reasons import Reason
 from listen2lab.verdict.series import median, row_medians
 
 if TYPE_CHECKING:
     from listen2lab.verdict.evidence import Evidence
     from listen2lab.verdict.features import Features
-    from listen2lab.verdict.noise import Array
-    from listen2lab.verdict.series import Rows
+    from listen2lab.verdict.series import Array, Rows
 
 __all__ = [
     "LATE_SPAN",

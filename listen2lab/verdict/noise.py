@@ -16,17 +16,15 @@ References
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg.lapack import dpotrf, dtrtri
 
-from listen2lab.verdict.series import median
+from listen2lab.verdict.series import Array, median
 
 __all__ = [
     "KINDS",
-    "Array",
     "Kind",
     "ar1_from_differences",
     "bands",
@@ -34,8 +32,6 @@ __all__ = [
     "plausible",
     "whitener",
 ]
-
-Array: TypeAlias = NDArray[Any]
 
 
 class Kind(NamedTuple):

@@ -56,7 +56,6 @@ class Reason(str, Enum):
     MEMORY_PRESSURE = "memory-pressure"
     SORTED_INPUTS = "sorted-inputs"
     CACHE_NEVER_FULL = "cache-never-full"
-    TRACED = "traced"
 
 
 _WITHDRAW = frozenset(
@@ -74,6 +73,5 @@ _WITHDRAW = frozenset(
         Reason.MEMORY_PRESSURE,
         Reason.SORTED_INPUTS,
         Reason.CACHE_NEVER_FULL,
-        Reason.TRACED,
     }
 )

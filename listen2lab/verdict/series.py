@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from listen2lab.errors import InputError
 from listen2lab.verdict import thresholds as limits
+from listen2lab.verdict.reasons import Reason
 
-if TYPE_CHECKING:
-    from listen2lab.verdict.noise import Array
+__all__ = ["Array", "Rows", "matrix", "median", "prepare", "row_medians"]
 
-__all__ = ["Rows", "matrix", "median", "prepare", "row_medians"]
+Array: TypeAlias = NDArray[Any]
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(NamedTuple):
     """Repeats of one condition, ready to be judged.
 
     Attributes
@@ -35,7 +34,7 @@ class Rows:
     grain
         The smallest difference that the bytes can show: a page for resident memory.
     notes
-        Codes of what was seen while reading (see ``_reasons``).
+        What was seen while reading.
     """
 
     y: Array
@@ -44,8 +43,7 @@ class Rows:
     steps: int
     every: int
     grain: float
-    notes: tuple[str, ...] = ()
-    facts: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[Reason, ...] = ()
 
     @property
     def u(self) -> Array:
@@ -141,7 +139,7 @@ def prepare(y: Any, sizes: Any = None, shapes: Any = None) -> Rows:
     keep = there.any(axis=1)
     notes = []
     if not keep.all():
-        notes.append("repeat-empty")
+        notes.append(Reason.REPEAT_EMPTY)
     values = values[keep]
     told = {name: None if a is None else a[keep] for name, a in told.items()}
     if values.size:
@@ -149,7 +147,7 @@ def prepare(y: Any, sizes: Any = None, shapes: Any = None) -> Rows:
     repeats, steps = values.shape
     told = {name: None if a is None else a[:, :steps] for name, a in told.items()}
     if (values < 0).any():
-        notes.append("negative-values")
+        notes.append(Reason.NEGATIVE_VALUES)
     size, shape = told["sizes"], told["shapes"]
     if size is not None and size.size and np.ptp(size) == 0:
         size = None
@@ -157,18 +155,18 @@ def prepare(y: Any, sizes: Any = None, shapes: Any = None) -> Rows:
     if shape is not None and steps:
         distinct = _distinct_so_far(shape)
         if steps > 1 and bool(np.all(np.diff(distinct, axis=1) == 1)):
-            notes.append("every-input-new")
+            notes.append(Reason.EVERY_INPUT_NEW)
             distinct = None
     ends = [np.flatnonzero(np.isfinite(row))[-1] + 1 for row in values]
     missing = sum(int(np.isnan(row[:end]).sum()) for row, end in zip(values, ends, strict=True))
     if steps >= limits.FEWEST_STEPS and missing > limits.MOST_MISSING * sum(ends):
-        notes.append("many-missing")
+        notes.append(Reason.MANY_MISSING)
     if repeats:
         values = _cleaned(values)
     every = max(1, -(-steps // limits.MOST_SAMPLES))
     grain = _grain(values)
     if every > 1:
-        notes.append("thinned")
+        notes.append(Reason.THINNED)
         values = _averaged(values, every)
         size = None if size is None else _block(size, every, np.nanmax)
         distinct = None if distinct is None else _block(distinct, every, np.nanmean)

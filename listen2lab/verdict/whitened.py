@@ -1,4 +1,4 @@
-"""From the repeats' white columns to how well each history explains them (see `_models`)."""
+"""From the repeats' white columns to how well each history explains them (see `surfaces`)."""
 
 from __future__ import annotations
 
@@ -9,23 +9,31 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from listen2lab.verdict.columns import SEARCHED
-from listen2lab.verdict.design_matrix import (
-    NOTHING,
+from listen2lab.verdict.histories import (
+    COMMON,
+    FAMILIES,
+    LATE,
+    MIDDLE,
+    Block,
     Design,
     apply,
+    changes,
     design,
-    eliminate,
-    orthonormal,
+    layout,
     whole_design,
 )
-from listen2lab.verdict.histories import COMMON, LATE, MIDDLE, Block, Surface, changes, layout
-from listen2lab.verdict.noise import KINDS, Array
-from listen2lab.verdict.shapes import FAMILIES
+from listen2lab.verdict.noise import KINDS
+from listen2lab.verdict.surfaces import Surface
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from listen2lab.verdict.series import Array
+
 __all__ = ["Whitened"]
+
+_NOTHING = 1e-9
+"""All columns are about 1 high: shorter than this, what is left of one is rounding."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +166,7 @@ class Whitened:
         several, repeats, m, _ = cols.shape
         level = np.stack([d.one[k] for k in kinds])[..., None]
         level = np.broadcast_to(level, (several, repeats, m, 1))
-        q = orthonormal(np.concatenate([level, q], axis=3))
+        q = _orthonormal(np.concatenate([level, q], axis=3))
         own = self._own
         lead = cols[..., :own]
         lead = np.concatenate([lead - q @ (q.swapaxes(2, 3) @ lead), q], axis=3)
@@ -185,7 +193,7 @@ class Whitened:
             if p.name in self._nested:
                 part = explained[..., here]
                 gram = self._grams[p.name][rows] - part.swapaxes(2, 3) @ part
-                eliminate(gram, unit[..., p.start : p.stop])
+                _eliminate(gram, unit[..., p.start : p.stop])
                 size[..., p.start : p.stop] = 1.0
         unit /= np.sqrt(size)[:, :, None]
         return _Products(kinds, among, unit, size)
@@ -212,7 +220,7 @@ class Whitened:
         np.subtract(yt, b, out=b)
         np.subtract(tt, c, out=c)
         # A trend of which the covariates leave nothing has any rate: its error is then very large.
-        np.maximum(c, np.maximum(1e-12 * tt, NOTHING), out=c)
+        np.maximum(c, np.maximum(1e-12 * tt, _NOTHING), out=c)
         centre = b / c
         floor = self.floor[:, list(kinds)].T[..., None]
         b *= centre
@@ -340,4 +348,39 @@ def _times(rows: Array, z: Array) -> Array:
 def _remaining(length: Array, explained: Array) -> Array:
     """Return the squared length of what is left of columns; infinite where that is nothing."""
     left = length - explained
-    return np.where(left > np.maximum(1e-9 * length, NOTHING**2), left, np.inf)
+    return np.where(left > np.maximum(1e-9 * length, _NOTHING**2), left, np.inf)
+
+
+def _orthonormal(cols: Array) -> Array:
+    """Orthonormalise each repeat's columns; a column without anything new becomes zero."""
+    out = np.zeros_like(cols)
+    for j in range(cols.shape[3]):
+        x = cols[..., j]
+        whole = np.sqrt((x * x).sum(axis=2))
+        for i in range(j):
+            x = x - out[..., i] * (out[..., i] * x).sum(axis=2)[..., None]
+        size = np.sqrt((x * x).sum(axis=2))
+        fresh = size > np.maximum(1e-7 * whole, _NOTHING)
+        out[..., j] = x / np.where(fresh, size, np.inf)[..., None]
+    return out
+
+
+def _eliminate(gram: Array, products: Array) -> None:
+    """Turn products with columns into those with the orthonormal columns made of them, in place.
+
+    A column without anything new gets zero. (Cholesky's factor, and forward substitution, for all
+    repeats at once.)
+    """
+    whole = np.diagonal(gram, axis1=2, axis2=3).copy()
+    used = np.flatnonzero(whole.any(axis=(0, 1)))
+    last = int(used[-1]) + 1 if used.size else 0
+    products[..., last:] = 0.0
+    for j in range(last):
+        pivot = gram[..., j, j]
+        fresh = pivot > np.maximum(1e-11 * whole[..., j], _NOTHING)
+        root = np.sqrt(np.where(fresh, pivot, np.inf))[..., None]
+        products[..., j] /= root
+        if j + 1 < last:
+            row = gram[..., j, j + 1 : last] / root
+            gram[..., j + 1 : last, j + 1 : last] -= row[..., :, None] * row[..., None, :]
+            products[..., j + 1 : last] -= products[..., j, None] * row[..., None, :]

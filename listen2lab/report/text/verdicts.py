@@ -80,9 +80,6 @@ REASONS: dict[str, str] = {
         "The inputs grow along the run, so a high-water mark looks like a leak; shuffle them."
     ),
     "cache-never-full": "A bounded cache had not filled up by the end; run past its capacity.",
-    "traced": (
-        "The run was traced, and the tracer's own memory is in the numbers; judge a plain run."
-    ),
 }
 """What each `listen2lab.verdict.reasons.Reason` says."""
 
