@@ -6,8 +6,11 @@ import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
+from small_studies import plan_of
 
 from listen2lab.study.folder import StudyFolder
+from listen2lab.study.records import Manifest, Spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,23 +25,15 @@ QUIET = "def setup(): pass\ndef step(i): pass\n"
 def prepared(tmp_path: Path) -> Callable[..., RunFolder]:
     """Return a function that prepares a run of a workload file's text."""
     study = StudyFolder(tmp_path / "study")
-    study.create({}, ["a paragraph"])
+    study.create(Manifest(plan=plan_of({"file": 0})), ["a paragraph"])
     study.release()
 
     def prepare(code: str = QUIET, *, key: str = "own/file/00", **spec: object) -> RunFolder:
         file = tmp_path / "workload.py"
         file.write_text(textwrap.dedent(code))
         run = study.run(key)
-        run.prepare(
-            {
-                "workload": {"kind": "file", "path": str(file)},
-                "warmup": 1,
-                "steps": 4,
-                "sample_every": 1,
-                "traced": False,
-                **spec,
-            }
-        )
+        workload = {"kind": "file", "path": str(file)}
+        run.prepare(replace(Spec(workload=workload, warmup=1, steps=4), **spec))
         return run
 
     return prepare
