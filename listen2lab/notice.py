@@ -23,6 +23,7 @@ VALUE_RULES = {
     "holder": "function",
     "path": "private",
     "message": "private",
+    "lost": "public",
     "verdict": "public",
     "finding": "public",
     "hypothesis": "public",

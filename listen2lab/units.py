@@ -24,7 +24,7 @@ _FACTORS = {
 
 def mib(size: float) -> float:
     """Return bytes as MiB, to three decimals (a page is 0.004)."""
-    return round(size / MIB, 3)
+    return round(float(size) / MIB, 3)  # numpy's floats are no JSON
 
 
 def parse_bytes(text: str) -> int:

@@ -10,7 +10,7 @@ import pytest
 from known_tables import STEPS, STOP, Table, find, whole_case
 from scipy import stats
 
-from listen2lab.account.at_end import GROUPS, UNACCOUNTED, level_parts
+from listen2lab.account.at_end import GROUPS, UNACCOUNTED, end_parts
 from listen2lab.account.categories import METHODS
 from listen2lab.experiment.catalog import HYPOTHESES
 from listen2lab.findings.decide import app_series
@@ -106,12 +106,12 @@ def test_each_category_is_in_one_group():
 def test_the_parts_of_a_workload_s_level_have_its_own_names():
     """What a workload names stands under that name; what cannot be read gives no parts."""
     samples = Table().add("a", "b", 200, components={"my_cache": 7}, readings=True).given()[2]
-    parts = level_parts(samples)
+    parts = end_parts(samples)
     assert (parts["my_cache"] == 7 * MIB).all()
     levels = samples.loc[samples["phase"] == "end", "rss"].to_numpy()
     assert parts.sum(axis=1).to_numpy() == pytest.approx(levels)
-    assert level_parts(samples.assign(anonymous=np.nan)).empty
-    assert level_parts(samples[samples["phase"] != "end"]).empty
+    assert end_parts(samples.assign(anonymous=np.nan)).empty
+    assert end_parts(samples[samples["phase"] != "end"]).empty
 
 
 def test_a_study_of_nothing_that_was_asked_decides_nothing():

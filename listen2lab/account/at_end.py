@@ -9,7 +9,7 @@ import pandas as pd
 
 from listen2lab.account.categories import account, categories
 
-__all__ = ["GROUPS", "LOADED", "UNACCOUNTED", "Group", "level_parts"]
+__all__ = ["GROUPS", "LOADED", "UNACCOUNTED", "Group", "end_parts"]
 
 
 class Group(NamedTuple):
@@ -86,7 +86,7 @@ LOADED = ("code and libraries", "Python", "models as loaded", "instrument")
 UNACCOUNTED = "unaccounted"
 
 
-def level_parts(samples: pd.DataFrame) -> pd.DataFrame:
+def end_parts(samples: pd.DataFrame) -> pd.DataFrame:
     """Return what makes up each run's level: resident memory at the end, collected and trimmed.
 
     Parameters

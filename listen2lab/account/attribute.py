@@ -11,6 +11,7 @@ from listen2lab.account.categories import METHODS, account, cannot_tell, categor
 from listen2lab.account.owners import BY, arena_note, fingerprints, holders, new_since, read_rules
 from listen2lab.account.traces import trace_of, traced_run
 from listen2lab.errors import InputError, ProbeError, StudyError, UnknownNameError
+from listen2lab.study.records import Objects
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -205,12 +206,12 @@ def held(study: Study, experiment: str, condition: str) -> pd.DataFrame:
         ``bytes`` and ``example`` (the whole path to the largest), the largest first; empty where
         nothing was looked at.
     """
-    found = traced_run(study, experiment, condition).objects() or {}
+    found = traced_run(study, experiment, condition).objects() or Objects()
     sums: dict[str, list[Any]] = {}
-    for each in found.get("buffers", []):
-        entry = sums.setdefault(each["holder"], [0, 0, each["path"]])
+    for each in found.buffers:
+        entry = sums.setdefault(each.holder, [0, 0, each.path])
         entry[0] += 1
-        entry[1] += each["bytes"]
+        entry[1] += each.bytes
     rows = [(holder, *entry) for holder, entry in sums.items()]
     rows.sort(key=lambda row: -int(row[2]))
     return pd.DataFrame(rows, columns=["holder", "buffers", "bytes", "example"])
@@ -230,10 +231,10 @@ def grown(study: Study, experiment: str, condition: str) -> pd.DataFrame:
         ``between`` (two phases), ``type``, ``objects`` (more than before) and ``now``, the largest
         change of each stretch first; empty where nothing was looked at.
     """
-    found = traced_run(study, experiment, condition).objects() or {}
+    found = traced_run(study, experiment, condition).objects() or Objects()
     rows = [
-        {"between": between, **each}
-        for between, types in found.get("growth", {}).items()
+        (between, each.type, each.objects, each.now)
+        for between, types in found.growth.items()
         for each in types
     ]
     return pd.DataFrame(rows, columns=["between", "type", "objects", "now"])
@@ -255,11 +256,11 @@ def survivors(study: Study, experiment: str, condition: str) -> pd.DataFrame:
         empty where there is none, or nothing was looked at.
     """
     folder = traced_run(study, experiment, condition)
-    found = folder.objects() or {}
+    found = folder.objects() or Objects()
     home = folder.path.relative_to(study.folder.path).as_posix()
     rows = [
-        {**each, "picture": f"{home}/{each['picture']}" if each["picture"] else ""}
-        for each in found.get("survivors", [])
+        (each.type, each.objects, each.chain, f"{home}/{each.picture}" if each.picture else "")
+        for each in found.survivors
     ]
     return pd.DataFrame(rows, columns=["type", "objects", "chain", "picture"])
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from listen2lab.notice import Notice
 from listen2lab.probes.readings import split
 
 if TYPE_CHECKING:
@@ -389,8 +390,8 @@ def _needed(sizes: Floats, arena: Floats) -> Floats:
     return np.minimum(need, arena)
 
 
-def cannot_tell(samples: pd.DataFrame) -> list[str]:
-    """Say what an account of these samples cannot tell, and why.
+def cannot_tell(samples: pd.DataFrame) -> list[Notice]:
+    """Return what an account of these samples cannot tell.
 
     Parameters
     ----------
@@ -399,34 +400,22 @@ def cannot_tell(samples: pd.DataFrame) -> list[str]:
 
     Returns
     -------
-    list of str
-        Sentences; none when every category could be measured.
+    list of Notice
+        ``no-samples``, ``no-mappings`` (read by an older listen2lab, or where /proc/self/smaps
+        cannot be), ``no-anonymous``, ``no-malloc-counters``, ``no-sizes``, ``no-setup``; none when
+        every category could be measured.
     """
     if samples.empty:
-        return ["There are no samples."]
-    said = []
-    if "account.heap" not in samples:
-        said.append(
-            "These samples were read without looking at mappings (by an older listen2lab, or where "
-            "/proc/self/smaps cannot be read). Python's objects, libraries' data and stacks cannot "
-            "be told apart: what was anonymous before the models were loaded, and not malloc's, "
-            "stands under Python's objects. The engine's arena is all that steps added."
-        )
-    if not _tells(samples, "anonymous"):
-        said.append("Anonymous memory was not read: code cannot be told from the rest.")
-    if not _tells(samples, "in_use"):
-        said.append(
-            "malloc's own counters were not there: what it keeps free stands as native, in use, or "
-            "as the engine's."
-        )
-    if not _tells(samples, "size"):
-        said.append(
-            "The inputs' sizes are not known: how much of the engine's arena a step needed cannot "
-            "be told, and all of it stands as held."
-        )
-    if not (samples["phase"] == "import").any() or not (samples["phase"] == "setup").any():
-        said.append("No sample was read before or after setup: models cannot be told apart.")
-    return said
+        return [Notice("no-samples")]
+    phases = set(samples["phase"])
+    lacks = {
+        "no-mappings": "account.heap" not in samples,
+        "no-anonymous": not _tells(samples, "anonymous"),
+        "no-malloc-counters": not _tells(samples, "in_use"),
+        "no-sizes": not _tells(samples, "size"),
+        "no-setup": not {"import", "setup"} <= phases,
+    }
+    return [Notice(code) for code, is_lacking in lacks.items() if is_lacking]
 
 
 def libraries(samples: pd.DataFrame) -> pd.DataFrame:

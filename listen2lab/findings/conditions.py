@@ -1,8 +1,8 @@
-"""Levels, peaks, rates and known components of each condition: tables in, plain numbers out.
+"""What each condition comes to: tables in, records of numbers out.
 
-Levels are read after collecting and trimming, at the end of a run, so that the allocator's idle
-pages are not in them; peaks are the kernel's, over the measured steps. Every number is of plain
-runs that were complete.
+Memory at the end is read after collecting and trimming, so that the allocator's idle pages are not
+in it; peaks are the kernel's, over the measured steps. Every number is of plain runs that were
+complete.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from listen2lab.account.at_end import UNACCOUNTED, level_parts
-from listen2lab.findings.circumstances import against, caches
-from listen2lab.findings.circumstances import rows as _rows
+from listen2lab.account.at_end import UNACCOUNTED, end_parts
+from listen2lab.findings.circumstances import against, caches, rows
+from listen2lab.findings.records import ConditionContrast, ConditionNumbers, Quantity
+from listen2lab.study.data import complete_samples
 from listen2lab.units import KIB, mib
 from listen2lab.verdict import thresholds as limits
 from listen2lab.verdict.contrast import Contrast, by_level, judge_pair
@@ -25,206 +26,169 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["complete_samples", "contrast", "summarize"]
+    from listen2lab.study.records import RunOutcome
+
+__all__ = ["contrast", "numbers_of"]
 
 
-def summarize(runs: pd.DataFrame, samples: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """Summarize each condition of a study.
+def numbers_of(runs: pd.DataFrame, samples: pd.DataFrame) -> dict[str, dict[str, ConditionNumbers]]:
+    """Return the numbers of each condition of a study.
 
     Parameters
     ----------
     runs, samples
-        `listen2lab.facade.Study.runs` and ``.samples``.
+        As `listen2lab.study.data.StudyData` has them.
 
     Returns
     -------
     dict
-        Experiment to condition to numbers: ``level_mib``, ``anonymous_mib`` (resident and
-        anonymous at the end), ``level_range_mib`` (lowest and highest repeat), ``level_each_mib``
-        (every repeat, for comparing with another study), ``peak_mib``,
-        ``released_mib`` (resident after the teardown), ``verdict``, ``confidence``, ``reasons``,
-        ``rate_kib_per_step`` with ``rate_interval`` and ``upper_kib_per_step``, and
-        ``smallest_visible_kib_per_step`` (see `listen2lab.verdict.judge.judge`, on anonymous
-        memory), ``components_mib`` and ``unaccounted_mib`` (what makes up the level, by the account
-        of memory, and what is left; see `listen2lab.account.at_end.level_parts`),
-        ``largest_input`` (of a step; seconds of speech for the pipeline),
-        ``steps`` (measured, of a run) and ``runs`` (how they ended). A
-        number that no run gave is None.
+        Experiment to condition to its numbers.
     """
     plain = runs[~runs["traced"].astype(bool)]
     usable = complete_samples(runs, samples)
     of_condition = dict(list(usable.groupby(["experiment", "condition"], sort=False)))
-    summary: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, ConditionNumbers]] = {}
     for (experiment, condition), group in plain.groupby(["experiment", "condition"], sort=False):
         measured = of_condition.get((experiment, condition), usable.iloc[:0])
-        numbers = _numbers(measured, group[group["outcome"] == "complete"])
-        numbers["runs"] = {
-            outcome: int((group["outcome"] == outcome).sum())
-            for outcome in ("complete", "killed", "crashed", "timed-out", "missing")
-        }
-        summary.setdefault(str(experiment), {})[str(condition)] = numbers
-    return summary
+        found.setdefault(str(experiment), {})[str(condition)] = _numbers(measured, group)
+    return found
 
 
-def complete_samples(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
-    """Return the samples of plain runs that were complete.
-
-    Parameters
-    ----------
-    runs, samples
-        `listen2lab.facade.Study.runs` and ``.samples``.
-    """
-    keys = ["experiment", "condition", "repeat", "traced"]
-    good = runs.loc[(runs["outcome"] == "complete") & ~runs["traced"].astype(bool), keys]
-    return samples.merge(good, on=keys)
+_OUTCOMES: tuple[RunOutcome, ...] = ("complete", "killed", "crashed", "timed-out", "missing")
 
 
-def _numbers(samples: pd.DataFrame, runs: pd.DataFrame) -> dict[str, Any]:
-    """Return the numbers of one condition, from its complete runs."""
-    at = {phase: samples[samples["phase"] == phase] for phase in _PHASES}
-    steps = at["step"]
-    end = at["end"]["rss"]
-    peaks = steps.groupby("repeat")["peak"].max()
-    parts = {str(name): mib(float(x)) for name, x in level_parts(samples).mean().items()}
+def _numbers(samples: pd.DataFrame, runs: pd.DataFrame) -> ConditionNumbers:
+    """Return the numbers of one condition: of all its runs, and the samples of complete ones."""
+    steps, end, released = (
+        samples[samples["phase"] == phase] for phase in ("step", "end", "released")
+    )
+    resident = end["rss"]
+    parts = {str(name): mib(float(x)) for name, x in end_parts(samples).mean().items()}
     unaccounted = parts.pop(UNACCOUNTED, None)
-    return {
-        "level_mib": _mib(_mean(end)),
-        "level_range_mib": None if end.empty else [mib(end.min()), mib(end.max())],
-        "level_each_mib": [mib(value) for value in end],
-        "anonymous_mib": _mib(_mean(at["end"]["anonymous"])),
-        "peak_mib": _mib(_mean(peaks)),
-        "released_mib": _mib(_mean(at["released"]["rss"])),
-        **_judged(steps, runs),
-        "components_mib": parts,
-        "unaccounted_mib": unaccounted,
-        "largest_input": _finite(float(steps["size"].max())) if len(steps) else None,
-        "steps": 0 if steps.empty else int(steps.groupby("repeat")["steps"].sum().min()),
-    }
-
-
-_PHASES = ("step", "end", "released")
+    return ConditionNumbers(
+        **_judged(steps, runs[runs["outcome"] == "complete"]),
+        end_mib=_mean_mib(resident),
+        end_range_mib=None if resident.empty else (mib(resident.min()), mib(resident.max())),
+        end_each_mib=tuple(mib(value) for value in resident),
+        anonymous_mib=_mean_mib(end["anonymous"]),
+        peak_mib=_mean_mib(steps.groupby("repeat")["peak"].max()),
+        released_mib=_mean_mib(released["rss"]),
+        components_mib=parts,
+        unaccounted_mib=unaccounted,
+        largest_input=_finite(float(steps["size"].max())) if len(steps) else None,
+        steps=0 if steps.empty else int(steps.groupby("repeat")["steps"].sum().min()),
+        runs={name: int((runs["outcome"] == name).sum()) for name in _OUTCOMES},
+    )
 
 
 def _judged(steps: pd.DataFrame, runs: pd.DataFrame) -> dict[str, Any]:
-    """Return the verdict on the measured steps, as JSON values.
+    """Return the verdict on the measured steps, as fields of `ConditionNumbers`.
 
     Anonymous memory (with what is shared), malloc's live bytes and Python's live blocks are judged
     together, and resident memory where files' pages grew; rate and interval are anonymous memory's.
     """
     steps = _with_held(steps)
-    sizes = _rows(steps, "size")
-    known = {name: _rows(steps, name) for name in ("in_use", "kept", "python_blocks")}
+    sizes = rows(steps, "size")
+    known = {name: rows(steps, name) for name in ("in_use", "kept", "python_blocks")}
     if _grown_file(steps):
-        known["rss"] = _rows(steps, "rss")
-    given = {name: rows for name, rows in known.items() if rows}
-    given["anonymous"] = _rows(steps, "held") or []
+        known["rss"] = rows(steps, "rss")
+    given = {name: values for name, values in known.items() if values}
+    given["anonymous"] = rows(steps, "held") or []
     together = judge_run(given, sizes, audit=against(steps, runs), caches=caches(steps))
     own = together.verdicts["anonymous"]
     alike = [v for v in together.verdicts.values() if v.verdict == together.verdict]
     deciding = alike[0] if alike else own  # live objects may show a leak before pages do
-    each = 1.0 if steps.empty else float(steps["steps"].median())  # steps between two samples
-    interval = [_kib(bound / each) for bound in own.interval]
-    reasons = dict.fromkeys(str(reason) for reason in together.reasons)
+    each = _every(steps)
+    low, high = (_kib(bound / each) for bound in own.interval)
     return {
         "verdict": together.verdict,
         "confidence": deciding.confidence,
-        "rate_kib_per_step": _kib(own.rate / each),
-        "rate_interval": None if None in interval else interval,
-        "upper_kib_per_step": _kib(own.upper / each),
-        "smallest_visible_kib_per_step": _kib(own.smallest_visible / each),
-        "reasons": list(reasons),
-        "grew": list(together.grew),
+        "reasons": tuple(dict.fromkeys(str(reason) for reason in together.reasons)),
+        "grew": tuple(together.grew),
         "quantities": {
-            name: {"verdict": verdict.verdict, "rate_per_step": _finite(verdict.rate / each)}
+            name: Quantity(verdict.verdict, _finite(verdict.rate / each))
             for name, verdict in together.verdicts.items()
         },
+        "rate_kib_per_step": _kib(own.rate / each),
+        "rate_interval_kib_per_step": None if low is None or high is None else (low, high),
+        "upper_kib_per_step": _kib(own.upper / each),
+        "smallest_visible_kib_per_step": _kib(own.smallest_visible / each),
     }
 
 
 def contrast(
-    samples: pd.DataFrame, experiment: str, first: str, second: str, verdicts: Sequence[str]
-) -> dict[str, Any] | None:
-    """Compare two conditions of an experiment, by growth and by level.
+    samples: pd.DataFrame, experiment: str, to: str, condition: str, verdicts: Sequence[str]
+) -> ConditionContrast | None:
+    """Compare two conditions of an experiment, by growth and by memory at the end.
 
     Parameters
     ----------
     samples
         Samples of complete plain runs.
-    experiment, first, second
-        Which; ``first`` is what ``second`` is compared with.
+    experiment, to, condition
+        Which; ``to`` is what ``condition`` is compared with.
     verdicts
         Of both. Only where one of them is a leak is growth compared: a verdict weighs more
         quantities than a comparison does, so that no contrast may claim a leak that it denies.
 
     Returns
     -------
-    dict or None
-        ``to`` (the first), ``about`` (``rate`` where one of them leaks, else ``level``),
-        ``verdict`` (``removed``, ``reduced``, ``unchanged``, ``worse``, ``inconclusive``; for rates
-        and ``why`` see `listen2lab.verdict.contrast.judge_pair`), ``level_difference_mib`` with
-        ``level_interval_mib`` (second less first, resident at the end after a trim; Welch's
-        interval over processes). About a rate, ``quantity`` says whose, ``rate_of_first``, ``rate``
-        and ``upper`` (the second's) are bytes per step, and ``unjudged`` is the reason of a
-        condition without a verdict. None where one of them has no run that was read at its end.
+    ConditionContrast or None
+        None where one of them has no run that was read at its end.
     """
     mine = samples[samples["experiment"] == experiment]
-    one, other = (mine[mine["condition"] == name] for name in (first, second))
-    if one.empty or other.empty:
+    one, other = (mine[mine["condition"] == name] for name in (to, condition))
+    before, after = (x.loc[x["phase"] == "end", "rss"].to_numpy(float) for x in (one, other))
+    if not len(before) or not len(after):
         return None
-    ends = [rows.loc[rows["phase"] == "end", "rss"].to_numpy(float) for rows in (other, one)]
-    if not all(len(each) for each in ends):
-        return None
-    difference = float(ends[0].mean() - ends[1].mean())
-    interval = welch(*ends)
-    level = {
-        "level_difference_mib": mib(difference),
-        "level_interval_mib": None if interval is None else [mib(bound) for bound in interval],
+    difference = float(after.mean() - before.mean())
+    interval = welch(after, before)
+    worth = max(limits.WORTH_SHARE * float(before.mean()), limits.WORTH_LEVEL)
+    end = {
+        "to": to,
+        "end_difference_mib": mib(difference),
+        "end_interval_mib": None if interval is None else (mib(interval[0]), mib(interval[1])),
     }
     if "leak" in verdicts:
-        a, b = (_with_held(rows[rows["phase"] == "step"]) for rows in (one, other))
-        pair, quantity = _pair(a, b)
+        quantity, pair = _pair(*(_with_held(x[x["phase"] == "step"]) for x in (one, other)))
         if "leak" in {pair.a.verdict, pair.b.verdict}:
             blind = pair.unjudged
-            return {
-                "to": first,
-                "about": "rate",
-                "verdict": pair.verdict,
-                "why": pair.why,
-                "quantity": quantity,
-                "rate_of_first": _finite(pair.a.rate),
-                "rate": _finite(pair.b.rate),
-                "upper": _finite(pair.b.upper),
-                "unjudged": None if blind is None else str(blind.reasons[0]),
-                **level,
-            }
-    worth = max(limits.WORTH_SHARE * float(ends[1].mean()), limits.WORTH_LEVEL)
+            return ConditionContrast(
+                **end,
+                about="rate",
+                verdict=pair.verdict,
+                why=pair.why,
+                quantity=quantity,
+                rate_of_first=_finite(pair.a.rate),
+                rate=_finite(pair.b.rate),
+                upper=_finite(pair.b.upper),
+                unjudged=None if blind is None else str(blind.reasons[0]),
+            )
     changed = by_level(difference, interval, worth)
-    return {"to": first, "about": "level", "verdict": changed, "why": "level", **level}
+    return ConditionContrast(**end, about="level", verdict=changed, why="level")
 
 
-def _pair(a: pd.DataFrame, b: pd.DataFrame) -> tuple[Contrast, str]:
+def _pair(a: pd.DataFrame, b: pd.DataFrame) -> tuple[str, Contrast]:
     """Compare two conditions' anonymous memory, or live bytes where only they show the growth.
-
-    The second part of what is returned says which.
 
     A small leak of malloc's is sure in live bytes long before pages show it; one of live objects
     confirms a small growth of anonymous memory (see `judge_together`).
     """
-    sizes = _rows(a, "size"), _rows(b, "size")
-    pages = _rows(a, "held") or [], _rows(b, "held") or []
+    sizes = rows(a, "size"), rows(b, "size")
+    pages = rows(a, "held") or [], rows(b, "held") or []
     every = _every(a), _every(b)
     pair = judge_pair(*pages, *sizes, every=every)
     if pair.verdict != "inconclusive":
-        return pair, "anonymous"
+        return "anonymous", pair
     if max(_live_rates((a, b), sizes, "in_use")) >= LIVE_ALONE["in_use"]:
-        finer = judge_pair(_rows(a, "in_use"), _rows(b, "in_use"), *sizes, every=every)
+        finer = judge_pair(rows(a, "in_use"), rows(b, "in_use"), *sizes, every=every)
         if finer.verdict != "inconclusive":
-            return finer, "in_use"
+            return "in_use", finer
     if max(_live_rates((a, b), sizes, "python_blocks")) >= CONFIRMING_BLOCKS:
         finer = judge_pair(*pages, *sizes, every=every, worth_rate=_ANY)
         if finer.verdict != "inconclusive":
-            return finer, "anonymous"
-    return pair, "anonymous"
+            return "anonymous", finer
+    return "anonymous", pair
 
 
 def _with_held(steps: pd.DataFrame) -> pd.DataFrame:
@@ -243,8 +207,8 @@ def _with_held(steps: pd.DataFrame) -> pd.DataFrame:
 def _grown_file(steps: pd.DataFrame) -> bool:
     """Return whether pages of files grew by what is worth a look: rarely, so rarely judged."""
     file = steps["rss"] - steps["held"]
-    rows = [group.to_numpy(float) for _, group in file.groupby(steps["repeat"])]
-    return bool(rows) and growth(rows) >= limits.WORTH_LEVEL
+    each = [group.to_numpy(float) for _, group in file.groupby(steps["repeat"])]
+    return bool(each) and growth(each) >= limits.WORTH_LEVEL
 
 
 def _every(steps: pd.DataFrame) -> float:
@@ -259,7 +223,7 @@ def _live_rates(parts: Any, sizes: Any, name: str) -> list[float]:
     """Return how fast a live quantity leaks in each condition; 0 where it does not."""
     found = []
     for steps, size in zip(parts, sizes, strict=True):
-        given = _rows(steps, name)
+        given = rows(steps, name)
         if given is None:
             found.append(0.0)
             continue
@@ -274,12 +238,8 @@ def _kib(size: float) -> float | None:
 
 
 def _finite(value: float) -> float | None:
-    return round(value, 4) if math.isfinite(value) else None
+    return round(float(value), 4) if math.isfinite(value) else None
 
 
-def _mean(values: pd.Series[Any]) -> float | None:
-    return None if values.empty or values.isna().all() else float(values.mean())
-
-
-def _mib(size: float | None) -> float | None:
-    return None if size is None else mib(size)
+def _mean_mib(values: pd.Series[Any]) -> float | None:
+    return None if values.empty or values.isna().all() else mib(float(values.mean()))

@@ -4,37 +4,36 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from listen2lab.notice import Notice
 from listen2lab.units import MIB
 from listen2lab.verdict.intervals import student, welch
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from listen2lab.findings.measured import Where
+    from listen2lab.findings.records import FindingName, Where
 
 __all__ = [
+    "DOUBTS",
+    "LOWERS",
     "UNACCOUNTED",
     "Effect",
-    "FindingName",
     "Ruling",
     "average",
     "decide",
     "difference",
     "doubt",
+    "known",
     "lowers",
     "mean_of",
-    "size",
-    "span",
 ]
 
 UNACCOUNTED = 2260 * MIB
 """What the app could not account for: the question that started this."""
-
-FindingName = Literal["supported", "refuted", "inconclusive"]
 
 
 @dataclass(frozen=True)
@@ -55,32 +54,38 @@ class Effect:
     interval: tuple[float, float] | None
     agree: bool
 
+    @property
+    def values(self) -> list[str | int | float]:
+        """The estimate and, where they are known, its bounds: what a template calls an effect."""
+        return [float(x) for x in (self.value, *(self.interval or ()))]
+
 
 @dataclass(frozen=True)
 class Ruling:
-    """What a rule found.
+    """What a hypothesis's rule found.
 
     Attributes
     ----------
     finding
-        The decision.
+        The decision. Where none of the conditions in `used` has a run it is not tested.
+    because
+        The evidence, the deciding one first.
+    used
+        The conditions behind it.
     effect
         What was decided on, in bytes; None where nothing was measured.
     explains
-        Bytes of the app's own level that the hypothesis accounts for; None where not known.
-    because
-        Sentences with numbers, the deciding one first.
-    used
-        The conditions behind it.
+        Bytes of the app's own memory at the end that the hypothesis accounts for; None where not
+        known.
     of
-        The condition whose level `explains` is a part of; None: that which the level is told of.
+        The condition whose memory `explains` is a part of; None: that which memory is told of.
     """
 
     finding: FindingName
-    effect: Effect | None
-    explains: float | None
-    because: tuple[str, ...]
-    used: tuple[Where, ...]
+    because: tuple[Notice, ...]
+    used: tuple[Where, ...] = ()
+    effect: Effect | None = None
+    explains: float | None = None
     of: Where | None = None
 
 
@@ -130,22 +135,48 @@ def decide(effect: Effect, worth: float) -> FindingName:
     return "inconclusive"
 
 
-def doubt(effect: Effect, worth: float) -> str:
-    """Say why an effect does not decide."""
+def doubt(effect: Effect, worth: float) -> Notice:
+    """Return why an effect does not decide: a code of `DOUBTS`."""
     if effect.interval is None:
-        return "One run gives no interval; at least two are needed, better three."
+        return Notice("one-run")
     low = effect.interval[0]
     if low > 0 and effect.value >= worth:
-        return "The repeats do not agree; more of them would tell (--repeats 6)."
-    if low > 0:
-        return (
-            f"That is less than the {size(worth)} that are worth acting on, and may be more: more "
-            "repeats would tell (--repeats 6)."
-        )
-    return (
-        f"The interval holds both no effect and one worth acting on ({size(worth)}): more repeats "
-        "would tell (--repeats 6)."
-    )
+        return Notice("repeats-disagree")
+    return Notice("less-than-worth" if low > 0 else "interval-too-wide", {"worth": worth})
+
+
+DOUBTS = {
+    "one-run": "One run gives no interval; at least two are needed, better three.",
+    "repeats-disagree": "The repeats do not agree; more of them would tell (--repeats 6).",
+    "less-than-worth": "That is less than the {worth:size} that are worth acting on, and may be "
+    "more: more repeats would tell (--repeats 6).",
+    "interval-too-wide": "The interval holds both no effect and one worth acting on "
+    "({worth:size}): more repeats would tell (--repeats 6).",
+}
+
+
+def lowers(code: str, effect: Effect, worth: float) -> Notice:
+    """Return by how much something lowers memory at the end: ``CODE-`` and a code of `LOWERS`."""
+    if effect.interval is None:
+        way = "lowers-in-one-run"
+    elif effect.interval[0] > 0:
+        way = "lowers"
+    elif effect.interval[1] < 0:
+        low, high = effect.interval
+        way, effect = "raises", Effect(-effect.value, (-high, -low), effect.agree)
+    else:
+        way = "changes-nothing" if decide(effect, worth) == "refuted" else "not-shown"
+    return Notice(f"{code}-{way}", {"change": effect.values, "worth": worth})
+
+
+LOWERS = {
+    "lowers": "lowers memory at the end by {change:effect}",
+    "lowers-in-one-run": "lowers memory at the end by {change:effect} (one run: no interval)",
+    "raises": "raises memory at the end by {change:effect}",
+    "changes-nothing": "changes memory at the end by less than {worth:size}",
+    "not-shown": "is not shown to lower memory at the end: by {change:effect}",
+}
+"""What follows the subject in a sentence; see `lowers`."""
 
 
 def average(x: ArrayLike) -> float:
@@ -154,38 +185,7 @@ def average(x: ArrayLike) -> float:
     return float(values.mean()) if values.size else math.nan
 
 
-def size(value: float) -> str:
-    """Return bytes as a reader wants them: ``2,884 MiB``, ``3.8 MiB``, ``12 KiB``."""
-    if math.isnan(value):
-        return "an unknown amount"
-    amount = abs(value)
-    if round(amount / MIB, 1) >= 100:
-        return f"{value / MIB:,.0f} MiB"
-    if amount >= 0.1 * MIB or amount < 512:
-        return f"{value / MIB + 0.0:,.1f} MiB"
-    return f"{value / 1024:,.0f} KiB"
-
-
-def span(effect: Effect) -> str:
-    """Return an effect with its interval in words."""
-    if effect.interval is None:
-        return size(effect.value)
-    low, high = effect.interval
-    digits = 0 if round(max(abs(low), abs(high)) / MIB, 1) >= 100 else 1
-    return (
-        f"{size(effect.value)} (95 % between {low / MIB:,.{digits}f} and {high / MIB:,.{digits}f})"
-    )
-
-
-def lowers(effect: Effect, worth: float) -> str:
-    """Say by how much something lowers the level, after its subject."""
-    if effect.interval is None:
-        return f"lowers the level by {size(effect.value)} (one run: no interval)"
-    low, high = effect.interval
-    if low > 0:
-        return f"lowers the level by {span(effect)}"
-    if high < 0:
-        return f"raises the level by {span(Effect(-effect.value, (-high, -low), effect.agree))}"
-    if decide(effect, worth) == "refuted":
-        return f"changes the level by less than {size(worth)}"
-    return f"is not shown to lower the level: by {span(effect)}"
+def known(x: ArrayLike) -> float | None:
+    """Return the mean over processes, for a notice; None where no process has the number."""
+    value = average(np.atleast_1d(np.asarray(x, dtype=float)))
+    return value if math.isfinite(value) else None

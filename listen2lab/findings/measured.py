@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from listen2lab.account.at_end import level_parts
-from listen2lab.findings.conditions import complete_samples
-from listen2lab.pipeline.knobs import Knobs, knobs_from
-from listen2lab.units import KIB
+from listen2lab.account.at_end import end_parts
+from listen2lab.findings.records import Where
+from listen2lab.notice import Notice
+from listen2lab.study.data import complete_samples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from listen2lab.study.plan import Experiment, Level
+    from listen2lab.findings.records import ConditionNumbers, VerdictName
+    from listen2lab.study.plan import Experiment
 
-__all__ = ["Measured", "Where"]
+__all__ = ["LACKS", "Measured"]
 
 _LEAST_RUNS = 6
 _LEAST_SPREAD_S = 0.2
-# Fewer runs of the app's own condition, or all with one length, do not show how the level depends
-# on the length.
-
-
-class Where(NamedTuple):
-    """A condition of an experiment."""
-
-    experiment: str
-    condition: str
-
-    def __str__(self) -> str:
-        return f"{self.experiment} / {self.condition}"
+# Fewer runs of the app's own condition, or all with one length, do not show how memory at the end
+# depends on the length.
 
 
 _PREFERRED = (Where("baseline", "app"), Where("stop-release", "app"))
@@ -48,11 +39,12 @@ class Measured:
     experiments
         What was planned.
     runs, samples
-        `listen2lab.facade.Study.runs` and ``.samples``.
+        As `listen2lab.study.data.StudyData` has them.
     numbers
-        What `listen2lab.findings.conditions.summarize` made of them.
+        What `listen2lab.findings.conditions.numbers_of` made of them.
     held
-        The largest buffers of traced runs; see `listen2lab.findings.decide.find`.
+        Experiment and condition to the largest buffers of its traced run, as
+        `listen2lab.account.attribute.held` gives them; those that are not there have no such run.
     """
 
     def __init__(
@@ -60,7 +52,7 @@ class Measured:
         experiments: Sequence[Experiment],
         runs: pd.DataFrame,
         samples: pd.DataFrame,
-        numbers: Mapping[str, Mapping[str, Mapping[str, Any]]],
+        numbers: Mapping[str, Mapping[str, ConditionNumbers]],
         held: Mapping[tuple[str, str], pd.DataFrame] | None = None,
     ) -> None:
         self.experiments = {item.name: item for item in experiments}
@@ -95,9 +87,9 @@ class Measured:
         return self._all.get(where, self._none)
 
     def parts(self, where: Where) -> pd.DataFrame:
-        """Return what makes up each process's level; see `listen2lab.account.at_end`."""
+        """Return what makes up each process's memory at its end: `listen2lab.account.at_end`."""
         if where not in self._parts:
-            self._parts[where] = level_parts(self.all_rows(where))
+            self._parts[where] = end_parts(self.all_rows(where))
         return self._parts[where]
 
     def has_readings(self, where: Where) -> bool:
@@ -120,7 +112,7 @@ class Measured:
         first, last = self.at(where, before, column), self.at(where, after, column)
         return first - last if len(first) == len(last) else np.empty(0)
 
-    def level(self, where: Where) -> np.ndarray:
+    def end(self, where: Where) -> np.ndarray:
         """Return each process's resident bytes at the end, collected and trimmed."""
         return self.at(where, "end")
 
@@ -135,8 +127,8 @@ class Measured:
     def given_by_trim(self, where: Where) -> np.ndarray:
         """Return by how much collecting and trimming lowers each process after its last step."""
         last = _by_process(self.rows(where)["rss"], self.rows(where), "last")
-        levels = self.level(where)
-        return last - levels if len(last) == len(levels) else np.empty(0)
+        ends = self.end(where)
+        return last - ends if len(last) == len(ends) else np.empty(0)
 
     def longest_s(self, where: Where) -> np.ndarray:
         """Return the seconds of the longest stretch that each process made in one go."""
@@ -162,6 +154,12 @@ class Measured:
         columns = [f"component.{name}" for name in names if f"component.{name}" in chosen]
         return _by_process(chosen[columns].sum(axis=1), chosen, "max")
 
+    def held_in_app(self, *names: str) -> float | None:
+        """Return what components hold at the end of the app's own condition; None: not known."""
+        where = self.reference()
+        held = np.empty(0) if where is None else self.component(where, *names)
+        return float(held.mean()) if len(held) else None
+
     def n_read(self, where: Where) -> float:
         """Return how many paragraphs a process read, warm-up included, on average."""
         n_read = sum(float(self.rows(where, phase)["steps"].sum()) for phase in ("warmup", "step"))
@@ -169,38 +167,43 @@ class Measured:
 
     def steps(self, where: Where) -> int:
         """Return how many steps a process measured."""
-        return int(self.numbers.get(where.experiment, {}).get(where.condition, {}).get("steps", 0))
+        numbers = self.of(where)
+        return 0 if numbers is None else numbers.steps
 
-    def verdict(self, where: Where) -> str | None:
+    def of(self, where: Where) -> ConditionNumbers | None:
+        """Return the numbers of a condition; None where it is not in the study."""
+        return self.numbers.get(where.experiment, {}).get(where.condition)
+
+    def verdict(self, where: Where) -> VerdictName | None:
         """Return the verdict on a condition's memory; None where no run is complete.
 
         A condition is called a leak too where only live objects grow, too little to show in
         resident memory. That cannot be what fills it, so here the verdict is anonymous memory's
         own; `also_grows` tells the rest.
         """
-        if where not in self._repeats:
+        numbers = self.of(where)
+        if where not in self._repeats or numbers is None:
             return None
-        numbers = self.numbers[where.experiment][where.condition]
         if self.also_grows(where) is not None:
-            return str(numbers["quantities"]["anonymous"]["verdict"])
-        return str(numbers["verdict"])
+            return numbers.quantities["anonymous"].verdict
+        return numbers.verdict
 
-    def also_grows(self, where: Where) -> str | None:
-        """Say which live objects grow without showing in resident memory; None if none do."""
-        if where not in self._repeats:
+    def also_grows(self, where: Where) -> Notice | None:
+        """Return which live objects grow without showing in resident memory; None if none do."""
+        numbers = self.of(where)
+        if where not in self._repeats or numbers is None or numbers.verdict != "leak":
             return None
-        numbers = self.numbers[where.experiment][where.condition]
-        found = numbers.get("quantities", {})
-        if numbers["verdict"] != "leak" or found.get("anonymous", {}).get("verdict") == "leak":
+        found = numbers.quantities
+        if "anonymous" in found and found["anonymous"].verdict == "leak":
             return None
-        grown = {name: each["rate_per_step"] for name, each in found.items()
-                 if each["verdict"] == "leak"}  # fmt: skip
-        said = []
-        if grown.get("python_blocks") is not None:
-            said.append(f"{grown['python_blocks']:,.0f} small Python objects")
-        if grown.get("in_use") is not None:
-            said.append(f"{grown['in_use'] / KIB:,.1f} KiB that malloc counts")
-        return " and ".join(said) or None
+        grown = {
+            name: found[name].rate_per_step
+            for name in ("python_blocks", "in_use")
+            if name in found
+            and found[name].verdict == "leak"
+            and found[name].rate_per_step is not None
+        }
+        return Notice("-and-".join(_LIVE[name] for name in grown), {**grown}) if grown else None
 
     def keys(self, *wheres: Where) -> tuple[str, ...]:
         """Return the complete runs of conditions, as ``experiment/condition/repeat``."""
@@ -216,11 +219,11 @@ class Measured:
             Where(item.name, level.name)
             for item in self.experiments.values()
             for level in item.levels
-            if _is_app(item, level) and Where(item.name, level.name) in self._repeats
+            if item.is_app(level) and Where(item.name, level.name) in self._repeats
         ]
 
     def reference(self) -> Where | None:
-        """Return the app's own condition that the level is told of; None without a run of it."""
+        """Return the app's own condition that memory is told of; None without a run of it."""
         app = self.app()
         return next((where for where in _PREFERRED if where in app), next(iter(app), None))
 
@@ -240,40 +243,40 @@ class Measured:
 
     @property
     def bytes_per_second(self) -> float:
-        """How much the level rises with each second of the longest stretch; 0 if not known.
+        """How much memory at the end rises with each second of the longest stretch; 0: not known.
 
-        From the runs of the app's own condition, which differ by what durations were drawn. Levels
-        of other conditions that keep a session are compared at the same length by it, so that the
-        luck of the draw does not hide a small difference.
+        From the runs of the app's own condition, which differ by what durations were drawn. Other
+        conditions that keep a session are compared at the same length by it, so that the luck of
+        the draw does not hide a small difference.
         """
         if self._per_second is None:
             self._per_second = self._fit()
         return self._per_second
 
-    def level_at_same_length(self, where: Where) -> np.ndarray:
-        """Return the levels, less what a longer or shorter draw of the longest stretch adds."""
-        levels, longest = self.level(where), self.longest_s(where)
-        if not self.bytes_per_second or len(levels) != len(longest):
-            return levels
-        return levels - self.bytes_per_second * (longest - self._typical_s)
+    def end_at_same_length(self, where: Where) -> np.ndarray:
+        """Return memory at the end, less what a longer draw of the longest stretch adds."""
+        ends, longest = self.end(where), self.longest_s(where)
+        if not self.bytes_per_second or len(ends) != len(longest):
+            return ends
+        return ends - self.bytes_per_second * (longest - self._typical_s)
 
     def _fit(self) -> float:
         pairs = [
-            (self.longest_s(where), self.level(where))
+            (self.longest_s(where), self.end(where))
             for where in self.app()
-            if len(self.longest_s(where)) == len(self.level(where))
+            if len(self.longest_s(where)) == len(self.end(where))
         ]
         if not pairs:
             return 0.0
-        seconds, levels = (np.concatenate(each) for each in zip(*pairs, strict=True))
+        seconds, ends = (np.concatenate(each) for each in zip(*pairs, strict=True))
         if len(seconds) < _LEAST_RUNS or np.ptp(seconds) < _LEAST_SPREAD_S:
             return 0.0
         self._typical_s = float(np.median(seconds))
-        fit = stats.linregress(seconds, levels)
+        fit = stats.linregress(seconds, ends)
         return float(fit.slope) if fit.slope > 0 and fit.pvalue < 0.01 else 0.0
 
-    def lack(self, *wheres: Where, needed: int = 2) -> str | None:
-        """Say what is missing to compare these conditions, or None when nothing is.
+    def lack(self, *wheres: Where, needed: int = 2) -> Notice | None:
+        """Return what is missing to compare these conditions, or None when nothing is.
 
         Parameters
         ----------
@@ -281,44 +284,59 @@ class Measured:
             The conditions.
         needed
             Complete runs that each of them needs.
+
+        Returns
+        -------
+        Notice or None
+            A code of `LACKS`.
         """
         for where in wheres:
             name, condition = where
+            names: dict[str, Any] = {"experiment": name, "condition": condition}
             if name not in self.experiments:
-                return (
-                    f"The experiment {name} is not in this study: `listen2lab run {name}` "
-                    "would decide it."
-                )
+                return Notice("experiment-not-run", {"experiment": name})
             if condition not in {level.name for level in self.experiments[name].levels}:
-                return (
-                    f"{name} was run without its condition {condition}: `listen2lab run {name}` "
-                    "runs them all."
-                )
+                return Notice("condition-not-run", names)
+            n_complete = len(self.end(where))
+            if n_complete >= needed:
+                continue
             mine = self._runs[
                 (self._runs["experiment"] == name) & (self._runs["condition"] == condition)
             ]
-            n_complete = len(self.level(where))
-            if n_complete >= needed:
-                continue
-            counts = mine.loc[mine["outcome"] != "complete", "outcome"].value_counts()
-            others = ", ".join(f"{k} {outcome}" for outcome, k in counts.items())
-            ended = f" ({others})" if others else ""
-            if set(counts.index) == {"missing"}:
-                return f"{where} has {n_complete} complete runs so far{ended}: resume the study."
-            if n_complete == 0:
-                return f"No run of {where} is complete{ended}."
-            return (
-                f"{where} has one complete run{ended}, and one run gives no interval: "
-                f"`listen2lab run {name} --repeats 3`."
-            )
+            lost = mine.loc[mine["outcome"] != "complete", "outcome"].value_counts()
+            ended = {"complete": n_complete, "lost": [f"{k} {how}" for how, k in lost.items()]}
+            code = "no-run-complete" if n_complete == 0 else "one-run-complete"
+            if set(lost.index) == {"missing"}:
+                code = "runs-missing"
+            elif not len(lost):
+                code += "-of-all"
+            return Notice(code, {**names, **ended})
         return None
+
+
+_LIVE = {"python_blocks": "live-objects", "in_use": "live-bytes"}
+
+LACKS = {
+    "experiment-not-run": "The experiment {experiment} is not in this study: "
+    "`listen2lab run {experiment}` would decide it.",
+    "condition-not-run": "{experiment} was run without its condition {condition}: "
+    "`listen2lab run {experiment}` runs them all.",
+    "runs-missing": "{experiment} / {condition} has {complete} complete runs so far ({lost}): "
+    "resume the study.",
+    "no-run-complete": "No run of {experiment} / {condition} is complete ({lost}).",
+    "no-run-complete-of-all": "No run of {experiment} / {condition} is complete.",
+    "one-run-complete": "{experiment} / {condition} has one complete run ({lost}), and one run "
+    "gives no interval: `listen2lab run {experiment} --repeats 3`.",
+    "one-run-complete-of-all": "{experiment} / {condition} has one complete run, and one run "
+    "gives no interval: `listen2lab run {experiment} --repeats 3`.",
+    "live-objects": "{python_blocks:count} small Python objects",
+    "live-bytes": "{in_use:rate} that malloc counts",
+    "live-objects-and-live-bytes": "{python_blocks:count} small Python objects and {in_use:rate} "
+    "that malloc counts",
+}
+"""What is missing to decide, and what grows beside a verdict (a part of a sentence)."""
 
 
 def _by_process(values: pd.Series[Any], rows: pd.DataFrame, how: str) -> np.ndarray:
     """Reduce values to one a process, by repeat; processes without any are left out."""
     return values.groupby(rows["repeat"]).agg(how).dropna().to_numpy(float)
-
-
-def _is_app(item: Experiment, level: Level) -> bool:
-    is_shortened = item.max_characters is not None or item.longest_characters is not None
-    return not is_shortened and knobs_from(item.settings(level)) == Knobs()

@@ -1,99 +1,103 @@
-"""What each condition comes to at its worst: highest level and highest peak of its repeats."""
+"""What each condition comes to at its worst, and which of them stay under what is acceptable."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from listen2lab.findings.measured import Measured, Where
-from listen2lab.pipeline.knobs import Knobs, knobs_from
+from listen2lab.findings.records import Outcome, Under, UnderLimit, Where
 from listen2lab.units import MIB, mib
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    import pandas as pd
+    from listen2lab.findings.measured import Measured
 
-    from listen2lab.study.plan import Experiment
+__all__ = ["KILL", "LIMITS", "TEXT_KNOBS", "is_under", "outcomes", "under"]
 
-__all__ = ["Outcome", "outcomes"]
+LIMITS = {"1 GB": 10**9, "500 MB": 5 * 10**8}
+"""What is acceptable, and what would be ideal. GB and MB are powers of ten here: the stricter way
+to read them (1 GB is 954 MiB)."""
+KILL = 25 * 10**8
+"""Where the phone kills the app: about 2.5 GB (2,384 MiB)."""
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """A condition at its worst.
-
-    Attributes
-    ----------
-    where
-        The condition.
-    knobs
-        Where it differs from the app.
-    level_mib, peak_mib
-        The highest of its repeats; None where none is complete, or the system tells no peak.
-    n_complete, n_lost
-        Runs that were complete, and runs that were killed, crashed, or hung.
-    """
-
-    where: Where
-    knobs: dict[str, Any]
-    level_mib: float | None
-    peak_mib: float | None
-    n_complete: int
-    n_lost: int
-
-    def is_under(self, limit: float, *, peak: bool = True) -> bool:
-        """Return whether every repeat stayed under a limit, in bytes; a lost run did not.
-
-        Parameters
-        ----------
-        limit
-            Bytes.
-        peak
-            Whether the peaks must stay under it too.
-        """
-        numbers = (self.level_mib, self.peak_mib) if peak else (self.level_mib,)
-        return not self.n_lost and all(x is not None and x * MIB < limit for x in numbers)
+TEXT_KNOBS = frozenset({"longest_sentence_s"})
+"""Knobs that change what is read, not how."""
+_LOADS = frozenset(
+    {"in_flight", "sessions", "lookahead_count", "reading", "player", "voice_change_every"}
+)
+"""Knobs that add load: a condition with one of them is no cure."""
+_SPLITS = frozenset({"split_long_sentences", "split_sentences_s"})
 
 
-def outcomes(
-    experiments: Sequence[Experiment],
-    runs: pd.DataFrame,
-    samples: pd.DataFrame,
-    numbers: Mapping[str, Mapping[str, Mapping[str, Any]]],
-) -> list[Outcome]:
+def outcomes(measured: Measured) -> tuple[Outcome, ...]:
     """Return the worst of each condition that reads the study's own texts.
-
-    Parameters
-    ----------
-    experiments, runs, samples, numbers
-        As for `listen2lab.findings.decide.find`.
 
     Returns
     -------
-    list of Outcome
-        In the plan's order. Experiments with texts of their own are left out: their levels say
+    tuple of Outcome
+        In the plan's order. Experiments with texts of their own are left out: their memory says
         nothing about the others'.
     """
-    measured = Measured(experiments, runs, samples, numbers)
-    app = Knobs()._asdict()
     found = []
-    for item in experiments:
-        if item.max_characters is not None or item.longest_characters is not None:
-            continue
-        for level in item.levels:
+    for item in measured.experiments.values():
+        for level in () if item.is_shortened else item.levels:
             where = Where(item.name, level.name)
-            ended = numbers[item.name][level.name]["runs"]
-            levels, peaks = measured.level(where), measured.peak(where)
-            knobs = knobs_from(item.settings(level))._asdict()
+            ends, peaks, numbers = measured.end(where), measured.peak(where), measured.of(where)
+            ended = numbers.runs if numbers is not None else {}
             found.append(
                 Outcome(
-                    where,
-                    {name: value for name, value in knobs.items() if value != app[name]},
-                    mib(levels.max()) if len(levels) else None,
-                    mib(peaks.max()) if len(peaks) else None,
-                    ended["complete"],
-                    ended["killed"] + ended["crashed"] + ended["timed-out"],
+                    experiment=item.name,
+                    condition=level.name,
+                    knobs=item.differing(level),
+                    end_mib=mib(ends.max()) if len(ends) else None,
+                    peak_mib=mib(peaks.max()) if len(peaks) else None,
+                    complete=ended.get("complete", 0),
+                    lost=sum(ended.get(how, 0) for how in ("killed", "crashed", "timed-out")),
                 )
             )
-    return found
+    return tuple(found)
+
+
+def is_under(outcome: Outcome, limit: float, *, peak: bool = True) -> bool:
+    """Return whether every repeat stayed under a limit, in bytes; a lost run did not.
+
+    Parameters
+    ----------
+    outcome
+        A condition's.
+    limit
+        Bytes.
+    peak
+        Whether the peaks must stay under it too.
+    """
+    numbers = (outcome.end_mib, outcome.peak_mib) if peak else (outcome.end_mib,)
+    return not outcome.lost and all(x is not None and x * MIB < limit for x in numbers)
+
+
+def under(found: Sequence[Outcome]) -> Under:
+    """Return which conditions stay under each limit, in peak and at the end, and at the end alone.
+
+    Parameters
+    ----------
+    found
+        See `outcomes`.
+    """
+    app = [each for each in found if not each.knobs and each.complete]
+    cures = [k for k, each in enumerate(found) if _is_cure(each)]
+    limits = []
+    for name, limit in LIMITS.items():
+        whole = tuple(k for k in cures if is_under(found[k], limit))
+        end = tuple(k for k in cures if is_under(found[k], limit, peak=False) and k not in whole)
+        already = bool(app) and all(is_under(each, limit) for each in app)
+        limits.append(
+            UnderLimit(name=name, mib=mib(limit), already=already, peak_and_end=whole, end_only=end)
+        )
+    return Under(kill_mib=mib(KILL), limits=tuple(limits))
+
+
+def _is_cure(outcome: Outcome) -> bool:
+    """Return whether a condition takes load away, by one change only."""
+    knobs = set(outcome.knobs)
+    both = "longest_sentence_s" in knobs and bool(knobs & _SPLITS)
+    is_load = bool(knobs & _LOADS) or outcome.knobs.get("alignment") == "forced"
+    return bool(knobs) and not both and not is_load

@@ -2,122 +2,134 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from listen2lab.account.attribute import held
-from listen2lab.experiment.catalog import EXPERIMENTS, HYPOTHESES
 from listen2lab.findings.answers import answers
-from listen2lab.findings.conditions import complete_samples, contrast, summarize
-from listen2lab.findings.decide import app_series, find
-from listen2lab.findings.outcomes import outcomes
-from listen2lab.findings.ranking import rank
-from listen2lab.report.text import study as words
+from listen2lab.findings.conditions import contrast, numbers_of
+from listen2lab.findings.hypotheses import EXPERIMENTS, HYPOTHESES, find
+from listen2lab.findings.measured import Measured
+from listen2lab.findings.records import ExperimentSummary, MadeFrom, Summary
 from listen2lab.study.plan import APART
+from listen2lab.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
-    import pandas as pd
-
-    from listen2lab.facade import Study
+    from listen2lab.findings.records import Answers, ConditionNumbers, Finding
+    from listen2lab.study.data import StudyData
     from listen2lab.study.plan import Experiment
 
-__all__ = ["build_summary"]
+__all__ = ["build_summary", "summary_of"]
+
+_FILE = "summary.json"
 
 
-def build_summary(study: Study) -> dict[str, Any]:
-    """Return what ``summary.json`` holds.
+def summary_of(study: StudyData, *, anew: bool = False) -> Summary:
+    """Return what a study says, from what was judged before where its files are the same.
+
+    Judging takes a third of a second a condition, so a summary is used again: once in the life of
+    the study object, and from ``summary.json`` where that was made by this version of the package
+    from the very files that are there now. Times of files do not count: a copy or a checkout
+    changes them.
 
     Parameters
     ----------
     study
         Any study, complete or not.
+    anew
+        Do not use the stored summary.
+    """
+    known, is_stored = _JUDGED.get(study, (None, False))
+    if known is not None and not (anew and is_stored):
+        return known
+    made_from = MadeFrom(listen2lab=__version__, digest=study.folder.digest())
+    stored = None if anew else study.folder.read(_FILE, Summary)
+    if stored is not None and stored.made_from != made_from:
+        stored = None
+    found = stored or build_summary(study, made_from)
+    _JUDGED[study] = found, stored is not None
+    return found
+
+
+_JUDGED: WeakKeyDictionary[StudyData, tuple[Summary, bool]] = WeakKeyDictionary()
+"""What was judged in this process, and whether it was read from the folder."""
+
+
+def build_summary(study: StudyData, made_from: MadeFrom | None = None) -> Summary:
+    """Judge a study.
+
+    Parameters
+    ----------
+    study
+        Any study, complete or not.
+    made_from
+        What to say of the version and files that the summary is made from.
 
     Returns
     -------
-    dict
-        ``format``, ``created`` and ``versions`` of the manifest, ``subject`` (what was run),
-        ``experiments``: name to ``question``, ``factor``, ``conditions`` (see
-        `listen2lab.findings.conditions.summarize`) and ``contrasts`` (each condition with the
-        app's own; see `listen2lab.findings.conditions.contrast`); ``findings``: hypothesis to the
-        fields of `listen2lab.findings.decide.Finding`; and ``answers`` to the five questions:
-        ``consumes``, ``leak``, ``cause``, ``under``, ``untested`` (see
-        `listen2lab.findings.answers.answers`), and
-        ``outcomes``, each condition at its worst. For a study without an experiment of the catalog,
-        ``findings`` is empty and ``answers`` None.
+    Summary
+        For a study without an experiment that tells of a hypothesis, ``findings`` is empty and
+        ``answers`` None.
     """
-    numbers = summarize(study.runs, study.samples)
-    usable = complete_samples(study.runs, study.samples)
+    numbers = numbers_of(study.runs, study.samples)
+    findings, told = _found(study, numbers)
     manifest = study.manifest
-    return {
-        "format": manifest["format"],
-        "created": manifest["created"],
-        "subject": words.subject(manifest["inputs"]),
-        "versions": manifest["versions"],
-        **_found(study, numbers),
-        "experiments": {
-            item.name: {
-                "question": item.question,
-                "factor": item.factor,
-                "unit": item.unit,
-                "predictions": dict(item.predictions),
-                "conditions": {level.name: numbers[item.name][level.name] for level in item.levels},
-                "contrasts": {
-                    level.name: contrast(
-                        usable,
-                        item.name,
-                        item.reference.name,
-                        level.name,
-                        [numbers[item.name][x.name]["verdict"] for x in (item.reference, level)],
-                    )
-                    for level in item.levels
-                    if level is not item.reference
-                },
-            }
+    return Summary(
+        format=manifest.format,
+        created=manifest.created,
+        inputs=manifest.inputs,
+        versions=manifest.setup.versions,
+        experiments={
+            item.name: _experiment(study, item, numbers.get(item.name, {}))
             for item in study.plan.experiments
         },
-    }
+        findings=findings,
+        answers=told,
+        made_from=made_from or MadeFrom(),
+    )
 
 
-_HOLDING = (("audio-retention", "retains"),)
-"""The conditions whose traced run tells what Python holds."""
+def _experiment(
+    study: StudyData, item: Experiment, numbers: Mapping[str, ConditionNumbers]
+) -> ExperimentSummary:
+    app = item.reference.name
+    return ExperimentSummary(
+        question=item.question,
+        factor=item.factor,
+        unit=item.unit,
+        predictions=item.predictions,
+        conditions={level.name: numbers[level.name] for level in item.levels},
+        contrasts={
+            level.name: contrast(
+                study.complete,
+                item.name,
+                app,
+                level.name,
+                [numbers[app].verdict, numbers[level.name].verdict],
+            )
+            for level in item.levels
+            if level.name != app
+        },
+    )
 
 
-def _found(study: Study, numbers: dict[str, Any]) -> dict[str, Any]:
+def _found(
+    study: StudyData, numbers: Mapping[str, Mapping[str, ConditionNumbers]]
+) -> tuple[dict[str, Finding], Answers | None]:
     """Return findings and answers, where the study ran an experiment that has hypotheses."""
     # Of a merged study, those on the first machine, with the first voice: levels are not mixed.
     experiments = tuple(x for x in study.plan.experiments if APART not in x.name)
-    if "voice" not in study.manifest["inputs"] or not any(
-        x.name in EXPERIMENTS for x in experiments
-    ):
-        return {"findings": {}, "answers": None}
-    given = (experiments, study.runs, study.samples, numbers)
-    findings = find(HYPOTHESES, *given, held=_buffers(study, experiments))
-    worst = outcomes(*given)
-    told = answers(findings, rank(*given), worst, app_series(*given), study.manifest)
-    return {
-        "findings": {name: each.to_dict() for name, each in findings.items()},
-        "answers": {
-            **told,
-            "outcomes": [
-                {
-                    "experiment": each.where.experiment,
-                    "condition": each.where.condition,
-                    "knobs": each.knobs,
-                    "level_mib": each.level_mib,
-                    "peak_mib": each.peak_mib,
-                    "complete": each.n_complete,
-                    "lost": each.n_lost,
-                }
-                for each in worst
-            ],
-        },
-    }
-
-
-def _buffers(
-    study: Study, experiments: Sequence[Experiment]
-) -> dict[tuple[str, str], pd.DataFrame]:
-    """Return the largest buffers of the traced runs whose hypotheses are about them."""
+    if not study.manifest.inputs.is_pipeline or not any(x.name in EXPERIMENTS for x in experiments):
+        return {}, None
     planned = {(item.name, level.name) for item in experiments for level in item.levels}
-    return {where: held(study, *where) for where in _HOLDING if where in planned}
+    buffers = {
+        where: held(study, *where)
+        for each in HYPOTHESES.values()
+        for where in each.holders
+        if where in planned
+    }
+    measured = Measured(experiments, study.runs, study.samples, numbers, buffers)
+    findings = find(measured)
+    return findings, answers(measured, findings, study.manifest)

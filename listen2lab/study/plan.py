@@ -120,9 +120,22 @@ class Experiment(msgspec.Struct, frozen=True):
     @property
     def reference(self) -> Level:
         """The level that is the app's own, or the first: what the others are compared with."""
-        app = Knobs()
-        own = [x for x in self.levels if knobs_from(self.settings(x)) == app]
+        own = [x for x in self.levels if not self.differing(x)]
         return own[0] if own else self.levels[0]
+
+    @property
+    def is_shortened(self) -> bool:
+        """Whether it reads other texts than the study's: only short ones."""
+        return self.max_characters is not None or self.longest_characters is not None
+
+    def differing(self, level: Level) -> dict[str, Any]:
+        """Return the knobs in which a level really differs from the app, with their values."""
+        knobs, app = knobs_from(self.settings(level))._asdict(), Knobs()._asdict()
+        return {name: value for name, value in knobs.items() if value != app[name]}
+
+    def is_app(self, level: Level) -> bool:
+        """Return whether a level is the app's own condition, on the study's own texts."""
+        return not self.is_shortened and not self.differing(level)
 
     def settings(self, level: Level) -> dict[str, Any]:
         """Return the knobs of a level, those that differ from the app's."""

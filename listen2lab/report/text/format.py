@@ -115,6 +115,13 @@ def _bounds(value: Sequence[float]) -> str:
     return span(value[0], value[1])
 
 
+def _effect(value: Sequence[float]) -> str:
+    """Return an estimate with its 95 % interval, where there is one: ``values`` of an effect."""
+    if len(value) < 3:
+        return size(value[0])
+    return f"{size(value[0])} (95 % between {span(value[1], value[2])})"
+
+
 _FORMATS: dict[str, Callable[[Any], str]] = {
     "size": size,
     "rate": rate,
@@ -122,6 +129,9 @@ _FORMATS: dict[str, Callable[[Any], str]] = {
     "number": number,
     "span": _bounds,
     "count": lambda value: f"{value:,.0f}",
+    "effect": _effect,
+    "sizes": lambda values: ", ".join(map(size, values)),
+    "counts": lambda values: ", ".join(f"{value:,.0f}" for value in values),
 }
 
 
@@ -132,7 +142,8 @@ def fill(template: str, values: Mapping[str, Any]) -> str:
     ----------
     template
         FORMAT is ``size``, ``rate`` (bytes), ``seconds``, ``number``, ``span`` (two bytes),
-        ``count``, or Python's own.
+        ``count``, ``effect`` (bytes, with the bounds of an interval where they are known),
+        ``sizes``, ``counts`` (of several), or Python's own.
     values
         By name.
 

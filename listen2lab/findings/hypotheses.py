@@ -1,0 +1,95 @@
+"""All hypotheses, and what a study says about each: supported, refuted, inconclusive, not tested.
+
+The unit of replication is the process: one number each, and Welch's interval over them. To add a
+hypothesis, write its module as `listen2lab.findings.h1` is written, and name it here.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from listen2lab.findings import h0, h1, h2, h3, h4, h5, h6, h7
+from listen2lab.findings.effects import DOUBTS, average
+from listen2lab.findings.measured import LACKS
+from listen2lab.findings.records import Finding
+from listen2lab.units import MIB, mib
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from listen2lab.findings.hypothesis import Hypothesis
+    from listen2lab.findings.measured import Measured
+
+__all__ = ["EXPERIMENTS", "HYPOTHESES", "SENTENCES", "find", "predictions"]
+
+HYPOTHESES: dict[str, Hypothesis] = {
+    each.HYPOTHESIS.name: each.HYPOTHESIS for each in (h0, h1, h2, h3, h4, h5, h6, h7)
+}
+"""Hypotheses by name."""
+
+EXPERIMENTS = frozenset(
+    name for each in HYPOTHESES.values() for name in (*each.tested_by, *each.predictions)
+)
+"""Names of the experiments that tell of a hypothesis."""
+
+SENTENCES: dict[str, str] = {
+    **DOUBTS,
+    **LACKS,
+    **{code: text for each in HYPOTHESES.values() for code, text in each.sentences.items()},
+}
+"""Code to template, of all evidence; `listen2lab.report.text` fills them in."""
+
+
+def predictions(experiment: str) -> dict[str, str]:
+    """Return what each hypothesis predicts for an experiment, to be stored before it runs."""
+    return {
+        name: each.predictions[experiment]
+        for name, each in HYPOTHESES.items()
+        if experiment in each.predictions
+    }
+
+
+def find(
+    measured: Measured, hypotheses: Mapping[str, Hypothesis] = HYPOTHESES
+) -> dict[str, Finding]:
+    """Decide each hypothesis as far as a study allows.
+
+    Parameters
+    ----------
+    measured
+        Of the study. Experiments that no hypothesis names decide nothing.
+    hypotheses
+        By name.
+
+    Returns
+    -------
+    dict of str to Finding
+        By hypothesis, all of them, in the same order.
+    """
+    return {name: _finding(each, measured) for name, each in hypotheses.items()}
+
+
+def _finding(hypothesis: Hypothesis, measured: Measured) -> Finding:
+    ruling = hypothesis.decide(measured, hypothesis.worth_mib * MIB)
+    effect = ruling.effect
+    interval = None if effect is None else effect.interval
+    keys = measured.keys(*ruling.used)
+    of = ruling.of or measured.reference()
+    whole = None if ruling.explains is None or of is None else average(measured.end(of))
+    return Finding(
+        claim=hypothesis.claim,
+        finding=ruling.finding if keys else "not-tested",
+        effect_mib=None if effect is None else _mib(effect.value),
+        interval_mib=None if interval is None else (mib(interval[0]), mib(interval[1])),
+        explains_mib=_mib(ruling.explains),
+        of_mib=_mib(whole),
+        because=ruling.because,
+        runs=keys,
+        worth_mib=hypothesis.worth_mib,
+        experiments=tuple(dict.fromkeys(key.split("/")[0] for key in keys)),
+    )
+
+
+def _mib(size: float | None) -> float | None:
+    return None if size is None or math.isnan(size) else mib(size)
