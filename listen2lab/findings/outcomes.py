@@ -26,7 +26,6 @@ _LOADS = frozenset(
     {"in_flight", "sessions", "lookahead_count", "reading", "player", "voice_change_every"}
 )
 """Knobs that add load: a condition with one of them is no cure."""
-_SPLITS = frozenset({"split_long_sentences", "split_sentences_s"})
 
 
 def outcomes(measured: Measured) -> tuple[Outcome, ...]:
@@ -98,6 +97,6 @@ def under(found: Sequence[Outcome]) -> Under:
 def _is_cure(outcome: Outcome) -> bool:
     """Return whether a condition takes load away, by one change only."""
     knobs = set(outcome.knobs)
-    both = "longest_sentence_s" in knobs and bool(knobs & _SPLITS)
+    both = {"longest_sentence_s", "split_sentences_s"} <= knobs
     is_load = bool(knobs & _LOADS) or outcome.knobs.get("alignment") == "forced"
     return bool(knobs) and not both and not is_load
