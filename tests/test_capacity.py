@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 
 import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from listen2lab.experiment.capacity import (
     FIRST_GUESS,
@@ -18,8 +18,10 @@ from listen2lab.experiment.capacity import (
     first_guess,
     fits,
 )
-from listen2lab.experiment.scheduler import MOST_LOSSES, JobList
+from listen2lab.experiment.scheduler import MOST_LOSSES, Scheduler
+from listen2lab.notice import Notice
 from listen2lab.study.plan import Experiment, Level, Plan, Run
+from listen2lab.study.records import RunRecord
 from listen2lab.units import MIB
 
 GIB = 1024 * MIB
@@ -28,7 +30,7 @@ GIB = 1024 * MIB
 def experiment(*levels, name="own"):
     """Return an experiment of levels named by themselves."""
     made = tuple(x if isinstance(x, Level) else Level(x) for x in levels)
-    return Experiment(name, "?", "x", made, {}, steps=1)
+    return Experiment(name, "?", "x", made, steps=1)
 
 
 def plan(*experiments, **settings):
@@ -37,7 +39,7 @@ def plan(*experiments, **settings):
 
 
 class Somewhere:
-    """A place with as much memory as a test says."""
+    """A slot with as much memory as a test says."""
 
     def __init__(self, machine="machine-1", memory=100 * GIB):
         self.machine, self.memory, self.gone = machine, memory, False
@@ -51,36 +53,36 @@ class Somewhere:
         return self.memory
 
 
-def job_list(made, *, guess=None, jobs=2, **settings):
+def scheduler(made, *, guess=None, jobs=2, **settings):
     """Return the list of a plan's runs, and what it said."""
     said = []
     runs = [Run(e, level, r) for e in made.experiments for r in range(made.repeats)
             for level in e.levels]  # fmt: skip
-    jobs_left = JobList(
-        runs, jobs=jobs, expectation=Expectation(made, guess), say=said.append, **settings
+    jobs_left = Scheduler(
+        runs, jobs=jobs, expectation=Expectation(made, guess), notify=said.append, **settings
     )
     return jobs_left, said
 
 
-def taken(jobs, place):
-    """Return the run that a place gets at once, or None if it has to wait."""
+def taken(jobs, slot):
+    """Return the run that a slot gets at once, or None if it has to wait."""
     got = []
-    thread = threading.Thread(target=lambda: got.append(jobs.take(place)), daemon=True)
+    thread = threading.Thread(target=lambda: got.append(jobs.take(slot)), daemon=True)
     thread.start()
     thread.join(0.1)
     if thread.is_alive():
-        place.gone = True
+        slot.gone = True
         with jobs._changed:
             jobs._changed.notify_all()
         thread.join(5)
-        place.gone = False
+        slot.gone = False
         assert got == [None]
     return got[0]
 
 
 def done(jobs, run, peak, outcome="complete"):
     """Let a run end with a peak."""
-    jobs.end(run, {"outcome": outcome, "peak_rss": peak})
+    jobs.end(run, RunRecord(outcome=outcome, peak_rss=peak))
 
 
 def control_group(root, lines, **files):
@@ -158,13 +160,13 @@ def test_the_peak_to_expect_comes_from_what_ended_before():
     expected = Expectation(plan(both), FIRST_GUESS["tiny"])
     assert expected.of(one) == FIRST_GUESS["tiny"]
     assert expected.of(three) == 3 * FIRST_GUESS["tiny"]
-    expected.learn(one, "crashed", 9 * GIB)
+    expected.learn(one, RunRecord(outcome="crashed", peak_rss=9 * GIB))
     assert expected.of(one) == FIRST_GUESS["tiny"]  # a run that broke off says nothing
-    expected.learn(one, "complete", 500 * MIB)
-    expected.learn(one, "complete", 400 * MIB)
+    for peak in (500 * MIB, 400 * MIB):
+        expected.learn(one, RunRecord(outcome="complete", peak_rss=peak))
     assert expected.of(one) == pytest.approx(550 * MIB, abs=1)
     assert expected.of(replace(one, traced=True)) == 750 * MIB
-    expected.learn(three, "complete", 9 * GIB)
+    expected.learn(three, RunRecord(outcome="complete", peak_rss=9 * GIB))
     other = Run(experiment("one", "else"), Level("else"), 0)
     assert expected.of(other) == 9 * GIB
 
@@ -190,7 +192,7 @@ def test_a_voice_in_a_folder_is_guessed_by_its_model_s_size(tmp_path):
 
 def test_a_second_run_waits_until_it_fits():
     """Beside a run that may still take 1.2 GB, another starts only with room for both."""
-    jobs, _ = job_list(plan(experiment("a", "b")), guess=1200 * MIB)
+    jobs, _ = scheduler(plan(experiment("a", "b")), guess=1200 * MIB)
     here = Somewhere(memory=2 * GIB)
     first = taken(jobs, here)
     assert first.level.name == "a"
@@ -201,7 +203,7 @@ def test_a_second_run_waits_until_it_fits():
 
 def test_what_has_ended_makes_room_for_more():
     """A first guess that was too careful lasts until the condition's first run has ended."""
-    jobs, _ = job_list(plan(experiment("a"), repeats=3), guess=6 * GIB)
+    jobs, _ = scheduler(plan(experiment("a"), repeats=3), guess=6 * GIB)
     here = Somewhere(memory=8 * GIB)
     first = taken(jobs, here)
     assert taken(jobs, here) is None
@@ -212,7 +214,7 @@ def test_what_has_ended_makes_room_for_more():
 
 def test_nothing_known_runs_alone_and_jobs_is_the_most():
     """A workload of one's own shows first what it takes."""
-    jobs, said = job_list(plan(experiment("a"), repeats=4), jobs=2)
+    jobs, said = scheduler(plan(experiment("a"), repeats=4), jobs=2)
     here = Somewhere()
     first = taken(jobs, here)
     assert taken(jobs, here) is None
@@ -225,18 +227,18 @@ def test_nothing_known_runs_alone_and_jobs_is_the_most():
 
 def test_a_run_that_never_fits_runs_alone_with_a_note():
     """Measuring is the point: it is said, and tried."""
-    jobs, said = job_list(plan(experiment("a", "b")), guess=FIRST_GUESS["medium"])
+    jobs, said = scheduler(plan(experiment("a", "b")), guess=FIRST_GUESS["medium"])
     here = Somewhere(memory=4 * GIB)
     assert taken(jobs, here)
-    (sentence,) = said
-    assert "own/a/00 may need 6,500 MiB and 4,096 MiB are free" in sentence
-    assert "alone" in sentence
+    (notice,) = said
+    expected = {"run": "own/a/00", "expected": 6500 * MIB, "available": 4 * GIB}
+    assert notice == Notice("runs-alone", {**expected, "machine": "machine-1"})
     assert taken(jobs, here) is None
 
 
 def test_a_block_stays_on_its_machine_until_that_is_gone():
     """Every condition of a repeat on one machine: a contrast is not one of machines."""
-    jobs, _ = job_list(plan(experiment("a", "b"), repeats=2), guess=MIB)
+    jobs, _ = scheduler(plan(experiment("a", "b"), repeats=2), guess=MIB)
     one, two = Somewhere("machine-1"), Somewhere("machine-2")
     first = taken(jobs, one)
     assert taken(jobs, two).repeat == 1
@@ -249,14 +251,14 @@ def test_a_block_stays_on_its_machine_until_that_is_gone():
 
 def test_a_lost_run_is_run_again_in_its_place_and_not_for_ever():
     """It comes before what was behind it; lost too often, it is named and the rest is kept."""
-    jobs, said = job_list(plan(experiment("a", "b")), guess=MIB, jobs=1)
+    jobs, said = scheduler(plan(experiment("a", "b")), guess=MIB, jobs=1)
     here = Somewhere()
     for _ in range(MOST_LOSSES):
         run = taken(jobs, here)
         assert run.level.name == "a"
         jobs.give_back(run)
-    assert "it is run again" in said[0]
-    assert "not tried again" in said[-1]
+    assert [notice.code for notice in said] == ["run-lost"] * (MOST_LOSSES - 1) + ["run-given-up"]
+    assert said[-1].values["times"] == MOST_LOSSES
     done(jobs, taken(jobs, here), MIB)
     assert jobs.is_over()
     with pytest.raises(Exception, match=r"own/a/00.*every other run is kept.*--resume"):

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
 from listen2lab.errors import StudyError
 from listen2lab.experiment import worker
 from listen2lab.experiment.runner import execute
+from listen2lab.notice import Notice
+from listen2lab.study.records import Objects, Sample, Trace
 from listen2lab.units import MIB
 
 
 def phases(run):
     """Return the phases of a run's lines, in order."""
-    return [line["phase"] for line in run.lines()]
+    return [line.phase for line in run.samples()]
 
 
 def test_a_run_goes_through_its_phases_in_order(prepared):
     """Warm-up and steps share one numbering from 0."""
     run = prepared(warmup=2, steps=3)
-    assert execute(run)["outcome"] == "complete"
+    assert execute(run).outcome == "complete"
     levels = ["start", "meter", "import", "setup", "warmup", "warmup", *["step"] * 3]
     assert phases(run) == [*levels, "end", "released"]
-    assert [line["step"] for line in run.lines() if "step" in line] == [0, 1, 2, 3, 4]
+    assert [line.step for line in run.samples() if line.step is not None] == [0, 1, 2, 3, 4]
 
 
 def test_a_step_s_input_facts_and_components_are_in_its_line(prepared):
@@ -37,10 +39,10 @@ def test_a_step_s_input_facts_and_components_are_in_its_line(prepared):
         def components(): return {"cache": 100}
     """)
     execute(run)
-    last = [line for line in run.lines() if line["phase"] == "step"][-1]
-    assert last["facts"] == {"words": 8}
-    assert last["size"] == 2.0
-    assert last["components"] == {"cache": 100}
+    last = [line for line in run.samples() if line.phase == "step"][-1]
+    assert last.facts == {"words": 8}
+    assert last.size == 2.0
+    assert last.components == {"cache": 100}
 
 
 def test_many_steps_are_sampled_every_few(prepared):
@@ -50,13 +52,13 @@ def test_many_steps_are_sampled_every_few(prepared):
         steps=100, warmup=0, sample_every=10,
     )  # fmt: skip
     execute(run)
-    steps = [line for line in run.lines() if line["phase"] == "step"]
-    assert [line["step"] for line in steps] == list(range(9, 100, 10))
-    assert {line["size_sum"] for line in steps} == {10.0}
+    steps = [line for line in run.samples() if line.phase == "step"]
+    assert [line.step for line in steps] == list(range(9, 100, 10))
+    assert {line.size_sum for line in steps} == {10.0}
 
 
 def test_memory_that_is_held_shows_and_what_teardown_drops_goes(prepared):
-    """The level at the end holds 40 MiB that the level after the teardown does not."""
+    """Memory at the end holds 40 MiB that is not there after the teardown."""
     run = prepared(
         """
         held = []
@@ -67,29 +69,42 @@ def test_memory_that_is_held_shows_and_what_teardown_drops_goes(prepared):
         warmup=0,
     )
     execute(run)
-    level = {line["phase"]: line for line in run.lines()}
-    assert level["end"]["rss"] - level["setup"]["rss"] == pytest.approx(40 * MIB, rel=0.02)
-    assert level["released"]["rss"] - level["setup"]["rss"] < 2 * MIB
+    rss = {line.phase: line.rss for line in run.samples()}
+    assert rss["end"] - rss["setup"] == pytest.approx(40 * MIB, rel=0.02)
+    assert rss["released"] - rss["setup"] < 2 * MIB
 
 
 @pytest.mark.parametrize(
-    ("code", "words"),
+    ("code", "why", "words"),
     [
-        ("def setup(): pass\ndef step(i): 1/0", "ZeroDivisionError"),
-        ("def setup(: pass", "syntax error"),
-        ("def setup(): pass", "no function step"),
-        ("import nonesuch", "nonesuch"),
-        ("import sys\nsys.exit(3)", "sys.exit(3)"),
-        ("def setup(): pass\ndef step(i):\n import os; os._exit(255)", "status 255"),
-        ("def setup(): pass\ndef step(i):\n import ctypes; ctypes.string_at(0)", "SIGSEGV"),
+        (
+            "def setup(): pass\ndef step(i): 1/0",
+            Notice("raised", {"type": "ZeroDivisionError"}), "division by zero",
+        ),
+        ("def setup(: pass", Notice("raised", {"type": "WorkloadError"}), "syntax error"),
+        ("def setup(): pass", Notice("raised", {"type": "WorkloadError"}), "no function step"),
+        ("import nonesuch", Notice("raised", {"type": "WorkloadError"}), "nonesuch"),
+        ("import sys\nsys.exit(3)", Notice("raised", {"type": "SystemExit"}), "sys.exit(3)"),
+        (
+            "def setup(): print('so long')\ndef step(i):\n import os; os._exit(255)",
+            Notice("status", {"status": 255}), "so long",
+        ),
+        (
+            "def setup(): pass\ndef step(i):\n import os; os._exit(0)",
+            Notice("ended-early"), None,
+        ),
+        (
+            "def setup(): pass\ndef step(i):\n import ctypes; ctypes.string_at(0)",
+            Notice("signal", {"name": "SIGSEGV"}), None,
+        ),
     ],
 )  # fmt: skip
-def test_a_workload_that_fails_ends_in_a_sentence(prepared, code, words):
+def test_a_workload_that_fails_says_how(prepared, code, why, words):
     """Whatever a workload does to its process, the result says it and is written."""
     run = prepared(code)
     result = execute(run)
-    assert result["outcome"] == "crashed"
-    assert words in result["because"]
+    assert (result.outcome, result.why) == ("crashed", why)
+    assert words in result.message if words else result.message is None
     assert run.result() == result
 
 
@@ -97,7 +112,8 @@ def test_a_hung_step_is_killed(prepared):
     """A step that does not end is a result after the time limit."""
     run = prepared("import time\ndef setup(): pass\ndef step(i): time.sleep(60)")
     result = execute(run, step_timeout=2.0)
-    assert result["outcome"] == "timed-out"
+    assert result.outcome == "timed-out"
+    assert result.why == Notice("no-sample", {"seconds": 2.0, "step": None})
     assert "setup" in phases(run)
 
 
@@ -107,10 +123,12 @@ def test_over_the_memory_limit_a_run_is_killed_and_says_where(prepared):
         "held = []\ndef setup(): pass\ndef step(i): held.append(bytearray(20 << 20))", steps=50
     )
     result = execute(run, memory_limit=100 * MIB)
-    assert result["outcome"] == "killed"
-    assert "over the limit of 100 MiB" in result["because"]
-    assert 2 <= result["last_step"] <= 6
-    assert [line["step"] for line in run.lines() if "step" in line][-1] == result["last_step"]
+    assert result.outcome == "killed"
+    assert result.why.code == "over-limit"
+    assert result.why.values["limit"] == 100 * MIB < result.why.values["footprint"]
+    assert result.why.values["step"] == result.last_step
+    assert 2 <= result.last_step <= 6
+    assert [line.step for line in run.samples() if line.step is not None][-1] == result.last_step
 
 
 def test_a_short_peak_over_the_limit_counts(prepared):
@@ -125,7 +143,7 @@ def test_a_short_peak_over_the_limit_counts(prepared):
             time.sleep(0.1)
     """
     )
-    assert execute(run, memory_limit=100 * MIB)["outcome"] == "killed"
+    assert execute(run, memory_limit=100 * MIB).outcome == "killed"
 
 
 def test_file_backed_memory_does_not_count_against_the_limit(prepared, tmp_path):
@@ -140,15 +158,15 @@ def test_file_backed_memory_does_not_count_against_the_limit(prepared, tmp_path)
         def step(i): sum(m[k] for k in range(0, len(m), 4096))
     """)
     result = execute(run, memory_limit=100 * MIB)
-    assert result["outcome"] == "complete", result
-    assert result["peak_rss"] > 150 * MIB
+    assert result.outcome == "complete", result
+    assert result.peak_rss > 150 * MIB
 
 
 def test_a_gigabyte_of_output_is_not_kept(prepared):
     """What is printed is kept from both ends and costs the parent no memory."""
     run = prepared("def setup(): print('first')\ndef step(i): print('x' * 10_000_000)\n"
                    "def teardown(): print('last')")  # fmt: skip
-    assert execute(run)["outcome"] == "complete"
+    assert execute(run).outcome == "complete"
     kept = (run.path / "output.log").read_bytes()
     assert kept.startswith(b"first")
     assert kept.endswith(b"last\n")
@@ -159,13 +177,13 @@ def test_a_fork_does_not_become_a_second_run(prepared):
     """A child that the workload forks and forgets writes no samples of its own."""
     run = prepared("import os\ndef setup(): pass\ndef step(i): os.fork()")
     execute(run, step_timeout=20)
-    assert [line["step"] for line in run.lines() if "step" in line] == [0, 1, 2, 3, 4]
+    assert [line.step for line in run.samples() if line.step is not None] == [0, 1, 2, 3, 4]
 
 
 def test_changing_the_directory_loses_nothing(prepared):
     """Samples go where they belong wherever the workload stands."""
     run = prepared("import os\ndef setup(): os.chdir('/')\ndef step(i): pass")
-    assert execute(run)["outcome"] == "complete"
+    assert execute(run).outcome == "complete"
     assert phases(run)[-1] == "released"
 
 
@@ -203,10 +221,10 @@ def test_a_worker_weighs_little_and_imports_nothing_of_weight(prepared):
     """The instrument is at most 4 MiB over bare Python, read by the worker's own meter."""
     run = prepared("import sys\ndef setup(): print(*sys.modules)\ndef step(i): pass")
     execute(run)
-    started = next(line for line in run.lines() if line["phase"] == "start")
+    started = next(line for line in run.samples() if line.phase == "start")
     code = "print(open('/proc/self/statm').read().split()[1])"
     pages = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
-    assert started["rss"] - int(pages.stdout) * 4096 < 4 * MIB
+    assert started.rss - int(pages.stdout) * 4096 < 4 * MIB
     loaded = set((run.path / "output.log").read_text().split())
     assert not loaded & {"numpy", "pandas", "scipy", "typer", "tqdm", "psutil", "asyncio", "memray"}
 
@@ -233,12 +251,12 @@ def test_a_traced_run_says_who_allocated(prepared):
         traced=True,
         warmup=0,
     )
-    assert execute(run)["outcome"] == "complete"
-    heap = run.heap()
+    assert execute(run).outcome == "complete"
+    trace = run.trace()
     assert run.capture_path.exists()
-    assert heap["peak"] == pytest.approx(40 * MIB, rel=0.05)
-    assert sum(place["bytes"] for place in heap["at_peak"]) == pytest.approx(heap["peak"], rel=0.01)
-    assert max(heap["curve"]["heap"]) == pytest.approx(heap["peak"], rel=0.05)
+    assert trace.peak == pytest.approx(40 * MIB, rel=0.05)
+    assert sum(each.bytes for each in trace.at_peak) == pytest.approx(trace.peak, rel=0.01)
+    assert max(trace.curve.heap) == pytest.approx(trace.peak, rel=0.05)
 
 
 def test_a_traced_run_that_is_killed_keeps_its_capture(prepared):
@@ -247,7 +265,7 @@ def test_a_traced_run_that_is_killed_keeps_its_capture(prepared):
         "held = []\ndef setup(): pass\ndef step(i): held.append(bytearray(20 << 20))",
         steps=50, traced=True,
     )  # fmt: skip
-    assert execute(run, memory_limit=150 * MIB)["outcome"] == "killed"
+    assert execute(run, memory_limit=150 * MIB).outcome == "killed"
     code = (
         "import memray, sys; r = memray.FileReader(sys.argv[1]); "
         "print(sum(a.size for a in r.get_high_watermark_allocation_records()))"
@@ -257,9 +275,43 @@ def test_a_traced_run_that_is_killed_keeps_its_capture(prepared):
     assert int(done.stdout) > 40 * MIB
 
 
-def test_a_line_is_whole_json(prepared):
-    """Each line can be read by itself by any tool."""
-    run = prepared()
+class Exact(Sample, forbid_unknown_fields=True):
+    """A sample that may have no field that the records do not know."""
+
+
+@pytest.mark.parametrize("traced", [False, True])
+def test_the_worker_writes_what_the_records_declare(prepared, traced):
+    """The worker knows no records: each of its lines is one by itself, with nothing else in it."""
+    run = prepared(
+        """
+        def setup(): pass
+        def step(i): return {"words": i}
+        def size(i): return i / 2
+        def components(): return {"cache": 100}
+        """,
+        traced=traced,
+        phases=("trimmed",),
+    )
     execute(run)
-    for line in run.steps_path.read_text().splitlines():
-        assert json.loads(line)["phase"]
+    lines = run.steps_path.read_bytes().splitlines()
+    samples = [msgspec.json.decode(line, type=Exact) for line in lines]
+    assert [sample.phase for sample in samples] == phases(run)
+    read = samples[-1]
+    assert min(read.rss, read.anonymous, read.private_dirty, read.in_use, read.account_heap) > 0
+    for name, record in (("heap.json", Trace), ("objects.json", Objects)):
+        if traced:
+            msgspec.json.decode((run.path / name).read_bytes(), type=exact(record))
+
+
+def exact(record):
+    """Return a record that may have no field that is not declared."""
+    name = f"Exact{record.__name__}"
+    return msgspec.defstruct(name, [], bases=(record,), forbid_unknown_fields=True)
+
+
+def test_a_run_that_raised_says_so_in_a_line_that_the_records_declare(prepared):
+    """The line of an error, too."""
+    run = prepared("def setup(): raise OSError('no model')\ndef step(i): pass")
+    execute(run)
+    last = msgspec.json.decode(run.steps_path.read_bytes().splitlines()[-1], type=Exact)
+    assert (last.phase, last.type, last.error) == ("error", "OSError", "no model")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from listen2lab.errors import InputError, UnknownNameError
 from listen2lab.experiment import catalog
@@ -55,7 +56,7 @@ def test_an_experiment_traces_the_levels_that_it_names():
 
     assert traced(cache_size) == {"cache-size/2/traced"}
     assert traced(cache_size.only(["1"])) == {"cache-size/1/traced"}
-    assert traced(dataclasses.replace(cache_size, traced=None)) == {
+    assert traced(replace(cache_size, traced=None)) == {
         f"cache-size/{level.name}/traced" for level in cache_size.levels
     }
 
@@ -83,7 +84,7 @@ def test_a_quick_plan_keeps_what_its_texts_can_tell():
 def test_a_plan_of_named_runs_keeps_each_of_them():
     """A study merged of two keeps two traces of one condition."""
     keys = ("baseline/app/traced", "cache-size/2/traced")
-    plan = dataclasses.replace(PLAN, only=keys)
+    plan = replace(PLAN, only=keys)
     assert [run.key for run in schedule(plan)] == list(keys)
 
 
@@ -95,14 +96,14 @@ def test_names_that_would_share_a_folder_are_refused_before_any_run():
     with pytest.raises(InputError, match="two of one name"):
         Plan((catalog.experiment("cache-size").only(["1", "1"]),))
     with pytest.raises(InputError, match="cannot be a folder's name"):
-        Plan((dataclasses.replace(baseline, name="a/b"),))
+        Plan((replace(baseline, name="a/b"),))
     with pytest.raises(InputError, match="no whole number"):
         Plan((baseline,), repeats="3")
 
 
 def test_a_plan_survives_its_manifest():
     """What is read back from JSON schedules the same runs."""
-    again = Plan.from_json(PLAN.to_json())
+    again = msgspec.json.decode(msgspec.json.encode(PLAN), type=Plan)
     assert [run.key for run in schedule(again)] == [run.key for run in schedule(PLAN)]
     assert again == PLAN
 
