@@ -8,9 +8,11 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from listen2lab.account.attribute import grown, held, survivors
-from listen2lab.account.categories import METHODS, account, cannot_tell, categories, libraries
+from listen2lab.account.categories import account, cannot_tell, categories, libraries
 from listen2lab.account.flamegraph import links
-from listen2lab.report.style import INK, QUIET, SERIES, new_figure, styled, to_svg
+from listen2lab.report.style import INK, QUIET, SERIES, new_figure, safe_label, styled, to_svg
+from listen2lab.report.text.account import caption, label
+from listen2lab.report.text.notices import say
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:
@@ -20,9 +22,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from listen2lab.facade import Study
+    from listen2lab.study.data import StudyData
 
-__all__ = ["caption", "plot_account", "section"]
+__all__ = ["plot_account", "section"]
 
 _ROOM = 0.24  # of the width: so much must be empty left of a rise for a text to stand there
 _GAP = 0.055  # of the axes' height, between two labels
@@ -55,7 +57,7 @@ _BANDS = (
 )
 
 
-def plot_account(study: Study, experiment: str, condition: str) -> Figure:
+def plot_account(study: StudyData, experiment: str, condition: str) -> Figure:
     """Plot what made up resident memory after each step of one run.
 
     Bands add up to the line of resident memory; a tick above marks each step's peak. Beneath, the
@@ -85,17 +87,17 @@ def plot_account(study: Study, experiment: str, condition: str) -> Figure:
         else:
             upper = bottom = figure.subplots()
         _bands(upper, table)
-        bottom.set_xlabel("step" if item.unit == "step" else f"step ({item.unit})")
+        bottom.set_xlabel("step" if item.unit == "step" else f"step ({safe_label(item.unit)})")
         bottom.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
     return figure
 
 
-def _table(study: Study, experiment: str, condition: str) -> pd.DataFrame:
+def _table(study: StudyData, experiment: str, condition: str) -> pd.DataFrame:
     """Return the account of the run that stands for its condition."""
     return account(_samples(study, experiment, condition))
 
 
-def _samples(study: Study, experiment: str, condition: str) -> pd.DataFrame:
+def _samples(study: StudyData, experiment: str, condition: str) -> pd.DataFrame:
     samples, runs = study.samples, study.runs
     mine = (samples["experiment"] == experiment) & (samples["condition"] == condition)
     samples = samples[mine & ~samples["traced"].astype(bool)]
@@ -244,38 +246,8 @@ def _sizes(axes: Axes, table: pd.DataFrame, *, is_speech: bool) -> None:
         )  # fmt: skip
 
 
-def caption(table: pd.DataFrame) -> str:
-    """Say in a sentence what the picture shows.
-
-    Parameters
-    ----------
-    table
-        See `listen2lab.account.categories.account`.
-    """
-    last = table.iloc[-1]
-    resident = float(last["rss"])
-    idle = float(last["engine_arena_idle"])
-    share = f"{idle / MIB:,.0f} of {resident / MIB:,.0f} MiB ({100 * idle / resident:.0f} %)"
-    left = float(table["unaccounted"].abs().max()) / MIB
-    end = f"Less than {max(left, 0.05) + 0.05:.1f} MiB is unaccounted at any step."
-    if idle > 0.25 * resident and np.isfinite(float(last["longest"])):
-        at = int(table["step"].iloc[int(table["longest"].to_numpy(float).argmax())])
-        return (
-            f"After the last step, {share} are held by the engine's session for step {at}, whose "
-            f"longest sentence took {last['longest']:,.0f} s; the last step needed "
-            f"{float(last['engine_arena_in_use']) / MIB:,.0f} MiB of it. {end}"
-        )
-    names = [name for name in categories(table) if name != "unaccounted"]
-    largest = max(names, key=lambda name: float(last[name]))
-    label = METHODS[largest].label if largest in METHODS else largest
-    return (
-        f"After the last step, {float(last[largest]) / MIB:,.0f} of {resident / MIB:,.0f} MiB are: "
-        f"{label}. {end}"
-    )
-
-
 def section(
-    study: Study, experiment: str, conditions: Sequence[str], *, include_private: bool = False
+    study: StudyData, experiment: str, conditions: Sequence[str], *, include_private: bool = False
 ) -> list[dict[str, Any]]:
     """Return what ``account.html.j2`` shows of an experiment, one item a condition.
 
@@ -328,13 +300,13 @@ def section(
                 "survivors": [],
                 "flames": [],
                 **(_of_trace(study, experiment, condition) if include_private else {}),
-                "notes": cannot_tell(samples),
+                "notes": [say(note) for note in cannot_tell(samples)],
             }
         )
     return found
 
 
-def _of_trace(study: Study, experiment: str, condition: str) -> dict[str, Any]:
+def _of_trace(study: StudyData, experiment: str, condition: str) -> dict[str, Any]:
     """Return what the traced run tells of Python's objects, and memray's pages of it."""
     where = (study, experiment, condition)
     return {
@@ -348,16 +320,11 @@ def _of_trace(study: Study, experiment: str, condition: str) -> dict[str, Any]:
 def _rows(last: pd.Series[Any], names: list[str]) -> list[dict[str, Any]]:
     rows = []
     for name in names:
-        method = METHODS.get(name)
-        if not float(last[name]) and name != "unaccounted":
-            continue
-        rows.append(
-            {
-                "label": name if method is None else method.label,
+        if float(last[name]) or name == "unaccounted":
+            what, certainty, how = label(name)
+            sizes = {
                 "mib": float(last[name]) / MIB,
                 "share": float(last[name]) / float(last["rss"]),
-                "certainty": "exact" if method is None else method.certainty,
-                "how": "What the workload says it holds." if method is None else method.how,
             }
-        )
+            rows.append({"label": what, "certainty": certainty, "how": how, **sizes})
     return rows

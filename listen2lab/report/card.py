@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from html import escape
-from typing import TYPE_CHECKING, Any
+import os
+from typing import TYPE_CHECKING
 
-from listen2lab.report.text.study import number, subject, with_code
+from markupsafe import Markup
+
+from listen2lab.report.text import findings as finding_words
+from listen2lab.report.text.escape import as_code, printable
+from listen2lab.report.text.format import number
+from listen2lab.report.text.study import called, subject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from listen2lab.experiment.catalog import Hypothesis
-    from listen2lab.facade import Study
+    from listen2lab.findings.hypothesis import Hypothesis
+    from listen2lab.findings.records import ExperimentSummary, Summary
+    from listen2lab.study.data import StudyData
     from listen2lab.study.plan import Experiment
 
 __all__ = [
@@ -56,116 +61,113 @@ class Card:
         The same as text.
     """
 
-    def __init__(self, html: str, lines: Sequence[str]) -> None:
+    def __init__(self, html: Markup, lines: Sequence[str]) -> None:
         self._html = html
         self._lines = lines
 
     def __repr__(self) -> str:
-        return "\n".join(self._lines)
+        return printable("\n".join(self._lines))
 
     def _repr_html_(self) -> str:
-        return f'{_STYLE}<div class="l2l">{self._html}</div>'
+        return f'{_STYLE}<div class="l2l">{printable(self._html)}</div>'
 
 
-def study_line(study: Study) -> str:
+def study_line(study: StudyData) -> str:
     """Return a study in a line: subject, experiments, runs, folder."""
     names = [item.name for item in study.plan.experiments]
     shown = ", ".join(names) if len(names) < 4 else f"{len(names)} experiments"
-    return f"<Study {study.folder.path}: {_subject(study)}, {shown}, {_runs(study)}>"
+    what = subject(study.manifest.inputs)
+    return printable(f"<Study {study.folder.path}: {what}, {shown}, {_runs(study)}>")
 
 
-def study_card(study: Study) -> str:
-    """Return a study's card: subject, conditions with verdict, level and peak, findings.
+def study_card(study: StudyData, summary: Summary) -> Card:
+    """Return a study's card: subject, conditions with verdict, end and peak, findings.
 
     Parameters
     ----------
-    study
+    study, summary
         Any study, complete or not.
 
     Returns
     -------
-    str
-        HTML; the study's path is not in it, but for a link to the report where there is one.
+    Card
+        The study's path is not in its page, but for a link to the report where there is one.
     """
-    summary = study.summary()
-    experiments = summary["experiments"]
-    day = escape(study.manifest["created"][:10])
-    parts = [f"<p><b>Study of {escape(_subject(study))}</b>, {day}, {_runs(study)}</p>"]
-    parts += [_experiment(name, item, len(experiments) == 1) for name, item in experiments.items()]
-    found = tested(summary)
-    if found:
-        told = ", ".join(f"{name} {summary['findings'][name]['finding']}" for name in found)
-        parts.append(f"<p>Findings: {escape(told)}</p>")
+    parts = [
+        Markup("<p><b>Study of {}</b>, {}, {}</p>").format(
+            subject(summary.inputs), summary.created[:10], _runs(study)
+        )
+    ]
+    is_one = len(summary.experiments) == 1
+    parts += [_experiment(name, item, is_open=is_one) for name, item in summary.experiments.items()]
+    if found := tested(summary):
+        said = (f"{name} {finding_words.word(summary.findings[name])}" for name in found)
+        parts.append(Markup("<p>Findings: {}</p>").format(", ".join(said)))
     page = study.folder.report_path
     if page.is_file():
-        parts.append(f'<p><a href="{escape(_from_here(page), quote=True)}">The report</a></p>')
+        # As a notebook beside it may link to it.
+        href = os.path.relpath(page).replace(os.sep, "/")
+        parts.append(Markup('<p><a href="{}">The report</a></p>').format(href))
     else:
-        parts.append('<p class="quiet"><code>study.report()</code> writes the report.</p>')
-    return Card("".join(parts), ())._repr_html_()
+        parts.append(Markup('<p class="quiet"><code>study.report()</code> writes the report.</p>'))
+    return Card(Markup("").join(parts), [study_line(study)])
 
 
-def tested(summary: dict[str, Any]) -> list[str]:
+def tested(summary: Summary) -> list[str]:
     """Return the hypotheses about which an experiment of the study predicts something."""
-    asked = {name for item in summary["experiments"].values() for name in item["predictions"]}
-    return [name for name in summary["findings"] if name in asked]
+    asked = {name for item in summary.experiments.values() for name in item.predictions}
+    return [name for name in summary.findings if name in asked]
 
 
-def _subject(study: Study) -> str:
-    return subject(study.manifest["inputs"])
-
-
-def _runs(study: Study) -> str:
+def _runs(study: StudyData) -> str:
     complete = int((study.runs["outcome"] == "complete").sum())
     return f"{complete} of {len(study.runs)} runs complete"
 
 
-def _from_here(path: Path) -> str:
-    """Return a path as a notebook beside it may link to it."""
-    import os.path  # noqa: PLC0415 - pathlib gives no path that leads upwards before Python 3.12
-
-    return os.path.relpath(path).replace(os.sep, "/")
-
-
-def _experiment(name: str, item: dict[str, Any], is_open: bool) -> str:  # noqa: FBT001 - one caller
-    conditions = item["conditions"]
-    verdicts = ", ".join(dict.fromkeys(numbers["verdict"] for numbers in conditions.values()))
+def _experiment(name: str, item: ExperimentSummary, *, is_open: bool) -> Markup:
+    verdicts = ", ".join(dict.fromkeys(map(called, item.conditions.values())))
     rows = [
-        (
-            escape(condition),
-            escape(numbers["verdict"]),
-            *(f"{number(numbers[key])}" for key in ("level_mib", "peak_mib", "released_mib")),
-        )
-        for condition, numbers in conditions.items()
+        (condition, called(n), number(n.end_mib), number(n.peak_mib), number(n.released_mib))
+        for condition, n in item.conditions.items()
     ]
-    table = _table(("condition", "verdict", "level, MiB", "peak, MiB", "released, MiB"), rows)
-    many = f"{len(conditions)} condition{'s' * (len(conditions) > 1)}"
-    return (
-        f"<details{' open' * is_open}><summary><b>{escape(name)}</b> "
-        f'<span class="quiet">{many}: {escape(verdicts)}</span></summary>'
-        f"<p>{escape(item['question'])}</p>{table}</details>"
+    many = f"{len(rows)} condition{'s' * (len(rows) > 1)}"
+    return Markup(
+        '<details{}><summary><b>{}</b> <span class="quiet">{}: {}</span></summary>'
+        "<p>{}</p>{}</details>"
+    ).format(
+        Markup(" open" * is_open),  # noqa: S704 - our own
+        name,
+        many,
+        verdicts,
+        item.question,
+        _table(("condition", "verdict", "end, MiB", "peak, MiB", "released, MiB"), rows),
     )
 
 
-def _table(heads: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table of escaped cells; from the third column on, numbers."""
-    kind = ["", "", *[' class="n"'] * 8]
-    head = "".join(f"<th{kind[k]}>{text}</th>" for k, text in enumerate(heads))
-    body = "".join(
-        f"<tr>{''.join(f'<td{kind[k]}>{cell}</td>' for k, cell in enumerate(row))}</tr>"
-        for row in rows
+def _table(heads: Iterable[str], rows: Iterable[Sequence[str]]) -> Markup:
+    """Return a table; from the third column on, numbers."""
+
+    def cells(row: Iterable[str], kind: str) -> Markup:
+        return Markup("").join(
+            Markup("<{0}{1}>{2}</{0}>").format(kind, Markup(' class="n"') if at > 1 else "", text)
+            for at, text in enumerate(row)
+        )
+
+    body = Markup("").join(Markup("<tr>{}</tr>").format(cells(row, "td")) for row in rows)
+    return Markup("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(
+        cells(heads, "th"), body
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def prediction_card(experiments: Sequence[Experiment], claims: dict[str, Hypothesis]) -> Card:
+def prediction_card(experiments: Sequence[Experiment], claims: Mapping[str, Hypothesis]) -> Card:
     """Return what was written down before any run.
 
     Parameters
     ----------
     experiments
-        Their questions, levels and predictions are told.
+        Their questions, levels and predictions are shown.
     claims
-        Hypotheses whose claim and rule are told, by name.
+        Hypotheses whose claim and rule are shown, by name.
     """
     parts, lines = [], []
     for name, each in claims.items():
@@ -174,34 +176,41 @@ def prediction_card(experiments: Sequence[Experiment], claims: dict[str, Hypothe
             ("Supported when", f"{each.supported_when}."),
             ("Refuted when", f"{each.refuted_when}."),
         )
-        parts.append("<p>" + "<br>".join(f"<b>{k}</b> {escape(v)}" for k, v in said) + "</p>")
-        lines += [f"{k} {v}" for k, v in said]
+        shown = Markup("<br>").join(Markup("<b>{}</b> {}").format(*pair) for pair in said)
+        parts.append(Markup("<p>{}</p>").format(shown))
+        lines += [f"{key} {text}" for key, text in said]
     for item in experiments:
         levels = ", ".join(level.name for level in item.levels)
         factor = f"{item.factor}: {levels}" if item.factor else "one condition"
-        told = [f"{name}: {item.predictions[name]}." for name in claims if name in item.predictions]
-        parts.append(
-            f"<p><b>{escape(item.name)}</b> {escape(item.question)}<br>"
-            f'<span class="quiet">{escape(factor)}</span>'
-            + "".join(f"<br>Predicted by {escape(text)}" for text in told)
-            + "</p>"
-        )
-        lines += [
-            f"{item.name}: {item.question} ({factor})",
-            *(f"  predicted by {t}" for t in told),
+        predicted = [
+            f"{name}: {each.predictions[item.name]}."
+            for name, each in claims.items()
+            if item.name in each.predictions
         ]
-    return Card("".join(parts), lines)
+        parts.append(
+            Markup('<p><b>{}</b> {}<br><span class="quiet">{}</span>{}</p>').format(
+                item.name,
+                item.question,
+                factor,
+                Markup("").join(Markup("<br>Predicted by {}").format(text) for text in predicted),
+            )
+        )
+        lines.append(f"{item.name}: {item.question} ({factor})")
+        lines += [f"  predicted by {text}" for text in predicted]
+    return Card(Markup("").join(parts), lines)
 
 
 def table_card(rows: Sequence[tuple[str, str]]) -> Card:
     """Return names, each with what is said of it."""
-    said = (f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in rows)
+    shown = Markup("").join(
+        Markup("<tr><th>{}</th><td>{}</td></tr>").format(name, as_code(text)) for name, text in rows
+    )
     width = max((len(name) for name, _ in rows), default=0)
     lines = [f"{name:<{width}}  {text}" for name, text in rows]
-    return Card(f"<table>{''.join(said)}</table>", lines)
+    return Card(Markup("<table>{}</table>").format(shown), lines)
 
 
-def finding_card(summary: dict[str, Any], names: Sequence[str]) -> Card:
+def finding_card(summary: Summary, names: Sequence[str]) -> Card:
     """Return what was found for hypotheses, with effect, interval and reason.
 
     Parameters
@@ -213,20 +222,15 @@ def finding_card(summary: dict[str, Any], names: Sequence[str]) -> Card:
     """
     parts, lines = [], []
     for name in names:
-        each = summary["findings"][name]
-        effect, interval = each["effect_mib"], each["interval_mib"]
-        size = "" if effect is None else f" Effect: {number(effect)} MiB"
-        if size and interval is not None:
-            size += f" (95 % between {number(interval[0])} and {number(interval[1])})"
-        size += "." if size else ""
-        if each["explains_mib"] is not None:
-            of = each.get("of_mib")  # not in a summary that an older listen2lab has stored
-            level = "the level" if of is None else f"the {number(of)} MiB of the level"
-            size += f" It explains {number(each['explains_mib'])} MiB of {level}."
-        because = each["because"]
+        each = summary.findings[name]
+        word, because = finding_words.word(each), finding_words.because(each)
+        size = finding_words.effect(each)
+        if each.explains_mib is not None:
+            size += f" It explains {finding_words.explains(each)}."
         parts.append(
-            f"<p><b>{name} {escape(each['finding'])}.</b> {escape(each['claim'])}<br>"
-            f"{with_code(because)}{escape(size)}</p>"
+            Markup("<p><b>{} {}.</b> {}<br>{} {}</p>").format(
+                name, word, each.claim, as_code(because), size
+            )
         )
-        lines.append(f"{name} {each['finding']}. {each['claim']}\n  {because}{size}")
-    return Card("".join(parts), lines)
+        lines.append(f"{name} {word}. {each.claim}\n  {because} {size}")
+    return Card(Markup("").join(parts), lines)

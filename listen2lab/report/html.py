@@ -4,32 +4,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 from markupsafe import Markup
 
 from listen2lab.report import account
-from listen2lab.report import answers as opening
-from listen2lab.report.device import section_of
-from listen2lab.report.factors import grid
-from listen2lab.report.key_facts import glance, headline
-from listen2lab.report.phases import PHASES, phase_rows, phase_table
 from listen2lab.report.plots import (
     MOST_LINES,
     MOST_PANELS,
     plot_curves,
+    plot_ends,
     plot_heap,
-    plot_levels,
+    plot_outcomes,
     plot_phases,
 )
 from listen2lab.report.style import share_styles, to_svg
+from listen2lab.report.tables import grid, phase_rows, phase_table
+from listen2lab.report.template import template
+from listen2lab.report.text import findings as finding_words
 from listen2lab.report.text import study as words
-from listen2lab.report.text import verdicts
+from listen2lab.report.text.account import how_measured, part
+from listen2lab.report.text.answers import QUESTIONS, answers
+from listen2lab.report.text.key_facts import key_facts
+from listen2lab.report.text.notices import say
+from listen2lab.report.text.verdicts import REASONS
 from listen2lab.study.payload import ELEMENT_ID, payload
 from listen2lab.study.plan import APART
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:
-    from listen2lab.facade import Study
+    from collections.abc import Sequence
+
+    from listen2lab.findings.records import ExperimentSummary, Summary
+    from listen2lab.study.data import StudyData
     from listen2lab.study.plan import Experiment
 
 __all__ = ["page", "template"]
@@ -38,17 +43,23 @@ _TOP_ALLOCATORS = 8
 _MOST_OPEN = 2  # experiments up to which each section is open to begin with
 
 
-def page(study: Study, summary: dict[str, Any], *, include_private: bool = False) -> str:
+def page(
+    study: StudyData,
+    summary: Summary,
+    *,
+    device: str | None = None,
+    include_private: bool = False,
+) -> str:
     """Return the report of a study.
 
     Parameters
     ----------
-    study
-        What is shown: a `listen2lab.study.shared.SharedStudy` unless private things may be told.
-    summary
-        Its summary.
+    study, summary
+        What is shown, as it may be told: see `listen2lab.study.redact`.
+    device
+        The section on evidence from a phone, as HTML.
     include_private
-        Whether the texts that were read go along, for a rerun.
+        Whether the texts that were read go along, for a rerun, and what traces say of names.
 
     Returns
     -------
@@ -56,53 +67,90 @@ def page(study: Study, summary: dict[str, Any], *, include_private: bool = False
         HTML with everything in it: style, pictures, and the manifest for a rerun.
     """
     sections = [
-        _section(study, item, summary["experiments"][item.name]) for item in study.plan.experiments
+        _section(study, item, summary.experiments[item.name]) for item in study.plan.experiments
     ]
     for item, section in zip(study.plan.experiments, sections, strict=True):
         section.update(_accounts(study, item, sections, include_private=include_private))
-    first = opening.build(summary)
-    rules = _share_styles(sections, first)
-    phone = study.device()
-    texts = study.folder.paragraphs() if include_private and _has_texts(study) else ()
+    opening = _opening(summary)
+    rules = _share_styles(sections, opening)
+    manifest = study.manifest
+    has_texts = manifest.inputs.is_pipeline and manifest.merged is None
+    texts = study.folder.paragraphs() if include_private and has_texts else None
     return template("report.html.j2").render(
-        study=study,
+        runs=study.runs,
         summary=summary,
-        opening=first,
-        manifest=study.manifest,
-        facts=glance(study, summary),
+        subject=words.subject(summary.inputs),
+        is_pipeline=manifest.inputs.is_pipeline,
+        engine=manifest.setup.versions.get("sherpa-onnx", "?"),
+        opening=opening,
+        facts=key_facts(study, summary),
         sections=sections,
         is_open=len(sections) <= _MOST_OPEN,
-        phone=None if phone is None else section_of(phone)["html"],
+        device=device,
         ends=words.endings(study.runs),
-        provenance=words.provenance(study.manifest),
+        provenance=words.provenance(manifest),
         limits=words.limits(study),
-        sentences=verdicts.REASONS,
-        phase_words=PHASES,
+        sentences=REASONS,
+        phase_words=words.PHASES,
         picture_rules=Markup(rules),  # noqa: S704 - made of matplotlib's own styles
         carried_id=ELEMENT_ID,
-        carried=Markup(payload(study.manifest, summary, include_private, texts)),  # noqa: S704 - it escapes
+        carried=Markup(payload(manifest, summary, texts)),  # noqa: S704 - it escapes
     )
 
 
-def _has_texts(study: Study) -> bool:
-    return "voice" in study.manifest["inputs"] and "merged" not in study.manifest
+def _opening(summary: Summary) -> dict[str, Any] | None:
+    """Return what the opening shows; None for a study that tests no hypothesis."""
+    found = summary.answers
+    if found is None:
+        return None
+    said = answers(summary)
+    figure = plot_outcomes(found.outcomes)
+    return {
+        "answers": [
+            {"name": name, "question": question, "sentences": said[name]}
+            for name, question in QUESTIONS.items()
+        ],
+        "consumes": found.consumes,
+        "parts": [
+            {"part": part(each.part), "mib": each.mib, "share": each.share,
+             "how": how_measured(each.part, each.how)}
+            for each in found.consumes.parts
+        ],
+        "notes": [say(note) for note in found.consumes.notes],
+        "findings": [
+            {
+                "name": name,
+                "finding": each,
+                "sign": finding_words.SIGNS[each.finding],
+                "word": finding_words.word(each),
+                "effect": finding_words.amount(each.effect_mib),
+                "interval": finding_words.interval(each),
+                "explains": finding_words.explains(each),
+                "because": finding_words.because(each),
+            }
+            for name, each in summary.findings.items()
+        ],
+        "picture": None
+        if figure is None
+        else to_svg(figure, label="End and peak of the deciding conditions against the limits"),
+    }  # fmt: skip
 
 
-def _section(study: Study, item: Experiment, numbers: dict[str, Any]) -> dict[str, Any]:
+def _section(study: StudyData, item: Experiment, numbers: ExperimentSummary) -> dict[str, Any]:
     """Return what the template shows of one experiment."""
-    name, conditions = item.name, numbers["conditions"]
+    name, conditions = item.name, numbers.conditions
     samples = study.samples
     n_repeats = samples.loc[samples["experiment"] == name, "repeat"].nunique()
     return {
         "name": name,
-        **numbers,
-        "headline": headline(numbers),
-        "answer": dict(words.answer(numbers)),
+        "item": numbers,
+        "headline": words.headline(numbers),
+        "said": dict(words.conditions(numbers)),
         "called": {condition: words.called(n) for condition, n in conditions.items()},
-        "has_changes": any(numbers["contrasts"].values()),
+        "changes": {name: words.change_parts(c) for name, c in numbers.contrasts.items() if c},
         "reference": item.reference.name,
         "parts": list(
-            dict.fromkeys(part for n in conditions.values() for part in n["components_mib"])
+            dict.fromkeys(each for n in conditions.values() for each in n.components_mib)
         ),
         "is_band": n_repeats > MOST_LINES,
         "n_shown": min(len(conditions), MOST_PANELS),
@@ -111,7 +159,9 @@ def _section(study: Study, item: Experiment, numbers: dict[str, Any]) -> dict[st
             plot_curves(study, name),
             label=f"Resident memory over the steps, by condition of {name}",
         ),
-        "levels": to_svg(plot_levels(study, name), label=f"Peak, end and released levels, {name}"),
+        "ends": to_svg(
+            plot_ends(study, name), label=f"Peak, end and what a teardown leaves, {name}"
+        ),
         "accounts": [],
         "accounted_in": None,
         "phases": _phases(study, name, list(conditions)),
@@ -120,7 +170,11 @@ def _section(study: Study, item: Experiment, numbers: dict[str, Any]) -> dict[st
 
 
 def _accounts(
-    study: Study, item: Experiment, sections: list[dict[str, Any]], *, include_private: bool
+    study: StudyData,
+    item: Experiment,
+    sections: Sequence[dict[str, Any]],
+    *,
+    include_private: bool,
 ) -> dict[str, Any]:
     """Take apart what an experiment's reference holds, unless a section before has done it.
 
@@ -140,7 +194,7 @@ def _setting(item: Experiment) -> str:
     return item.name.partition(APART)[2]
 
 
-def _phases(study: Study, name: str, conditions: list[str]) -> list[dict[str, Any]]:
+def _phases(study: StudyData, name: str, conditions: Sequence[str]) -> list[dict[str, Any]]:
     """Return what is held after each phase, by condition, where an experiment has any."""
     found = []
     for condition in conditions:
@@ -149,79 +203,47 @@ def _phases(study: Study, name: str, conditions: list[str]) -> list[dict[str, An
             svg = to_svg(
                 plot_phases(table), label=f"Memory after each phase of {name}, {condition}"
             )
-            rows = phase_rows(table)
-            found.append({"condition": condition, "svg": svg, "rows": rows})
+            found.append({"condition": condition, "svg": svg, "rows": phase_rows(table)})
     return found
 
 
-def _traces(study: Study, name: str, conditions: list[str]) -> list[dict[str, Any]]:
+def _traces(study: StudyData, name: str, conditions: Sequence[str]) -> list[dict[str, Any]]:
     """Return the heap traces there are, each with its largest allocators."""
     found = []
-    samples = study.samples
     for condition in conditions:
-        heap = study.heap(name, condition)
-        if heap is None:
+        trace = study.trace(name, condition)
+        if trace is None:
             continue
-        mask = (
-            (samples["experiment"] == name)
-            & (samples["condition"] == condition)
-            & samples["traced"].astype(bool)
-        )
-        figure = plot_heap(heap, samples[mask])
-        whole = sum(place["bytes"] for place in heap["at_peak"]) or 1
+        whole = sum(each.bytes for each in trace.at_peak) or 1
         found.append(
             {
                 "condition": condition,
-                "svg": to_svg(figure, label=f"Heap trace of {name}, {condition}"),
-                "allocations": heap["allocations"],
-                "peak_mib": heap["peak"] / MIB,
-                "places": [
-                    {**place, "mib": place["bytes"] / MIB, "share": place["bytes"] / whole}
-                    for place in heap["at_peak"][:_TOP_ALLOCATORS]
+                "svg": to_svg(
+                    plot_heap(study, name, condition, trace),
+                    label=f"Heap trace of {name}, {condition}",
+                ),
+                "allocations": trace.allocations,
+                "peak_mib": trace.peak / MIB,
+                "allocators": [
+                    {"it": each, "mib": each.bytes / MIB, "share": each.bytes / whole}
+                    for each in trace.at_peak[:_TOP_ALLOCATORS]
                 ],
             }
         )
     return found
 
 
-def _share_styles(sections: list[dict[str, Any]], first: dict[str, Any] | None) -> str:
+def _share_styles(sections: Sequence[dict[str, Any]], opening: dict[str, Any] | None) -> str:
     """Write each style of the pictures once; return the rules."""
     holders: list[tuple[dict[str, Any], str]] = []
     for section in sections:
-        holders += [(section, "curves"), (section, "levels")]
+        holders += [(section, "curves"), (section, "ends")]
         holders += [
             (each, "svg") for each in (*section["accounts"], *section["phases"], *section["traces"])
         ]
-    if first is not None and first["picture"]:
-        holders.append((first, "picture"))
+    if opening is not None and opening["picture"]:
+        holders.append((opening, "picture"))
     svgs, rules = share_styles([holder[key] for holder, key in holders])
     for (holder, key), svg in zip(holders, svgs, strict=True):
         holder[key] = svg
     return rules
-
-
-def template(name: str) -> jinja2.Template:
-    """Return a template of the report; HTML is escaped, Markdown is not.
-
-    Parameters
-    ----------
-    name
-        Its file.
-    """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("listen2lab.report", "templates"),
-        autoescape=not name.endswith(".md.j2"),  # noqa: S701 - only Markdown is left as it is
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["mib"] = words.number
-    environment.filters["svg"] = _as_markup
-    environment.filters["code"] = words.with_code
-    return environment.get_template(name)
-
-
-def _as_markup(svg: str) -> Markup:
-    """Mark a picture of our own as safe to insert."""
-    return Markup(svg)  # noqa: S704 - made by to_svg, whose label is escaped

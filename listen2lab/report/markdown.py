@@ -1,72 +1,192 @@
-"""A study as Markdown for an issue or a chat: ``summary.md``."""
+"""A study as Markdown: ``summary.md`` for a chat, ``ISSUE.md`` for a library's maintainers."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from listen2lab.report.html import template
-from listen2lab.report.key_facts import glance
+import numpy as np
+
+from listen2lab.report.tables import phase_rows, phase_table
+from listen2lab.report.template import template
+from listen2lab.report.terminal import blocks
+from listen2lab.report.text import findings as finding_words
 from listen2lab.report.text import study as words
+from listen2lab.report.text.answers import answers
+from listen2lab.report.text.issue import asked, ruled_out, title, verdict
+from listen2lab.report.text.key_facts import key_facts, reference
+from listen2lab.study.plan import KNOB_MEANINGS
+from listen2lab.units import MIB
 
 if TYPE_CHECKING:
-    from listen2lab.facade import Study
+    import pandas as pd
 
-__all__ = ["common", "short"]
+    from listen2lab.findings.records import Summary, Where
+    from listen2lab.study.data import StudyData
+    from listen2lab.study.plan import Experiment, KnobValue
+
+__all__ = ["issue", "short"]
 
 _MOST_ROWS = 45  # a chat folds what is longer than a screen or two
+_MOST_ENDS = 5
+_ENGINE_KNOBS = (
+    *("cpu_mem_arena", "mem_pattern", "num_threads", "max_num_sentences", "noise_scale_w"),
+    *("sessions", "in_flight", "session_every"),
+)
+_READ = ("rss", "anonymous", "in_use", "kept", "peak")
 
 
-def short(study: Study, summary: dict[str, Any]) -> str:
+def short(study: StudyData, summary: Summary) -> str:
     """Return ``summary.md``: subject, answer, findings, conditions, caveats, how to rerun.
 
     Parameters
     ----------
     study, summary
-        What may be told; see `listen2lab.report.write.write_report`.
+        What may be told; see `listen2lab.study.redact`.
     """
-    rows = [
-        {"experiment": name, "condition": condition, "called": words.called(n), **n}
-        for name, item in summary["experiments"].items()
-        for condition, n in item["conditions"].items()
-    ]
+    rows = [(str(where), words.called(n), n) for where, n in summary.conditions()]
+    said = answers(summary)
     return template("summary.md.j2").render(
-        **common(study, summary), rows=rows[:_MOST_ROWS], n_left=max(0, len(rows) - _MOST_ROWS)
+        **_common(study, summary),
+        answers=[
+            said[name][0] for name in ("leak", "consumes", "cause", "under") if said.get(name)
+        ],
+        findings=[
+            (name, each, finding_words.word(each)) for name, each in summary.findings.items()
+        ],
+        rows=rows[:_MOST_ROWS],
+        n_left=max(0, len(rows) - _MOST_ROWS),
     )
 
 
-def common(study: Study, summary: dict[str, Any]) -> dict[str, Any]:
-    """Return what both Markdown templates show.
+def issue(study: StudyData, summary: Summary) -> str:
+    """Return ``ISSUE.md``: what a library's maintainers need, caveats first.
 
     Parameters
     ----------
     study, summary
-        What may be told.
+        What may be told; see `listen2lab.study.redact`.
     """
+    where = reference(study, summary)
+    if where is None:
+        return template("issue.md.j2").render(**_common(study, summary), numbers=None)
+    (item,) = (each for each in study.plan.experiments if each.name == where.experiment)
+    numbers = summary.experiments[where.experiment].conditions[where.condition]
+    samples = study.complete
+    mine = samples[
+        (samples["experiment"] == where.experiment) & (samples["condition"] == where.condition)
+    ]
+    over_all = None if summary.answers is None else summary.answers.leak.verdict
+    steps = mine[mine["phase"] == "step"]
+    return template("issue.md.j2").render(
+        **_common(study, summary),
+        where=where,
+        unit=item.unit,
+        numbers=numbers,
+        nature=over_all or numbers.verdict,
+        grows_live=words.is_hidden(numbers),
+        verdict=verdict(summary, numbers, item.unit),
+        title=title(study.manifest, over_all or numbers.verdict, numbers, item),
+        settings=_settings(item, where),
+        longest=_longest(steps),
+        sparkline=blocks(steps.groupby("step")["rss"].mean().to_numpy(float)),
+        key_steps=_key_steps(mine),
+        phases=_phases(study),
+        ruled_out=ruled_out(summary),
+        asked=asked(study.manifest, over_all or numbers.verdict, item.unit),
+    )
+
+
+def _common(study: StudyData, summary: Summary) -> dict[str, Any]:
+    """Return what both templates show."""
+    ends = words.endings(study.runs)
+    provenance = words.provenance(study.manifest)
     return {
-        "study": study,
-        "summary": summary,
-        "subject": summary["subject"],
-        "is_pipeline": "voice" in study.manifest["inputs"],
-        "facts": glance(study, summary),
-        "answers": _answers(summary),
-        "findings": summary.get("findings") or {},
+        "subject": words.subject(summary.inputs),
+        "created": summary.created[:10],
+        "is_pipeline": study.manifest.inputs.is_pipeline,
+        "is_merged": study.manifest.merged is not None,
+        "system": study.manifest.setup.machine.system,
+        "git": study.manifest.setup.git,
+        "facts": key_facts(study, summary),
         "limits": words.limits(study),
-        "ends": words.endings(study.runs)[:5],
-        "n_ends": int((study.runs["outcome"] != "complete").sum()),
+        "ends": ends[:_MOST_ENDS],
+        "n_ends": len(ends),
         "n_runs": len(study.runs),
-        "provenance": words.provenance(study.manifest),
-        "versions": study.manifest["versions"],
-        "command": dict(words.provenance(study.manifest))["command"],
+        "provenance": provenance,
+        "versions": study.manifest.setup.versions,
+        "command": dict(provenance)["command"],
     }
 
 
-def _answers(summary: dict[str, Any]) -> list[str]:
-    """Return the first sentence of each answer, where the study tests hypotheses."""
-    told = summary.get("answers")
-    if not told:
+def _settings(item: Experiment, where: Where) -> list[tuple[str, str, str]]:
+    """Return the engine's knobs, each with its value and what it means."""
+    (level,) = (each for each in item.levels if each.name == where.condition)
+    if item.unit != "paragraph":
         return []
+    values = item.complete_settings(level)
+    names = dict.fromkeys([*_ENGINE_KNOBS, *item.settings(level)])
+    return [(name, _value(values[name]), KNOB_MEANINGS[name]) for name in names]
+
+
+def _value(value: KnobValue) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)
+
+
+def _longest(steps: pd.DataFrame) -> dict[str, float] | None:
+    """Return the longest sentence in seconds of speech, and the longest paragraph's length."""
+    if "fact.longest_s" not in steps or steps["fact.longest_s"].isna().all():
+        return None
+    return {
+        "seconds": float(steps["fact.longest_s"].max()),
+        "characters": float(steps["fact.characters"].max()),
+    }
+
+
+def _key_steps(samples: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the readings that decide, of one run: texts come in another order in each."""
+    run = samples[samples["repeat"] == samples["repeat"].min()]
+    steps = run[run["phase"] == "step"].reset_index(drop=True)
+    if steps.empty:
+        return []
+    picked = {0: "first measured", len(steps) - 1: "last"}
+    if steps["size"].notna().any():
+        largest = int(np.nanargmax(steps["size"].to_numpy(float)))
+        picked |= {max(largest - 1, 0): "before the largest input", largest: "the largest input"}
+        if largest + 1 < len(steps):
+            picked[largest + 1] = "the one after it"
+
+    def around(*phases: str) -> list[dict[str, Any]]:
+        return [
+            _reading(rows, k, phase, words.PHASES[phase])
+            for phase in phases
+            for rows in [run[run["phase"] == phase]]
+            for k in range(len(rows))
+        ]
+
     return [
-        told[name]["sentences"][0]
-        for name in ("leak", "consumes", "cause", "under")
-        if told[name].get("sentences")
+        *around("start", "import", "setup"),
+        *(
+            _reading(steps, k, f"step {steps['step'].iloc[k]:.0f}", picked[k])
+            for k in sorted(picked)
+        ),
+        *around("end", "released"),
     ]
+
+
+def _reading(rows: pd.DataFrame, k: int, when: str, what: str) -> dict[str, Any]:
+    values = {name: float(rows[name].to_numpy(float)[k]) / MIB for name in _READ}
+    return {"when": when, "what": what, "size": float(rows["size"].to_numpy(float)[k]), **values}
+
+
+def _phases(study: StudyData) -> list[tuple[Any, ...]]:
+    """Return what is held after each phase of the first experiment that has phases."""
+    for item in study.plan.experiments:
+        for level in item.levels:
+            table = phase_table(study, item.name, level.name)
+            if table is not None:
+                return [(words.PHASES.get(row.phase, ""), *row) for row in phase_rows(table)]
+    return []

@@ -1,4 +1,4 @@
-"""The pictures of a study: curves by condition, levels at a glance, phases, a heap trace."""
+"""The pictures of a study: curves by condition, ends, phases, a heap trace, outcomes."""
 
 from __future__ import annotations
 
@@ -7,31 +7,54 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from listen2lab.report.factors import grid
-from listen2lab.report.style import DASHES, INK, MARKERS, QUIET, SERIES, new_figure, styled
+from listen2lab.report.style import (
+    DASHES,
+    INK,
+    MARKERS,
+    QUIET,
+    SERIES,
+    new_figure,
+    safe_label,
+    styled,
+)
+from listen2lab.report.tables import grid
+from listen2lab.report.text.answers import in_words, limits_mib
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from listen2lab.facade import Study
+    from listen2lab.findings.records import Outcome
+    from listen2lab.study.data import StudyData
+    from listen2lab.study.records import Trace
 
-__all__ = ["MOST_LINES", "MOST_PANELS", "plot_curves", "plot_heap", "plot_levels", "plot_phases"]
+__all__ = [
+    "MOST_LINES",
+    "MOST_PANELS",
+    "plot_curves",
+    "plot_ends",
+    "plot_heap",
+    "plot_outcomes",
+    "plot_phases",
+    "thinned",
+]
 
 MOST_LINES = 8
 """Repeats of a condition up to which each is a line; more are drawn as a band."""
 
 MOST_PANELS = 12
-"""Conditions whose curves are drawn; of more, those with the highest and the lowest levels."""
+"""Conditions whose curves are drawn; of more, those that end highest and lowest."""
 
 _PANEL_HEIGHT = 2.1
 _MOST_POINTS = 240  # of a line: more than a panel has pixels for
 
 
-def plot_curves(study: Study, experiment: str) -> Figure:
+def plot_curves(study: StudyData, experiment: str) -> Figure:
     """Plot resident memory over the steps, one panel a condition, one line a repeat.
 
     The panels share both axes; those of two factors stand in a grid, one factor across and the
@@ -60,7 +83,7 @@ def plot_curves(study: Study, experiment: str) -> Figure:
             condition = places[place]
             outcomes = runs[runs["condition"] == condition].set_index("repeat")["outcome"]
             _one_condition(panel, of_condition.get(condition, plain.iloc[:0]), dict(outcomes))
-            panel.set_title(condition)
+            panel.set_title(safe_label(condition))
             if warmup:
                 panel.axvspan(-0.5, warmup - 0.5, color=QUIET, alpha=0.15, linewidth=0)
             panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
@@ -69,13 +92,13 @@ def plot_curves(study: Study, experiment: str) -> Figure:
         for panel in axes[:, 0]:
             panel.set_ylabel("resident, MiB")
         (item,) = (item for item in study.plan.experiments if item.name == experiment)
-        label = "step" if item.unit == "step" else f"step ({item.unit})"
-        figure.supxlabel(label, fontsize=10, color=INK)
+        unit = "step" if item.unit == "step" else f"step ({safe_label(item.unit)})"
+        figure.supxlabel(unit, fontsize=10, color=INK)
     return figure
 
 
 def _places(
-    study: Study, experiment: str, plain: pd.DataFrame
+    study: StudyData, experiment: str, plain: pd.DataFrame
 ) -> tuple[dict[tuple[int, ...], str], int, int]:
     """Return which condition's panel stands where, and how many rows and columns there are."""
     (item,) = (item for item in study.plan.experiments if item.name == experiment)
@@ -109,7 +132,7 @@ def _one_condition(panel: Axes, samples: pd.DataFrame, outcome: dict[Any, str]) 
     for k, (repeat, rows) in enumerate(samples.groupby("repeat")):
         steps, resident = rows["step"].to_numpy(float), rows["rss"].to_numpy() / MIB
         colour = SERIES[k % len(SERIES)]
-        panel.plot(*_thinned(steps, resident), color=colour, linestyle=DASHES[k % len(DASHES)])
+        panel.plot(*thinned(steps, resident), color=colour, linestyle=DASHES[k % len(DASHES)])
         if rows["size"].notna().any():
             at = int(np.nanargmax(rows["size"].to_numpy(float)))
             panel.plot(steps[at], resident[at], marker="v", color=colour, markersize=7)
@@ -125,17 +148,17 @@ def _band(panel: Axes, samples: pd.DataFrame, outcome: dict[Any, str]) -> None:
     """Draw many repeats: their median, and a band from the lowest to the highest."""
     across = samples.groupby("step")["rss"].agg(["min", "median", "max"]) / MIB
     steps = across.index.to_numpy(float)
-    at, highest = _thinned(steps, across["max"].to_numpy())
+    at, highest = thinned(steps, across["max"].to_numpy())
     lowest = np.interp(at, steps, across["min"].to_numpy())
     panel.fill_between(at, lowest, highest, color=SERIES[0], alpha=0.25, linewidth=0)
-    panel.plot(*_thinned(steps, across["median"].to_numpy()), color=SERIES[0])
+    panel.plot(*thinned(steps, across["median"].to_numpy()), color=SERIES[0])
     bad = [name for name in outcome.values() if name not in ("complete", "missing")]
     if bad:
         told = ", ".join(f"{bad.count(name)} {name}" for name in dict.fromkeys(bad))
         panel.text(0.02, 0.97, f"× {told}", transform=panel.transAxes, va="top", fontsize=8)
 
 
-def _thinned(x: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+def thinned(x: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return a curve of at most `_MOST_POINTS`: of each stretch its lowest and highest point."""
     if len(x) <= _MOST_POINTS:
         return x, y
@@ -146,8 +169,8 @@ def _thinned(x: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[An
     return x[at], y[at]
 
 
-def plot_levels(study: Study, experiment: str) -> Figure:
-    """Plot where each condition ends: peak, level at the end, and level after the teardown.
+def plot_ends(study: StudyData, experiment: str) -> Figure:
+    """Plot where each condition ends: peak, memory at the end, and what a teardown leaves.
 
     One mark a repeat, so that their agreement is seen; more than `MOST_LINES` are a bar from the
     lowest to the highest, marked at the median.
@@ -159,7 +182,7 @@ def plot_levels(study: Study, experiment: str) -> Figure:
     figure = new_figure(7.2, height * len(conditions) + 1.2)
     kinds = (
         ("peak of a step", "step", "peak", SERIES[1], MARKERS[2]),
-        ("level at the end", "end", "rss", SERIES[0], MARKERS[0]),
+        ("at the end", "end", "rss", SERIES[0], MARKERS[0]),
         ("after the teardown", "released", "rss", SERIES[2], MARKERS[1]),
     )
     found = {
@@ -188,7 +211,7 @@ def plot_levels(study: Study, experiment: str) -> Figure:
                 )  # fmt: skip
             if ends:
                 axes.plot([min(ends), max(ends)], [k, k], color=QUIET, linewidth=1, zorder=0)
-        axes.set_yticks(range(len(conditions)), conditions)
+        axes.set_yticks(range(len(conditions)), [safe_label(name) for name in conditions])
         axes.set_ylim(len(conditions) - 0.5, -0.5)
         axes.set_xlim(left=0)
         axes.set_xlabel("MiB resident")
@@ -206,7 +229,7 @@ def plot_phases(phases: pd.DataFrame) -> Figure:
         See `listen2lab.report.phases.phase_table`: bytes by phase, means over the repeats.
     """
     figure = new_figure(7.2, 2.7)
-    names = [str(name).replace("-", "\n") for name in phases.index]
+    names = [safe_label(str(name)).replace("-", "\n") for name in phases.index]
     kinds = (("rss", "resident"), ("private_dirty", "private dirty"), ("in_use", "in use (malloc)"))
     with styled():
         axes = figure.subplots()
@@ -223,29 +246,31 @@ def plot_phases(phases: pd.DataFrame) -> Figure:
     return figure
 
 
-def plot_heap(heap: dict[str, Any], samples: pd.DataFrame) -> Figure:
+def plot_heap(study: StudyData, experiment: str, condition: str, trace: Trace) -> Figure:
     """Plot what memray saw live over a traced run, under the resident memory it read.
 
     Parameters
     ----------
-    heap
-        See `listen2lab.probes.tracing.reduce_capture`.
-    samples
-        The traced run's samples; their steps become ticks.
+    study, experiment, condition
+        Whose steps become ticks.
+    trace
+        Of its traced run.
     """
-    curve = heap["curve"]
+    curve, samples = trace.curve, study.samples
+    mine = (samples["experiment"] == experiment) & (samples["condition"] == condition)
+    samples = samples[mine & samples["traced"].astype(bool)]
     figure = new_figure(7.2, 2.7)
     with styled():
         axes = figure.subplots()
-        if curve["epoch_s"]:
-            begin = curve["epoch_s"][0]
-            every = np.array(curve["epoch_s"]) - begin
-            seconds, live = _thinned(every, np.array(curve["heap"]) / MIB)
+        if curve.epoch_s:
+            begin = curve.epoch_s[0]
+            every = np.array(curve.epoch_s) - begin
+            seconds, live = thinned(every, np.array(curve.heap) / MIB)
             axes.fill_between(seconds, live, color=SERIES[0], alpha=0.25, linewidth=0)
             axes.plot(seconds, live, color=SERIES[0], label="allocated and not freed (memray)")
-            resident = np.array(curve["rss"]) / MIB
+            resident = np.array(curve.rss) / MIB
             axes.plot(
-                *_thinned(every, resident), color=SERIES[1], linestyle=DASHES[1], label="resident"
+                *thinned(every, resident), color=SERIES[1], linestyle=DASHES[1], label="resident"
             )
             known = samples["epoch_s"] if "epoch_s" in samples else samples["t"].iloc[:0]
             ends = known.dropna().to_numpy(float) - begin
@@ -261,7 +286,102 @@ def plot_heap(heap: dict[str, Any], samples: pd.DataFrame) -> Figure:
     return figure
 
 
-def _plain(study: Study, experiment: str, *, steps_only: bool = True) -> pd.DataFrame:
+_APP = "as the app does"
+_DECIDING = (
+    ("cache-size", "1"),
+    ("alignment", "off"),
+    ("force-clear", "clear+trim"),
+    ("concurrency", "3-shared"),
+    ("concurrency", "3-each"),
+    ("session-recreation", "every-10"),
+    ("session-recreation", "every-5"),
+    ("session-recreation", "every-1"),
+    ("session-options", "arena"),
+    ("session-options", "pattern"),
+    ("session-options", "neither"),
+    ("utterance-length", "110s-split"),
+    ("utterance-length", "40s"),
+    ("utterance-length", "15s"),
+    ("utterance-length", "5s"),
+)
+"""The conditions that somebody could choose; a study shows those that it has."""
+
+
+def plot_outcomes(outcomes: Sequence[Outcome]) -> Figure | None:
+    """Plot the highest end and peak of the deciding conditions against the limits.
+
+    Parameters
+    ----------
+    outcomes
+        See `listen2lab.findings.records.Answers`.
+
+    Returns
+    -------
+    Figure or None
+        None where fewer than two conditions have a complete run.
+    """
+    rows = _outcome_rows(outcomes)
+    if len(rows) < 2:
+        return None
+    figure = new_figure(7.6, 0.3 * len(rows) + 1.3)
+    with styled():
+        axes = figure.subplots()
+        axes.grid(visible=False)
+        for k, (_, end, peak) in enumerate(rows):
+            top = end if peak is None else peak
+            axes.plot([min(end, top), max(end, top)], [k, k], color=QUIET, linewidth=2, zorder=1)
+            axes.plot(end, k, marker=MARKERS[0], color=SERIES[0], markersize=7, zorder=3)
+            if peak is not None:
+                axes.plot(
+                    peak, k, marker=MARKERS[1], color=SERIES[1], markersize=7, zorder=2,
+                    markerfacecolor="none", markeredgewidth=1.6,
+                )  # fmt: skip
+        most = max(max(end, peak or end) for _, end, peak in rows)
+        limits = limits_mib()
+        reach = 1.08 * max(most, min(limits.values()))
+        for k, (name, limit) in enumerate(sorted(limits.items(), key=lambda each: each[1])):
+            if limit > reach:
+                continue
+            axes.axvline(limit, color=INK, linewidth=1, linestyle=DASHES[k + 1], zorder=0)
+            axes.annotate(
+                name, (limit, 1), xycoords=("data", "axes fraction"),
+                xytext=(3 if k else -1, 3), textcoords="offset points",
+                ha="left" if k else "right", va="bottom", fontsize=9, color=INK,
+            )  # fmt: skip
+        axes.plot([], [], linestyle="none", marker=MARKERS[0], color=SERIES[0], label="at the end")
+        axes.plot(
+            [], [], linestyle="none", marker=MARKERS[1], color=SERIES[1], markerfacecolor="none",
+            markeredgewidth=1.6, label="peak of a step",
+        )  # fmt: skip
+        axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
+        for tick in axes.get_yticklabels():
+            if tick.get_text() == _APP:
+                tick.set_fontweight("bold")
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.set_xlim(0, reach)
+        axes.set_xlabel("MiB resident, highest of the repeats")
+        axes.spines["left"].set_visible(False)
+        figure.legend(loc="outside upper left", ncols=2, fontsize=9, labelcolor=INK)
+    return figure
+
+
+def _outcome_rows(outcomes: Sequence[Outcome]) -> list[tuple[str, float, float | None]]:
+    """Return words, end and peak: the app first, then from the highest peak down."""
+    measured = [(each, each.end_mib) for each in outcomes if each.end_mib is not None]
+    rows = [
+        (safe_label(in_words(each.knobs)), end, each.peak_mib)
+        for each, end in measured
+        if (each.experiment, each.condition) in _DECIDING
+    ]
+    rows.sort(key=lambda row: -(row[2] or row[1]))
+    app = [(end, each.peak_mib) for each, end in measured if not each.knobs]
+    if app:
+        peaks = [peak for _, peak in app if peak is not None]
+        rows.insert(0, (_APP, max(end for end, _ in app), max(peaks, default=None)))
+    return rows
+
+
+def _plain(study: StudyData, experiment: str, *, steps_only: bool = True) -> pd.DataFrame:
     samples = study.samples
     mask = (samples["experiment"] == experiment) & ~samples["traced"].astype(bool)
     if steps_only:

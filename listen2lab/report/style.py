@@ -11,7 +11,10 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
+from markupsafe import escape
 from matplotlib.figure import Figure
+
+from listen2lab.report.text.escape import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +26,7 @@ __all__ = [
     "QUIET",
     "SERIES",
     "new_figure",
+    "safe_label",
     "share_styles",
     "styled",
     "to_png",
@@ -66,10 +70,21 @@ _SETTINGS: Any = {  # matplotlib types its settings' names, not a dict of them
     "legend.frameon": False,
     "lines.linewidth": 1.6,
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a dollar in a name starts no formula
     "svg.hashsalt": "listen2lab",
 }
 
 
+def safe_label(name: str) -> str:
+    """Return a name as a picture may show it: one line, no control characters, not too long.
+
+    That a dollar is no formula is in the settings of every figure; see `styled`.
+    """
+    shown = one_line(name)
+    return shown if len(shown) <= _LONGEST_LABEL else f"{shown[: _LONGEST_LABEL - 1]}…"
+
+
+_LONGEST_LABEL = 60
 _CSS_DOTS_PER_INCH = 96  # a browser's
 
 
@@ -120,7 +135,7 @@ def to_svg(figure: Figure, *, label: str) -> str:
     svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
     svg = re.sub(r">\s+<", "><", svg)
     svg = svg.replace("\n", " ").strip()
-    quoted = label.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    quoted = str(escape(one_line(label)))
     return svg.replace("<svg", f'<svg role="img" aria-label="{quoted}"', 1)
 
 
@@ -132,7 +147,7 @@ def to_svg_file(figure: Figure, *, label: str) -> str:
     figure, label
         As in `to_svg`.
     """
-    quoted = label.replace("&", "&amp;").replace("<", "&lt;")
+    quoted = str(escape(one_line(label)))
     svg = _COMMENTS.sub("", _drawn(figure, facecolor="white"))
     opening = svg.index(">") + 1
     return f"{svg[:opening]}<title>{quoted}</title>{svg[opening:]}"

@@ -1,12 +1,22 @@
-"""What the terminal shows of a study: verdicts with their reasons, a curve in blocks, a table."""
+"""What the terminal shows of a study: tables, verdicts with their reasons, a curve in blocks."""
 
 from __future__ import annotations
 
+import io
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from listen2lab.report.text.study import endings, number, verdict
+from listen2lab.report.text import findings as finding_words
+from listen2lab.report.text import study as words
+from listen2lab.report.text.answers import QUESTIONS, answers
+from listen2lab.report.text.escape import one_line, printable
+from listen2lab.report.text.format import number, span
 from listen2lab.report.text.verdicts import REASONS, contrast
 from listen2lab.units import KIB, MIB
 
@@ -15,60 +25,116 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from listen2lab.facade import Study
-    from listen2lab.selftest import Finding
+    from listen2lab.findings.records import Summary
+    from listen2lab.study.data import StudyData
 
-__all__ = ["blocks", "nothing_measured", "selftest_table", "sparkline", "watched"]
+__all__ = ["blocks", "conditions", "findings", "nothing_measured", "overview", "table", "watched"]
+
+_WIDTH = 100
+_BLOCKS = "▁▂▃▄▅▆▇█"
 
 
-def watched(study: Study, answer: dict[str, Any]) -> str:
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers_from: int = 1) -> str:
+    """Return a table as text, as wide as it must be.
+
+    Parameters
+    ----------
+    heads, rows
+        Text; control characters are taken out.
+    numbers_from
+        The first column that is set to the right.
+    """
+    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for at, head in enumerate(heads):
+        made.add_column(head, justify="right" if at >= numbers_from else "left", no_wrap=True)
+    for row in rows:
+        made.add_row(*(Text(one_line(cell)) for cell in row))
+    stream = io.StringIO()
+    width = sum(max(map(len, column)) + 3 for column in zip(heads, *rows, strict=True))
+    Console(file=stream, width=width, color_system=None, legacy_windows=False).print(made)
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
+
+
+def overview(study: StudyData, summary: Summary) -> str:
+    """Return what ``listen2lab report`` prints: conditions, answers and findings."""
+    parts = [conditions(summary), findings(summary), *words.endings(study.runs)]
+    return printable("\n\n".join(part for part in parts if part))
+
+
+def conditions(summary: Summary) -> str:
+    """Return a row for each condition."""
+    rows = [
+        (str(where), words.called(n), number(n.end_mib), number(n.peak_mib))
+        for where, n in summary.conditions()
+    ]
+    heads = ("experiment / condition", "verdict", "end, MiB", "peak, MiB")
+    return table(heads, rows, numbers_from=2)
+
+
+def findings(summary: Summary) -> str:
+    """Return answers and findings; nothing for a study that tests no hypothesis."""
+    said = answers(summary)
+    if not said:
+        return ""
+    lines = []
+    for name, question in QUESTIONS.items():
+        lines.append(question)
+        for sentence in said[name]:
+            lines += _wrapped(sentence)
+    rows = [
+        (
+            name,
+            f"{finding_words.SIGNS[each.finding]} {finding_words.word(each)}",
+            finding_words.amount(each.effect_mib),
+            finding_words.interval(each),
+            finding_words.explains(each),
+        )
+        for name, each in summary.findings.items()
+    ]
+    heads = ("", "finding", "effect", "95 %", "explains")
+    lines += ["", table(heads, rows, numbers_from=2), ""]
+    for name, each in summary.findings.items():
+        lines.append(f"{name}  {each.claim}")
+    return printable("\n".join(lines))
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(one_line(text), _WIDTH, initial_indent="  ", subsequent_indent="  ")
+
+
+def watched(study: StudyData, summary: Summary) -> str:
     """Return what ``listen2lab watch`` prints: verdict, reasons, numbers and curve.
 
     Parameters
     ----------
-    study
-        A study of a workload's file.
-    answer
-        What `listen2lab.facade.Study.answer` gives.
+    study, summary
+        Of a workload's file.
     """
-    (item,) = study.summary()["experiments"].values()
+    ((name, item),) = summary.experiments.items()
     lines = []
-    for name, numbers in item["conditions"].items():
-        title = f"{name}: " if len(item["conditions"]) > 1 else ""
-        lines.append(f"{title}{verdict(numbers, item['unit'])}")
-        lines += [f"  - {code}: {REASONS[code]}" for code in numbers["reasons"]]
-        lines.append(f"  {sparkline(study, name)}")
-    for name, difference in item["contrasts"].items():
+    for condition, numbers in item.conditions.items():
+        title = f"{condition}: " if len(item.conditions) > 1 else ""
+        lines.append(f"{title}{words.verdict(numbers, item.unit)}")
+        lines += [f"  - {code}: {REASONS.get(code, code)}" for code in numbers.reasons]
+        lines.append(f"  {_curve(study, condition)}")
+    for condition, difference in item.contrasts.items():
         if difference is not None:
-            what = f"from {difference['to']} to {name}"
-            lines.append(f"{what}: {difference['verdict']}. {contrast(name, difference)}")
-    if "thinned" in answer:
-        lines.append(f"  {answer['thinned']}")
-    lines += endings(study.runs)
+            what = f"from {difference.to} to {condition}"
+            lines.append(f"{what}: {difference.verdict}. {contrast(condition, difference)}")
+    (planned,) = (each for each in study.plan.experiments if each.name == name)
+    every = study.plan.sample_every(planned)
+    if every > 1:
+        lines.append(f"  {words.THINNED.format(every=every)}")
+    lines += words.endings(study.runs)
     lines.append(f"report: {study.folder.report_path}")
-    return "\n".join(lines)
+    return printable("\n".join(lines))
 
 
-def selftest_table(findings: Sequence[Finding]) -> str:
-    """Return the table planted / found / rate error, and what it comes to."""
-    lines = [f"{'planted':<17}{'KiB/step':>10}{'found':>14}{'KiB/step':>10}{'error':>8}"]
-    for each in findings:
-        error = "" if each.error is None else f"{100 * each.error:+.1f} %"
-        planted = f"{each.planted_kib:.1f}" if each.planted_kib else "–"
-        lines.append(
-            f"{each.fault:<17}{planted:>10}{each.verdict:>14}{number(each.found_kib):>10}"
-            f"{error:>8}  {'right' if each.is_right else 'WRONG'}: {each.meaning}"
-        )
-    right = sum(each.is_right for each in findings)
-    return "\n".join([*lines, f"{right} of {len(findings)} right"])
-
-
-def sparkline(study: Study, condition: str, width: int = 60) -> str:
-    """Return a condition's anonymous memory as a row of blocks, mean of the repeats."""
+def _curve(study: StudyData, condition: str) -> str:
     samples = study.samples
     plain = samples[(samples["condition"] == condition) & ~samples["traced"].astype(bool)]
-    curve = plain[plain["phase"] == "step"].groupby("step")["anonymous"].mean().to_numpy(float)
-    return blocks(curve, width)
+    steps = plain[plain["phase"] == "step"]
+    return blocks(steps.groupby("step")["anonymous"].mean().to_numpy(float))
 
 
 def blocks(curve: NDArray[np.float64], width: int = 60) -> str:
@@ -85,16 +151,18 @@ def blocks(curve: NDArray[np.float64], width: int = 60) -> str:
         return "(no samples)"
     picked = curve[np.linspace(0, len(curve) - 1, min(width, len(curve))).astype(int)]
     low, high = float(picked.min()), float(picked.max())
-    span = max(high - low, 64 * KIB)  # a few pages up and down are flat to the eye
-    bars = "".join(_BLOCKS[int((value - low) / span * (len(_BLOCKS) - 1))] for value in picked)
-    return f"{bars}  {low / MIB:.1f} to {high / MIB:.1f} MiB"
+    reach = max(high - low, 64 * KIB)  # a few pages up and down are flat to the eye
+    bars = "".join(_BLOCKS[int((value - low) / reach * (len(_BLOCKS) - 1))] for value in picked)
+    return f"{bars}  {span(low, high, between=' to ')} MiB"
 
 
-_BLOCKS = "▁▂▃▄▅▆▇█"
-
-
-def nothing_measured(study: Study) -> str:
+def nothing_measured(study: StudyData) -> str:
     """Say that no run was complete, and how they ended."""
-    ends = endings(study.runs)
-    first = f" (the first: {ends[0]})" if ends else ""
+    ends = words.endings(study.runs)
+    first = f" (the first: {one_line(ends[0])})" if ends else ""
     return f"no run was complete, so nothing was measured{first}; what there is lies in the study"
+
+
+def mib(value: Any) -> str:
+    """Return bytes as MiB, for a cell."""
+    return number(float(value) / MIB)

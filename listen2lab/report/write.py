@@ -1,41 +1,38 @@
-"""Everything that is written of a study for people: report, Markdown, pictures, notebooks."""
+"""Everything that is written of a study for people: report, Markdown, pictures."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+import re
+from typing import TYPE_CHECKING
 
+from listen2lab.report.account import plot_account
 from listen2lab.report.html import page
-from listen2lab.report.issue import issue
-from listen2lab.report.markdown import short
-from listen2lab.report.pictures import pictures as drawn
-from listen2lab.study.shared import SharedStudy
+from listen2lab.report.markdown import issue, short
+from listen2lab.report.plots import plot_curves, plot_ends, plot_heap, plot_outcomes, plot_phases
+from listen2lab.report.style import to_png, to_svg_file
+from listen2lab.report.tables import phase_table
+from listen2lab.study.redact import RedactedStudy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from listen2lab.facade import Study
+    from matplotlib.figure import Figure
 
-__all__ = ["Written", "write_report"]
+    from listen2lab.findings.records import Summary
+    from listen2lab.study.data import StudyData
+    from listen2lab.study.redact import PublicNames
 
-
-class Written(NamedTuple):
-    """What was written of a study."""
-
-    summary: dict[str, Any]
-    """See `listen2lab.facade.Study.summary`."""
-    path: Path
-    """The report."""
-    left_out: list[str]
-    """A sentence for each notebook that could not be executed."""
+__all__ = ["pictures", "write_report"]
 
 
 def write_report(
-    study: Study,
+    study: StudyData,
+    summary: Summary,
+    public: PublicNames | None,
     *,
-    include_private: bool = False,
-    pictures: bool = False,
-    notebooks: bool = False,
-) -> Written:
+    with_pictures: bool = False,
+) -> Path:
     """Write ``summary.json``, ``report.html``, ``summary.md`` and ``ISSUE.md`` into the study.
 
     Paths, host and user names and the texts that were read are in none of those for people,
@@ -43,39 +40,81 @@ def write_report(
 
     Parameters
     ----------
-    study
+    study, summary
         Any study, complete or not.
-    include_private
-        Tell everything: the command as it was typed, messages of runs that failed, names of files,
-        and the texts that were read, so that the report alone can be rerun.
-    pictures
+    public
+        Names that everyone has: with them, and nothing else, it is told. None: tell everything, the
+        command as it was typed, messages of runs that failed, names of files, and the texts that
+        were read, so that the report alone can be rerun.
+    with_pictures
         Also write each picture as PNG and SVG, into ``pictures/``.
-    notebooks
-        Also execute the notebooks on this study and write them as HTML, into ``notebooks/``.
 
     Returns
     -------
-    Written
-        The summary, the report's path, and what could not be written.
+    Path
+        The report's.
 
     Raises
     ------
     StudyError
         The folder cannot be written.
     """
-    summary = study.summary(anew=True)
-    study.folder.write_summary(summary)
-    told: Study = study if include_private else SharedStudy(study)
-    numbers = told.summary()
-    study.folder.write_shared("summary.md", short(told, numbers))
-    study.folder.write_shared("ISSUE.md", issue(told, numbers))
-    if pictures:
-        for name, content in drawn(told):
-            study.folder.write_shared(f"pictures/{name}", content)
-    left_out: list[str] = []
-    if notebooks:
-        from listen2lab.notebook.pages import write_notebooks  # noqa: PLC0415 - jupyter is slow
+    folder = study.folder
+    folder.write("summary.json", summary)
+    seen, numbers = study, summary
+    if public is not None:
+        seen = RedactedStudy(study, public)
+        numbers = seen.redaction.record(summary)
+    folder.write("summary.md", short(seen, numbers))
+    folder.write("ISSUE.md", issue(seen, numbers))
+    for name, content in pictures(seen, numbers) if with_pictures else ():
+        folder.write(f"pictures/{name}", content)
+    return folder.write("report.html", page(seen, numbers, include_private=public is None))
 
-        left_out = write_notebooks(study, include_private=include_private)
-    path = study.folder.write_report(page(told, numbers, include_private=include_private))
-    return Written(summary, path, left_out)
+
+def pictures(study: StudyData, summary: Summary) -> Iterator[tuple[str, str | bytes]]:
+    """Draw every picture of a study.
+
+    Parameters
+    ----------
+    study, summary
+        Which.
+
+    Yields
+    ------
+    name : str
+        Of the file: experiment and kind, such as ``baseline-curves.svg``.
+    content : str or bytes
+        An SVG or a PNG.
+    """
+    for name, label, figure in _figures(study, summary):
+        if figure is not None:
+            yield f"{name}.svg", to_svg_file(figure, label=label)
+            yield f"{name}.png", to_png(figure)
+
+
+def _figures(study: StudyData, summary: Summary) -> Iterator[tuple[str, str, Figure | None]]:
+    if summary.answers is not None:
+        yield "outcomes", "End and peak of conditions", plot_outcomes(summary.answers.outcomes)
+    for item in study.plan.experiments:
+        name, stem = item.name, _file_name(item.name)
+        label = f"Resident memory over the steps, {name}"
+        yield f"{stem}-curves", label, plot_curves(study, name)
+        yield f"{stem}-ends", f"Peak and end by condition, {name}", plot_ends(study, name)
+        own = item.reference.name
+        label = f"What resident memory is made of, {name}, {own}"
+        yield f"{stem}-account", label, plot_account(study, name, own)
+        for level in item.levels:
+            of_level = f"{stem}-{_file_name(level.name)}"
+            phases = phase_table(study, name, level.name)
+            if phases is not None:
+                label = f"Memory after each phase, {name}, {level.name}"
+                yield f"{of_level}-phases", label, plot_phases(phases)
+            trace = study.trace(name, level.name)
+            if trace is not None:
+                label = f"Heap trace, {name}, {level.name}"
+                yield f"{of_level}-heap", label, plot_heap(study, name, level.name, trace)
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_+-]+", "-", name).strip("-") or "unnamed"

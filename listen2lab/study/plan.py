@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from listen2lab.errors import InputError, UnknownNameError
-from listen2lab.pipeline.knobs import Knobs, knobs_from
+from listen2lab.pipeline.knobs import EARLIER_NAMES, KNOB_MEANINGS, Knobs, knobs_from
 from listen2lab.privacy import (
     ConditionName,
     ExperimentName,
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "APART",
+    "KNOB_MEANINGS",
     "Experiment",
     "KnobValue",
     "Level",
@@ -140,6 +141,16 @@ class Experiment(msgspec.Struct, frozen=True):
     def settings(self, level: Level) -> dict[str, Any]:
         """Return the knobs of a level, those that differ from the app's."""
         return {**self.knobs, **level.knobs}
+
+    def complete_settings(self, level: Level) -> dict[str, KnobValue]:
+        """Return every knob with its value at a level."""
+        return knobs_from(self.settings(level))._asdict()
+
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """The knobs that vary, where the factor is one knob or several crossed; else none."""
+        names = [EARLIER_NAMES.get(name, name) for name in (self.factor or "").split(" x ")]
+        return tuple(names) if set(names) <= set(Knobs._fields) else ()
 
     def only(self, wanted: Sequence[Any]) -> Experiment:
         """Return this experiment with some of its levels, by name or by the knob's value.

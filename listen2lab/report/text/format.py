@@ -116,10 +116,15 @@ def _bounds(value: Sequence[float]) -> str:
 
 
 def _effect(value: Sequence[float]) -> str:
-    """Return an estimate with its 95 % interval, where there is one: ``values`` of an effect."""
+    """Return an effect, and its bounds where they are known, all in bytes."""
     if len(value) < 3:
         return size(value[0])
     return f"{size(value[0])} (95 % between {span(value[1], value[2])})"
+
+
+def _listed(value: Sequence[Any], each: Callable[[Any], str]) -> str:
+    *first, last = map(each, value)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 _FORMATS: dict[str, Callable[[Any], str]] = {
@@ -130,8 +135,8 @@ _FORMATS: dict[str, Callable[[Any], str]] = {
     "span": _bounds,
     "count": lambda value: f"{value:,.0f}",
     "effect": _effect,
-    "sizes": lambda values: ", ".join(map(size, values)),
-    "counts": lambda values: ", ".join(f"{value:,.0f}" for value in values),
+    "sizes": lambda value: _listed(value, size),
+    "counts": lambda value: _listed(value, lambda each: f"{each:,.0f}"),
 }
 
 
@@ -142,8 +147,8 @@ def fill(template: str, values: Mapping[str, Any]) -> str:
     ----------
     template
         FORMAT is ``size``, ``rate`` (bytes), ``seconds``, ``number``, ``span`` (two bytes),
-        ``count``, ``effect`` (bytes, with the bounds of an interval where they are known),
-        ``sizes``, ``counts`` (of several), or Python's own.
+        ``effect`` (bytes, and maybe two bounds), ``count``, ``sizes`` and ``counts`` (several), or
+        Python's own.
     values
         By name.
 

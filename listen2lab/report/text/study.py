@@ -2,193 +2,169 @@
 
 from __future__ import annotations
 
-import math
-import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from markupsafe import Markup, escape
-
-from listen2lab.experiment.inputs import GENERATED_VOICES
 from listen2lab.report.text import verdicts
-from listen2lab.study.public_names import leaf
+from listen2lab.report.text.command import rendered
+from listen2lab.report.text.format import number, rate
+from listen2lab.report.text.notices import say
 from listen2lab.units import KIB
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from listen2lab.facade import Study
+    from listen2lab.findings.records import (
+        ConditionContrast,
+        ConditionNumbers,
+        ExperimentSummary,
+    )
+    from listen2lab.study.data import StudyData
+    from listen2lab.study.records import InputsRecord, Manifest, RunRecord
 
 __all__ = [
-    "VERDICTS",
-    "answer",
+    "GENERATED",
+    "PHASES",
+    "THINNED",
     "called",
     "change",
-    "contrast",
+    "change_parts",
+    "conditions",
+    "damage",
+    "ended",
     "endings",
+    "headline",
     "limits",
-    "number",
     "provenance",
     "subject",
     "verdict",
-    "without_paths",
+    "verdict_parts",
 ]
 
-VERDICTS = ("leak", "high-water", "plateau", "baseline", "sawtooth", "inconclusive")
-"""What a series can be called."""
+GENERATED = ("tiny", "medium", "high")
+"""Voices that the lab builds itself."""
 
-_PATH = re.compile(r"(?<![\w.])/(?:[^\s/:;,'\"]+/)*[^\s/:;,'\"]+/?")
+PHASES = {
+    "start": "interpreter",
+    "import": "libraries imported",
+    "setup": "models loaded, nothing read yet",
+    "end": "after the last step, collected and trimmed",
+    "stopped": "reading stopped, its caches cleared",
+    "session-dropped": "the engine's session dropped",
+    "trimmed": "free pages given back (malloc_trim)",
+    "created-again": "a new session made",
+    "released": "everything dropped, collected and trimmed",
+}
+"""Phases of a run, and what was done just before each reading."""
+
+THINNED = (
+    "A sample was read every {every} steps, so that reading costs little; what happens within such "
+    "a stretch is summed."
+)
+"""Said of long runs."""
+
+_SHAPES = {
+    "high-water": ("A high-water mark:", "memory follows the largest input so far, and stays."),
+    "plateau": ("A plateau:", "memory rose and then settled."),
+    "baseline": ("A baseline:", "flat from the first measured {unit}."),
+    "sawtooth": (
+        "A sawtooth:",
+        "memory is cleared again and again, and comes back to the same floor.",
+    ),
+}
 
 
-def number(value: float | None, digits: int = 1) -> str:
-    """Return a number for a table; a dash for one that there is not."""
-    if value is None or math.isnan(value):
-        return "–"
-    return f"{round(value, digits) + 0.0:,.{digits}f}"  # no minus before a zero
+def called(numbers: ConditionNumbers) -> str:
+    """Return a verdict in a word or three: a leak that only live objects show says so."""
+    if is_hidden(numbers):
+        return "leak of objects" if "python-objects" in numbers.grew else "leak of live memory"
+    return numbers.verdict
 
 
-def with_code(text: str) -> Markup:
-    """Return a sentence for a page, what stands between backticks as code."""
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
+def is_hidden(numbers: ConditionNumbers) -> bool:
+    """Return whether a leak shows in live objects or bytes, and not in resident memory."""
+    anonymous = numbers.quantities.get("anonymous")
+    return numbers.verdict == "leak" and anonymous is not None and anonymous.verdict != "leak"
 
 
-def called(numbers: dict[str, Any]) -> str:
-    """Return a condition's verdict in a word or three: a leak that only live objects show says so.
+def verdict(numbers: ConditionNumbers, unit: str) -> str:
+    """Say what memory did, in a sentence or two.
 
     Parameters
     ----------
     numbers
-        A condition of ``summary.json``.
-    """
-    name = str(numbers["verdict"])
-    if name == "leak" and numbers["quantities"]["anonymous"]["verdict"] != "leak":
-        return "leak of objects" if "python-objects" in numbers["grew"] else "leak of live memory"
-    return name
-
-
-def verdict(numbers: dict[str, Any], unit: str) -> str:
-    """Say a condition's verdict in a sentence or two.
-
-    Parameters
-    ----------
-    numbers
-        A condition of ``summary.json``.
+        Of a condition.
     unit
         What a step is, in one word.
 
     Returns
     -------
     str
-        What memory did, how large a leak could be hidden, and the first reason where there is no
-        verdict.
+        The shape, how large a leak could be hidden, and how sure that is; the first reason where
+        there is no verdict.
     """
-    name = numbers["verdict"]
-    quantities = numbers["quantities"]
-    if name == "leak" and quantities["anonymous"]["verdict"] != "leak":
-        live = "python_blocks" if "python-objects" in numbers["grew"] else "in_use"
-        rate = quantities[live]["rate_per_step"]
-        what = f"{rate:,.3g} live Python blocks" if live == "python_blocks" else _rate(rate / KIB)
-        return (
-            f"Leak: {what} a {unit} more that is never freed, too little so far to show in "
-            f"resident memory; {_confidence(numbers)}."
+    return " ".join(verdict_parts(numbers, unit))
+
+
+def verdict_parts(numbers: ConditionNumbers, unit: str) -> tuple[str, str]:
+    """Return the name of the shape, and what is said of it; see `verdict`."""
+    sure = f"confidence: {verdicts.confidence(numbers.confidence, numbers.reasons)}."
+    if is_hidden(numbers):
+        is_objects = "python-objects" in numbers.grew
+        grows = numbers.quantities["python_blocks" if is_objects else "in_use"].rate_per_step or 0
+        what = f"{grows:,.3g} live Python blocks" if is_objects else rate(grows)
+        return "Leak:", (
+            f"{what} a {unit} more that is never freed, too little so far to show in resident "
+            f"memory; {sure}"
         )
-    if name == "leak":
-        low, high = numbers["rate_interval"]
-        return (
-            f"Leak: {_rate(numbers['rate_kib_per_step'])} a {unit} "
-            f"(95 % between {_rate(low)} and {_rate(high)}); {_confidence(numbers)}."
+    if numbers.verdict == "leak":
+        low, high = numbers.rate_interval_kib_per_step or (None, None)
+        return "Leak:", (
+            f"{_kib(numbers.rate_kib_per_step)} a {unit} "
+            f"(95 % between {_kib(low)} and {_kib(high)}); {sure}"
         )
-    if name == "inconclusive":
-        first = next(iter(numbers["reasons"]), "")
-        return f"Inconclusive. {verdicts.REASONS.get(first, 'No reason is known.')}"
-    if name == "high-water" and unit == "paragraph" and numbers["largest_input"] is not None:
-        shape = (
-            "A high-water mark: the level follows the longest sentence so far "
-            f"({number(numbers['largest_input'], 0)} s), and stays."
-        )
-    else:
-        shape = _SHAPES[name].format(unit=unit)
-    hidden = numbers["upper_kib_per_step"]
+    if numbers.verdict == "inconclusive":
+        first = next(iter(numbers.reasons), "")
+        return "Inconclusive.", verdicts.REASONS.get(first, "No reason is known.")
+    title, shape = _SHAPES[numbers.verdict]
+    if numbers.verdict == "high-water" and unit == "paragraph" and numbers.largest_input:
+        longest = number(numbers.largest_input, 0)
+        shape = f"memory follows the longest sentence so far ({longest} s), and stays."
+    hidden = numbers.upper_kib_per_step
     bound = (
-        "" if hidden is None else f" No growth above {_rate(max(hidden, 0))} a {unit} is hidden."
+        "" if hidden is None else f" A leak of up to {_kib(max(hidden, 0))} a {unit} could hide."
     )
-    return f"{shape}{bound} {_confidence(numbers).capitalize()}."
+    return title, f"{shape.format(unit=unit)}{bound} {sure.capitalize()}"
 
 
-_SHAPES = {
-    "high-water": "A high-water mark: the level follows the largest input so far, and stays.",
-    "plateau": "A plateau: memory rose and then settled.",
-    "baseline": "A baseline: flat from the first measured {unit}.",
-    "sawtooth": "A sawtooth: memory is cleared again and again, to the same level.",
-}
+def _kib(value: float | None) -> str:
+    return rate(None if value is None else value * KIB)
 
 
-def _rate(kib: float | None) -> str:
-    if kib is None:
-        return "an unknown amount"
-    if abs(kib) >= KIB:
-        return f"{kib / KIB:,.2f} MiB"
-    return f"{kib:,.0f} KiB" if abs(kib) >= 100 else f"{kib:,.3g} KiB"
-
-
-def _confidence(numbers: dict[str, Any]) -> str:
-    return f"confidence: {verdicts.confidence(numbers['confidence'], numbers['reasons'])}"
-
-
-def answer(item: dict[str, Any]) -> list[tuple[str, str]]:
+def conditions(item: ExperimentSummary) -> list[tuple[str, str]]:
     """Say what an experiment's conditions showed.
-
-    Parameters
-    ----------
-    item
-        An experiment of ``summary.json``.
 
     Returns
     -------
     list of (str, str)
-        Condition and what is said of it: its verdict, then how its level differs from the app's.
+        Condition and what is said of it: verdict, memory at the end, and how that differs from the
+        app's own.
     """
     said = []
-    for name, numbers in item["conditions"].items():
-        if not numbers["runs"]["complete"]:
+    for name, numbers in item.conditions.items():
+        if not numbers.n_complete:
             said.append((name, "No complete run, so there is nothing to judge."))
             continue
-        level = f"Ends at {number(numbers['level_mib'])} MiB"
-        if numbers["released_mib"] is not None:
-            given_back = numbers["level_mib"] - numbers["released_mib"]
-            level += f", of which a teardown gives back {number(given_back)}"
-        difference = item["contrasts"].get(name)
-        against = "" if difference is None else f" {contrast(name, difference)}"
-        said.append((name, f"{verdict(numbers, item['unit'])} {level}.{against}"))
+        end = f"Ends at {number(numbers.end_mib)} MiB"
+        if numbers.released_mib is not None and numbers.end_mib is not None:
+            given_back = numbers.end_mib - numbers.released_mib
+            end += f", of which a teardown gives back {number(given_back)}"
+        difference = item.contrasts.get(name)
+        against = "" if difference is None else f" {_against(name, difference)}"
+        said.append((name, f"{verdict(numbers, item.unit)} {end}.{against}"))
     return said
 
 
-def contrast(name: str, difference: dict[str, Any]) -> str:
-    """Say how the condition of this name differs from the one it is compared with."""
-    amount, interval = difference["level_difference_mib"], difference["level_interval_mib"]
-    way = "above" if amount > 0 else "below"
-    bounds = ""
-    if interval is not None:
-        bounds = f" (95 % between {number(interval[0])} and {number(interval[1])})"
-    told = f"That is {number(abs(amount))} MiB {way} {difference['to']}{bounds}: "
-    if difference["about"] == "rate":
-        return f"{told}{difference['verdict']}. {verdicts.contrast(name, difference)}"
-    return f"{told}{_LEVEL_WORDS[difference['verdict']]}."
-
-
-def change(difference: dict[str, Any]) -> str:
-    """Say a difference of levels in a few words, for a cell of a table.
-
-    Parameters
-    ----------
-    difference
-        One of an experiment's ``contrasts`` in ``summary.json``.
-    """
-    amount, interval = difference["level_difference_mib"], difference["level_interval_mib"]
-    bounds = "" if interval is None else f" [{interval[0]:+,.1f}, {interval[1]:+,.1f}]"
-    return f"{amount:+,.1f} MiB{bounds}"
-
-
-_LEVEL_WORDS = {
+_END_WORDS = {
     "reduced": "lower",
     "worse": "higher",
     "unchanged": "the same, within what matters",
@@ -196,31 +172,92 @@ _LEVEL_WORDS = {
 }
 
 
+def _against(name: str, difference: ConditionContrast) -> str:
+    amount, interval = difference.end_difference_mib, difference.end_interval_mib
+    way = "above" if amount > 0 else "below"
+    bounds = ""
+    if interval is not None:
+        bounds = f" (95 % between {number(interval[0])} and {number(interval[1])})"
+    said = f"That is {number(abs(amount))} MiB {way} {difference.to}{bounds}: "
+    if difference.about == "rate":
+        return f"{said}{difference.verdict}. {verdicts.contrast(name, difference)}"
+    return f"{said}{_END_WORDS[difference.verdict]}."
+
+
+def change(difference: ConditionContrast) -> str:
+    """Say a difference at the end in a few words."""
+    amount, bounds = change_parts(difference)
+    return f"{amount} MiB {bounds}".rstrip()
+
+
+def change_parts(difference: ConditionContrast) -> tuple[str, str]:
+    """Return a difference at the end in MiB and its interval, for a cell of a table."""
+    interval = difference.end_interval_mib
+    bounds = "" if interval is None else f"[{interval[0]:+,.1f}, {interval[1]:+,.1f}]"
+    return f"{difference.end_difference_mib:+,.1f}", bounds
+
+
+def headline(item: ExperimentSummary) -> str:
+    """Say an experiment's result in a line: verdicts, ends, and the largest difference."""
+    complete = {name: n for name, n in item.conditions.items() if n.n_complete}
+    if not complete:
+        return "No complete run."
+    called_so = [called(n) for n in complete.values()]
+    names = dict.fromkeys(sorted(called_so, key=called_so.count, reverse=True))
+    summed = ", ".join(
+        name if len(names) == 1 else f"{called_so.count(name)} {name}" for name in names
+    )
+    said = [summed.capitalize() if len(names) == 1 else summed]
+    ends = [n.end_mib for n in complete.values() if n.end_mib is not None]
+    if ends:
+        low, high = number(min(ends)), number(max(ends))
+        said.append(f"{low} MiB" if low == high else f"{low} to {high} MiB")
+    differences = [(name, c) for name, c in item.contrasts.items() if c is not None]
+    if differences:
+        name, most = max(differences, key=lambda pair: abs(pair[1].end_difference_mib))
+        said.append(f"furthest apart: {name}, {change(most)} against {most.to}")
+    left = len(item.conditions) - len(complete)
+    if left:
+        said.append(f"{left} without a complete run")
+    return "; ".join(said) + "."
+
+
+def ended(record: RunRecord) -> str:
+    """Say how a run ended that was not complete."""
+    why = "" if record.why is None else say(record.why)
+    return ": ".join(part for part in (record.outcome, why, record.message) if part)
+
+
 def endings(runs: pd.DataFrame) -> list[str]:
-    """Say of each run that did not end well how it ended."""
-    bad = runs[runs["outcome"] != "complete"]
-    return [
-        f"{row['experiment']}/{row['condition']}/{'traced' if row['traced'] else row['repeat']}: "
-        f"{row['outcome']}: {without_paths(row['because'])}"
-        for row in bad.to_dict("records")
-    ]
+    """Say of each run that did not end well how it ended.
 
-
-def without_paths(text: str) -> str:
-    """Return a sentence with every absolute path cut down to its last part.
-
-    Where a file lies on somebody's machine is nobody's business, and says who they are.
+    Parameters
+    ----------
+    runs
+        See `listen2lab.study.data.StudyData.runs`.
     """
-    return _PATH.sub(lambda match: match[0].rstrip("/").rsplit("/", 1)[-1], text)
+    said = []
+    for row in runs[runs["outcome"] != "complete"].to_dict("records"):
+        key = f"{row['experiment']}/{row['condition']}"
+        repeat = "traced" if row["traced"] else row["repeat"]
+        why = say(row["why"]) if row["why"] is not None else ""
+        parts = [f"{key}/{repeat}", row["outcome"], why, row["message"]]
+        said.append(": ".join(str(part) for part in parts if part))
+    return said
 
 
-def limits(study: Study) -> list[str]:
+def damage(study: StudyData) -> list[str]:
+    """Say what of a study could not be read, and is left out."""
+    return [say(notice) for notice in study.damage]
+
+
+def limits(study: StudyData) -> list[str]:
     """Say what this study cannot tell."""
     sentences = []
     plan = study.plan
     if plan.repeats < 3:
         sentences.append(f"{plan.repeats} repeats a condition: too few to see them agree.")
-    if study.manifest["inputs"].get("voice") in GENERATED_VOICES:
+    if study.manifest.inputs.voice in GENERATED:
         sentences.append(
             "The voice is generated: a Piper voice's architecture and shapes with weights that say "
             "nothing. Memory follows the shapes."
@@ -228,53 +265,58 @@ def limits(study: Study) -> list[str]:
     if plan.max_characters is not None and plan.longest_characters is not None:
         sentences.append(
             f"A quick study: paragraphs of at most {plan.max_characters} characters, and one of at "
-            f"most {plan.longest_characters}. A book's sentences are longer, its levels higher."
+            f"most {plan.longest_characters}. A book's sentences are longer, and hold more."
         )
     elif plan.max_characters is not None:
         sentences.append(
             f"Short paragraphs, of at most {plan.max_characters} characters, but for the book's "
             "longest: what grows with each paragraph is less than in a whole book."
         )
-    return [*sentences, *study.damage]
+    return [*sentences, *damage(study)]
 
 
-def subject(inputs: dict[str, Any]) -> str:
+def subject(inputs: InputsRecord) -> str:
     """Return what was run, in a few words: a voice, or the name of a workload's file."""
-    if "workload" in inputs:
-        return f"workload {leaf(inputs['workload'])}"
-    voice = leaf(inputs["voice"])
-    return "a voice of one's own" if voice == "(left out)" else f"voice {voice}"
+    if inputs.workload is not None:
+        return f"workload {_leaf(inputs.workload)}"
+    voice = _leaf(inputs.voice or "")
+    return f"voice {voice}" if voice and not voice.startswith("(") else "a voice of one's own"
 
 
-def provenance(manifest: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return what was run on what, as pairs for a table. No path, host or user name is in it."""
-    machine = manifest["machine"]
-    inputs = manifest["inputs"]
-    memory = machine["memory"] / 2**30
-    return [
-        ("command", without_paths(manifest["command"])),
-        ("created", manifest["created"]),
+def provenance(manifest: Manifest) -> list[tuple[str, str]]:
+    """Return what was run on what, as pairs for a table; of a path, its last part."""
+    inputs, setup = manifest.inputs, manifest.setup
+    machine = setup.machine
+    models = (
+        ("voice", inputs.voice, inputs.voice_hash),
+        ("recognizer", inputs.recognizer, inputs.recognizer_hash),
+        ("workload", inputs.workload, inputs.workload_hash),
+    )
+    rows = [
+        ("command", "unknown" if manifest.call is None else rendered(manifest.call)),
+        ("created", manifest.created),
         *(
-            (what, f"{leaf(inputs[what])}, sha256 {inputs[f'{what}_hash'][:16]}")
-            for what in ("voice", "recognizer", "workload")
-            if what in inputs
+            (what, f"{_leaf(name)}, sha256 {(digest or 'unknown')[:16]}")
+            for what, name, digest in models
+            if name is not None
         ),
-        ("texts", ", ".join(f"{t['name']} ({t['paragraphs']})" for t in inputs.get("texts", ()))),
-        ("versions", ", ".join(f"{k} {v}" for k, v in manifest["versions"].items())),
-        ("machine", f"{machine['cpu']}, {machine['cores']} cores, {memory:.0f} GiB"),
-        *_machines(manifest.get("machines") or {}),
-        ("system", f"{machine['system']} {machine['kernel']}, {machine['libc']}"),
-        ("transparent huge pages", machine["transparent_hugepages"] or "unknown"),
-        ("set for every run", ", ".join(f"{k}={v}" for k, v in manifest["environment"].items())),
-        ("code", manifest["git"] or "an installed package"),
+        ("texts", ", ".join(f"{text.name} ({text.paragraphs})" for text in inputs.texts)),
+        ("versions", ", ".join(f"{name} {version}" for name, version in setup.versions.items())),
+        ("machine", f"{machine.cpu}, {machine.cores} cores, {machine.memory / 2**30:.0f} GiB"),
     ]
-
-
-def _machines(machines: dict[str, Any]) -> list[tuple[str, str]]:
-    """Name the machines, where there were several."""
-    if len(machines) < 2:
-        return []
+    if len(manifest.machines) > 1:
+        rows += [
+            (label, f"{each.machine.cpu}, {each.machine.cores} cores")
+            for label, each in manifest.machines.items()
+        ]
     return [
-        (label, f"{each['machine']['cpu']}, {each['machine']['cores']} cores")
-        for label, each in machines.items()
+        *rows,
+        ("system", f"{machine.system} {machine.kernel}, {machine.libc}"),
+        ("transparent huge pages", machine.transparent_hugepages or "unknown"),
+        ("set for every run", ", ".join(f"{k}={v}" for k, v in setup.environment.items())),
+        ("code", setup.git or "an installed package"),
     ]
+
+
+def _leaf(path: str) -> str:
+    return path.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]

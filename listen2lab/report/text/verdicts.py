@@ -21,15 +21,15 @@ REASONS: dict[str, str] = {
         "The growth follows the amount of input more closely than the number of steps."
     ),
     "grows-in-lumps": "The growth comes in lumps spread evenly over the run.",
-    "under-teeth": "Memory is cleared again and again, but to an ever higher level.",
+    "under-teeth": "Memory is cleared again and again, but to an ever higher floor.",
     "flat": "No growth, and no rise beyond the noise.",
-    "follows-largest-input": "The level follows the largest input so far, and stays there.",
-    "rises-in-steps": "The level rises in a few steps and is flat between.",
+    "follows-largest-input": "Memory follows the largest input so far, and stays there.",
+    "rises-in-steps": "Memory rises in a few steps and is flat between.",
     "settles": "Memory rises at first and settles well before the run's end.",
     "falls": "Memory falls over the run.",
-    "cleared-again": "Memory is cleared again and again, to the same level.",
+    "cleared-again": "Memory is cleared again and again, to the same floor.",
     "follows-new-shapes": (
-        "The level follows the number of distinct input shapes, as a cache for each shape does."
+        "Memory follows the number of distinct input shapes, as a cache for each shape does."
     ),
     "not-worth-acting-on": "There is growth, but less than the smallest rate worth acting on.",
     # -- read with care
@@ -58,7 +58,7 @@ REASONS: dict[str, str] = {
     "many-missing": "More than 30 % of the samples are missing.",
     "grey-zone": "Growth is about as likely as none; more steps or repeats will decide.",
     "still-slowing": (
-        "Memory still rises at the end, but ever more slowly: a leak cannot be told from a level "
+        "Memory still rises at the end, but ever more slowly: a leak cannot be told from a height "
         "not yet reached; run longer."
     ),
     "uneven-growth": (
@@ -131,11 +131,11 @@ def contrast(second: str, found: ConditionContrast) -> str:
         amount = found.end_difference_mib
         way = "more" if amount > 0 else "less"
         return (
-            f"{second} holds {abs(amount):.3g} MiB {way} than {first} at the end"
-            f"{_LEVEL_ENDINGS[found['verdict']]}."
+            f"{second} holds {abs(amount):,.3g} MiB {way} than {first} at the end"
+            f"{_END_ENDINGS[found.verdict]}."
         )
     if found.why == "no-verdict":
-        return f"One condition has no verdict: {REASONS[found['unjudged']]}"
+        return f"One condition has no verdict: {REASONS.get(found.unjudged or '', 'No reason is known.')}"
     if found.why in _ONE_SIDED:
         return _ONE_SIDED[found.why].format(first=first, second=second)
     prefix = "Live bytes: " if found.quantity == "in_use" else ""
@@ -153,7 +153,7 @@ def _kib(rate: float) -> str:
 _FEW_BYTES = 4.0
 
 
-_LEVEL_ENDINGS = {
+_END_ENDINGS = {
     "reduced": "",
     "worse": "",
     "unchanged": ": no difference worth acting on",

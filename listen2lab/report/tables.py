@@ -1,0 +1,139 @@
+"""Tables that renderers share: two factors as a grid, phases after the steps, findings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import pandas as pd
+
+from listen2lab.report.text.findings import because
+from listen2lab.units import MIB
+
+if TYPE_CHECKING:
+    from listen2lab.findings.records import Summary
+    from listen2lab.study.data import StudyData
+    from listen2lab.study.plan import Experiment, KnobValue
+
+__all__ = ["Grid", "PhaseRow", "findings_frame", "grid", "phase_rows", "phase_table"]
+
+
+class Grid(NamedTuple):
+    """Two factors, crossed: which condition stands in which cell.
+
+    Attributes
+    ----------
+    across, down
+        Names of the factors.
+    columns, rows
+        Their values in words.
+    cells
+        (row, column) to the name of a condition; a crossing that was not run is missing.
+    """
+
+    across: str
+    down: str
+    columns: tuple[str, ...]
+    rows: tuple[str, ...]
+    cells: dict[tuple[int, int], str]
+
+
+def grid(item: Experiment) -> Grid | None:
+    """Return the grid of an experiment whose factor is ``one x another``, both of them knobs.
+
+    Parameters
+    ----------
+    item
+        Any experiment.
+
+    Returns
+    -------
+    Grid or None
+        None where there are not two factors, or only one of them varies.
+    """
+    names = item.factors
+    if len(names) != 2:
+        return None
+    settings = {level.name: item.complete_settings(level) for level in item.levels}
+    values = {name: [_words(knobs[each]) for each in names] for name, knobs in settings.items()}
+    columns, rows = (tuple(dict.fromkeys(pair[k] for pair in values.values())) for k in (0, 1))
+    cells = {
+        (rows.index(down), columns.index(across)): name for name, (across, down) in values.items()
+    }
+    if len(cells) < len(values) or min(len(columns), len(rows)) < 2:
+        return None
+    return Grid(names[0], names[1], columns, rows, cells)
+
+
+def _words(value: KnobValue) -> str:
+    if value is None:
+        return "no limit"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)
+
+
+_COLUMNS = ("rss", "private_dirty", "in_use")
+
+
+def phase_table(study: StudyData, experiment: str, condition: str) -> pd.DataFrame | None:
+    """Return what is held after each phase, as the mean of a condition's repeats.
+
+    Parameters
+    ----------
+    study, experiment, condition
+        Which.
+
+    Returns
+    -------
+    DataFrame or None
+        By phase, in order: ``rss``, ``private_dirty`` and ``in_use`` in bytes; a quantity that was
+        not measured is missing. None for an experiment without phases of its own, or without runs.
+    """
+    (item,) = (each for each in study.plan.experiments if each.name == experiment)
+    samples = study.complete
+    mine = samples[(samples["experiment"] == experiment) & (samples["condition"] == condition)]
+    if not item.phases or mine.empty:
+        return None
+    order = ["setup", "end", *item.phases, "released"]
+    means = mine[mine["phase"].isin(order)].groupby("phase")[list(_COLUMNS)].mean()
+    return means.reindex([phase for phase in order if phase in means.index])
+
+
+class PhaseRow(NamedTuple):
+    """What was held after a phase, in MiB."""
+
+    phase: str
+    resident: float
+    private_dirty: float
+    in_use: float
+
+
+def phase_rows(table: pd.DataFrame) -> list[PhaseRow]:
+    """Return a `phase_table` as rows for a page."""
+    numbers = (table[list(_COLUMNS)] / MIB).to_numpy(float).tolist()
+    return [PhaseRow(str(phase), *row) for phase, row in zip(table.index, numbers, strict=True)]
+
+
+def findings_frame(summary: Summary) -> pd.DataFrame:
+    """Return the findings, one row a hypothesis.
+
+    Parameters
+    ----------
+    summary
+        Of a study.
+
+    Returns
+    -------
+    DataFrame
+        ``hypothesis``, ``claim``, ``finding``, ``effect_mib``, ``low_mib``, ``high_mib``,
+        ``explains_mib``, ``of_mib`` (missing where they are not known) and ``because``; see
+        `listen2lab.findings.records.Finding`.
+    """
+    numbers = ["effect_mib", "low_mib", "high_mib", "explains_mib", "of_mib"]
+    rows = []
+    for name, each in summary.findings.items():
+        low, high = each.interval_mib or (None, None)
+        amounts = (each.effect_mib, low, high, each.explains_mib, each.of_mib)
+        rows.append((name, each.claim, each.finding, *amounts, because(each)))
+    columns = ["hypothesis", "claim", "finding", *numbers, "because"]
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(numbers, float))

@@ -1,0 +1,91 @@
+"""What an issue for a library's maintainers says of a study."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from listen2lab.report.text.answers import answers
+from listen2lab.report.text.findings import because
+from listen2lab.report.text.format import number
+from listen2lab.report.text.study import change
+from listen2lab.report.text.study import verdict as verdict_of
+
+if TYPE_CHECKING:
+    from listen2lab.findings.records import ConditionNumbers, Summary
+    from listen2lab.study.plan import Experiment
+    from listen2lab.study.records import Manifest
+
+__all__ = ["asked", "ruled_out", "title", "verdict"]
+
+
+def verdict(summary: Summary, numbers: ConditionNumbers, unit: str) -> str:
+    """Say the verdict over all series where the study has one, else the condition's own."""
+    if summary.answers is not None and summary.answers.leak.verdict is not None:
+        return " ".join(answers(summary)["leak"])
+    return verdict_of(numbers, unit)
+
+
+def title(manifest: Manifest, nature: str, numbers: ConditionNumbers, item: Experiment) -> str:
+    """Return the issue's title.
+
+    Parameters
+    ----------
+    manifest
+        The study's.
+    nature
+        The verdict over all.
+    numbers, item
+        Of the condition that it is about.
+    """
+    end = number(numbers.end_mib, 0)
+    what = item.name
+    if manifest.inputs.is_pipeline:
+        version = manifest.setup.versions.get("sherpa-onnx", "?")
+        what = f"OfflineTts (VITS), sherpa-onnx {version}"
+    if nature == "leak":
+        return f"{what}: memory grows with every {item.unit}"
+    if nature == "high-water":
+        return f"{what}: {end} MiB stay resident after the largest input, until the session goes"
+    return f"{what}: {end} MiB resident, {nature}"
+
+
+def ruled_out(summary: Summary) -> list[str]:
+    """Say what was looked at and is not the cause: refuted claims, changes that change nothing."""
+    said = [
+        f"{each.claim} Refuted: {because(each)}"
+        for each in summary.findings.values()
+        if each.finding == "refuted"
+    ]
+    for name, item in summary.experiments.items():
+        same = {
+            condition: each
+            for condition, each in item.contrasts.items()
+            if each is not None and each.about == "level" and each.verdict == "unchanged"
+        }
+        if same:
+            named = ", ".join(f"{condition} ({change(each)})" for condition, each in same.items())
+            to = next(iter(same.values())).to
+            said.append(
+                f"{item.factor or 'condition'} ({name}): memory at the end is the same as with "
+                f"{to}, within what matters, with {named}."
+            )
+    return said
+
+
+def asked(manifest: Manifest, nature: str, unit: str) -> list[str]:
+    """Return the questions to the maintainers that the verdict leaves open."""
+    if not manifest.inputs.is_pipeline:
+        kept = "Is this growth expected, and is something kept for each call?"
+        return [kept if nature == "leak" else "Is it expected that so much stays resident?"]
+    if nature == "leak":
+        return [
+            f"Is something kept for each `generate()`, that is, for each {unit}?",
+            "Which option or build would tell engine and binding apart?",
+        ]
+    if nature != "high-water":
+        return ["Is it expected that so much stays resident, for such a model and such texts?"]
+    return [
+        "Is it intended that the session keeps the working memory of the longest sentence?",
+        "Can it be given back without dropping the session, by shrinking ONNX Runtime's arena?",
+        "Is there a recommended limit for the length of one sentence?",
+    ]
