@@ -204,7 +204,7 @@ class Study:
             ``explains_mib`` of ``of_mib`` (the memory that it is a part of), ``because`` (in a
             sentence).
         """
-        from listen2lab.report.answers import findings_frame  # noqa: PLC0415 - as in `summary`
+        from listen2lab.report.tables import findings_frame  # noqa: PLC0415 - as in `summary`
 
         return findings_frame(self.summary())
 
@@ -215,19 +215,29 @@ class Study:
 
         Parameters
         ----------
-        include_private, pictures, notebooks
-            See `listen2lab.report.write.write_report`.
+        include_private
+            Tell everything, also what names its owner; see `listen2lab.report.write.write_report`.
+        pictures
+            Also write each picture as PNG and SVG, into ``pictures/``.
+        notebooks
+            Also execute the notebooks on this study, into ``notebooks/``; those that it cannot
+            answer are left out.
 
         Returns
         -------
         Path
             The report's.
         """
+        from listen2lab.experiment.catalog import public_names  # noqa: PLC0415 - as in `summary`
         from listen2lab.report.write import write_report  # noqa: PLC0415 - matplotlib
 
-        return write_report(
-            self.data, include_private=include_private, pictures=pictures, notebooks=notebooks
-        ).path
+        public = None if include_private else public_names()
+        path = write_report(self.data, self.summary(), public, with_pictures=pictures)
+        if notebooks:
+            from listen2lab.notebook.pages import write_notebooks  # noqa: PLC0415 - jupyter is slow
+
+            write_notebooks(self.data, public)
+        return path
 
     def answer(self) -> dict[str, Any]:
         """Return the verdict of a study of one experiment, as ``watch --json`` prints it.
@@ -282,11 +292,11 @@ class Study:
 
         return plot_curves(self.data, self._known(experiment))
 
-    def plot_levels(self, experiment: str | None = None) -> Figure:
+    def plot_ends(self, experiment: str | None = None) -> Figure:
         """Plot the peak, memory at the end and what is left after the teardown, by condition."""
-        from listen2lab.report.plots import plot_levels  # noqa: PLC0415 - matplotlib
+        from listen2lab.report.plots import plot_ends  # noqa: PLC0415 - matplotlib
 
-        return plot_levels(self.data, self._known(experiment))
+        return plot_ends(self.data, self._known(experiment))
 
     def _known(self, experiment: str | None) -> str:
         names = [item.name for item in self.plan.experiments]
@@ -304,7 +314,7 @@ class Study:
     def _repr_html_(self) -> str:
         from listen2lab.report.card import study_card  # noqa: PLC0415 - as in `summary`
 
-        return study_card(self.data, self.summary())
+        return study_card(self.data, self.summary())._repr_html_()
 
 
 class Comparison:

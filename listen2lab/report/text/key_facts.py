@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from listen2lab.findings.records import Where
 from listen2lab.report.text.account import CODE_OF_PART, part
 from listen2lab.report.text.answers import nature
+from listen2lab.report.text.findings import amount
 from listen2lab.report.text.format import DASH, number
 from listen2lab.report.text.study import verdict_parts
 
@@ -103,7 +104,7 @@ def _held(summary: Summary, numbers: ConditionNumbers) -> Fact:
     left = (
         f"{number(rest)} MiB are {CODE_OF_PART}"
         if rest >= 0  # more can be found than is resident: two readings are not of one instant
-        else f"the parts add up to it within {number(-rest)} MiB"
+        else f"the parts add up to it within {amount(-rest)}"
     )
     return Fact(label, f"{number(sizes[most])} MiB", f"{part(most)}; {left}")
 
