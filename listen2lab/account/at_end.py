@@ -1,93 +1,34 @@
-"""What makes up the level in which a run ends: the account's categories, in few groups."""
+"""What makes up memory at the end of a run: the account's categories, in few groups."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from listen2lab.account.categories import account, categories
+from listen2lab.account.categories import UNACCOUNTED, account, categories
 
-__all__ = ["GROUPS", "LOADED", "UNACCOUNTED", "Group", "end_parts"]
+__all__ = ["GROUPS", "LOADED", "UNACCOUNTED", "end_parts"]
 
-
-class Group(NamedTuple):
-    """Some categories under one name.
-
-    Attributes
-    ----------
-    label
-        What they are, as it stands after "are" in a sentence.
-    categories
-        Of `listen2lab.account.categories.METHODS`.
-    how
-        How they are measured, in a few words.
-    """
-
-    label: str
-    categories: tuple[str, ...]
-    how: str
-
-
-GROUPS: dict[str, Group] = {
-    "code and libraries": Group(
-        "code and libraries",
-        ("files", "library_data", "stacks"),
-        "pages of mapped files, libraries' own data and stacks",
-    ),
-    "Python": Group(
-        "Python's objects",
-        ("python", "python_kept"),
-        "the interpreter's arenas: what it has handed out, and what it keeps free",
-    ),
-    "models as loaded": Group(
-        "models as loaded",
-        ("engine_weights",),
-        "what setup added to malloc's live bytes",
-    ),
-    "engine arena": Group(
-        "held by the engine for the longest sentence",
-        ("engine_arena_in_use", "engine_arena_idle"),
-        "blocks of ONNX Runtime's arena that came after setup (estimated, by their sizes)",
-    ),
-    "audio": Group(
-        "audio in the cache and the player",
-        ("audio_cache", "player"),
-        "counted by the pipeline",
-    ),
-    "alignments": Group(
-        "alignments",
-        ("alignments", "service_cache", "trellis"),
-        "counted by the pipeline",
-    ),
-    "native in use": Group(
-        "native, in use by others",
-        ("native_in_use",),
-        "malloc's live bytes less all that is named here",
-    ),
-    "native kept free": Group(
-        "native, kept free",
-        ("native_kept",),
-        "resident pages of malloc's heap less its live bytes, after a trim",
-    ),
-    "instrument": Group(
-        "the instrument",
-        ("instrument",),
-        "what the lab's own code had added to bare Python",
-    ),
+GROUPS: dict[str, tuple[str, ...]] = {
+    "code and libraries": ("files", "library_data", "stacks"),
+    "Python": ("python", "python_kept"),
+    "models as loaded": ("engine_weights",),
+    "engine arena": ("engine_arena_in_use", "engine_arena_idle"),
+    "audio": ("audio_cache", "player"),
+    "alignments": ("alignments", "service_cache", "trellis"),
+    "native in use": ("native_in_use",),
+    "native kept free": ("native_kept",),
+    "instrument": ("instrument",),
 }
-"""Groups by a short name, which tables use; each category of an account is in one of them, but for
-``unaccounted`` and what a workload of one's own names."""
+"""Group to the categories that it adds up; each category of an account is in one of them, but for
+what is unaccounted and what a workload of one's own names."""
 
 LOADED = ("code and libraries", "Python", "models as loaded", "instrument")
 """The groups that are there before anything is spoken."""
 
-UNACCOUNTED = "unaccounted"
-
 
 def end_parts(samples: pd.DataFrame) -> pd.DataFrame:
-    """Return what makes up each run's level: resident memory at the end, collected and trimmed.
+    """Return what makes up each run's resident memory at the end, collected and trimmed.
 
     Parameters
     ----------
@@ -99,7 +40,7 @@ def end_parts(samples: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         One row a run that reached its end, in the order of the samples; one column a group of
         `GROUPS` that holds anything, one for each further component that a workload names, and
-        `UNACCOUNTED`: bytes, which add up to the level. Empty where anonymous memory was not read.
+        `UNACCOUNTED`: bytes, which add up to it. Empty where anonymous memory was not read.
     """
     between = samples[~samples["phase"].isin(["warmup", "step"])]
     ends = between[between["phase"] == "end"]
@@ -110,8 +51,7 @@ def end_parts(samples: pd.DataFrame) -> pd.DataFrame:
     at_end = table.loc[table["phase"] == "end", names].to_numpy(float)
     column = {name: at_end[:, k] for k, name in enumerate(names)}
     found = {
-        name: sum(column.pop(category) for category in group.categories)
-        for name, group in GROUPS.items()
+        name: sum(column.pop(category) for category in group) for name, group in GROUPS.items()
     }
     held = {name: values for name, values in found.items() if np.any(values)}
     return pd.DataFrame({**held, **column})  # what is left: a workload's own, and unaccounted

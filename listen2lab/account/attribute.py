@@ -5,12 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pandas as pd
 
-from listen2lab.account.categories import METHODS, account, cannot_tell, categories
+from listen2lab.account.categories import (
+    CATEGORIES,
+    UNACCOUNTED,
+    account,
+    cannot_tell,
+    categories,
+)
 from listen2lab.account.owners import BY, arena_note, fingerprints, holders, new_since, read_rules
-from listen2lab.account.traces import trace_of, traced_run
-from listen2lab.errors import InputError, ProbeError, StudyError, UnknownNameError
+from listen2lab.account.traces import PEAK, trace_of, traced_run
+from listen2lab.errors import InputError, StudyError, UnknownNameError
 from listen2lab.study.records import Objects
 
 if TYPE_CHECKING:
@@ -18,7 +25,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from listen2lab.account.owners import Rule
-    from listen2lab.facade import Study
+    from listen2lab.account.traces import Reducer
+    from listen2lab.notice import Notice
+    from listen2lab.study.data import StudyData
 
 __all__ = ["Attribution", "attribute", "grown", "held", "leaks", "survivors"]
 
@@ -34,8 +43,8 @@ class Attribution:
     resident
         Bytes.
     parts
-        One row a category: ``category``, ``label``, ``bytes``, ``share``, ``certainty``, ``how``,
-        the largest first, ``unaccounted`` last.
+        One row a category: ``category``, ``bytes``, ``share`` and ``certainty``, the largest first,
+        ``unaccounted`` last.
     untouched
         Bytes reserved by malloc and never touched: not resident.
     by
@@ -47,7 +56,7 @@ class Attribution:
     operators
         The same of a run without the engine's arena, by owner, where the study has one.
     notes
-        What cannot be told, and what misleads, in sentences.
+        What cannot be told, and what misleads.
     """
 
     experiment: str
@@ -61,7 +70,7 @@ class Attribution:
     moment: str | None = None
     who: pd.DataFrame = field(default_factory=pd.DataFrame)
     operators: pd.DataFrame = field(default_factory=pd.DataFrame)
-    notes: tuple[str, ...] = ()
+    notes: tuple[Notice, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON values, in bytes."""
@@ -77,12 +86,12 @@ class Attribution:
             "moment": self.moment,
             "who": self.who.to_dict("records"),
             "operators": self.operators.to_dict("records"),
-            "notes": list(self.notes),
+            "notes": msgspec.to_builtins(self.notes),
         }
 
 
 def attribute(
-    study: Study,
+    study: StudyData,
     *,
     experiment: str | None = None,
     condition: str | None = None,
@@ -90,6 +99,7 @@ def attribute(
     at: int | None = None,
     by: str = "owner",
     owners: Path | str | None = None,
+    reduce: Reducer | None = None,
 ) -> Attribution:
     """Say what memory was made of after a step, and who allocated it.
 
@@ -105,6 +115,8 @@ def attribute(
         One of `listen2lab.account.owners.BY`.
     owners
         A table of rules of one's own, see `listen2lab.account.owners.read_rules`.
+    reduce
+        See `listen2lab.account.traces.trace_of`.
 
     Returns
     -------
@@ -135,12 +147,15 @@ def attribute(
         )
     row = table[steps == (steps.iloc[-1] if at is None else at)].iloc[0]
     name, level = str(row["experiment"]), str(row["condition"])
-    notes = cannot_tell(run)
-    moment, who = None, pd.DataFrame()
-    heap = trace_of(study, name, level, notes)
-    if heap is not None:
-        moment = "peak" if at is None else f"step {at}"
-        who = _who(heap, moment, by, rules, notes)
+    trace, found = trace_of(study, name, level, reduce)
+    notes = [*cannot_tell(run), *found]
+    moment, who, operators = None, pd.DataFrame(), pd.DataFrame()
+    if trace is not None and trace.moments:
+        moment = PEAK if at is None else f"step {at}"
+        who = holders(trace, moment, by, rules=rules)
+        operators = _operators(study, rules, reduce)
+        note = arena_note(trace, moment)
+        notes += [] if note is None else [note]
     return Attribution(
         experiment=name,
         condition=level,
@@ -152,18 +167,19 @@ def attribute(
         by=by,
         moment=moment,
         who=who,
-        operators=_operators(study, moment, rules) if heap is not None else pd.DataFrame(),
+        operators=operators,
         notes=tuple(dict.fromkeys(notes)),
     )
 
 
 def leaks(
-    study: Study,
+    study: StudyData,
     experiment: str,
     condition: str,
     *,
-    since: Study | None = None,
+    since: StudyData | None = None,
     owners: Path | str | None = None,
+    reduce: Reducer | None = None,
 ) -> pd.DataFrame:
     """Return what a traced run had not freed after its teardown, by fingerprint.
 
@@ -173,7 +189,7 @@ def leaks(
         Which traced run.
     since
         Another study with the same experiment and condition; None: nothing is compared.
-    owners
+    owners, reduce
         As in `attribute`.
 
     Returns
@@ -183,15 +199,15 @@ def leaks(
         `listen2lab.account.owners.new_since`; empty where there is no trace.
     """
     rules = read_rules(owners)
-    heap = trace_of(study, experiment, condition, [])
-    if heap is None:
+    trace, _ = trace_of(study, experiment, condition, reduce)
+    if trace is None:
         return pd.DataFrame(columns=["fingerprint", "owner", "frames", "bytes", "blocks"])
-    now = fingerprints(heap, rules=rules)
-    before = None if since is None else trace_of(since, experiment, condition, [])
+    now = fingerprints(trace, rules=rules)
+    before = None if since is None else trace_of(since, experiment, condition, reduce)[0]
     return now if before is None else new_since(now, fingerprints(before, rules=rules))
 
 
-def held(study: Study, experiment: str, condition: str) -> pd.DataFrame:
+def held(study: StudyData, experiment: str, condition: str) -> pd.DataFrame:
     """Return the largest buffers that Python held at the end of a traced run, by their holder.
 
     Parameters
@@ -217,7 +233,7 @@ def held(study: Study, experiment: str, condition: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["holder", "buffers", "bytes", "example"])
 
 
-def grown(study: Study, experiment: str, condition: str) -> pd.DataFrame:
+def grown(study: StudyData, experiment: str, condition: str) -> pd.DataFrame:
     """Return by how many objects each type grew between the phases of a traced run.
 
     Parameters
@@ -240,7 +256,7 @@ def grown(study: Study, experiment: str, condition: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["between", "type", "objects", "now"])
 
 
-def survivors(study: Study, experiment: str, condition: str) -> pd.DataFrame:
+def survivors(study: StudyData, experiment: str, condition: str) -> pd.DataFrame:
     """Return objects of the workload's own classes that were there after its teardown.
 
     Parameters
@@ -266,7 +282,7 @@ def survivors(study: Study, experiment: str, condition: str) -> pd.DataFrame:
 
 
 def _one_run(
-    study: Study, experiment: str | None, condition: str | None, repeat: int | None
+    study: StudyData, experiment: str | None, condition: str | None, repeat: int | None
 ) -> pd.DataFrame:
     """Return the samples of one plain run."""
     samples = study.samples
@@ -292,49 +308,26 @@ def _one_run(
 
 def _parts(row: pd.Series[Any], names: Sequence[str]) -> pd.DataFrame:
     """Return a step's categories, the largest first, what is left last."""
-    own = "What the workload's components() said of itself, taken out of malloc's live bytes."
-    rows = []
-    for name in names:
-        method = METHODS.get(name)
-        rows.append(
-            {
-                "category": name,
-                "label": name if method is None else method.label,
-                "bytes": int(row[name]),
-                "share": float(row[name]) / max(1.0, float(row["rss"])),
-                "certainty": "exact" if method is None else method.certainty,
-                "how": own if method is None else method.how,
-            }
-        )
-    rows.sort(key=lambda each: (each["category"] == "unaccounted", -int(str(each["bytes"]))))
-    return pd.DataFrame(rows)
+    rows = [
+        (name, int(row[name]), row[name] / max(1.0, row["rss"]), CATEGORIES.get(name, "exact"))
+        for name in names
+    ]
+    rows.sort(key=lambda each: (each[0] == UNACCOUNTED, -each[1]))
+    return pd.DataFrame(rows, columns=["category", "bytes", "share", "certainty"])
 
 
-def _who(
-    heap: dict[str, Any], moment: str, by: str, rules: list[Rule], notes: list[str]
-) -> pd.DataFrame:
-    try:
-        note = arena_note(heap, moment)
-    except ProbeError as error:
-        notes.append(str(error))
-        return pd.DataFrame()
-    if note is not None:
-        notes.append(note)
-    return holders(heap, moment, by, rules=rules)
-
-
-def _operators(study: Study, moment: str | None, rules: list[Rule]) -> pd.DataFrame:
+def _operators(study: StudyData, rules: list[Rule], reduce: Reducer | None) -> pd.DataFrame:
     """Return who held the heap at the peak in a run without the engine's arena."""
     without = [
-        (bool(dict(level.knobs).get("mem_pattern", True)), experiment.name, level.name)
+        (bool(level.knobs.get("mem_pattern", True)), experiment.name, level.name)
         for experiment in study.plan.experiments
         for level in experiment.levels
-        if not dict(level.knobs).get("cpu_mem_arena", True)
+        if not level.knobs.get("cpu_mem_arena", True)
     ]
     for _, name, level in sorted(without):  # the pattern would hide operators as well
-        heap = trace_of(study, name, level, [])
-        if heap is not None and "moments" in heap and moment is not None:
-            table = holders(heap, "peak", "owner", rules=rules)
+        trace, _ = trace_of(study, name, level, reduce)
+        if trace is not None and trace.moments:
+            table = holders(trace, PEAK, "owner", rules=rules)
             table.insert(0, "condition", f"{name}/{level}")
             return table
     return pd.DataFrame()

@@ -2,9 +2,8 @@
 
 The rule by which nothing is counted twice, in this order:
 
-1. Every resident page belongs to one mapping, and every mapping to one kind: see
-   `listen2lab.probes.readings.split`, which also tells what malloc and Python's arenas hand out
-   from what they keep free.
+1. Every resident page belongs to one mapping, and every mapping to one kind, as the worker's probe
+   parts them; what malloc and Python's arenas hand out is told from what they keep free.
 2. What is handed out is then given to those who say they hold it: first the instrument and the
    workload's own components (audio is taken out of malloc's bytes, alignments out of Python's
    arenas), then the engine, by what building its session added and by its arena's blocks. Nobody
@@ -18,124 +17,50 @@ What malloc reserved and nobody touched is not resident: ``untouched`` stands be
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from listen2lab.notice import Notice
-from listen2lab.probes.readings import split
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
 
-__all__ = ["METHODS", "Method", "account", "cannot_tell", "categories", "libraries"]
+__all__ = ["CATEGORIES", "UNACCOUNTED", "Certainty", "account", "cannot_tell", "categories"]
+__all__ += ["libraries"]
+
+UNACCOUNTED = "unaccounted"
+"""What is left: resident memory less all that was found."""
 
 
-class Method(NamedTuple):
-    """What a category is, and how sure it is.
+Certainty: TypeAlias = Literal["exact", "derived", "estimated"]
+"""``exact``: read from a counter or from the pages; ``derived``: a difference of exact numbers,
+right under a stated rule."""
 
-    Attributes
-    ----------
-    label
-        A few words for a picture.
-    certainty
-        ``exact`` (read from a counter or from the pages), ``derived`` (a difference of exact
-        numbers, right under a stated rule) or ``estimated``.
-    how
-        How it is measured.
-    """
-
-    label: str
-    certainty: str
-    how: str
-
-
-METHODS: dict[str, Method] = {
-    "files": Method(
-        "code and mapped files", "exact",
-        "Resident pages of mapped files that nobody wrote to: the kernel's counters of files and "
-        "shared memory. By library between phases, from smaps.",
-    ),
-    "library_data": Method(
-        "libraries' own data", "exact",
-        "Written pages of mapped libraries, and the zeroed data behind them, from smaps; carried "
-        "on between two walks, as it hardly moves.",
-    ),
-    "stacks": Method(
-        "stacks", "exact",
-        "Resident pages of the main stack, and of mappings behind a guard page, from smaps; "
-        "carried on between two walks.",
-    ),
-    "python": Method(
-        "Python's objects", "exact",
-        "Bytes that the interpreter's own allocator has handed out (objects up to 512 bytes), as "
-        "it says itself, less what is named below. Larger objects live in malloc's memory.",
-    ),
-    "python_kept": Method(
-        "Python, kept free", "derived",
-        "Resident pages of the interpreter's arenas less what it has handed out.",
-    ),
-    "native_in_use": Method(
-        "native, in use", "exact",
-        "malloc's live bytes (mallinfo2) as far as they are resident, less all that is named "
-        "below: what libraries and Python's larger objects hold.",
-    ),
-    "native_kept": Method(
-        "native, kept free", "derived",
-        "Resident pages of malloc's heap less its live bytes; a trim gives part of it back.",
-    ),
-    "engine_weights": Method(
-        "models as loaded", "derived",
-        "What setup added to malloc's live bytes: weights, graph and tokens of each model, and "
-        "the arena's first blocks. At most that much, after the session is gone.",
-    ),
-    "engine_arena_in_use": Method(
-        "engine: needed by this step", "estimated",
-        "The part of the arena that a sentence as long as this step's longest needs, read off the "
-        "arena's size at each step that was longer than all before. Between calls the engine uses "
-        "none of it.",
-    ),
-    "engine_arena_idle": Method(
-        "engine: held for the longest sentence", "estimated",
-        "Resident bytes of blocks as ONNX Runtime's arena asks for them (powers of two from 1 "
-        "MiB), found by their headers, that came after setup; less what this step needed. Blocks "
-        "within malloc's heap are counted between phases only.",
-    ),
-    "audio_cache": Method(
-        "audio cache", "exact",
-        "WAV files in the queue's window, by sys.getsizeof, taken out of malloc's live bytes.",
-    ),
-    "player": Method(
-        "player", "exact",
-        "WAV files scheduled and not in the cache as well, by sys.getsizeof, taken out of malloc's "
-        "live bytes.",
-    ),
-    "alignments": Method(
-        "alignments", "exact",
-        "Alignments in the queue, by sys.getsizeof of each part, taken out of Python's objects.",
-    ),
-    "service_cache": Method(
-        "alignment service", "exact",
-        "Keys and alignments that the service keeps and the queue does not, by sys.getsizeof, "
-        "taken out of Python's objects.",
-    ),
-    "trellis": Method(
-        "trellis", "exact",
-        "Bytes of the aligner's trellis; none between steps. Taken out of malloc's live bytes.",
-    ),
-    "instrument": Method(
-        "the instrument", "derived",
-        "Anonymous memory that the lab's worker had added to bare Python before it loaded the "
-        "workload, taken out of Python's objects.",
-    ),
-    "unaccounted": Method(
-        "unaccounted", "derived", "Resident memory less all of the above."
-    ),
-}  # fmt: skip
-"""The categories that add up to resident memory, in the order in which they are shown."""
+CATEGORIES: dict[str, Certainty] = {
+    "files": "exact",
+    "library_data": "exact",
+    "stacks": "exact",
+    "python": "exact",
+    "python_kept": "derived",
+    "native_in_use": "exact",
+    "native_kept": "derived",
+    "engine_weights": "derived",
+    "engine_arena_in_use": "estimated",
+    "engine_arena_idle": "estimated",
+    "audio_cache": "exact",
+    "player": "exact",
+    "alignments": "exact",
+    "service_cache": "exact",
+    "trellis": "exact",
+    "instrument": "derived",
+    UNACCOUNTED: "derived",
+}
+"""The categories that add up to resident memory, in the order in which they are shown, and how sure
+each is; ``docs/account.md`` says how each is measured."""
 
 _KEYS = ["experiment", "condition", "repeat", "traced"]
 _FROM_PYTHON = ("alignments", "service_cache")
@@ -149,7 +74,7 @@ def account(samples: pd.DataFrame, *, levels: bool = False) -> pd.DataFrame:
     Parameters
     ----------
     samples
-        `listen2lab.facade.Study.samples`, or a part of it. Columns that an older study lacks are
+        `listen2lab.study.data.StudyData.samples`, or a part of it. Columns that are not there are
         done without: see `cannot_tell`.
     levels
         Also the samples between phases (``start``, ``import``, ``setup``, ``end``, ...).
@@ -158,9 +83,9 @@ def account(samples: pd.DataFrame, *, levels: bool = False) -> pd.DataFrame:
     -------
     DataFrame
         One row a step (warm-up included): the run's keys, ``phase``, ``step``, ``size`` and
-        ``longest`` (of this step and of all so far), ``rss``, ``peak``; the categories of
-        `METHODS` and, for a workload of one's own, one for each of its components, in bytes: they
-        add up to ``rss``; and ``untouched``. ``walked`` tells whether mappings were looked at
+        ``longest`` (of this step and of all so far), ``rss``, ``peak``; `CATEGORIES` and, for a
+        workload of one's own, one for each of its components, in bytes: they add up to ``rss``;
+        and ``untouched``. ``walked`` tells whether mappings were looked at
         after this step, or carried on by counters since the last walk.
     """
     keys = [name for name in _KEYS if name in samples]
@@ -176,8 +101,8 @@ def account(samples: pd.DataFrame, *, levels: bool = False) -> pd.DataFrame:
 
 def categories(table: pd.DataFrame) -> list[str]:
     """Return the columns of an account that add up to resident memory, in their order."""
-    own = [str(name) for name in table if name not in METHODS and name not in _NO_PARTS]
-    names = [*METHODS]
+    own = [str(name) for name in table if name not in CATEGORIES and name not in _NO_PARTS]
+    names = [*CATEGORIES]
     return [*names[:-1], *own, names[-1]]
 
 
@@ -230,7 +155,7 @@ def _one_run(run: pd.DataFrame) -> pd.DataFrame:
         "engine_arena_idle": arena - needed,
         **held,
         "instrument": own,
-        "unaccounted": kinds["unaccounted"],
+        UNACCOUNTED: kinds[UNACCOUNTED],
         "untouched": kinds["untouched"],
         "walked": _column(run, "account.walked", 0.0).astype(bool),
     }
@@ -260,27 +185,32 @@ def _tells(samples: pd.DataFrame, name: str) -> bool:
 
 
 def _kinds(run: pd.DataFrame) -> dict[str, Floats]:
-    """Return resident memory by kind, from the probe's readings or without them."""
+    """Return resident memory by kind, as `listen2lab.probes.readings.split`, or by counters."""
     if "account.heap" not in run or run["account.heap"].isna().all():
-        return _kinds_of_old(run)
-    readings = [str(name) for name in run if str(name).startswith("account.")]
-    counters = {name: _column(run, name, 0.0) for name in ("rss", "in_use", "kept", "mapped")}
-    reading = {
-        name.removeprefix("account."): _column(run, name, 0.0)
-        for name in readings
-        if name != "account.files"
+        return _kinds_by_counters(run)
+    in_use, kept, mapped = (_column(run, name, 0.0) for name in ("in_use", "kept", "mapped"))
+    read = {name: _column(run, f"account.{name}", 0.0) for name in _READINGS}
+    heap, blocks, other = read["heap"], read["mapped"], read["other"]
+    native_kept = np.minimum(np.maximum(0.0, heap - (in_use - mapped)), kept)
+    python = np.minimum(read["python"], other)
+    kinds = {
+        "files": read["file"],
+        "library_data": read["data"],
+        "stacks": read["stack"],
+        "python": python,
+        "python_kept": np.minimum(other - python, read["python_free"]),
+        "native": heap - native_kept + blocks,
+        "native_kept": native_kept,
     }
-    rows = [
-        split(
-            {name: values[k] for name, values in counters.items()},
-            {name: values[k] for name, values in reading.items()},
-        )
-        for k in range(len(run))
-    ]
-    return {name: np.array([row[name] for row in rows], float) for name in rows[0]}
+    kinds[UNACCOUNTED] = run["rss"].to_numpy(float) - np.sum([*kinds.values()], axis=0)
+    kinds["untouched"] = np.maximum(0.0, in_use + kept - heap - blocks)
+    return kinds
 
 
-def _kinds_of_old(run: pd.DataFrame) -> dict[str, Floats]:
+_READINGS = ("file", "data", "stack", "heap", "mapped", "other", "python", "python_free")
+
+
+def _kinds_by_counters(run: pd.DataFrame) -> dict[str, Floats]:
     """Part what samples without readings can tell: files, malloc's bytes, and the rest.
 
     What is anonymous before the models are loaded and not malloc's belongs to the interpreter and
@@ -307,7 +237,7 @@ def _kinds_of_old(run: pd.DataFrame) -> dict[str, Floats]:
         "python_kept": zero,
         "native": native,
         "native_kept": native_kept,
-        "unaccounted": anonymous - python - native_kept - native,
+        UNACCOUNTED: anonymous - python - native_kept - native,
         "untouched": np.maximum(in_use + kept - native - native_kept, 0.0),
     }
 
@@ -316,7 +246,7 @@ def _held(run: pd.DataFrame) -> dict[str, Floats]:
     """Return the bytes that the workload's components say they hold."""
     given = [str(name) for name in run if str(name).startswith("component.")]
     names = [name.removeprefix("component.") for name in given]
-    taken = {*METHODS, *_NO_PARTS} - {*_HELD}
+    taken = {*CATEGORIES, *_NO_PARTS} - {*_HELD}
     return {
         (f"component_{name}" if name in taken else name): np.maximum(
             _column(run, f"component.{name}", 0.0), 0.0

@@ -12,7 +12,7 @@ from listen2lab.study.plan import TRACED
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from listen2lab.facade import Study
+    from listen2lab.study.data import StudyData
 
 __all__ = ["flame_graph", "links", "temporal_graph"]
 
@@ -22,7 +22,7 @@ _MAX_STACKS = 3000
 
 
 def flame_graph(
-    study: Study, experiment: str, condition: str, steps: tuple[int, int] | None = None
+    study: StudyData, experiment: str, condition: str, steps: tuple[int, int] | None = None
 ) -> Path:
     """Write the flame graph of a traced run's peak, or of what a range of steps kept.
 
@@ -53,9 +53,9 @@ def flame_graph(
     if steps is None:
         return _write(capture, folder.path / "flame.html", temporal=False)
     ends = {
-        int(line["step"]): float(line["epoch_s"])
-        for line in folder.lines()
-        if "epoch_s" in line and "step" in line
+        int(sample.step): sample.epoch_s
+        for sample in folder.samples()
+        if sample.epoch_s is not None and sample.step is not None
     }
     for step in steps:
         if step not in ends:
@@ -66,7 +66,7 @@ def flame_graph(
     return _write(capture, folder.path / name, temporal=False, between=between)
 
 
-def temporal_graph(study: Study, experiment: str, condition: str) -> Path:
+def temporal_graph(study: StudyData, experiment: str, condition: str) -> Path:
     """Write the flame graph in which a reader chooses the stretch of time.
 
     Parameters
@@ -89,7 +89,7 @@ def temporal_graph(study: Study, experiment: str, condition: str) -> Path:
     return _write(capture, folder.path / "flame-temporal.html", temporal=True)
 
 
-def links(study: Study, experiment: str, condition: str) -> list[dict[str, str]]:
+def links(study: StudyData, experiment: str, condition: str) -> list[dict[str, str]]:
     """Return the pages there are, for a report in the study's folder.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Who holds it: the rows of a reduced heap trace, grouped by owner, function, library or line.
+"""Who holds it: the rows of a trace, grouped by owner, function, library or line.
 
 Owners come from a table of rules, ``owners.json`` beside this module. A rule of one's own goes
 before them: ``{"owner": "my cache", "file": "my_app/cache.py"}``.
@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
-from listen2lab.errors import InputError, ProbeError, UnknownNameError
+from listen2lab.account.traces import NOT_FREED, PEAK
+from listen2lab.errors import InputError, UnknownNameError
+from listen2lab.notice import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from listen2lab.study.records import Moment, Trace
 
 __all__ = [
     "BY",
@@ -26,7 +30,6 @@ __all__ = [
     "arena_note",
     "fingerprints",
     "holders",
-    "moment_names",
     "new_since",
     "read_rules",
 ]
@@ -108,14 +111,9 @@ def read_rules(path: Path | str | None = None) -> list[Rule]:
     return [*own, *rules]
 
 
-def moment_names(heap: dict[str, Any]) -> list[str]:
-    """Return the moments that a reduced trace tells of: ``peak``, phases, steps, ``not-freed``."""
-    return [moment["name"] for moment in heap.get("moments", [])]
-
-
 def holders(
-    heap: dict[str, Any],
-    at: str = "peak",
+    trace: Trace,
+    at: str = PEAK,
     by: str = "owner",
     *,
     rules: Sequence[Rule] | None = None,
@@ -124,10 +122,10 @@ def holders(
 
     Parameters
     ----------
-    heap
-        See `listen2lab.probes.tracing.reduce_capture`.
+    trace
+        Of a condition; see `listen2lab.account.traces.trace_of`.
     at
-        One of `moment_names`; a step that was not kept stands for the nearest one before.
+        The name of one of its moments; a step that was not kept stands for the nearest before.
     by
         One of `BY`.
     rules
@@ -144,31 +142,29 @@ def holders(
     ------
     UnknownNameError
         There is no such moment or grouping.
-    ProbeError
-        The trace was reduced by an older listen2lab, which kept no stacks.
     """
     if by not in BY:
         raise UnknownNameError("grouping", by, BY)
-    moment = _moment(heap, at)
+    moment = _moment(trace, at)
     table = list(rules) if rules is not None else read_rules()
     sums: dict[str, list[int]] = {}
-    for stack, size, blocks in moment["rows"]:
-        entry = sums.setdefault(_Stack(heap, stack).name(by, table), [0, 0])
+    for stack, size, blocks in moment.rows:
+        entry = sums.setdefault(_Stack(trace, stack).name(by, table), [0, 0])
         entry[0] += size
         entry[1] += blocks
     rows = [
         (name, size, blocks)
         for name, (size, blocks) in sorted(sums.items(), key=lambda item: -item[1][0])
     ]
-    if moment["rest"]:
-        rows.append((_REST, moment["rest"], 0))
+    if moment.rest:
+        rows.append((_REST, moment.rest, 0))
     frame = pd.DataFrame(rows, columns=[by, "bytes", "blocks"])
-    frame["share"] = frame["bytes"] / max(1, moment["bytes"])
+    frame["share"] = frame["bytes"] / max(1, moment.bytes)
     return frame
 
 
 def fingerprints(
-    heap: dict[str, Any], at: str = "not-freed", *, rules: Sequence[Rule] | None = None
+    trace: Trace, at: str = NOT_FREED, *, rules: Sequence[Rule] | None = None
 ) -> pd.DataFrame:
     """Return what is live at a moment by fingerprint: an owner and the frames that stay the same.
 
@@ -177,7 +173,7 @@ def fingerprints(
 
     Parameters
     ----------
-    heap, at, rules
+    trace, at, rules
         As in `holders`.
 
     Returns
@@ -187,13 +183,13 @@ def fingerprints(
         ``bytes`` and ``blocks``, the largest first; empty where a capture was cut before the end
         and nobody knows what was never freed.
     """
-    if at == "not-freed" and at not in moment_names(heap):
+    if at not in {moment.name for moment in trace.moments}:
         return pd.DataFrame(columns=["fingerprint", "owner", "frames", "bytes", "blocks"])
-    moment = _moment(heap, at)
+    moment = _moment(trace, at)
     table = list(rules) if rules is not None else read_rules()
     sums: dict[str, list[Any]] = {}
-    for number, size, blocks in moment["rows"]:
-        stack = _Stack(heap, number)
+    for number, size, blocks in moment.rows:
+        stack = _Stack(trace, number)
         owner, frames = stack.name("owner", table), stack.stable()
         digest = hashlib.sha256("\n".join([owner, *frames]).encode()).hexdigest()[:10]
         entry = sums.setdefault(digest, [owner, " < ".join(frames), 0, 0])
@@ -224,37 +220,32 @@ def new_since(now: pd.DataFrame, then: pd.DataFrame) -> pd.DataFrame:
     return marked
 
 
-def arena_note(heap: dict[str, Any], at: str = "peak") -> str | None:
-    """Say what the engine's arena hides from a trace; None where it hides nothing.
+def arena_note(trace: Trace, at: str = PEAK) -> Notice | None:
+    """Return what the engine's arena hides from a trace; None where it hides nothing.
 
     Parameters
     ----------
-    heap, at
+    trace, at
         As in `holders`.
+
+    Returns
+    -------
+    Notice or None
+        ``arena-hides-operators`` (``hidden``, ``heap``, bytes): it is charged to whichever operator
+        made it grow, not to the one that uses it.
     """
-    moment = _moment(heap, at)
+    moment = _moment(trace, at)
     hidden = sum(
         size
-        for stack, size, _ in moment["rows"]
-        if any("BFCArena::" in name for name, _, _ in _Stack(heap, stack).frames)
+        for stack, size, _ in moment.rows
+        if any("BFCArena::" in name for name, _, _ in _Stack(trace, stack).frames)
     )
-    if not hidden:
-        return None
-    return (
-        f"{hidden / 2**20:.0f} of {moment['bytes'] / 2**20:.0f} MiB stand in the engine's arena, "
-        "charged to whichever operator made it grow, not to the one that uses it. For the "
-        "operators, look at a trace without the arena: `listen2lab run session-options`, condition "
-        "'neither'."
-    )
+    values = {"hidden": hidden, "heap": moment.bytes}
+    return Notice("arena-hides-operators", {**values}) if hidden else None
 
 
-def _moment(heap: dict[str, Any], at: str) -> dict[str, Any]:
-    if "moments" not in heap:
-        raise ProbeError(
-            "this trace was reduced by an older listen2lab, which kept no stacks; its largest "
-            "allocators at the peak stand in the report; trace the condition again for more"
-        )
-    moments: dict[str, dict[str, Any]] = {each["name"]: each for each in heap["moments"]}
+def _moment(trace: Trace, at: str) -> Moment:
+    moments = {moment.name: moment for moment in trace.moments}
     if at in moments:
         return moments[at]
     if match := re.fullmatch(r"step (\d+)", at):
@@ -267,12 +258,12 @@ def _moment(heap: dict[str, Any], at: str) -> dict[str, Any]:
 
 
 class _Stack:
-    """One stack of a reduced trace."""
+    """One stack of a trace."""
 
-    def __init__(self, heap: dict[str, Any], number: int) -> None:
-        table, stack = heap["frames"], heap["stacks"][number]
-        self.frames: list[tuple[str, str, int]] = [tuple(table[k]) for k in stack["frames"]]
-        self.lines: list[tuple[str, str, int]] = [tuple(table[k]) for k in stack["lines"]]
+    def __init__(self, trace: Trace, number: int) -> None:
+        stack = trace.stacks[number]
+        self.frames = [trace.frames[k] for k in stack.frames]
+        self.lines = [trace.frames[k] for k in stack.lines]
 
     def name(self, by: str, rules: Sequence[Rule]) -> str:
         if by == "owner":

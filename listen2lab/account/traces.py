@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
+from msgspec.structs import replace
 
 from listen2lab.errors import ProbeError
-from listen2lab.study.plan import TRACED, schedule
+from listen2lab.notice import Notice
+from listen2lab.study.data import traced_keys
+from listen2lab.study.records import Trace
 
 if TYPE_CHECKING:
-    from listen2lab.facade import Study
+    from listen2lab.study.data import StudyData
     from listen2lab.study.folder import RunFolder
 
-__all__ = ["how_to_trace", "trace_of", "traced_run"]
+__all__ = ["NOT_FREED", "PEAK", "Reducer", "not_traced", "trace_of", "traced_run"]
+
+PEAK, NOT_FREED = "peak", "not-freed"
+"""Moments of a trace: the heap's peak, and what was live where the recording ended."""
+
+Reducer: TypeAlias = Callable[[str, Sequence[tuple[str, float]]], dict[str, Any]]
+"""`listen2lab.probes.tracing.reduce_capture`: reads the capture of a run that was killed."""
 
 
-def traced_run(study: Study, experiment: str, condition: str) -> RunFolder:
+def traced_run(study: StudyData, experiment: str, condition: str) -> RunFolder:
     """Return the folder of a condition's traced run; conditions that are the same share one.
 
     Parameters
@@ -27,93 +39,66 @@ def traced_run(study: Study, experiment: str, condition: str) -> RunFolder:
     RunFolder
         Of its own traced run if no other is to be had; it may not exist.
     """
-    own = study.folder.run(f"{experiment}/{condition}/{TRACED}")
-    if own.path.exists():
-        return own
-    plan = study.plan
-    wanted = {
-        plan.condition(item, level)
-        for item in plan.experiments
-        for level in item.levels
-        if (item.name, level.name) == (experiment, condition)
-    }
-    for run in schedule(plan):
-        if run.traced and plan.condition(run.experiment, run.level) in wanted:
-            return study.folder.run(run.key)
-    return own
+    folders = [study.folder.run(key) for key in traced_keys(study.plan, experiment, condition)]
+    own, *others = folders
+    return own if own.path.exists() or not others else others[0]
 
 
 def trace_of(
-    study: Study, experiment: str, condition: str, notes: list[str]
-) -> dict[str, Any] | None:
-    """Return the reduced trace of a condition; a killed run's capture is reduced now.
+    study: StudyData, experiment: str, condition: str, reduce: Reducer | None = None
+) -> tuple[Trace | None, list[Notice]]:
+    """Return the trace of a condition, and what it cannot tell.
 
     Parameters
     ----------
     study, experiment, condition
         Which.
-    notes
-        Sentences about what the trace cannot tell are added here.
+    reduce
+        Reads the capture of a run that was killed before it reduced its own; None: not read.
 
     Returns
     -------
-    dict or None
-        See `listen2lab.probes.tracing.reduce_capture`; None without a usable trace.
+    trace : Trace or None
+        None without a usable one.
+    notes : list of Notice
+        ``trace-damaged``, ``not-traced``, ``traced-elsewhere``, ``capture-read-now``,
+        ``capture-unreadable``, and what the reduction noted.
     """
     folder = traced_run(study, experiment, condition)
-    key = f"{experiment}/{condition}"
+    notes: list[Notice] = []
     try:
-        heap = _sound(folder.heap())
-    except ValueError as error:
-        notes.append(
-            f"{folder.key}: heap.json is damaged ({error}); it is left out. "
-            f"{how_to_trace(study, experiment, condition)} traces the condition again."
-        )
-        return None
-    if heap is None and folder.capture_path.exists():
-        heap = _read_now(folder, notes)
-    elif heap is None:
-        notes.append(
-            f"{key} has no traced run: who allocated is not known. "
-            f"{how_to_trace(study, experiment, condition)} traces it."
-        )
-    if heap is not None:
-        if folder.key != f"{key}/{TRACED}":
-            notes.append(f"Traced as {folder.key}, which is the same condition.")
-        notes += [n if isinstance(n, str) else str(n["code"]) for n in heap.get("notes", [])]
-    return heap
+        trace = folder.trace()
+    except msgspec.DecodeError as error:
+        where = {"experiment": experiment, "condition": condition}
+        return None, [Notice("trace-damaged", {"run": folder.key, "message": str(error), **where})]
+    if trace is None and reduce is not None and folder.capture_path.exists():
+        trace, notes = _read_now(folder, reduce)
+    elif trace is None:
+        notes = [not_traced(study, experiment, condition)]
+    if trace is None:
+        return None, notes
+    if not folder.key.startswith(f"{experiment}/{condition}/"):
+        notes.append(Notice("traced-elsewhere", {"run": folder.key}))
+    return trace, [*notes, *trace.notes]
 
 
-def how_to_trace(study: Study, experiment: str, condition: str) -> str:
-    """Return the command that traces a condition."""
-    if "workload" in study.manifest["inputs"]:
-        return "`listen2lab watch FILE --trace`"
-    return f"`listen2lab run {experiment} --levels {condition}`"
+def not_traced(study: StudyData, experiment: str, condition: str) -> Notice:
+    """Return that a condition has no traced run, with what traces it."""
+    code = "not-traced" if study.manifest.inputs.is_pipeline else "not-traced-workload"
+    return Notice(code, {"experiment": experiment, "condition": condition})
 
 
-def _sound(heap: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return a reduced trace if it has what readers look for; ValueError if not."""
-    for moment in (heap or {}).get("moments", ()):
-        if not isinstance(moment, dict) or not {"name", "bytes", "rows", "rest"} <= set(moment):
-            raise ValueError("a moment lacks its name, bytes or rows")
-    return heap
-
-
-def _read_now(folder: RunFolder, notes: list[str]) -> dict[str, Any] | None:
+def _read_now(folder: RunFolder, reduce: Reducer) -> tuple[Trace | None, list[Notice]]:
     """Reduce the capture of a run that was killed; it is kept in memory alone."""
-    from listen2lab.probes.tracing import reduce_capture  # noqa: PLC0415 - memray, where needed
-
     marks = [
-        (f"step {line['step']}", float(line["epoch_s"]))
-        for line in folder.lines()
-        if "epoch_s" in line
+        (f"step {sample.step:.0f}", sample.epoch_s)
+        for sample in folder.samples()
+        if sample.epoch_s is not None and sample.step is not None
     ]
     try:
-        heap = reduce_capture(str(folder.capture_path), marks)
+        trace = msgspec.convert(reduce(str(folder.capture_path), marks), Trace)
     except ProbeError as error:
-        notes.append(f"{folder.key}: {error}")
-        return None
+        return None, [Notice("capture-unreadable", {"run": folder.key, "message": str(error)})]
     # It never came to its teardown: what is live where it ends is not what it failed to free.
-    heap["moments"] = [moment for moment in heap["moments"] if moment["name"] != "not-freed"]
-    notes.append("The traced run did not reach its end; its capture was read just now.")
-    return heap
+    moments = tuple(moment for moment in trace.moments if moment.name != NOT_FREED)
+    return replace(trace, moments=moments), [Notice("capture-read-now", {"run": folder.key})]

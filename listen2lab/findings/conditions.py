@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from listen2lab.account.at_end import UNACCOUNTED, end_parts
 from listen2lab.findings.circumstances import against, caches, rows
 from listen2lab.findings.records import ConditionContrast, ConditionNumbers, Quantity
@@ -144,28 +146,31 @@ def contrast(
     difference = float(after.mean() - before.mean())
     interval = welch(after, before)
     worth = max(limits.WORTH_SHARE * float(before.mean()), limits.WORTH_LEVEL)
-    end = {
-        "to": to,
-        "end_difference_mib": mib(difference),
-        "end_interval_mib": None if interval is None else (mib(interval[0]), mib(interval[1])),
-    }
-    if "leak" in verdicts:
-        quantity, pair = _pair(*(_with_held(x[x["phase"] == "step"]) for x in (one, other)))
-        if "leak" in {pair.a.verdict, pair.b.verdict}:
-            blind = pair.unjudged
-            return ConditionContrast(
-                **end,
-                about="rate",
-                verdict=pair.verdict,
-                why=pair.why,
-                quantity=quantity,
-                rate_of_first=_finite(pair.a.rate),
-                rate=_finite(pair.b.rate),
-                upper=_finite(pair.b.upper),
-                unjudged=None if blind is None else str(blind.reasons[0]),
-            )
-    changed = by_level(difference, interval, worth)
-    return ConditionContrast(**end, about="level", verdict=changed, why="level")
+    by_end = ConditionContrast(
+        to=to,
+        about="level",
+        verdict=by_level(difference, interval, worth),
+        why="level",
+        end_difference_mib=mib(difference),
+        end_interval_mib=None if interval is None else (mib(interval[0]), mib(interval[1])),
+    )
+    if "leak" not in verdicts:
+        return by_end
+    quantity, pair = _pair(*(_with_held(x[x["phase"] == "step"]) for x in (one, other)))
+    if "leak" not in {pair.a.verdict, pair.b.verdict}:
+        return by_end
+    blind = pair.unjudged
+    return replace(
+        by_end,
+        about="rate",
+        verdict=pair.verdict,
+        why=pair.why,
+        quantity=quantity,
+        rate_of_first=_finite(pair.a.rate),
+        rate=_finite(pair.b.rate),
+        upper=_finite(pair.b.upper),
+        unjudged=None if blind is None else str(blind.reasons[0]),
+    )
 
 
 def _pair(a: pd.DataFrame, b: pd.DataFrame) -> tuple[str, Contrast]:

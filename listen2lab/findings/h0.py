@@ -11,6 +11,7 @@ from listen2lab.notice import Notice
 
 if TYPE_CHECKING:
     from listen2lab.findings.measured import Measured
+    from listen2lab.notice import Value
 
 __all__ = ["HYPOTHESIS"]
 
@@ -93,8 +94,8 @@ def _between_steps(m: Measured) -> tuple[Notice, ...]:
     kept, trimmed = (m.given_by_trim(where) for where in (_CLEARED, _TRIMMED))
     if not len(kept) or not len(trimmed):
         return ()
-    values = {"kept": known(kept), "trimmed": known(trimmed)}
-    return (Notice("kept-between-steps", {**values}),)
+    values: dict[str, Value] = {"kept": known(kept), "trimmed": known(trimmed)}
+    return (Notice("kept-between-steps", values),)
 
 
 HYPOTHESIS = Hypothesis(

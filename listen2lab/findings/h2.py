@@ -23,6 +23,7 @@ from listen2lab.notice import Notice
 if TYPE_CHECKING:
     from listen2lab.findings.measured import Measured
     from listen2lab.findings.records import FindingName
+    from listen2lab.notice import Value
 
 __all__ = ["HYPOTHESIS"]
 
@@ -67,7 +68,11 @@ def _decide(m: Measured, worth: float) -> Ruling:
     n_read = m.n_read(_RETAINS)
     each = audio / n_read
     holds = in_app or 0.0
-    measured = {"paragraphs": n_read, "audio": known(audio), "effect": effect.values}
+    measured: dict[str, Value] = {
+        "paragraphs": n_read,
+        "audio": known(audio),
+        "effect": effect.values,
+    }
     found, doubts = _weighed(effect, audio, each, worth)
     because = [Notice("player-retains", measured), *doubts]
     if each > 0:

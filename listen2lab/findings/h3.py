@@ -26,6 +26,7 @@ from listen2lab.units import KIB
 if TYPE_CHECKING:
     from listen2lab.findings.measured import Measured
     from listen2lab.findings.records import FindingName
+    from listen2lab.notice import Value
 
 __all__ = ["HYPOTHESIS"]
 
@@ -84,7 +85,7 @@ def _decide(m: Measured, worth: float) -> Ruling:
 
 def _resident(m: Measured, constant: Effect, model: float, held: FindingName) -> Notice:
     """Return what alignment holds however much is read."""
-    values = {"effect": constant.values, "model": known(model), "finding": held}
+    values: dict[str, Value] = {"effect": constant.values, "model": known(model), "finding": held}
     if m.lack(_LOADED) is not None:
         return Notice("resident-model", values)
     unused = difference(m.end_at_same_length(_LOADED), m.end_at_same_length(_OFF))
@@ -98,7 +99,7 @@ def _accumulation(
     lack = m.lack(_NO_CACHE, _UNBOUNDED)
     if lack is None:
         grown = difference(m.end(_UNBOUNDED), m.end(_NO_CACHE))
-        values = {
+        values: dict[str, Value] = {
             "paragraphs": m.steps(_UNBOUNDED),
             "held": known(m.component(_UNBOUNDED, "service_cache")),
             "effect": grown.values,
@@ -112,8 +113,12 @@ def _accumulation(
     (on, on_half), (off, off_half) = (rate for rate in rates if rate is not None)
     value, half = (on - off) * n, math.hypot(on_half, off_half) * n
     grown = Effect(value, (value - half, value + half), agree=True)
-    values = {"paragraphs": n, "effect": grown.values, "finding": decide(grown, worth)}
-    return grown, (Notice("accumulation-by-rate", values),), (_ON, _OFF)
+    by_rate: dict[str, Value] = {
+        "paragraphs": n,
+        "effect": grown.values,
+        "finding": decide(grown, worth),
+    }
+    return grown, (Notice("accumulation-by-rate", by_rate),), (_ON, _OFF)
 
 
 def _rate(m: Measured, where: Where) -> tuple[float, float] | None:

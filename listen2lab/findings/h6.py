@@ -24,6 +24,7 @@ from listen2lab.notice import Notice
 
 if TYPE_CHECKING:
     from listen2lab.findings.measured import Measured
+    from listen2lab.notice import Value
 
 __all__ = ["HYPOTHESIS"]
 
@@ -77,7 +78,7 @@ def _decide(m: Measured, worth: float) -> Ruling:
     if m.lack(_SPLIT) is None:
         used.append(_SPLIT)
         split = difference(m.end(_LONGEST), m.end(_SPLIT))
-        values = {"effect": split.values, "end": known(m.end(_SPLIT))}
+        values: dict[str, Value] = {"effect": split.values, "end": known(m.end(_SPLIT))}
         because.append(Notice("split-lowers", values))
         if found == "supported" and decide(split, worth) != "supported":
             found = "inconclusive"
@@ -93,8 +94,8 @@ def _length_of_unaccounted(
     if not above[0] <= UNACCOUNTED <= above[-1] or (np.diff(above) <= 0).any():
         return ()
     length = float(np.interp(UNACCOUNTED, above, seconds))
-    values = {"unaccounted": UNACCOUNTED, "seconds": length}
-    return (Notice("length-of-unaccounted", {**values}),)
+    values: dict[str, Value] = {"unaccounted": UNACCOUNTED, "seconds": length}
+    return (Notice("length-of-unaccounted", values),)
 
 
 def _slope(seconds: list[np.ndarray], ends: list[np.ndarray]) -> Effect:

@@ -12,6 +12,7 @@ from listen2lab.notice import Notice
 if TYPE_CHECKING:
     from listen2lab.findings.measured import Measured
     from listen2lab.findings.records import FindingName
+    from listen2lab.notice import Value
 
 __all__ = ["HYPOTHESIS"]
 
@@ -38,7 +39,11 @@ def _decide(m: Measured, worth: float) -> Ruling:
         return Ruling("inconclusive", (Notice("setup-lacking", {**where._asdict()}),), (where,))
     effect = mean_of(above)
     loaded = average(m.at(where, "setup"))
-    values = {"loaded": known(loaded), "end": known(m.end(where)), "above": effect.values}
+    values: dict[str, Value] = {
+        "loaded": known(loaded),
+        "end": known(m.end(where)),
+        "above": effect.values,
+    }
     found, why = _verdict(m, where, decide(effect, worth))
     because = (Notice("loaded-and-above", values), why or doubt(effect, worth))
     return Ruling(found, because, (where,), effect, loaded, where)

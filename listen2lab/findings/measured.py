@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from listen2lab.findings.records import ConditionNumbers, VerdictName
+    from listen2lab.notice import Value
     from listen2lab.study.plan import Experiment
 
 __all__ = ["LACKS", "Measured"]
@@ -53,7 +54,7 @@ class Measured:
         runs: pd.DataFrame,
         samples: pd.DataFrame,
         numbers: Mapping[str, Mapping[str, ConditionNumbers]],
-        held: Mapping[tuple[str, str], pd.DataFrame] | None = None,
+        held: Mapping[Where, pd.DataFrame] | None = None,
     ) -> None:
         self.experiments = {item.name: item for item in experiments}
         self.numbers = numbers
@@ -196,14 +197,14 @@ class Measured:
         found = numbers.quantities
         if "anonymous" in found and found["anonymous"].verdict == "leak":
             return None
-        grown = {
+        grown: dict[str, Value] = {
             name: found[name].rate_per_step
-            for name in ("python_blocks", "in_use")
+            for name in _LIVE
             if name in found
             and found[name].verdict == "leak"
             and found[name].rate_per_step is not None
         }
-        return Notice("-and-".join(_LIVE[name] for name in grown), {**grown}) if grown else None
+        return Notice("-and-".join(_LIVE[name] for name in grown), grown) if grown else None
 
     def keys(self, *wheres: Where) -> tuple[str, ...]:
         """Return the complete runs of conditions, as ``experiment/condition/repeat``."""
@@ -292,7 +293,7 @@ class Measured:
         """
         for where in wheres:
             name, condition = where
-            names: dict[str, Any] = {"experiment": name, "condition": condition}
+            names: dict[str, Value] = {"experiment": name, "condition": condition}
             if name not in self.experiments:
                 return Notice("experiment-not-run", {"experiment": name})
             if condition not in {level.name for level in self.experiments[name].levels}:
@@ -304,13 +305,13 @@ class Measured:
                 (self._runs["experiment"] == name) & (self._runs["condition"] == condition)
             ]
             lost = mine.loc[mine["outcome"] != "complete", "outcome"].value_counts()
-            ended = {"complete": n_complete, "lost": [f"{k} {how}" for how, k in lost.items()]}
+            names |= {"complete": n_complete, "lost": [f"{k} {how}" for how, k in lost.items()]}
             code = "no-run-complete" if n_complete == 0 else "one-run-complete"
             if set(lost.index) == {"missing"}:
                 code = "runs-missing"
             elif not len(lost):
                 code += "-of-all"
-            return Notice(code, {**names, **ended})
+            return Notice(code, names)
         return None
 
 
