@@ -49,9 +49,11 @@ def attribute(
     """Say what memory was made of after a step, and who allocated it."""
     from listen2lab.account.attribute import attribute as take_apart  # noqa: PLC0415 - a quick --help
     from listen2lab.account.attribute import held, leaks, survivors  # noqa: PLC0415
-    from listen2lab.facade import Study  # noqa: PLC0415 - pandas
+    from listen2lab.probes.tracing import reduce_capture  # noqa: PLC0415
+    from listen2lab.report.text.account import label  # noqa: PLC0415
+    from listen2lab.study.data import open_study  # noqa: PLC0415 - pandas
 
-    opened = Study(study)
+    opened = open_study(study)
     found = take_apart(
         opened,
         experiment=experiment,
@@ -60,13 +62,17 @@ def attribute(
         at=at,
         by=by,
         owners=owners,
+        reduce=reduce_capture,
     )
+    words = found.parts["category"].map(label)
+    found.parts["label"], found.parts["how"] = words.str[0], words.str[2]
     lost = leaks(
         opened,
         found.experiment,
         found.condition,
-        since=None if since is None else Study(since),
+        since=None if since is None else open_study(since),
         owners=owners,
+        reduce=reduce_capture,
     )
     kept = held(opened, found.experiment, found.condition)
     left = survivors(opened, found.experiment, found.condition)
@@ -107,6 +113,8 @@ def _range(text: str) -> tuple[int, int]:
 
 
 def _print(found: Attribution, lost: pd.DataFrame, kept: pd.DataFrame, left: pd.DataFrame) -> None:
+    from listen2lab.report.text.notices import say  # noqa: PLC0415 - a quick --help
+
     print(
         f"{found.experiment}/{found.condition}, run {found.repeat}, after step {found.step}: "
         f"{found.resident / MIB:.1f} MiB resident\n"
@@ -126,7 +134,7 @@ def _print(found: Attribution, lost: pd.DataFrame, kept: pd.DataFrame, left: pd.
         _print_table(found.operators, "owner", f"\n{label}: without the arena, at the peak")
     _print_objects(lost, kept, left)
     for note in found.notes:
-        print(f"\n{note}")
+        print(f"\n{say(note)}")
 
 
 def _print_objects(lost: pd.DataFrame, kept: pd.DataFrame, left: pd.DataFrame) -> None:

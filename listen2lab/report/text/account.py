@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from listen2lab.account.at_end import GROUPS
-from listen2lab.account.categories import METHODS, categories
+from listen2lab.account.categories import CATEGORIES, UNACCOUNTED, categories
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:
@@ -15,15 +14,135 @@ if TYPE_CHECKING:
 
 __all__ = ["CODE_OF_PART", "caption", "how_measured", "label", "part"]
 
-CODE_OF_PART = "unaccounted"
+CODE_OF_PART = UNACCOUNTED
 """The part that is nobody's."""
 
-_OWN = "What the workload says it holds."
+_GROUPS: dict[str, tuple[str, str]] = {
+    "code and libraries": (
+        "code and libraries",
+        "pages of mapped files, libraries' own data and stacks",
+    ),
+    "Python": (
+        "Python's objects",
+        "the interpreter's arenas: what it has handed out, and what it keeps free",
+    ),
+    "models as loaded": (
+        "models as loaded",
+        "what setup added to malloc's live bytes",
+    ),
+    "engine arena": (
+        "held by the engine for the longest sentence",
+        "blocks of ONNX Runtime's arena that came after setup (estimated, by their sizes)",
+    ),
+    "audio": (
+        "audio in the cache and the player",
+        "counted by the pipeline",
+    ),
+    "alignments": (
+        "alignments",
+        "counted by the pipeline",
+    ),
+    "native in use": (
+        "native, in use by others",
+        "malloc's live bytes less all that is named here",
+    ),
+    "native kept free": (
+        "native, kept free",
+        "resident pages of malloc's heap less its live bytes, after a trim",
+    ),
+    "instrument": (
+        "the instrument",
+        "what the lab's own code had added to bare Python",
+    ),
+}
+"""A group of `listen2lab.account.at_end` to what it is and how it was measured, in a few words."""
+
+_CATEGORIES: dict[str, tuple[str, str]] = {
+    "files": (
+        "code and mapped files",
+        ("Resident pages of mapped files that nobody wrote to: the kernel's counters of files and "
+        "shared memory. By library between phases, from smaps."),
+    ),
+    "library_data": (
+        "libraries' own data",
+        ("Written pages of mapped libraries, and the zeroed data behind them, from smaps; carried "
+        "on between two walks, as it hardly moves."),
+    ),
+    "stacks": (
+        "stacks",
+        ("Resident pages of the main stack, and of mappings behind a guard page, from smaps; "
+        "carried on between two walks."),
+    ),
+    "python": (
+        "Python's objects",
+        ("Bytes that the interpreter's own allocator has handed out (objects up to 512 bytes), as "
+        "it says itself, less what is named below. Larger objects live in malloc's memory."),
+    ),
+    "python_kept": (
+        "Python, kept free",
+        "Resident pages of the interpreter's arenas less what it has handed out.",
+    ),
+    "native_in_use": (
+        "native, in use",
+        ("malloc's live bytes (mallinfo2) as far as they are resident, less all that is named "
+        "below: what libraries and Python's larger objects hold."),
+    ),
+    "native_kept": (
+        "native, kept free",
+        "Resident pages of malloc's heap less its live bytes; a trim gives part of it back.",
+    ),
+    "engine_weights": (
+        "models as loaded",
+        ("What setup added to malloc's live bytes: weights, graph and tokens of each model, and "
+        "the arena's first blocks. At most that much, after the session is gone."),
+    ),
+    "engine_arena_in_use": (
+        "engine: needed by this step",
+        ("The part of the arena that a sentence as long as this step's longest needs, read off the "
+        "arena's size at each step that was longer than all before. Between calls the engine uses "
+        "none of it."),
+    ),
+    "engine_arena_idle": (
+        "engine: held for the longest sentence",
+        ("Resident bytes of blocks as ONNX Runtime's arena asks for them (powers of two from 1 "
+        "MiB), found by their headers, that came after setup; less what this step needed. Blocks "
+        "within malloc's heap are counted between phases only."),
+    ),
+    "audio_cache": (
+        "audio cache",
+        "WAV files in the queue's window, by sys.getsizeof, taken out of malloc's live bytes.",
+    ),
+    "player": (
+        "player",
+        ("WAV files scheduled and not in the cache as well, by sys.getsizeof, out of malloc's "
+        "live bytes."),
+    ),
+    "alignments": (
+        "alignments",
+        "Alignments in the queue, by sys.getsizeof of each part, taken out of Python's objects.",
+    ),
+    "service_cache": (
+        "alignment service",
+        ("Keys and alignments that the service keeps and the queue does not, by sys.getsizeof, "
+        "taken out of Python's objects."),
+    ),
+    "trellis": (
+        "trellis",
+        "Bytes of the aligner's trellis; none between steps. Taken out of malloc's live bytes.",
+    ),
+    "instrument": (
+        "the instrument",
+        ("Anonymous memory that the lab's worker had added to bare Python before it loaded the "
+        "workload, taken out of Python's objects."),
+    ),
+    "unaccounted": ("unaccounted", "Resident memory less all of the above."),
+}  # fmt: skip
+"""A category to what it is, for a picture, and how it is measured."""
 
 
 def part(name: str) -> str:
     """Return what a part of memory at the end is, as it stands after "are" in a sentence."""
-    return GROUPS[name].label if name in GROUPS else name
+    return _GROUPS[name][0] if name in _GROUPS else name
 
 
 def how_measured(name: str, code: str) -> str:
@@ -38,7 +157,7 @@ def how_measured(name: str, code: str) -> str:
     """
     if code == "counters" and name in _BY_COUNTERS:
         return _BY_COUNTERS[name]
-    return GROUPS[name].how if name in GROUPS else _HOW.get(code, code)
+    return _GROUPS[name][1] if name in _GROUPS else _HOW.get(code, code)
 
 
 _HOW = {
@@ -58,12 +177,10 @@ def label(category: str) -> tuple[str, str, str]:
     Parameters
     ----------
     category
-        One of `listen2lab.account.categories.METHODS`, or what a workload names.
+        One of `listen2lab.account.categories.CATEGORIES`, or what a workload names.
     """
-    method = METHODS.get(category)
-    if method is None:
-        return category, "exact", _OWN
-    return method.label, method.certainty, method.how
+    what, how = _CATEGORIES.get(category, (category, "What the workload says it holds."))
+    return what, CATEGORIES.get(category, "exact"), how
 
 
 def caption(table: pd.DataFrame) -> str:

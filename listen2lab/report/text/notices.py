@@ -51,6 +51,46 @@ TEMPLATES: dict[str, str] = {
         "told, and all of it stands as held."
     ),
     "no-setup": "No sample was read before or after setup: models cannot be told apart.",
+    # -- what a trace cannot tell
+    "not-traced": (
+        "{experiment}/{condition} has no traced run: who allocated is not known. `listen2lab run "
+        "{experiment} --levels {condition}` traces it."
+    ),
+    "not-traced-workload": (
+        "{experiment}/{condition} has no traced run: who allocated is not known. `listen2lab watch "
+        "FILE --trace` traces it."
+    ),
+    "trace-damaged": "{run}: heap.json is damaged ({message}); it is left out.",
+    "traced-elsewhere": "Traced as {run}, which is the same condition.",
+    "capture-read-now": (
+        "The traced run {run} did not reach its end; its capture was read just now."
+    ),
+    "capture-unreadable": "{run}: {message}",
+    "capture-cut": (
+        "The capture ends in the middle ({message}): the run was killed while it recorded. What "
+        "was written before is told."
+    ),
+    "capture-ends-before": (
+        "The capture ends before '{phase}', because memray could not write on (a full disk?) or "
+        "the run was killed: later moments are not told."
+    ),
+    "nothing-allocated": "Nothing was allocated while the capture was recorded.",
+    "no-native-traces": (
+        "The capture has no native traces: allocations of libraries stand at the Python line that "
+        "called them."
+    ),
+    "native-names-unknown": (
+        "Native frames have no names here: the capture comes from another machine, or the "
+        "libraries have no symbols. Python's lines are told."
+    ),
+    "recording-not-ended": (
+        "The recording was not ended: the run was killed. Counts are of what was written."
+    ),
+    "arena-hides-operators": (
+        "{hidden:size} of {heap:size} stand in the engine's arena, charged to whichever operator "
+        "made it grow, not to the one that uses it. For the operators, look at a trace without "
+        "the arena: `listen2lab run session-options`, condition 'neither'."
+    ),
     # -- what a study cannot tell
     "generated-voice": (
         "A real voice: this one is generated, with a Piper voice's shapes, and memory follows "
