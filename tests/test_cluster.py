@@ -9,16 +9,15 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from listen2lab.errors import InputError, StudyError
-from listen2lab.experiment import cluster, inputs, remote
-from listen2lab.experiment import dask_client as _dask
-from listen2lab.experiment import run_study as conduct
-from listen2lab.facade import Study
+from listen2lab.experiment import cluster, inputs, remote, run_study
+from listen2lab.study.data import open_study
 from listen2lab.study.folder import StudyFolder
 from listen2lab.study.plan import Experiment, Level, Plan
 
@@ -89,9 +88,9 @@ class Heard:
         """Keep how much was done before."""
         self.done = done
 
-    def sample(self, run, line):
+    def sample(self, run, sample):
         """Keep a sample."""
-        self.samples.append((run.key, line))
+        self.samples.append((run.key, sample))
 
     def end(self, run, result):
         """Keep an end, and do what the test wants at it."""
@@ -154,7 +153,7 @@ def workload(tmp_path):
 def plan(**settings):
     """Return a plan of two conditions."""
     experiment = Experiment(
-        "grows", "?", "x", (Level("a"), Level("b")), {}, steps=12, warmup=0, unit="step"
+        "grows", "?", "x", (Level("a"), Level("b")), steps=12, warmup=0, unit="step"
     )
     return Plan((experiment,), **{"repeats": 2, "jobs": 2, "traced": False, **settings})
 
@@ -169,22 +168,23 @@ def test_a_killed_worker_is_made_up_for_and_a_bad_one_left_out(dask, workload, t
 
     killer = threading.Thread(target=kill_one)
     heard = Heard(lambda ended: killer.start() if ended == 2 else None)
-    folder = conduct.start(
-        plan(traced=True), workload, tmp_path / "study", command="x", on=dask.address,
-        progress=heard, say=heard.said.append,
+    folder = run_study.start(
+        plan(traced=True), workload, tmp_path / "study", on=dask.address,
+        progress=heard, notify=heard.said.append,
     )  # fmt: skip
-    study = Study(folder.path)
+    study = open_study(folder.path)
     assert list(study.runs["outcome"]) == ["complete"] * 5  # one trace: the conditions are the same
     own = pids(folder)
     assert len(set(own.values())) == 5
     assert not set(own.values()) & {process.pid for process in dask.processes}
-    assert {result["machine"] for _, result in heard.ended} == {"machine-1"}
-    assert list(study.manifest["machines"]) == ["machine-1"]
-    assert study.manifest["machine"] == study.manifest["machines"]["machine-1"]["machine"]
-    for words in ("listen2lab is not installed there", "is run again"):
-        assert sum(words in sentence for sentence in heard.said) == 1
+    assert {result.machine for _, result in heard.ended} == {"machine-1"}
+    assert list(study.manifest.machines) == ["machine-1"]
+    assert study.manifest.setup.machine == study.manifest.machines["machine-1"].machine
+    assert sorted(notice.code for notice in heard.said) == ["run-lost", "worker-refused"]
+    (refused,) = (notice for notice in heard.said if notice.code == "worker-refused")
+    assert "listen2lab is not installed there" in refused.values["message"]
     assert dask.bad.poll() is None
-    assert study.heap("grows", "a")["peak"] > 10 * 2**20
+    assert study.trace("grows", "a").peak > 10 * 2**20
     held = study.samples.query("phase == 'step' and not traced").groupby(["condition", "repeat"])[
         "rss"
     ]
@@ -204,37 +204,36 @@ def test_an_interruption_ends_what_runs_there_and_the_study_is_completed_here(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        conduct.start(
-            plan(), workload, tmp_path / "study", command="x", on=dask.address,
+        run_study.start(
+            plan(), workload, tmp_path / "study", on=dask.address,
             progress=Heard(interrupt),
         )  # fmt: skip
     wait_for(lambda: not runs_under_way(dask.processes), seconds=10)
     heard = Heard()
-    conduct.resume(tmp_path / "study", jobs=2, progress=heard)
+    run_study.resume(tmp_path / "study", jobs=2, progress=heard)
     assert 1 <= heard.done <= 2
     assert len(heard.ended) == 4 - heard.done
-    assert set(Study(tmp_path / "study").runs["outcome"]) == {"complete"}
+    assert set(open_study(tmp_path / "study").runs["outcome"]) == {"complete"}
     # begun here as much as there: it is the same machine
-    assert {result["machine"] for _, result in heard.ended} == {"machine-1"}
+    assert {result.machine for _, result in heard.ended} == {"machine-1"}
 
 
 def test_a_study_begun_here_is_completed_there_with_the_same_engine_only(dask, tmp_path):
     """A voice is spoken there by its name and hash; another engine's version is refused."""
     book = inputs.open_book("tiny", paragraphs=["one two three", "four five six"])
     steady = {"noise_scale_w": 0.0}  # a text has the same length every time
-    experiment = Experiment("reads", "?", None, (Level("app", steady),), {}, steps=2, warmup=1)
+    experiment = Experiment("reads", "?", None, (Level("app", steady),), steps=2, warmup=1)
     whole = Plan((experiment,), repeats=2, traced=False)
-    folder = conduct.start(replace(whole, repeats=1), book, tmp_path / "study", command="x")
-    manifest = folder.manifest()
-    other = {**manifest["versions"], "sherpa-onnx": "1.0"}
-    folder.manifest_path.write_text(
-        json.dumps({**manifest, "plan": whole.to_json(), "versions": other})
-    )
+    folder = run_study.start(replace(whole, repeats=1), book, tmp_path / "study")
+    manifest, _ = folder.manifest()
+    manifest = replace(manifest, plan=whole)
+    other = replace(manifest.setup, versions={**manifest.setup.versions, "sherpa-onnx": "1.0"})
+    folder.write_manifest(replace(manifest, setup=other))
     with pytest.raises(InputError, match=r"it has sherpa-onnx .* runs with sherpa-onnx 1\.0"):
-        conduct.resume(folder.path, on=dask.address)
-    folder.manifest_path.write_text(json.dumps({**manifest, "plan": whole.to_json()}))
-    conduct.resume(folder.path, on=dask.address)
-    study = Study(folder.path)
+        run_study.resume(folder.path, on=dask.address)
+    folder.write_manifest(manifest)
+    run_study.resume(folder.path, on=dask.address)
+    study = open_study(folder.path)
     assert list(study.runs["outcome"]) == ["complete"] * 2
     here, there = study.samples.query("phase == 'end'")["rss"]
     assert here > 40 * 2**20
@@ -247,7 +246,7 @@ def test_a_scheduler_without_workers_is_an_error_and_nothing_is_written(workload
     try:
         made.scheduler()
         with pytest.raises(InputError, match="has had no workers for 1 s; start some with"):
-            cluster.Cluster(made.address, plan(), workload, None, say=print, patience_s=1)
+            cluster.ClusterBackend(made.address, plan(), workload, None, notify=print, patience_s=1)
     finally:
         made.close()
 
@@ -257,12 +256,12 @@ def test_a_wrong_address_is_a_sentence_and_nothing_is_written(
     address, workload, tmp_path, monkeypatch
 ):
     """Nobody there, or no address at all."""
-    monkeypatch.setattr(_dask, "CONNECT_SECONDS", 1.0)
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1.0)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # taken, and nobody listens
         given = address.format(port=unused.getsockname()[1])
         with pytest.raises(InputError, match="no Dask scheduler answers at"):
-            conduct.start(plan(), workload, tmp_path / "study", command="x", on=given)
+            run_study.start(plan(), workload, tmp_path / "study", on=given)
     assert not (tmp_path / "study").exists()
 
 
@@ -282,31 +281,30 @@ def test_without_dask_the_command_says_what_to_install(tmp_path):
     assert not list(tmp_path.rglob("manifest.json"))
 
 
-def order(given, **changes):
+def asked(given, **changes):
     """Return what a worker machine is told of a plan."""
-    made = remote.Order(
-        plan().to_json(), given.described(), given.paragraphs, None, remote.code_hash()
-    )
-    return replace(made, **changes)
+    made = remote.JobRequest(plan(), given.record, given.paragraphs, None)
+    return msgspec.json.encode(replace(made, **changes))
 
 
 def test_a_machine_that_would_measure_something_else_is_refused(workload, tmp_path):
     """Another version or code of the lab, another workload or voice, no such interpreter."""
     book = inputs.open_book("tiny", paragraphs=["one"])
-    tiny = order(book)
-    assert remote.survey(tiny).machine.facts["versions"]["sherpa-onnx"]
-    assert not remote.survey(tiny).refused
-    other_voice = {**tiny.inputs, "voice_hash": "0" * 64}
-    no_folder = {**tiny.inputs, "voice": str(tmp_path / "none")}
-    other_file = {**order(workload).inputs, "workload_hash": "0" * 64}
-    for changed, words in (
-        (replace(tiny, code="0"), "other code"),
-        (replace(tiny, inputs=other_voice), r"its voice (tiny) is not the one"),
-        (replace(tiny, inputs=no_folder), "no voice is named"),
-        (order(workload, inputs=other_file), "its workload"),
-        (replace(tiny, python="no-such-python"), "no Python that can be started"),
+    code = remote.code_hash()
+    good = remote.status(code, asked(book))
+    assert good.machine.setup.versions["sherpa-onnx"]
+    assert not good.refused
+    other_voice = replace(book.record, voice_hash="0" * 64)
+    no_folder = replace(book.record, voice=str(tmp_path / "none"))
+    other_file = replace(workload.record, workload_hash="0" * 64)
+    for code_there, request, words in (
+        ("0", b"what only other code can read", "other code"),
+        (code, asked(book, inputs=other_voice), r"its voice (tiny) is not the one"),
+        (code, asked(book, inputs=no_folder), "no voice is named"),
+        (code, asked(workload, inputs=other_file), "its workload"),
+        (code, asked(book, python="no-such-python"), "no Python that can be started"),
     ):
-        found = remote.survey(changed)
+        found = remote.status(code_there, request)
         assert found.machine is None
         assert words in found.refused
 
@@ -315,40 +313,30 @@ def test_another_version_there_is_refused(dask, workload, tmp_path, monkeypatch)
     """It is asked before anything is sent that only the same version could read."""
     monkeypatch.setattr(cluster, "__version__", "9.9")
     with pytest.raises(InputError, match=r"it has listen2lab 0\.1\.0, not 9\.9; install the same"):
-        conduct.start(plan(), workload, tmp_path / "study", command="x", on=dask.address)
+        run_study.start(plan(), workload, tmp_path / "study", on=dask.address)
     assert not (tmp_path / "study").exists()
 
 
 def test_a_voice_that_cannot_be_built_there_is_refused(monkeypatch, tmp_path):
     """The worker's machine has no place for models: a sentence, not a run."""
-    tiny = order(inputs.open_book("tiny", paragraphs=["one"]))
+    request = asked(inputs.open_book("tiny", paragraphs=["one"]))
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(inputs, "models_root", lambda: tmp_path / "file" / "voices")
-    assert "cannot be built" in remote.survey(tiny).refused
-
-
-def test_the_command_in_the_manifest_names_no_cluster(monkeypatch):
-    """An address is private, and a rerun has another cluster or none."""
-    from listen2lab.cli.app import _repeatable
-
-    words = ["run", "baseline", "--on", "tcp://here:1", "--study=x", "--jobs", "2"]
-    assert _repeatable(words) == ["run", "baseline", "--jobs", "2"]
+    assert "cannot be built" in remote.status(remote.code_hash(), request).refused
 
 
 def test_a_cluster_that_goes_away_leaves_a_study_to_be_completed(
     dask, workload, tmp_path, monkeypatch
 ):
     """A sentence, every finished run, nothing left running, and resume. The last to use it."""
-    monkeypatch.setattr(_dask, "CONNECT_SECONDS", 1.0)
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1.0)
     heard = Heard(lambda _ended: dask.processes[0].kill())
     with pytest.raises(StudyError, match=r"went away; every finished run is kept.*--resume"):
-        conduct.start(
-            plan(), workload, tmp_path / "study", command="x", on=dask.address, progress=heard
-        )
+        run_study.start(plan(), workload, tmp_path / "study", on=dask.address, progress=heard)
     wait_for(lambda: not runs_under_way(dask.processes), seconds=10)
     finished = len(pids(StudyFolder(tmp_path / "study")))
     assert 1 <= finished <= 2
     heard = Heard()
-    conduct.resume(tmp_path / "study", progress=heard)
+    run_study.resume(tmp_path / "study", progress=heard)
     assert (heard.done, len(heard.ended)) == (finished, 4 - finished)
-    assert set(Study(tmp_path / "study").runs["outcome"]) == {"complete"}
+    assert set(open_study(tmp_path / "study").runs["outcome"]) == {"complete"}

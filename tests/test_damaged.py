@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import shutil
-import sys
 
 import pytest
-from small_studies import edit, edit_lines, holding, page
+from small_studies import build_study, edit, edit_lines, page
 
 from listen2lab.errors import StudyError
-from listen2lab.facade import Study
-from listen2lab.study.folder import FORMAT
+from listen2lab.findings.summary import summary_of
+from listen2lab.notice import Notice
+from listen2lab.study.data import open_study
+from listen2lab.study.records import FORMAT
 
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
     """Return the folder of a study of two conditions."""
-    made = holding(tmp_path_factory.mktemp("sound"), 20, against=sys.executable)
+    shapes = {"holds/this": 20, "holds/against": 20}
+    made = build_study(tmp_path_factory.mktemp("sound") / "study", shapes, paragraphs=["A text."])
     assert made.damage == []
     return made.folder.path
 
@@ -32,10 +34,13 @@ def run_of(folder, repeat="01"):
     return folder / "runs" / "holds" / "this" / repeat
 
 
-def levels(study):
-    """Return how many levels each condition has."""
-    conditions = study.summary()["experiments"]["holds"]["conditions"]
-    return {name: len(numbers["level_each_mib"]) for name, numbers in conditions.items()}
+def complete(study):
+    """Return how many runs of each condition are complete."""
+    runs = study.runs
+    return {
+        name: int((runs.loc[runs["condition"] == name, "outcome"] == "complete").sum())
+        for name in ("this", "against")
+    }
 
 
 def words_for_a_number(folder):
@@ -95,40 +100,41 @@ def spec_half(folder):
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "code", "values"),
     [
-        (words_for_a_number, "steps.jsonl, line 1: rss is 'a lot', no number"),
-        (no_phase, "steps.jsonl, line 1: it has no phase"),
-        (component_in_words, "the component x is 'big', no number"),
-        (line_cut, "of steps.jsonl is damaged"),
-        (samples_lost, "steps.jsonl holds none of its steps"),
-        (result_half, "result.json is damaged"),
-        (result_a_list, "result.json is damaged"),
-        (outcome_invented, "outcome is 'fine', none of complete"),
-        (peak_in_words, "peak_rss is '1 GB', no number"),
-        (other_steps, "the manifest plans steps 16, but spec.json says 99"),
-        (spec_half, "spec.json is damaged"),
+        (words_for_a_number, "run-damaged", {"file": "steps.jsonl", "line": 1}),
+        (no_phase, "run-damaged", {"file": "steps.jsonl", "line": 1}),
+        (component_in_words, "run-damaged", {"file": "steps.jsonl", "line": 1}),
+        (line_cut, "run-damaged", {"file": "steps.jsonl", "line": 6}),
+        (samples_lost, "complete-without-steps", {}),
+        (result_half, "run-damaged", {"file": "result.json"}),
+        (result_a_list, "run-damaged", {"file": "result.json"}),
+        (outcome_invented, "run-damaged", {"file": "result.json"}),
+        (peak_in_words, "run-damaged", {"file": "result.json"}),
+        (other_steps, "not-as-planned", {"field": "steps"}),
+        (spec_half, "run-damaged", {"file": "spec.json"}),
     ],
 )
-def test_a_damaged_run_is_named_and_left_out(folder, damage, said):
+def test_a_damaged_run_is_named_and_left_out(folder, damage, code, values):
     """One run is out, with file and reason; the others are judged as before."""
     damage(folder)
-    study = Study(folder)
-    assert levels(study) == {"this": 2, "against": 3}
-    (sentence,) = study.damage
-    assert sentence.startswith("holds/this/01: ")
-    assert said in sentence
+    study = open_study(folder)
+    assert complete(study) == {"this": 2, "against": 3}
+    (notice,) = study.damage
+    assert notice.code == code
+    assert notice.values["run"] == "holds/this/01"
+    assert values.items() <= notice.values.items()
     bad = study.runs.query("condition == 'this' and repeat == 1").iloc[0]
     assert bad["outcome"] == "missing"
-    assert said in bad["because"]
+    assert bad["why"] == notice
 
 
 def test_a_run_that_is_missing_is_missing(folder):
     """No folder, or one without result: the run has not ended, and nothing else is wrong."""
     shutil.rmtree(run_of(folder, "00"))
     (run_of(folder) / "result.json").unlink()
-    study = Study(folder)
-    assert levels(study) == {"this": 1, "against": 3}
+    study = open_study(folder)
+    assert complete(study) == {"this": 1, "against": 3}
     assert sorted(study.runs.query("condition == 'this'")["outcome"]) == [
         "complete", "missing", "missing",
     ]  # fmt: skip
@@ -138,25 +144,21 @@ def test_a_run_that_is_missing_is_missing(folder):
 def test_a_renamed_condition_is_noticed(folder):
     """In the folder or in the manifest: what has no partner is said, with a guess."""
     (folder / "runs/holds/this").rename(folder / "runs/holds/that")
-    study = Study(folder)
-    assert levels(study) == {"this": 0, "against": 3}
-    (sentence,) = study.damage
-    assert sentence.startswith("runs/holds/that: 3 run(s) that the manifest does not plan")
-    assert "holds/this has no run: if it was renamed" in sentence
+    study = open_study(folder)
+    assert complete(study) == {"this": 0, "against": 3}
+    lost = {"condition": "holds/that", "runs": 3, "without": ["holds/this"]}
+    assert study.damage == [Notice("not-planned", lost)]
 
 
 def test_more_runs_than_planned_are_left_out(folder):
     """A manifest edited to fewer repeats leaves runs over."""
     edit(folder / "manifest.json", lambda m: m["plan"].update(repeats=2))
-    study = Study(folder)
-    assert levels(study) == {"this": 2, "against": 2}
-    assert len(study.damage) == 2
-    assert "1 run(s) that the manifest does not plan" in study.damage[0]
+    study = open_study(folder)
+    assert complete(study) == {"this": 2, "against": 2}
+    assert [(each.code, each.values["runs"]) for each in study.damage] == [("not-planned", 1)] * 2
 
 
-@pytest.mark.parametrize(
-    "name", ["created", "command", "inputs", "versions", "machine", "environment", "git", "python"]
-)
+@pytest.mark.parametrize("name", ["created", "call", "inputs", "setup", "machines", "python"])
 @pytest.mark.parametrize("value", ["lost", 7, "words"])
 def test_a_manifest_without_a_fact_still_opens(folder, name, value):
     """What was run and measured does not depend on it; the report says that it is unknown."""
@@ -168,44 +170,36 @@ def test_a_manifest_without_a_fact_still_opens(folder, name, value):
             manifest[name] = value
 
     edit(folder / "manifest.json", change)
-    study = Study(folder)
-    assert len(study.runs) == 6
-    is_fine = name in ("git", "python") or (value == "words" and name in ("created", "command"))
-    assert is_fine or name in study.damage[0]
+    study = open_study(folder)
+    assert complete(study) == {"this": 3, "against": 3}
+    may_be_lost = value == "lost" and name in ("call", "python", "machines")
+    is_fine = may_be_lost or (value == "words" and name in ("created", "python"))
+    unknown = [] if is_fine else [Notice("fact-unknown", {"field": name})]
+    assert study.damage == unknown
 
 
-def test_a_report_is_written_with_unknown_facts(folder):
-    """A report is written all the same, and what was left out is known."""
+def test_a_fact_that_is_odd_does_not_cost_the_others(folder):
+    """Of machine and inputs, each field is read by itself."""
 
     def change(manifest):
-        for name in ("created", "versions", "environment", "hypotheses", "machines"):
-            del manifest[name]
-        manifest["machine"] = {"memory": "much"}
-        manifest["inputs"] = {"voice": 3}
+        manifest["setup"]["machine"]["memory"] = "much"
+        manifest["inputs"]["voice"] = 3
 
     edit(folder / "manifest.json", change)
-    words_for_a_number(folder)
-    study = Study(folder)
-    page = study.report().read_text()
-    for name in (
-        "created is",
-        "versions is",
-        "the machine's cores, memory",
-        "voice or texts",
-        "rss is",
-    ):
-        assert any(name in sentence for sentence in study.damage)
-    assert "unknown" in page
+    study = open_study(folder)
+    assert study.manifest.setup.machine.kernel == "6.1.0"
+    assert study.manifest.inputs.workload == "own.py"
+    fields = {notice.values["field"] for notice in study.damage}
+    assert fields == {"setup.machine.memory", "inputs.voice"}
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda plan: plan.update(repeats="three"), "three|not supported"),
-        (lambda plan: plan.update(repeats=2.5), "repeats is 2.5, no whole number"),
+        (lambda plan: plan.update(repeats="three"), "repeats|int"),
+        (lambda plan: plan.update(repeats=2.5), "repeats"),
         (lambda plan: plan.update(experiments=[]), "it has no experiment"),
-        (lambda plan: plan.update(experiments=7), "not iterable"),
-        (lambda plan: plan.update(colour="red"), "colour"),
+        (lambda plan: plan.update(experiments=7), "experiments"),
         (lambda plan: plan["experiments"][0].update(steps=0), "at least one step"),
         (lambda plan: plan["experiments"][0].update(name="../../etc"), "cannot be a folder's name"),
         (lambda plan: plan["experiments"][0].update(knobs={"cash": 1}), "cash"),
@@ -217,25 +211,25 @@ def test_a_plan_that_cannot_be_read_is_an_error_with_the_reason(folder, change, 
     """Nothing can be made of the runs without it; they are untouched."""
     edit(folder / "manifest.json", lambda manifest: change(manifest["plan"]))
     with pytest.raises(StudyError, match=f"holds no plan that can be read.*(?:{said})"):
-        Study(folder)
+        open_study(folder)
 
 
 def test_a_manifest_that_is_lost_is_an_error_or_comes_from_the_report(folder):
     """Half a manifest, or none: the error counts the runs; a report beside it has it, too."""
-    study = Study(folder)
-    manifest, summary = study.manifest, study.summary()
+    study = open_study(folder)
+    manifest, summary = study.manifest, summary_of(study)
     path = folder / "manifest.json"
     whole = path.read_text()
     path.write_text(whole[:200])
     with pytest.raises(StudyError, match=r"manifest\.json is damaged.*untouched"):
-        Study(folder)
+        open_study(folder)
     path.unlink()
     with pytest.raises(StudyError, match=r"holds 6 run\(s\) but no manifest\.json"):
-        Study(folder)
+        open_study(folder)
     page(folder / "report.html", manifest, summary)
-    found = Study(folder)
-    assert levels(found) == {"this": 3, "against": 3}
-    assert "the report beside it carries is used" in found.damage[0]
+    found = open_study(folder)
+    assert complete(found) == {"this": 3, "against": 3}
+    assert found.damage[0].code == "manifest-of-report"
 
 
 @pytest.mark.parametrize("written", [FORMAT + 1, "one", None, True])
@@ -244,25 +238,26 @@ def test_a_format_that_is_not_known_is_refused(folder, written):
     edit(folder / "manifest.json", lambda manifest: manifest.update(format=written))
     said = "newer listen2lab" if written == FORMAT + 1 else "damage"
     with pytest.raises(StudyError, match=said):
-        Study(folder)
+        open_study(folder)
 
 
 def test_no_report_stands_in_for_a_newer_study(folder):
     """Its runs could be misread, whatever an older report beside it says."""
-    study = Study(folder)
-    page(folder / "report.html", study.manifest, study.summary())
+    study = open_study(folder)
+    page(folder / "report.html", study.manifest, summary_of(study))
     edit(folder / "manifest.json", lambda manifest: manifest.update(format=FORMAT + 1))
     with pytest.raises(StudyError, match="newer listen2lab"):
-        Study(folder)
+        open_study(folder)
 
 
 def test_a_summary_is_made_anew_when_a_spec_was_edited(folder):
     """A run that is left out now must not stay in the stored numbers."""
-    Study(folder).folder.write_summary(Study(folder).summary())
+    study = open_study(folder)
+    study.folder.write("summary.json", summary_of(study))
     edit(next(folder.glob("runs/*/this/01/spec.json")), lambda spec: spec.update(steps=999))
-    study = Study(folder)
-    (item,) = study.summary()["experiments"].values()
-    assert item["conditions"]["this"]["runs"]["complete"] == 2
+    study = open_study(folder)
+    (item,) = summary_of(study).experiments.values()
+    assert item.conditions["this"].n_complete == 2
 
 
 @pytest.mark.parametrize("content", ["{", '"one text"', "[1, 2]", None])
@@ -270,8 +265,8 @@ def test_damaged_texts_hinder_only_another_run(folder, content):
     """A study can be read without its texts; what cannot be done is said."""
     path = folder / "paragraphs.json"
     path.unlink() if content is None else path.write_text(content)
-    study = Study(folder)
-    assert levels(study) == {"this": 3, "against": 3}
+    study = open_study(folder)
+    assert complete(study) == {"this": 3, "against": 3}
     with pytest.raises(StudyError, match=r"paragraphs\.json.*run\s+again"):
         study.folder.paragraphs()
 
@@ -286,4 +281,4 @@ def test_what_is_no_folder_is_said(tmp_path):
         ("empty", "it has no manifest.json"),
     ):
         with pytest.raises(StudyError, match=said):
-            Study(tmp_path / name)
+            open_study(tmp_path / name)

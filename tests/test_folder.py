@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -10,16 +9,22 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
+from small_studies import edit, plan_of
 
-from listen2lab.errors import StudyError
-from listen2lab.study.folder import FORMAT, StudyFolder, write_json
+from listen2lab.errors import DamagedError, NewerStudyError, StudyError
+from listen2lab.study.folder import StudyFolder
+from listen2lab.study.records import FORMAT, Manifest, Spec
+
+
+MANIFEST = Manifest(plan=plan_of({"own": 0}))
 
 
 @pytest.fixture
 def study(tmp_path):
     """Return an empty study that this process does not hold."""
     folder = StudyFolder(tmp_path / "study")
-    folder.create({"plan": {}}, ["one", "two"])
+    folder.create(MANIFEST, ["one", "two"])
     folder.release()
     return folder
 
@@ -27,16 +32,16 @@ def study(tmp_path):
 def test_a_study_is_not_made_over_another(study):
     """Neither a study nor anyone's files are written over."""
     with pytest.raises(StudyError, match="--resume"):
-        StudyFolder(study.path).create({}, [])
+        StudyFolder(study.path).create(MANIFEST, [])
     (study.path.parent / "other").mkdir()
     (study.path.parent / "other" / "thesis.txt").write_text("precious")
     with pytest.raises(StudyError, match="nothing was written"):
-        StudyFolder(study.path.parent / "other").create({}, [])
+        StudyFolder(study.path.parent / "other").create(MANIFEST, [])
     assert [p.name for p in (study.path.parent / "other").iterdir()] == ["thesis.txt"]
 
 
 def test_a_study_being_written_by_another_process_is_refused(study):
-    """The message names the process; when it is gone, its lock is too."""
+    """Nothing is touched; when the process is gone, its lock is too."""
     code = (
         "import sys, time; from listen2lab.study.folder import StudyFolder; "
         "StudyFolder(sys.argv[1]).acquire(); print('held', flush=True); time.sleep(60)"
@@ -47,7 +52,7 @@ def test_a_study_being_written_by_another_process_is_refused(study):
     assert other.stdout is not None
     with other:
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(StudyError, match=f"pid {other.pid}"):
+        with pytest.raises(StudyError, match="being written by another process"):
             study.acquire()
         other.kill()
     study.acquire()
@@ -56,8 +61,8 @@ def test_a_study_being_written_by_another_process_is_refused(study):
 
 def test_a_newer_format_is_refused_and_a_damaged_manifest_named(study):
     """A study of another version is not misread."""
-    write_json(study.manifest_path, {"format": FORMAT + 1})
-    with pytest.raises(StudyError, match="newer listen2lab"):
+    edit(study.manifest_path, lambda manifest: manifest.update(format=FORMAT + 1))
+    with pytest.raises(NewerStudyError):
         study.manifest()
     study.manifest_path.write_text("{")
     with pytest.raises(StudyError, match="damaged"):
@@ -70,19 +75,20 @@ def test_a_newer_format_is_refused_and_a_damaged_manifest_named(study):
 def test_a_last_line_cut_short_is_left_out_and_a_damaged_one_named(study):
     """A kill loses the line being written; damage in the middle is not passed over."""
     run = study.run("a/b/00")
-    run.prepare({})
+    run.prepare(Spec())
     run.steps_path.write_text('{"phase":"start"}\n{"phase":"setup"}\n{"phase":"st')
-    assert [line["phase"] for line in run.lines()] == ["start", "setup"]
+    assert [sample.phase for sample in run.samples()] == ["start", "setup"]
     run.steps_path.write_text('{"phase":"start"}\n{"pha\n{"phase":"setup"}\n')
-    with pytest.raises(StudyError, match="line 2"):
-        list(run.lines())
+    with pytest.raises(DamagedError) as raised:
+        run.samples()
+    assert raised.value.line == 2
 
 
 def test_an_interrupted_attempt_is_moved_aside(study):
     """Preparing a run again keeps what the attempt before had measured."""
     run = study.run("a/b/00")
     for text in ("first", "second", "third"):
-        run.prepare({})
+        run.prepare(Spec())
         run.steps_path.write_text(text)
     kept = sorted(path.name for path in run.path.parent.iterdir())
     assert kept == ["00", "00.cut-1", "00.cut-2"]
@@ -90,7 +96,7 @@ def test_an_interrupted_attempt_is_moved_aside(study):
 
 
 def test_a_failed_write_leaves_the_old_file(study, monkeypatch):
-    """JSON is replaced in one rename: a full disk leaves what was there."""
+    """A record is replaced in one rename: a full disk leaves what was there."""
     before = study.manifest_path.read_text()
 
     def full(*_args):
@@ -98,16 +104,16 @@ def test_a_failed_write_leaves_the_old_file(study, monkeypatch):
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(StudyError, match=r"free some room, then go on with --resume"):
-        write_json(study.manifest_path, {"new": 1})
+        study.write_manifest(replace(MANIFEST, created="today"))
     assert study.manifest_path.read_text() == before
-    assert json.loads(before)["format"] == FORMAT
+    assert study.manifest() == (MANIFEST, [])
 
 
 def test_a_read_only_folder_says_what_to_do(tmp_path):
     """A folder that cannot be made is an error with a way out."""
     (tmp_path / "file").write_text("")
     with pytest.raises(StudyError, match="cannot write in"):
-        StudyFolder(tmp_path / "file" / "study").create({}, [])
+        StudyFolder(tmp_path / "file" / "study").create(MANIFEST, [])
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to drop its rights")
@@ -117,7 +123,7 @@ def test_a_folder_without_permission_says_so(readable):
     code = (
         "import os, sys; from listen2lab.study.folder import StudyFolder\n"
         "os.setuid(65534)\n"
-        "try: StudyFolder(sys.argv[1]).create({}, [])\n"
+        "try: StudyFolder(sys.argv[1]).begin()\n"
         "except Exception as error: print(type(error).__name__, error)"
     )
     with tempfile.TemporaryDirectory() as folder:  # pytest's own is closed to others anyway
@@ -140,7 +146,7 @@ def test_a_study_that_could_not_be_made_is_not_held(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", full)
         with pytest.raises(StudyError, match="free some room"):
-            folder.create({}, [])
+            folder.create(MANIFEST, [])
     other = StudyFolder(tmp_path / "study")
     other.acquire()
     other.release()
