@@ -17,18 +17,11 @@ from listen2lab.errors import InputError
 from listen2lab.experiment import catalog, inputs, run_study
 from listen2lab.experiment.progress import Bar
 from listen2lab.facade import Comparison, Merged, Rerun, Study
-
-try:  # until they have landed
-    from listen2lab.findings.hypotheses import HYPOTHESES
-except ImportError:
-    HYPOTHESES = {}
-try:
-    from listen2lab.report.text.notices import say
-    from listen2lab.report.text.study import ended
-except ImportError:
-    say = ended = str
+from listen2lab.findings.hypotheses import HYPOTHESES, predictions
+from listen2lab.report.text.notices import say
+from listen2lab.report.text.study import ended
 from listen2lab.study.plan import Experiment, Level, Plan
-from listen2lab.study.records import Call, HypothesisRecord
+from listen2lab.study.records import Call
 from listen2lab.units import parse_bytes
 
 if TYPE_CHECKING:
@@ -42,12 +35,10 @@ __all__ = [
     "compare",
     "merge",
     "new_folder",
-    "predicted",
     "progress_bar",
     "rerun",
     "resume",
     "run",
-    "stored_hypotheses",
     "tell",
     "watch",
 ]
@@ -144,7 +135,7 @@ def run(
     if levels is not None:
         chosen = [item.only([levels] if isinstance(levels, str) else levels) for item in chosen]
     plan = Plan(
-        experiments=tuple(predicted(item.with_knobs(knobs or {})) for item in chosen),
+        experiments=tuple(_predicted(item).with_knobs(knobs or {}) for item in chosen),
         repeats=repeats,
         seed=seed,
         traced=trace,
@@ -348,32 +339,6 @@ def _data(given: Study | Path | str) -> StudyData | Path | str:
     return given.data if isinstance(given, Study) else given
 
 
-def predicted(experiment: Experiment) -> Experiment:
-    """Return an experiment with what the lab's hypotheses predict of it, unless it says itself."""
-    if experiment.predictions:
-        return experiment
-    predictions = {
-        name: each.predictions[experiment.name]
-        for name, each in HYPOTHESES.items()
-        if experiment.name in each.predictions
-    }
-    return msgspec.structs.replace(experiment, predictions=predictions)
-
-
-def stored_hypotheses() -> dict[str, HypothesisRecord]:
-    """Return the lab's hypotheses as a manifest holds them."""
-    return {
-        name: HypothesisRecord(
-            claim=each.claim,
-            supported_when=each.supported_when,
-            refuted_when=each.refuted_when,
-            tested_by=each.tested_by,
-            worth_mib=each.worth_mib,
-        )
-        for name, each in HYPOTHESES.items()
-    }
-
-
 def new_folder() -> Path:
     """Return a folder for a new study, named by the time."""
     return Path("studies") / dt.datetime.now().astimezone().strftime("%Y-%m-%d-%H%M%S")
@@ -387,6 +352,13 @@ def tell(notice: Notice) -> None:
 def progress_bar() -> Bar:
     """Return a bar that follows a study."""
     return Bar(ended)
+
+
+def _predicted(item: Experiment) -> Experiment:
+    """Return an experiment with what the lab's hypotheses predict of it, unless it says itself."""
+    if item.predictions:
+        return item
+    return msgspec.structs.replace(item, predictions=predictions(item.name))
 
 
 def _limit(given: int | str | None) -> int | None:
@@ -439,7 +411,8 @@ def _started(
     bar = progress_bar()
     try:
         run_study.start(
-            plan, given, folder, call=call, hypotheses=stored_hypotheses(), python=python, on=on,
+            plan, given, folder, call=call, python=python, on=on,
+            hypotheses={name: each.record() for name, each in HYPOTHESES.items()},
             progress=progress or bar, notify=tell,
         )  # fmt: skip
     finally:

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from listen2lab.study.folder import StudyFolder
     from listen2lab.study.plan import Plan
     from listen2lab.study.records import Manifest, Objects, Trace
+    from listen2lab.study.redact import PublicNames
 
-__all__ = ["Comparison", "Merged", "Rerun", "Study"]
+__all__ = ["Comparison", "Merged", "Rerun", "Study", "public_names"]
 
 _PHASE_COLUMNS = ["rss", "anonymous", "private_dirty", "in_use", "kept"]
 _CONDITION_COLUMNS = ("verdict", "end_mib", "peak_mib", "released_mib", "rate_kib_per_step")
@@ -228,7 +229,6 @@ class Study:
         Path
             The report's.
         """
-        from listen2lab.experiment.catalog import public_names  # noqa: PLC0415 - as in `summary`
         from listen2lab.report.write import write_report  # noqa: PLC0415 - matplotlib
 
         public = None if include_private else public_names()
@@ -315,6 +315,25 @@ class Study:
         from listen2lab.report.card import study_card  # noqa: PLC0415 - as in `summary`
 
         return study_card(self.data, self.summary())._repr_html_()
+
+
+def public_names() -> PublicNames:
+    """Return what everyone has, so that a report may tell it: the lab's own names and sentences."""
+    from listen2lab.experiment.catalog import public_names as of_experiments  # noqa: PLC0415
+    from listen2lab.findings.hypotheses import HYPOTHESES  # noqa: PLC0415 - both as in `summary`
+
+    names = of_experiments()
+    of_hypotheses = {
+        sentence
+        for each in HYPOTHESES.values()
+        for sentence in (
+            each.claim,
+            each.supported_when,
+            each.refuted_when,
+            *each.predictions.values(),
+        )
+    }
+    return names._replace(sentences=names.sentences | of_hypotheses)
 
 
 class Comparison:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from listen2lab.experiment import inputs, run_study
+from listen2lab.findings.records import PlantedFault
 from listen2lab.findings.summary import summary_of
 from listen2lab.pipeline.planted import FAULTS
 from listen2lab.study.data import open_study
@@ -22,43 +21,13 @@ if TYPE_CHECKING:
     from listen2lab.findings.records import ConditionNumbers
     from listen2lab.study.data import StudyData
 
-__all__ = ["Finding", "selftest"]
+__all__ = ["selftest"]
 
 # One length and ever new texts: nothing but the fault can make memory grow, and a cache that is
 # keyed by the text meets a new key each time. Many short words make alignments of some weight.
 _SENTENCE = "it is {} of us to go on as we do by day or by sea as it is so"
 _KNOBS = {"noise_scale_w": 0.0, "alignment": "off"}
 _COLLECTED_KIB = 16.0  # freed by the collector alone, in each step: more is a cycle
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """What was planted in one condition, and what was found.
-
-    Parameters
-    ----------
-    fault, meaning
-        Its name, and what it is.
-    verdict
-        What the series of the condition was called.
-    planted_kib, found_kib
-        Growth in KiB per step; for a cycle, what the collector frees each step.
-    is_right
-        A leak was called one, a cycle was noticed, and nothing else was called a leak.
-    """
-
-    fault: str
-    meaning: str
-    verdict: str
-    planted_kib: float
-    found_kib: float | None
-    is_right: bool
-
-    @property
-    def error(self) -> float | None:
-        """Relative error of the rate, or None where nothing grows."""
-        if self.found_kib is None or not self.planted_kib:
-            return None
-        return self.found_kib / self.planted_kib - 1
 
 
 def selftest(
@@ -69,7 +38,7 @@ def selftest(
     repeats: int = 3,
     jobs: int = 2,
     progress: Progress | None = None,
-) -> list[Finding]:
+) -> list[PlantedFault]:
     """Plant each fault in the real pipeline, and judge what is measured.
 
     Parameters
@@ -85,7 +54,7 @@ def selftest(
 
     Returns
     -------
-    list of Finding
+    list of PlantedFault
         One a fault, in the order given.
     """
     experiment = Experiment(
@@ -109,7 +78,7 @@ def selftest(
     return [_finding(study, name, conditions[name]) for name in faults]
 
 
-def _finding(study: StudyData, name: str, numbers: ConditionNumbers) -> Finding:
+def _finding(study: StudyData, name: str, numbers: ConditionNumbers) -> PlantedFault:
     fault = FAULTS[name]
     steps = study.samples.query("condition == @name and phase == 'step'")
     planted = float(steps["fact.planted"].mean()) / KIB
@@ -124,4 +93,10 @@ def _finding(study: StudyData, name: str, numbers: ConditionNumbers) -> Finding:
         is_right = is_right and collected <= _COLLECTED_KIB
         if not fault.is_leak:
             planted, found = 0.0, found if called_leak else None
-    return Finding(name, fault.meaning, numbers.verdict, planted, found, is_right)
+    return PlantedFault(
+        fault=name,
+        verdict=numbers.verdict,
+        planted_kib=planted,
+        found_kib=found,
+        is_right=is_right,
+    )

@@ -16,7 +16,6 @@ from listen2lab.errors import DamagedError, NewerStudyError, StudyError
 from listen2lab.study.folder import StudyFolder
 from listen2lab.study.records import FORMAT, Manifest, Spec
 
-
 MANIFEST = Manifest(plan=plan_of({"own": 0}))
 
 
@@ -44,7 +43,8 @@ def test_a_study_being_written_by_another_process_is_refused(study):
     """Nothing is touched; when the process is gone, its lock is too."""
     code = (
         "import sys, time; from listen2lab.study.folder import StudyFolder; "
-        "StudyFolder(sys.argv[1]).acquire(); print('held', flush=True); time.sleep(60)"
+        "held = StudyFolder(sys.argv[1]); held.acquire(); "
+        "print('held', flush=True); time.sleep(60)"
     )
     other = subprocess.Popen(
         [sys.executable, "-c", code, str(study.path)], stdout=subprocess.PIPE, text=True

@@ -6,8 +6,9 @@ import contextlib
 import json
 import sys
 from pathlib import Path  # noqa: TC003 - typer reads the annotations when it runs
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
+import msgspec
 import typer
 
 from listen2lab.cli import attribute, device, notebook, studies
@@ -138,11 +139,12 @@ def watch(
 ) -> None:
     """Step a workload of your own in fresh processes, and judge what its memory does."""
     from listen2lab import api  # noqa: PLC0415 - a quick --help
+    from listen2lab.findings.records import VerdictName  # noqa: PLC0415
     from listen2lab.report import terminal  # noqa: PLC0415
-    from listen2lab.report.text.study import VERDICTS  # noqa: PLC0415
 
-    if fail_on is not None and fail_on not in VERDICTS:
-        raise UnknownNameError("verdict", fail_on, VERDICTS)
+    verdicts = get_args(VerdictName)
+    if fail_on is not None and fail_on not in verdicts:
+        raise UnknownNameError("verdict", fail_on, verdicts)
     folder = study or api.new_folder()
     with _said_how_to_resume(folder):
         watched = api.watch(
@@ -161,12 +163,15 @@ def watch(
             from_shell=True,
         )
     watched.report()
-    answer = watched.answer()
-    print(json.dumps(answer, indent=1) if as_json else terminal.watched(watched, answer))
-    conditions = answer.get("conditions", {"this": answer}).values()
-    if not all(each["runs"]["complete"] for each in conditions):
-        raise StudyError(terminal.nothing_measured(watched))
-    if any(each["verdict"] == fail_on for each in conditions):
+    summary = watched.summary()
+    if as_json:
+        print(json.dumps(watched.answer(), indent=1))
+    else:
+        print(terminal.watched(watched.data, summary))
+    numbers = [each for _, each in summary.conditions()]
+    if not all(each.n_complete for each in numbers):
+        raise StudyError(terminal.nothing_measured(watched.data))
+    if any(each.verdict == fail_on for each in numbers):
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -204,21 +209,20 @@ def _said_how_to_resume(folder: Path) -> Iterator[None]:
 def _report(folder: Path, *, as_json: bool, **wanted: bool) -> None:
     """Write a study's report, with what is wanted besides (see `write_report`)."""
     from listen2lab.facade import Study  # noqa: PLC0415 - pandas and matplotlib
-    from listen2lab.report.answers import findings_table  # noqa: PLC0415
-    from listen2lab.report.write import write_report  # noqa: PLC0415
+    from listen2lab.report import terminal  # noqa: PLC0415
+    from listen2lab.report.text.study import damage  # noqa: PLC0415
 
     study = Study(folder)
-    summary, path, left_out = write_report(study, **wanted)
-    for sentence in [*study.damage, *left_out]:
+    path = study.report(**wanted)
+    summary = study.summary()
+    for sentence in damage(study.data):
         print(f"left out: {sentence}", file=sys.stderr)
     if as_json:
-        print(json.dumps(summary, indent=1, ensure_ascii=False))
+        print(msgspec.json.format(msgspec.json.encode(summary), indent=1).decode())
     else:
-        _print_summary(summary)
-        if summary["findings"]:
-            print(findings_table(summary), end="\n\n")
+        print(terminal.overview(study.data, summary), end="\n\n")
         print(path)
-    if not any(numbers["runs"]["complete"] for numbers in _conditions(summary)):
+    if not any(numbers.n_complete for _, numbers in summary.conditions()):
         raise StudyError(f"no run of {folder} was complete: nothing was measured")
 
 
@@ -231,7 +235,7 @@ def selftest(
 ) -> None:
     """Plant faults of known size in the pipeline, and find each of them and nothing else."""
     from listen2lab import api  # noqa: PLC0415 - a quick --help
-    from listen2lab.report.terminal import selftest_table  # noqa: PLC0415
+    from listen2lab.report import terminal  # noqa: PLC0415
     from listen2lab.selftest import selftest as plant  # noqa: PLC0415
 
     folder = study or api.new_folder()
@@ -240,7 +244,7 @@ def selftest(
     except KeyboardInterrupt:
         print("interrupted; a selftest cannot be completed later: start it again", file=sys.stderr)
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    print(selftest_table(findings))
+    print(terminal.selftest(findings))
     if not all(finding.is_right for finding in findings):
         raise typer.Exit(EXIT_FAILED)
 
@@ -306,22 +310,6 @@ def _knobs(given: list[str]) -> dict[str, Any]:
         except ValueError:
             knobs[name] = value
     return knobs
-
-
-def _conditions(summary: dict[str, Any]) -> list[dict[str, Any]]:
-    return [c for item in summary["experiments"].values() for c in item["conditions"].values()]
-
-
-def _print_summary(summary: dict[str, Any]) -> None:
-    print(f"\n{'experiment / condition':<40}{'verdict':<14}{'level':>9}{'peak':>9}")
-    for name, item in summary["experiments"].items():
-        for condition, numbers in item["conditions"].items():
-            level, peak = (
-                "-" if numbers[key] is None else f"{numbers[key]:.1f}"
-                for key in ("level_mib", "peak_mib")
-            )
-            print(f"{name + ' / ' + condition:<40}{numbers['verdict']:<14}{level:>9}{peak:>9}")
-    print("levels and peaks in MiB resident\n")
 
 
 studies.register(app)

@@ -36,6 +36,7 @@ __all__ = [
     "MadeFrom",
     "MemoryPart",
     "Outcome",
+    "PlantedFault",
     "Quantity",
     "Summary",
     "Under",
@@ -323,6 +324,35 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
     under: Under
     untested: Untested
     outcomes: tuple[Outcome, ...] = ()
+
+
+class PlantedFault(msgspec.Struct, frozen=True, kw_only=True):
+    """What was planted in one condition of a selftest, and what was found.
+
+    Parameters
+    ----------
+    fault
+        Its name; see `listen2lab.pipeline.planted.FAULTS`.
+    verdict
+        What the series of the condition was called.
+    planted_kib, found_kib
+        Growth in KiB per step; for a cycle, what the collector frees each step.
+    is_right
+        A leak was called one, a cycle was noticed, and nothing else was called a leak.
+    """
+
+    fault: Public
+    verdict: VerdictName
+    planted_kib: float
+    found_kib: float | None
+    is_right: bool
+
+    @property
+    def error(self) -> float | None:
+        """Relative error of the rate, or None where nothing grows."""
+        if self.found_kib is None or not self.planted_kib:
+            return None
+        return self.found_kib / self.planted_kib - 1
 
 
 class MadeFrom(msgspec.Struct, frozen=True):

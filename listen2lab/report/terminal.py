@@ -25,10 +25,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from listen2lab.findings.records import Summary
+    from listen2lab.findings.records import PlantedFault, Summary
     from listen2lab.study.data import StudyData
 
-__all__ = ["blocks", "conditions", "findings", "nothing_measured", "overview", "table", "watched"]
+__all__ = [
+    "blocks",
+    "conditions",
+    "findings",
+    "nothing_measured",
+    "overview",
+    "selftest",
+    "table",
+    "watched",
+]
 
 _WIDTH = 100
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -161,6 +170,24 @@ def nothing_measured(study: StudyData) -> str:
     ends = words.endings(study.runs)
     first = f" (the first: {one_line(ends[0])})" if ends else ""
     return f"no run was complete, so nothing was measured{first}; what there is lies in the study"
+
+
+def selftest(found: Sequence[PlantedFault]) -> str:
+    """Return what was planted and what was found, a row each, and what it comes to."""
+    rows = [
+        (
+            each.fault,
+            number(each.planted_kib) if each.planted_kib else "–",
+            each.verdict,
+            number(each.found_kib),
+            "" if each.error is None else f"{100 * each.error:+.1f} %",
+            "right" if each.is_right else "WRONG",
+        )
+        for each in found
+    ]
+    heads = ("planted", "KiB/step", "verdict", "KiB/step", "error", "")
+    right = sum(each.is_right for each in found)
+    return f"{table(heads, rows)}\n{right} of {len(found)} right"
 
 
 def mib(value: Any) -> str:

@@ -33,6 +33,18 @@ TEMPLATES: dict[str, str] = {
     "status": "ended the process with status {status}",
     "raised": "{type}",
     "not-ended": "it has not ended",
+    # -- what is told while a study runs
+    "run-again": "{run}: it is run again",
+    "run-lost": "{run}: lost with its worker on {machine}; it is run again",
+    "run-given-up": "{run}: lost {times} times with its worker; it is not tried again",
+    "runs-alone": (
+        "{run} may need {expected:size} and {available:size} are free on {machine}: it runs alone"
+    ),
+    "worker-refused": "the worker {address} is left out: {message}",
+    "several-machines": (
+        "the runs were on {machines} machines, named with each run; a repeat stayed on one where "
+        "it could; what conditions hold on different machines may differ"
+    ),
     # -- what an account of memory cannot tell
     "no-samples": "There are no samples.",
     "no-mappings": (
