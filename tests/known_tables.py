@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pandas as pd
+from msgspec.structs import replace
 
-from listen2lab.experiment.catalog import EXPERIMENTS, HYPOTHESES
-from listen2lab.findings import decide as findings
+from listen2lab.experiment.catalog import EXPERIMENTS
+from listen2lab.findings import hypotheses
+from listen2lab.findings.measured import Measured
+from listen2lab.findings.records import ConditionNumbers, Quantity
 
 MIB = 2**20
 STEPS = 4
@@ -16,19 +19,30 @@ STOP = {"end": 2880, "stopped": 2880, "session-dropped": 140, "trimmed": 70, "cr
 
 
 def find(*given, **options):
-    """Return all findings, by the catalog's hypotheses."""
-    return findings.find(HYPOTHESES, *given, **options)
+    """Return all findings on what a table gives."""
+    return hypotheses.find(Measured(*given, **options))
+
+
+def codes(finding):
+    """Return the codes of a finding's evidence."""
+    return [notice.code for notice in finding.because]
+
+
+def told(finding, code):
+    """Return the values of one piece of a finding's evidence."""
+    (values,) = (notice.values for notice in finding.because if notice.code == code)
+    return values
 
 
 class Table:
-    """Builds what a study measured: conditions with a level, components and phases, in MiB."""
+    """Builds what a study measured, in MiB: conditions with an end, components and phases."""
 
     def __init__(self, *, repeats=3):
         self.repeats = repeats
         self.runs, self.samples, self.numbers = [], [], {}
 
     def add(
-        self, experiment, condition, level, *, longest=100.0, components=None, phases=None,
+        self, experiment, condition, end, *, longest=100.0, components=None, phases=None,
         peak=None, lost=0, verdict="high-water", wobble=WOBBLE, setup=130.0, private=None,
         in_use=None, repeats=None, between=None, readings=False,
     ):  # fmt: skip
@@ -44,7 +58,7 @@ class Table:
             outcome = "complete" if repeat < repeats else "killed"
             self.runs.append({**keys, "outcome": outcome})
             moved = wobble[repeat % len(wobble)]
-            read = {"start": 12, "import": 43, "setup": setup, "end": level, **(phases or {}),
+            read = {"start": 12, "import": 43, "setup": setup, "end": end, **(phases or {}),
                     "released": 65}  # fmt: skip
             for phase, resident in read.items():
                 rss = resident + (moved if phase not in {"start", "import", "setup"} else 0.0)
@@ -61,23 +75,28 @@ class Table:
                     held |= {f"account.{k}": v * MIB for k, v in parts.items()}
                 self.samples.append({**keys, **row, **bytes_, "step": None, **held})
             for step in range(STEPS):
-                rss = (level if between is None else between) + moved
+                rss = (end if between is None else between) + moved
                 self.samples.append({
                     **keys, "phase": "step", "step": step, "steps": 1, "rss": rss * MIB,
-                    "peak": ((peak or level + 30) + moved) * MIB,
+                    "peak": ((peak or end + 30) + moved) * MIB,
                     "size": longest + (moved / 20 if longest else 0.0), **held,
                 })  # fmt: skip
-        self.numbers.setdefault(experiment, {})[condition] = {
-            "verdict": verdict, "quantities": {"anonymous": {"verdict": verdict}}, "steps": STEPS,
-            "rate_kib_per_step": 0.0, "rate_interval": [-1.0, 1.0],
-            "confidence": "strong", "reasons": [],
-            "level_mib": level, "released_mib": 65.0,
-            "runs": {"complete": repeats, "killed": lost, "crashed": 0, "timed-out": 0},
-        }  # fmt: skip
+        self.numbers.setdefault(experiment, {})[condition] = ConditionNumbers(
+            verdict=verdict, quantities={"anonymous": Quantity(verdict)}, steps=STEPS,
+            rate_kib_per_step=0.0, rate_interval_kib_per_step=(-1.0, 1.0), confidence="strong",
+            end_mib=end, released_mib=65.0,
+            runs={"complete": repeats, "killed": lost, "crashed": 0, "timed-out": 0},
+        )  # fmt: skip
+        return self
+
+    def judged(self, experiment, condition, **changes):
+        """Judge a condition otherwise."""
+        own = self.numbers[experiment]
+        own[condition] = replace(own[condition], **changes)
         return self
 
     def given(self, *, order=None):
-        """Return what `find` takes, with the repeats renamed by `order`."""
+        """Return what `Measured` takes, with the repeats renamed by `order`."""
         runs, samples = pd.DataFrame(self.runs), pd.DataFrame(self.samples)
         if order is not None:
             for frame in (runs, samples):
@@ -115,8 +134,8 @@ def whole_case():
     table.add("force-clear", "clear+trim", 2880)
     table.add("stop-release", "app", 2880, phases=STOP, components=held)
     table.add("audio-retention", "retains", 2894, components={**held, "player": 13.0})
-    for seconds, level in ((5, 240), (15, 480), (40, 1000)):
-        table.add("utterance-length", f"{seconds}s", level, longest=float(seconds))
+    for seconds, end in ((5, 240), (15, 480), (40, 1000)):
+        table.add("utterance-length", f"{seconds}s", end, longest=float(seconds))
     table.add("utterance-length", "110s-split", 470, longest=14.0)
     table.add("concurrency", "1", 2900)
     table.add("concurrency", "3-shared", 2905)

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-import json
-
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
-from known_tables import STEPS, STOP, Table, find, whole_case
+from known_tables import STEPS, STOP, Table, codes, find, told, whole_case
 from scipy import stats
 
 from listen2lab.account.at_end import GROUPS, UNACCOUNTED, end_parts
-from listen2lab.account.categories import METHODS
-from listen2lab.experiment.catalog import HYPOTHESES
-from listen2lab.findings.decide import app_series
-from listen2lab.findings.effects import Effect, decide, difference
-from listen2lab.findings.outcomes import outcomes
-from listen2lab.findings.ranking import rank
+from listen2lab.account.categories import CATEGORIES
+from listen2lab.experiment.catalog import EXPERIMENTS as PLANNED
+from listen2lab.findings.answers import answers
+from listen2lab.findings.effects import DOUBTS, LOWERS, Effect, decide, difference
+from listen2lab.findings.hypotheses import EXPERIMENTS, HYPOTHESES, SENTENCES, predictions
+from listen2lab.findings.measured import LACKS, Measured
+from listen2lab.findings.outcomes import is_under, outcomes
+from listen2lab.findings.records import Finding, Quantity, Where
+from listen2lab.notice import Notice
+from listen2lab.report.text.notices import say
+from listen2lab.study.plan import Plan
+from listen2lab.study.records import Manifest
 from listen2lab.verdict.intervals import student, welch
 
 MIB = 2**20
+
+
+def answered(*given):
+    """Return the five answers to what a table gives."""
+    measured = Measured(*given)
+    manifest = Manifest(plan=Plan(tuple(measured.experiments.values())))
+    return answers(measured, find(*given), manifest)
 
 
 def test_the_whole_case():
@@ -41,7 +53,7 @@ def test_the_whole_case():
         assert low <= each.effect_mib <= high
         assert each.runs
         assert each.worth_mib == 10
-        json.dumps(each.to_dict())
+        assert msgspec.json.decode(msgspec.json.encode(each), type=Finding) == each
 
 
 def test_the_order_of_repeats_does_not_matter():
@@ -63,25 +75,25 @@ def test_without_the_app_s_own_condition_there_is_no_level_to_explain():
 
 
 @pytest.mark.parametrize("readings", [True, False])
-def test_the_ranking_adds_up(readings):
-    """A baseline alone tells all parts of the level, also one that an older study has."""
+def test_the_parts_add_up(readings):
+    """A baseline alone tells all parts of memory at the end, also without mappings."""
     held = {"audio_cache": 5}
     table = Table().add(
         "baseline", "app", 2880, components=held, readings=readings, in_use={"import": 3}
     )
-    ranking = rank(*table.given())
-    assert ranking.where == ("baseline", "app")
-    assert sum(part.mib for part in ranking.parts) == pytest.approx(ranking.level_mib, abs=0.01)
-    engine = ranking.parts[0]
-    assert engine.name == GROUPS["engine arena"].label
+    consumes = answered(*table.given()).consumes
+    assert consumes.where == ("baseline", "app")
+    assert sum(part.mib for part in consumes.parts) == pytest.approx(consumes.end_mib, abs=0.01)
+    engine = consumes.parts[0]
+    assert engine.part == "engine arena"
     assert engine.mib == pytest.approx(2750 - (0 if readings else 5), abs=5.1)
-    assert ("arena" in engine.how) is readings
-    assert (ranking.notes == ()) is readings
-    assert ranking.parts[-1].name == UNACCOUNTED
-    assert abs(ranking.parts[-1].mib) < 0.1
-    known = [part.mib for part in ranking.parts[:-1]]
+    assert engine.how == ("account" if readings else "counters")
+    assert [note.code for note in consumes.notes] == ([] if readings else ["no-mappings"])
+    assert consumes.parts[-1].part == UNACCOUNTED
+    assert abs(consumes.parts[-1].mib) < 0.1
+    known = [part.mib for part in consumes.parts[:-1]]
     assert known == sorted(known, reverse=True)
-    loaded = sum(part.mib for part in ranking.parts if part.is_loaded)
+    loaded = sum(part.mib for part in consumes.parts if part.is_loaded)
     assert loaded == pytest.approx(130, abs=5.1)
 
 
@@ -90,17 +102,17 @@ def test_where_malloc_does_not_tell_the_phases_do():
     table = Table().add("baseline", "app", 2880, components={"audio_cache": 5})
     planned, runs, samples, numbers = table.given()
     samples = samples.assign(in_use=np.nan, peak=np.nan, private_dirty=np.nan)
-    ranking = rank(planned, runs, samples, numbers)
-    assert ranking.parts[0].name == GROUPS["engine arena"].label
-    assert ranking.parts[0].mib == pytest.approx(2750, abs=0.1)
-    assert abs(ranking.parts[-1].mib) < 0.1
-    assert any("malloc's own counters were not there" in note for note in ranking.notes)
+    consumes = answered(planned, runs, samples, numbers).consumes
+    assert consumes.parts[0].part == "engine arena"
+    assert consumes.parts[0].mib == pytest.approx(2750, abs=0.1)
+    assert abs(consumes.parts[-1].mib) < 0.1
+    assert "no-malloc-counters" in {note.code for note in consumes.notes}
 
 
 def test_each_category_is_in_one_group():
     """Groups neither overlap nor leave anything out."""
-    grouped = [category for group in GROUPS.values() for category in group.categories]
-    assert sorted([*grouped, UNACCOUNTED]) == sorted(METHODS)
+    grouped = [category for group in GROUPS.values() for category in group]
+    assert sorted([*grouped, UNACCOUNTED]) == sorted(CATEGORIES)
 
 
 def test_the_parts_of_a_workload_s_level_have_its_own_names():
@@ -115,14 +127,15 @@ def test_the_parts_of_a_workload_s_level_have_its_own_names():
 
 
 def test_a_study_of_nothing_that_was_asked_decides_nothing():
-    """Without its experiments a hypothesis is open, and the command that decides it is said."""
+    """Without its experiments a hypothesis is not tested, and what would decide it is said."""
     found = find(*Table().add("force-clear", "gc", 100).given())
     assert set(found) == set(HYPOTHESES)
     for name, each in found.items():
-        assert each.finding == "inconclusive"
+        assert each.finding == "not-tested"
         assert each.effect_mib is None
         assert each.runs == ()
-        assert f"listen2lab run {HYPOTHESES[name].tested_by[0]}" in each.because
+        lacking = {n.values["experiment"] for n in each.because if n.code == "experiment-not-run"}
+        assert HYPOTHESES[name].tested_by[0] in lacking
 
 
 @pytest.mark.parametrize(
@@ -170,8 +183,7 @@ def test_runs_that_lack_a_phase_decide_what_they_can(phase):
     planned, runs, samples, numbers = whole_case().given()
     given = planned, runs, samples[samples["phase"] != phase], numbers
     assert set(find(*given)) == set(HYPOTHESES)
-    rank(*given)
-    outcomes(*given)
+    answered(*given)
 
 
 @pytest.mark.parametrize(
@@ -189,9 +201,9 @@ def test_quantities_that_a_system_does_not_tell(columns):
     given = planned, runs, samples.assign(**dict.fromkeys(columns, np.nan)), numbers
     found = find(*given)
     assert found["H1"].finding == "supported"
-    assert all("nan" not in each.because for each in found.values())
-    rank(*given)
-    outcomes(*given)
+    said = [say(notice) for each in found.values() for notice in each.because]
+    assert not any("nan" in sentence for sentence in said)
+    answered(*given)
 
 
 # H0
@@ -222,7 +234,7 @@ def test_h0_too_little_was_freed():
     """Where nothing goes, nothing can be seen to stay."""
     found = Table().add("stop-release", "app", 100, phases=dict.fromkeys(STOP, 100)).find("H0")
     assert found.finding == "inconclusive"
-    assert "too little" in found.because
+    assert "too-little-freed" in codes(found)
 
 
 def test_h0_without_a_second_meter_uses_anonymous_memory():
@@ -265,9 +277,11 @@ def test_h1_has_an_independent_reading_where_memory_was_taken_apart():
     """What engine and models hold by the account stands beside what dropping gives back."""
     found = _stopped(readings=True).find("H1")
     assert found.of_mib == pytest.approx(2880, abs=0.5)
-    assert "account of memory at the end of stop-release / app: 2,750 MiB are held" in found.because
-    assert "87.0 MiB are models as loaded" in found.because
-    assert "account" not in _stopped().find("H1").because
+    account = told(found, "account-agrees")
+    assert (account["experiment"], account["condition"]) == ("stop-release", "app")
+    assert account["arena"] == pytest.approx(2750 * MIB, abs=0.1 * MIB)
+    assert account["models"] == pytest.approx(87 * MIB, abs=0.1 * MIB)
+    assert "account-agrees" not in codes(_stopped().find("H1"))
 
 
 def test_h1_contradicted():
@@ -276,22 +290,22 @@ def test_h1_contradicted():
     table.add("stop-release", "app", 2880, phases=dict.fromkeys(STOP, 2880))
     found = table.find("H1")
     assert found.finding == "inconclusive"
-    assert "contradict" in found.because
+    assert "contradict" in codes(found)
 
 
 def test_h1_says_leak_or_high_water():
     """The baseline's verdict is part of the finding."""
-    for verdict, words in (("high-water", "no leak"), ("leak", "verdict on the series is leak")):
+    for verdict in ("high-water", "leak"):
         table = _recreated(2880, 240).add("baseline", "app", 2880, verdict=verdict)
-        table.numbers["session-recreation"]["never"]["verdict"] = "inconclusive"
-        assert words in table.find("H1").because
+        table.judged("session-recreation", "never", verdict="inconclusive")
+        assert f"nature-{verdict}" in codes(table.find("H1"))
 
 
 def test_one_repeat_is_none():
-    """No interval comes from one process, and the sentence says so."""
+    """No interval comes from one process, and that is said."""
     found = _recreated(2880, 240, repeats=1).find("H1")
-    assert found.finding == "inconclusive"
-    assert "--repeats 3" in found.because
+    assert found.finding == "not-tested"
+    assert codes(found)[0] == "one-run-complete-of-all"
     assert found.effect_mib is None
 
 
@@ -300,8 +314,8 @@ def test_killed_runs_are_said():
     table = Table().add("session-recreation", "every-1", 240)
     table.add("session-recreation", "never", 0, repeats=0, lost=3)
     found = table.find("H1")
-    assert found.finding == "inconclusive"
-    assert "3 killed" in found.because
+    assert found.finding == "not-tested"
+    assert told(found, "no-run-complete")["lost"] == ["3 killed"]
 
 
 def test_disagreeing_repeats_are_inconclusive():
@@ -311,7 +325,7 @@ def test_disagreeing_repeats_are_inconclusive():
     table.add("session-recreation", "every-1", 1700, wobble=wild)
     found = table.find("H1")
     assert found.finding == "inconclusive"
-    assert "more repeats" in found.because
+    assert "interval-too-wide" in codes(found)
 
 
 # H2
@@ -326,14 +340,17 @@ def test_h2():
     """The audio's weight, no difference, another weight, and too few paragraphs to matter."""
     found = _retained(2880, 2900, 20).find("H2")
     assert (found.finding, found.explains_mib) == ("supported", 0.0)
-    assert f"{2260 / (20 / STEPS):,.0f} paragraphs would hold 2,260 MiB" in found.because
+    fill = told(found, "audio-a-paragraph")
+    assert fill["paragraphs"] == pytest.approx(2260 / (20 / STEPS))
+    assert fill["unaccounted"] == 2260 * MIB
     assert _retained(2880, 2880, 20).find("H2").finding == "refuted"
     assert _retained(2880, 2980, 20).find("H2").finding == "inconclusive"
     nearly = _retained(2880, 2889, 9).find("H2")  # an interval on both sides of what is worth it
-    assert (nearly.finding, "--steps 10" in nearly.because) == ("inconclusive", True)
+    assert nearly.finding == "inconclusive"
+    assert told(nearly, "is-the-audio-but-little")["steps"] == 10
     few = _retained(2880, 2885, 5).find("H2")
     assert few.finding == "inconclusive"
-    assert "--steps 20" in few.because
+    assert told(few, "is-the-audio-but-little")["steps"] == 20
 
 
 def test_h2_tells_the_path_to_the_audio():
@@ -347,12 +364,13 @@ def test_h2_tells_the_path_to_the_audio():
         columns=["holder", "buffers", "bytes", "example"],
     )
     given = _retained(2880, 2900, 20).given()
-    told = find(*given, held={("audio-retention", "retains"): held})["H2"].because
-    assert f"`{scheduled}[...]` holds 5 of the 7 largest buffers, 4.0 MiB together" in told
-    assert f"the largest as `{scheduled}[3]`" in told
-    assert "has no traced run" in find(*given)["H2"].because
-    others = {("audio-retention", "retains"): held.head(1)}
-    assert "none of the largest buffers" in find(*given, held=others)["H2"].because
+    where = Where("audio-retention", "retains")
+    path = told(find(*given, held={where: held})["H2"], "path-of-player")
+    assert (path["holder"], path["path"]) == (f"{scheduled}[...]", f"{scheduled}[3]")
+    assert (path["buffers"], path["of"], path["bytes"]) == (5, 7, 4 * MIB)
+    assert "no-trace-of-path" in codes(find(*given)["H2"])
+    others = held.assign(holder=["workload._queue._audio[...]", "workload.my_player_like[...]"])
+    assert "path-not-player" in codes(find(*given, held={where: others})["H2"])
 
 
 # H3
@@ -368,7 +386,7 @@ def test_h3_is_two_findings():
     """Accumulation and a resident model are told apart; neither is neither."""
     model = _aligned(2900, 2850).find("H3")
     assert (model.finding, model.effect_mib) == ("supported", pytest.approx(50, abs=0.1))
-    assert "with alignment than without" in model.because
+    assert told(model, "resident-model")["finding"] == "supported"
     grown = _aligned(2850, 2850, unbounded=260).find("H3")
     assert (grown.finding, grown.effect_mib) == ("supported", pytest.approx(60, abs=0.1))
     assert _aligned(2850, 2850).find("H3").finding == "refuted"
@@ -379,14 +397,14 @@ def test_h3_half_of_it_is_not_enough_to_refute():
     table = Table().add("alignment-cache", "0", 200).add("alignment-cache", "unbounded", 200)
     found = table.find("H3")
     assert found.finding == "inconclusive"
-    assert "listen2lab run alignment`" in found.because
+    assert told(found, "experiment-not-run")["experiment"] == "alignment"
 
 
 def test_h3_growth_from_rates_where_the_long_reading_was_not_run():
     """The rates of on and off bound what accumulates."""
     table = Table().add("alignment", "on", 2850).add("alignment", "off", 2850)
     assert table.find("H3").finding == "refuted"
-    table.numbers["alignment"]["on"]["rate_interval"] = [-9000.0, 9000.0]
+    table.judged("alignment", "on", rate_interval_kib_per_step=(-9000.0, 9000.0))
     assert table.find("H3").finding == "inconclusive"
 
 
@@ -408,10 +426,10 @@ def test_h4():
 
 
 def test_h4_a_higher_level_with_a_smaller_cache_is_no_evidence():
-    """With one entry the paragraph is made twice; the sentence says so."""
+    """With one entry the paragraph is made twice, and that is said."""
     found = _cached(3300, 2880, 2882, held=0.5).find("H4")
     assert found.finding == "refuted"
-    assert "no evidence for large caches" in found.because
+    assert "cache-of-one-is-higher" in codes(found)
 
 
 # H5
@@ -450,8 +468,9 @@ def test_h6():
     found = _spoken((240, 480, 1000, 2880), split=470).find("H6")
     assert found.finding == "supported"
     assert found.explains_mib == pytest.approx(2640, abs=0.1)
-    assert "Each second of it adds" in found.because
-    assert "a sentence of some 92 s with this voice" in found.because  # at 2,390 MiB
+    assert len(told(found, "by-second")["slope"]) == 3
+    length = told(found, "length-of-unaccounted")["seconds"]
+    assert length == pytest.approx(92, abs=0.5)  # at 2,390 MiB
     assert _spoken((240, 480, 1000, 2880)).find("H6").finding == "supported"
     assert _spoken((500, 501, 499, 500)).find("H6").finding == "refuted"
     assert _spoken((240, 3000, 1000, 2880), split=470).find("H6").finding == "inconclusive"
@@ -461,8 +480,8 @@ def test_h6():
 def test_h6_a_baseline_points_to_it_and_does_not_decide():
     """The step up at the longest sentence is said."""
     found = Table().add("baseline", "app", 2880).find("H6")
-    assert found.finding == "inconclusive"
-    assert "listen2lab run utterance-length" in found.because
+    assert found.finding == "not-tested"
+    assert codes(found) == ["experiment-not-run", "baseline-steps-up"]
 
 
 # H7
@@ -504,23 +523,45 @@ def test_levels_are_compared_at_the_same_longest_sentence():
 def test_live_objects_alone_are_no_leak_of_the_level():
     """A few Python objects a paragraph do not make 2.8 GiB; they are said beside it."""
     table = Table().add("baseline", "app", 2880, verdict="leak")
-    table.numbers["baseline"]["app"]["quantities"] = {
-        "anonymous": {"verdict": "high-water", "rate_per_step": 0.0},
-        "python_blocks": {"verdict": "leak", "rate_per_step": 80.0},
-    }
-    (series,) = app_series(*table.given())
-    assert series.verdict == "high-water"
-    assert series.also_grows == "80 small Python objects"
+    quantities = {"anonymous": Quantity("high-water", 0.0), "python_blocks": Quantity("leak", 80.0)}
+    table.judged("baseline", "app", quantities=quantities)
+    leak = answered(*table.given()).leak
+    assert leak.verdict == "high-water"
+    assert leak.also_grows == Notice("live-objects", {"python_blocks": 80.0})
 
 
 def test_a_condition_counts_only_if_its_worst_repeat_stays_under():
     """Highest repeat, peak and level; a killed run is over any limit."""
     table = Table().add("session-recreation", "every-1", 240, peak=900, wobble=(0, 60, 0))
     table.add("session-recreation", "every-5", 240, peak=300, lost=1)
-    calm, killed = outcomes(*table.given())[::-1]
-    assert (calm.where.condition, killed.where.condition) == ("every-1", "every-5")
+    calm, killed = outcomes(Measured(*table.given()))[::-1]
+    assert (calm.condition, killed.condition) == ("every-1", "every-5")
     assert calm.knobs == {"session_every": 1}
-    assert not calm.is_under(950 * MIB)
-    assert calm.is_under(961 * MIB)
-    assert calm.is_under(301 * MIB, peak=False)
-    assert not killed.is_under(10**12)
+    assert not is_under(calm, 950 * MIB)
+    assert is_under(calm, 961 * MIB)
+    assert is_under(calm, 301 * MIB, peak=False)
+    assert not is_under(killed, 10**12)
+
+
+# The hypotheses themselves
+
+
+def test_every_code_has_one_sentence():
+    """No two hypotheses use one code, and each sentence can be filled as it is declared."""
+    given = [DOUBTS, LACKS, *(each.sentences for each in HYPOTHESES.values())]
+    assert sum(map(len, given)) == len(SENTENCES)
+    every = whole_case()
+    said = [say(n) for each in find(*every.given()).values() for n in each.because]
+    assert len(said) > 20
+    assert not any("{" in sentence for sentence in said)
+    for way in LOWERS:
+        assert f"cleared-{way}" in SENTENCES
+
+
+def test_hypotheses_and_experiments_name_each_other():
+    """What tests a hypothesis exists, and each experiment has a prediction."""
+    assert set(PLANNED) == EXPERIMENTS
+    for name, each in HYPOTHESES.items():
+        assert each.name == name
+        assert each.record().claim == each.claim
+    assert all(predictions(name) for name in PLANNED)

@@ -106,6 +106,8 @@ class _Fields(string.Formatter):
     def format_field(self, value: Any, format_spec: str) -> str:
         if format_spec in _FORMATS:
             return _FORMATS[format_spec](value)
+        if value is None:
+            return "unknown"
         if isinstance(value, list):
             return ", ".join(map(str, value))
         return str(format(value, format_spec))

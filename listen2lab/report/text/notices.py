@@ -134,9 +134,7 @@ def say(notice: Notice) -> str:
     >>> say(Notice("unheard-of", {"runs": 3}))
     'unheard-of (runs 3)'
     """
-    values = {
-        name: value if value is not None else "unknown" for name, value in notice.values.items()
-    }
+    values = dict(notice.values)
     template = TEMPLATES.get(notice.code) or SENTENCES.get(notice.code)
     if template is None:  # of a newer version, in a file
         named = ", ".join(f"{name} {value}" for name, value in values.items())
@@ -148,7 +146,7 @@ def say(notice: Notice) -> str:
         values["line"] = f", line {values['line']}," if "line" in values else ""
     said = fill(template, values)
     if without := notice.values.get("without"):
-        named = ", ".join(map(str, without)) if isinstance(without, list) else without
+        named = ", ".join(map(str, without)) if isinstance(without, list) else str(without)
         said += f"; {named} {'are' if isinstance(without, list) and len(without) > 1 else 'is'} "
         said += "planned and not there: was a condition renamed?"
     return said
