@@ -21,7 +21,7 @@ VALUE_RULES = {
     "name": "public",
     "type": "function",
     "holder": "function",
-    "path": "private",
+    "path": "function",
     "message": "private",
     "lost": "public",
     "verdict": "public",

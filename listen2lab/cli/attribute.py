@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path  # noqa: TC003 - typer reads the annotations when it runs
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from listen2lab.errors import InputError
-from listen2lab.units import MIB
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from listen2lab.account.attribute import Attribution
 
 __all__ = ["register"]
-
-_SHOWN = 15  # rows of a table
 
 
 def register(app: typer.Typer) -> None:
@@ -50,6 +42,7 @@ def attribute(
     from listen2lab.account.attribute import attribute as take_apart  # noqa: PLC0415 - a quick --help
     from listen2lab.account.attribute import held, leaks, survivors  # noqa: PLC0415
     from listen2lab.probes.tracing import reduce_capture  # noqa: PLC0415
+    from listen2lab.report import terminal  # noqa: PLC0415
     from listen2lab.report.text.account import label  # noqa: PLC0415
     from listen2lab.study.data import open_study  # noqa: PLC0415 - pandas
 
@@ -93,7 +86,7 @@ def attribute(
             answer["flame"] = str(page)
         print(json.dumps(answer, indent=1, ensure_ascii=False, default=str))
         return
-    _print(found, lost, kept, left)
+    print(terminal.attribution(found, lost, kept, left))
     if page is not None:
         print(f"\n{page}")
 
@@ -110,52 +103,3 @@ def _range(text: str) -> tuple[int, int]:
     if steps[0] > steps[1]:
         raise InputError(f"--flame {text}: the first step comes after the last one")
     return steps
-
-
-def _print(found: Attribution, lost: pd.DataFrame, kept: pd.DataFrame, left: pd.DataFrame) -> None:
-    from listen2lab.report.text.notices import say  # noqa: PLC0415 - a quick --help
-
-    print(
-        f"{found.experiment}/{found.condition}, run {found.repeat}, after step {found.step}: "
-        f"{found.resident / MIB:.1f} MiB resident\n"
-    )
-    for row in found.parts.to_dict("records"):
-        if row["bytes"] or row["category"] == "unaccounted":
-            print(
-                f"{row['label']:<40}{row['bytes'] / MIB:>10.1f} {100 * row['share']:>5.1f} %  "
-                f"{row['certainty']}"
-            )
-    if found.untouched:
-        print(f"{'reserved and never touched (beside it)':<40}{found.untouched / MIB:>10.1f}")
-    if len(found.who):
-        _print_table(found.who, found.by, f"\ntraced run, {found.moment}, by {found.by}")
-    if len(found.operators):
-        label = found.operators["condition"].iloc[0]
-        _print_table(found.operators, "owner", f"\n{label}: without the arena, at the peak")
-    _print_objects(lost, kept, left)
-    for note in found.notes:
-        print(f"\n{say(note)}")
-
-
-def _print_objects(lost: pd.DataFrame, kept: pd.DataFrame, left: pd.DataFrame) -> None:
-    if len(kept):
-        print("\nlargest buffers that Python held at the end (traced run), by holder")
-        for row in kept.head(_SHOWN).to_dict("records"):
-            print(f"{row['holder'][:60]:<62}{row['bytes'] / MIB:>10.2f}  {row['buffers']} buffers")
-    if len(lost):
-        print("\nnot freed after the teardown (traced run)")
-        for row in lost.head(_SHOWN).to_dict("records"):
-            mark = " NEW" if row.get("new") else ""
-            print(f"{row['fingerprint']}{row['bytes'] / MIB:>10.2f}  {row['owner']}{mark}")
-    if len(left):
-        print(
-            "\nthe workload's own objects that were there after the teardown, and how one is held"
-        )
-        for row in left.head(_SHOWN).to_dict("records"):
-            print(f"{row['objects']} {row['type']}: {row['chain']}")
-
-
-def _print_table(table: pd.DataFrame, by: str, title: str) -> None:
-    print(title)
-    for row in table.head(_SHOWN).to_dict("records"):
-        print(f"{str(row[by])[:60]:<62}{row['bytes'] / MIB:>10.1f} {100 * row['share']:>5.1f} %")

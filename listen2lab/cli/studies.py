@@ -10,14 +10,9 @@ from typing import Annotated
 
 import typer
 
+from listen2lab.cli.status import EXIT_FAILED, EXIT_INTERRUPTED
+
 __all__ = ["register"]
-
-EXIT_NOT_REPRODUCED = 1
-"""A rerun came out differently, or there was nothing to compare it with."""
-
-
-EXIT_INTERRUPTED = 130
-"""Ctrl-C, as shells count it."""
 
 
 def register(app: typer.Typer) -> None:
@@ -48,7 +43,7 @@ def rerun(
 ) -> None:
     """Repeat a study with the same seed, texts, voice and settings; say what came out the same.
 
-    Exit status: 0 when every level, rate and verdict was reproduced, 1 when not, 2 when what was
+    Exit status: 0 when memory, rate and verdict of each was reproduced, 1 when not, 2 when what was
     given cannot be used.
     """
     from listen2lab import api  # noqa: PLC0415 - a quick --help
@@ -79,7 +74,7 @@ def rerun(
         print(done)
         print(f"study: {folder}")
     if not done.is_reproduced:
-        raise typer.Exit(EXIT_NOT_REPRODUCED)
+        raise typer.Exit(EXIT_FAILED)
 
 
 def compare(
@@ -91,7 +86,7 @@ def compare(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Compare two studies or two conditions: levels, peaks and rates, with intervals."""
+    """Compare two studies or two conditions: memory, peaks and rates, with intervals."""
     from listen2lab import api  # noqa: PLC0415 - a quick --help
 
     found = api.compare(a, b)
@@ -107,7 +102,7 @@ def merge(
     *,
     study: Annotated[Path, typer.Option(help="The new folder, new or empty.")],
 ) -> None:
-    """Join studies, maybe of several machines, into one that keeps their levels apart."""
+    """Join studies, maybe of several machines, into one that keeps machines and voices apart."""
     from listen2lab import api  # noqa: PLC0415 - a quick --help
 
     print(api.merge(*studies, study=study, from_shell=True).words())

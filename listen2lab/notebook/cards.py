@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from listen2lab.errors import StudyError, UnknownNameError
 from listen2lab.experiment import catalog
-from listen2lab.experiment.catalog import HYPOTHESES
 from listen2lab.facade import Study
+from listen2lab.findings.hypotheses import HYPOTHESES
 from listen2lab.report.card import finding_card, prediction_card, table_card
 from listen2lab.report.text import study as words
 
@@ -106,18 +106,19 @@ def finding(study: Study, *hypotheses: str) -> Card:
     Returns
     -------
     Card
-        Finding, reason, effect with its 95 % interval, and how much of the level it explains.
+        Finding, reason, effect with its 95 % interval, and how much memory it explains.
 
     Raises
     ------
     UnknownNameError
         No hypothesis is named so.
     """
-    found = study.summary()["findings"]
+    summary = study.summary()
+    found = summary.findings
     for name in hypotheses:
         if name not in found:
             raise UnknownNameError("hypothesis", name, found)
-    return finding_card(study.summary(), hypotheses or tuple(found))
+    return finding_card(summary, hypotheses or tuple(found))
 
 
 def verdicts(study: Study, experiment: str) -> Card:
@@ -133,12 +134,13 @@ def verdicts(study: Study, experiment: str) -> Card:
     Returns
     -------
     Card
-        Verdict, how much growth could be hidden, level, and how it differs from the app's own.
+        Verdict, how much growth could be hidden, memory at the end, and how that differs from
+        the app's own.
     """
-    experiments = study.summary()["experiments"]
+    experiments = study.summary().experiments
     if experiment not in experiments:
         raise UnknownNameError("experiment of this study", experiment, experiments)
-    return table_card(words.answer(experiments[experiment]))
+    return table_card(words.conditions(experiments[experiment]))
 
 
 def answers(study: Study) -> Card:
@@ -149,17 +151,13 @@ def answers(study: Study) -> Card:
     StudyError
         The study ran no experiment that tests a hypothesis.
     """
-    from listen2lab.report.answers import QUESTIONS  # noqa: PLC0415 - matplotlib
+    from listen2lab.report.text.answers import QUESTIONS  # noqa: PLC0415 - as in `Study`
+    from listen2lab.report.text.answers import answers as said_of  # noqa: PLC0415
 
-    told = study.summary()["answers"]
-    if told is None:
+    said = said_of(study.summary())
+    if not said:
         raise StudyError("this study tests no hypothesis, so there is nothing to answer")
-    return table_card(
-        [
-            (question, " ".join(told[name].get("sentences") or [told[name]["sentence"]]))
-            for name, question in QUESTIONS.items()
-        ]
-    )
+    return table_card([(question, " ".join(said[name])) for name, question in QUESTIONS.items()])
 
 
 def provenance(study: Study) -> Card:

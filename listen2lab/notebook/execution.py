@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from listen2lab.errors import InputError, LabError
 from listen2lab.notebook import parameters as _cells
-from listen2lab.notebook.file import first_code_cell, read, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +17,14 @@ if TYPE_CHECKING:
 __all__ = ["execute", "given", "parameters"]
 
 _LONGEST_CELL_S = 3600
+# nbconvert's page without the scripts that it would load from a network.
+_OFFLINE = (
+    "{% extends 'lab/index.html.j2' %}"
+    "{% block html_head_js_requirejs %}{% endblock %}"
+    "{% block html_head_js_mathjax %}{% endblock %}"
+    "{% block html_head_js_mermaidjs %}{% endblock %}"
+    "{% block jupyter_widgets %}{% endblock %}"
+)
 
 
 def parameters(path: Path | str) -> dict[str, _cells.Parameter]:
@@ -28,7 +35,7 @@ def parameters(path: Path | str) -> dict[str, _cells.Parameter]:
     InputError
         It is no notebook, or its first code cell holds something that cannot be checked.
     """
-    return _cells.parameters_of(first_code_cell(read(Path(path)), Path(path)).source)
+    return _cells.parameters_of(_first_code_cell(_read(Path(path)), Path(path)).source)
 
 
 def given(path: Path | str, pairs: Sequence[str]) -> dict[str, Any]:
@@ -91,8 +98,8 @@ def execute(
     path, target = Path(path), None if out is None else Path(out)
     if target is not None and target.suffix not in (".ipynb", ".html"):
         raise InputError(f"{target.name} is neither .ipynb nor .html; a notebook becomes one")
-    notebook = read(path)
-    cell = first_code_cell(notebook, path)
+    notebook = _read(path)
+    cell = _first_code_cell(notebook, path)
     values = {
         k: os.fspath(v) if isinstance(v, os.PathLike) else v for k, v in (parameters or {}).items()
     }
@@ -115,7 +122,7 @@ def execute(
         ) as error:
             failed = error
     if target is not None:
-        write(notebook, target, path.stem, _shortened(values.values()))
+        _write(notebook, target, path.stem, _shortened(values.values()))
     if failed is not None:
         kept = "" if target is None else f"; as far as it came it is in {target}"
         what = getattr(failed, "ename", type(failed).__name__)
@@ -133,3 +140,57 @@ def _shortened(values: Iterable[Any]) -> dict[str, str]:
             spellings = {value, str(Path(value).resolve()), os.path.relpath(value)}
             found |= {path: leaf for path in spellings if path.endswith(os.sep + leaf)}
     return dict(sorted(found.items(), key=lambda item: -len(item[0])))
+
+
+def _read(path: Path) -> Any:
+    """Read a notebook of any version as one of version 4."""
+    import nbformat  # noqa: PLC0415 - only where a notebook is run
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return nbformat.read(path, as_version=4)
+    except OSError as error:
+        raise InputError(f"cannot read the notebook {path}: {error.strerror}") from error
+    except Exception as error:  # nbformat raises what its readers raise
+        raise InputError(f"{path} is no notebook: {error}") from error
+
+
+def _first_code_cell(notebook: Any, path: Path) -> Any:
+    """Return the cell that holds the parameters."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            return cell
+    raise InputError(f"{path} has no code cell, and so no parameters")
+
+
+def _write(notebook: Any, target: Path, title: str, shortened: Mapping[str, str]) -> None:
+    """Write a notebook or, as ``.html``, its page; some texts of it stand shortened."""
+    import nbformat  # noqa: PLC0415
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        text = nbformat.writes(notebook)
+        for long, short in shortened.items():
+            text = text.replace(long, short)
+        if target.suffix == ".html":
+            text = _page(nbformat.reads(text, as_version=4), title)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, "utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write {target}: {error.strerror}; name another place") from error
+
+
+def _page(notebook: Any, title: str) -> str:
+    """Return a notebook as one HTML file; links to other notebooks lead to their pages."""
+    import jinja2  # noqa: PLC0415
+    from nbconvert import HTMLExporter  # noqa: PLC0415
+
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = cell.source.replace(".ipynb)", ".html)")
+    exporter = HTMLExporter(extra_loaders=[jinja2.DictLoader({"offline": _OFFLINE})])
+    exporter.template_file = "offline"
+    page, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": title}})
+    return str(page)

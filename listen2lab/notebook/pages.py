@@ -6,23 +6,28 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import listen2lab
+import msgspec
+
 from listen2lab.errors import LabError, StudyError
-from listen2lab.notebook import execute
+from listen2lab.findings.records import MadeFrom
+from listen2lab.findings.summary import summary_of
+from listen2lab.notebook.execution import execute
 from listen2lab.study.folder import StudyFolder
 from listen2lab.study.plan import schedule
-from listen2lab.study.shared import SharedStudy
+from listen2lab.study.redact import RedactedStudy
+from listen2lab.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from listen2lab.facade import Study
+    from listen2lab.study.data import StudyData
+    from listen2lab.study.redact import PublicNames
 
 __all__ = ["write_notebooks"]
 
 
 def write_notebooks(
-    study: Study, *, include_private: bool = False, notebooks: Sequence[Path] | None = None
+    study: StudyData, public: PublicNames | None, *, notebooks: Sequence[Path] | None = None
 ) -> list[str]:
     """Execute the notebooks on a study, and write each as HTML into its ``notebooks/``.
 
@@ -30,8 +35,9 @@ def write_notebooks(
     ----------
     study
         A study; a notebook about an experiment that it lacks is left out.
-    include_private
-        Let them see the study itself; else they see a copy that holds what may be shared.
+    public
+        Names that everyone has: the notebooks see a copy that holds what may be shared. None: the
+        study itself.
     notebooks
         Their files; None: those of the checkout.
 
@@ -49,9 +55,9 @@ def write_notebooks(
     said = []
     with tempfile.TemporaryDirectory() as scratch:
         seen = study.folder.path
-        if not include_private:
+        if public is not None:
             seen = Path(scratch) / "study"
-            _copy(study, seen)
+            _copy(study, public, seen)
         for file in files:
             page = Path(scratch) / f"{file.stem}.html"
             try:
@@ -59,7 +65,7 @@ def write_notebooks(
             except LabError as error:
                 said.append(f"{file.stem} was not written: {error}")
                 continue
-            study.folder.write_shared(f"notebooks/{page.name}", page.read_text("utf-8"))
+            study.folder.write(f"notebooks/{page.name}", page.read_text("utf-8"))
     return said
 
 
@@ -73,22 +79,27 @@ def _folder() -> Path:
     return folder
 
 
-def _copy(study: Study, path: Path) -> None:
+def _copy(study: StudyData, public: PublicNames, path: Path) -> None:
     """Write a copy of a study that holds only what may be shared, with its summary."""
-    told = SharedStudy(study)
+    shared = RedactedStudy(study, public)
     folder = StudyFolder(path)
     folder.begin()
-    folder.write_manifest(told.manifest)
+    folder.write_manifest(shared.manifest)
     folder.release()
-    reasons = list(told.runs["because"])
-    for before, now, because in zip(
-        schedule(study.plan), schedule(told.plan), reasons, strict=True
-    ):
+    runs = zip(schedule(study.plan), schedule(shared.plan), strict=True)
+    for before, now in runs:
         run = study.folder.run(before.key)
-        if run.result() is not None:
-            folder.run(now.key).copy_from(run, because=because)
-        heap = told.heap(now.experiment.name, now.level.name) if now.traced else None
-        if heap is not None:
-            folder.run(now.key).write_heap(heap)
-    made_from = {"listen2lab": listen2lab.__version__, "digest": folder.digest()}
-    folder.write_summary({**told.summary(), "made_from": made_from})
+        result = run.result()
+        if result is None:
+            continue
+        folder.run(now.key).copy_from(run, shared.redaction.record(result))
+        where = (now.experiment.name, now.level.name)
+        for name, record in (
+            ("heap.json", shared.trace(*where) if now.traced else None),
+            ("objects.json", shared.objects(*where) if now.traced else None),
+        ):
+            if record is not None:
+                folder.write(f"runs/{now.key}/{name}", record)
+    made_from = MadeFrom(listen2lab=__version__, digest=folder.digest())
+    summary = shared.redaction.record(summary_of(study))
+    folder.write("summary.json", msgspec.structs.replace(summary, made_from=made_from))

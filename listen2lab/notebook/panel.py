@@ -13,7 +13,7 @@ from listen2lab.experiment.inputs import GENERATED_VOICES
 from listen2lab.report.card import finding_card, prediction_card, table_card, tested
 from listen2lab.report.style import to_png
 from listen2lab.report.text.format import size
-from listen2lab.report.text.study import answer, ended, endings
+from listen2lab.report.text.study import conditions, ended, endings
 
 if TYPE_CHECKING:
     from listen2lab.facade import Study
@@ -149,10 +149,10 @@ class Panel:
         summary = study.summary()
         pictures = [
             self._picture(value=to_png(figure), format="png", layout={"max_width": "760px"})
-            for figure in (study.plot(), study.plot_levels())
+            for figure in (study.plot(), study.plot_ends())
         ]
         cards = (
-            table_card(answer(summary["experiments"][name])),
+            table_card(conditions(summary.experiments[name])),
             finding_card(summary, tested(summary)),
         )
         shown = [self._html(value=card._repr_html_()) for card in cards]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich import box
@@ -16,19 +16,23 @@ from listen2lab.report.text import findings as finding_words
 from listen2lab.report.text import study as words
 from listen2lab.report.text.answers import QUESTIONS, answers
 from listen2lab.report.text.escape import one_line, printable
-from listen2lab.report.text.format import number, span
+from listen2lab.report.text.format import DASH, number, span
+from listen2lab.report.text.notices import say
 from listen2lab.report.text.verdicts import REASONS, contrast
 from listen2lab.units import KIB, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pandas as pd
     from numpy.typing import NDArray
 
+    from listen2lab.account.attribute import Attribution
     from listen2lab.findings.records import PlantedFault, Summary
     from listen2lab.study.data import StudyData
 
 __all__ = [
+    "attribution",
     "blocks",
     "conditions",
     "findings",
@@ -177,7 +181,7 @@ def selftest(found: Sequence[PlantedFault]) -> str:
     rows = [
         (
             each.fault,
-            number(each.planted_kib) if each.planted_kib else "–",
+            number(each.planted_kib) if each.planted_kib else DASH,
             each.verdict,
             number(each.found_kib),
             "" if each.error is None else f"{100 * each.error:+.1f} %",
@@ -190,6 +194,82 @@ def selftest(found: Sequence[PlantedFault]) -> str:
     return f"{table(heads, rows)}\n{right} of {len(found)} right"
 
 
-def mib(value: Any) -> str:
-    """Return bytes as MiB, for a cell."""
-    return number(float(value) / MIB)
+_SHOWN = 15  # rows of a table
+
+
+def attribution(
+    found: Attribution, lost: pd.DataFrame, kept: pd.DataFrame, left: pd.DataFrame
+) -> str:
+    """Return what ``listen2lab attribute`` prints.
+
+    Parameters
+    ----------
+    found
+        With the columns ``label`` and ``how`` in its parts.
+    lost, kept, left
+        See `listen2lab.account.attribute`: `leaks`, `held` and `survivors`.
+    """
+    shown = found.parts[(found.parts["bytes"] > 0) | (found.parts["category"] == "unaccounted")]
+    rows = [
+        (row["label"], _mib(row["bytes"]), _percent(row["share"]), row["certainty"])
+        for row in shown.to_dict("records")
+    ]
+    if found.untouched:
+        rows.append(("reserved and never touched (beside it)", _mib(found.untouched), "", ""))
+    title = (
+        f"{found.experiment}/{found.condition}, run {found.repeat}, after step {found.step}: "
+        f"{_mib(found.resident)} MiB resident"
+    )
+    parts = [
+        title,
+        table(("part", "MiB", "share", "certainty"), rows),
+    ]
+    if len(found.who):
+        title = f"traced run, {found.moment}, by {found.by}"
+        parts.append(_ranking(found.who, found.by, title))
+    if len(found.operators):
+        where = found.operators["condition"].iloc[0]
+        parts.append(_ranking(found.operators, "owner", f"{where}: without the arena, at the peak"))
+    if len(kept):
+        cells = [
+            (str(row["holder"])[:_WIDTH], _mib(row["bytes"], 2), str(row["buffers"]))
+            for row in kept.head(_SHOWN).to_dict("records")
+        ]
+        title = "largest buffers that Python held at the end (traced run), by holder"
+        parts.append(f"{title}\n{table(('holder', 'MiB', 'buffers'), cells)}")
+    if len(lost):
+        cells = [
+            (
+                row["fingerprint"],
+                row["owner"],
+                "NEW" if row.get("new") else "",
+                _mib(row["bytes"], 2),
+            )
+            for row in lost.head(_SHOWN).to_dict("records")
+        ]
+        title = "not freed after the teardown (traced run)"
+        parts.append(f"{title}\n{table(('', 'owner', '', 'MiB'), cells, numbers_from=3)}")
+    if len(left):
+        title = "the workload's own objects that were there after the teardown, and how one is held"
+        lines = [
+            f"{row['objects']} {row['type']}: {row['chain']}"
+            for row in left.head(_SHOWN).to_dict("records")
+        ]
+        parts.append("\n".join([title, *lines]))
+    return printable("\n\n".join([*parts, *map(say, found.notes)]))
+
+
+def _ranking(ranked: pd.DataFrame, by: str, title: str) -> str:
+    rows = [
+        (str(row[by])[:_WIDTH], _mib(row["bytes"]), _percent(row["share"]))
+        for row in ranked.head(_SHOWN).to_dict("records")
+    ]
+    return f"{title}\n{table((by, 'MiB', 'share'), rows)}"
+
+
+def _mib(value: float, digits: int = 1) -> str:
+    return number(float(value) / MIB, digits)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

@@ -135,7 +135,8 @@ def contrast(second: str, found: ConditionContrast) -> str:
             f"{_END_ENDINGS[found.verdict]}."
         )
     if found.why == "no-verdict":
-        return f"One condition has no verdict: {REASONS.get(found.unjudged or '', 'No reason is known.')}"
+        reason = REASONS.get(found.unjudged or "", "No reason is known.")
+        return f"One condition has no verdict: {reason}"
     if found.why in _ONE_SIDED:
         return _ONE_SIDED[found.why].format(first=first, second=second)
     prefix = "Live bytes: " if found.quantity == "in_use" else ""

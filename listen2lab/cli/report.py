@@ -1,0 +1,78 @@
+"""The command ``report``: what is written of a study for people."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path  # noqa: TC003 - typer reads the annotations when it runs
+from typing import Annotated
+
+import typer
+
+from listen2lab.errors import StudyError
+
+__all__ = ["print_report", "register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program's."""
+    app.command()(report)
+
+
+def report(
+    study: Annotated[Path, typer.Argument(help="A study's folder.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary, as JSON.")] = False,
+    include_private: Annotated[
+        bool, typer.Option(help="Also paths, messages and the texts; not to be shared.")
+    ] = False,
+    pictures: Annotated[bool, typer.Option(help="Each picture as PNG and SVG.")] = False,
+    notebooks: Annotated[bool, typer.Option(help="The notebooks, executed on it.")] = False,
+) -> None:
+    """Write a study's report.html, summary.md and ISSUE.md, to be shared, and summary.json."""
+    print_report(
+        study, as_json=as_json,
+        include_private=include_private, pictures=pictures, notebooks=notebooks,
+    )  # fmt: skip
+
+
+def print_report(
+    folder: Path,
+    *,
+    as_json: bool = False,
+    include_private: bool = False,
+    pictures: bool = False,
+    notebooks: bool = False,
+) -> None:
+    """Write a study's report, and print what it says.
+
+    Raises
+    ------
+    StudyError
+        There is no complete run, or the study cannot be read or written.
+    """
+    import msgspec  # noqa: PLC0415 - a quick --help
+
+    from listen2lab.experiment.catalog import public_names  # noqa: PLC0415
+    from listen2lab.findings.summary import summary_of  # noqa: PLC0415 - scipy
+    from listen2lab.report import terminal  # noqa: PLC0415 - matplotlib
+    from listen2lab.report.text.study import damage  # noqa: PLC0415
+    from listen2lab.report.write import write_report  # noqa: PLC0415
+    from listen2lab.study.data import open_study  # noqa: PLC0415 - pandas
+
+    study = open_study(folder)
+    summary = summary_of(study, anew=True)
+    public = None if include_private else public_names()
+    path = write_report(study, summary, public, with_pictures=pictures)
+    left_out = damage(study)
+    if notebooks:
+        from listen2lab.notebook.pages import write_notebooks  # noqa: PLC0415 - jupyter is slow
+
+        left_out += write_notebooks(study, public)
+    for sentence in left_out:
+        print(f"left out: {sentence}", file=sys.stderr)
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode(summary), indent=1).decode())
+    else:
+        print(f"\n{terminal.overview(study, summary)}\n\n{path}")
+    if not any(numbers.n_complete for _, numbers in summary.conditions()):
+        raise StudyError(f"no run of {folder} was complete: nothing was measured")

@@ -1,0 +1,217 @@
+"""Commands that measure: run, watch, selftest; and list, what there is to measure."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from pathlib import Path  # noqa: TC003 - typer reads the annotations when it runs
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+import typer
+
+from listen2lab.cli.report import print_report
+from listen2lab.cli.status import EXIT_FAILED, EXIT_INTERRUPTED
+from listen2lab.errors import InputError, StudyError, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program's."""
+    app.command()(run)
+    app.command()(watch)
+    app.command()(selftest)
+    app.command("list")(list_names)
+
+
+def run(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Experiments; none or all: every one. See list.")
+    ] = None,
+    *,
+    voice: Annotated[str, typer.Option(help="tiny, medium, high, or a voice's folder.")] = "tiny",
+    recognizer: Annotated[str, typer.Option(help="A recognizer's folder.")] = "recognizer",
+    text: Annotated[
+        list[Path] | None, typer.Option(help="A .txt, .md or .epub to read; may be repeated.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(help="Plain runs of each condition.")] = 3,
+    steps: Annotated[int | None, typer.Option(help="Measured paragraphs of a run.")] = None,
+    warmup: Annotated[int | None, typer.Option(help="Paragraphs before them.")] = None,
+    max_characters: Annotated[
+        int | None, typer.Option(help="The longest paragraph, but for the longest of all.")
+    ] = None,
+    levels: Annotated[str | None, typer.Option(help="Only these levels: 1,2.")] = None,
+    knob: Annotated[
+        list[str] | None, typer.Option("--set", help="KNOB=VALUE in every condition.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Decides every order.")] = 0,
+    study: Annotated[Path | None, typer.Option(help="The study's folder, new or empty.")] = None,
+    memory_limit: Annotated[
+        str | None, typer.Option(help="Kill a run at this much: 2.5GB is the phone's.")
+    ] = None,
+    step_timeout: Annotated[float, typer.Option(help="Seconds until a step is hung.")] = 600.0,
+    trace: Annotated[bool, typer.Option(help="Traced runs as well, where they tell most.")] = True,
+    jobs: Annotated[
+        int | None, typer.Option(help="Runs at a time on a machine, if they fit; none: 2.")
+    ] = None,
+    on: Annotated[
+        str | None, typer.Option(help="A Dask scheduler, tcp://host:8786: its workers run it.")
+    ] = None,
+    quick: Annotated[bool, typer.Option(help="Short paragraphs and few: minutes.")] = False,
+    python: Annotated[str | None, typer.Option(help="Another interpreter for the runs.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Complete this study; only --jobs and --on apply.")
+    ] = None,
+) -> None:
+    """Run experiments, each condition in fresh processes, and write the report."""
+    from listen2lab import api  # noqa: PLC0415 - a quick --help
+
+    folder = resume or study or api.new_folder()
+    with _resumable(folder):
+        if resume is not None:
+            api.resume(resume, jobs=jobs, on=on)
+        else:
+            api.run(
+                names or (),
+                levels=None if levels is None else [name.strip() for name in levels.split(",")],
+                voice=voice,
+                recognizer=recognizer,
+                texts=text or (),
+                repeats=repeats,
+                steps=steps,
+                warmup=warmup,
+                max_characters=max_characters,
+                knobs=_knobs(knob or []),
+                seed=seed,
+                study=folder,
+                memory_limit=memory_limit,
+                step_timeout=step_timeout,
+                trace=trace,
+                jobs=jobs,
+                on=on,
+                quick=quick,
+                python=python,
+                from_shell=True,
+            )
+    print_report(folder)
+
+
+def watch(
+    file: Annotated[Path, typer.Argument(help="A Python file with setup() and step(i).")],
+    *,
+    steps: Annotated[int, typer.Option(help="Measured steps of a run: 10 to 100,000.")] = 200,
+    warmup: Annotated[int | None, typer.Option(help="Steps before them.")] = None,
+    repeats: Annotated[int, typer.Option(help="Fresh processes.")] = 5,
+    python: Annotated[str | None, typer.Option(help="Another interpreter.")] = None,
+    against: Annotated[str | None, typer.Option(help="A second one to compare with.")] = None,
+    seed: Annotated[int, typer.Option(help="Decides the order of runs.")] = 0,
+    study: Annotated[Path | None, typer.Option(help="The study's folder, new or empty.")] = None,
+    memory_limit: Annotated[str | None, typer.Option(help="Kill a run at this much.")] = None,
+    step_timeout: Annotated[float, typer.Option(help="Seconds until a step is hung.")] = 600.0,
+    trace: Annotated[bool, typer.Option(help="One traced run as well.")] = False,
+    jobs: Annotated[int, typer.Option(help="Runs at a time.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    fail_on: Annotated[str | None, typer.Option(help="Exit with 1 on this verdict: leak.")] = None,
+) -> None:
+    """Step a workload of your own in fresh processes, and judge what its memory does."""
+    from listen2lab import api  # noqa: PLC0415 - a quick --help
+    from listen2lab.findings.records import VerdictName  # noqa: PLC0415
+    from listen2lab.report import terminal  # noqa: PLC0415
+
+    verdicts = get_args(VerdictName)
+    if fail_on is not None and fail_on not in verdicts:
+        raise UnknownNameError("verdict", fail_on, verdicts)
+    folder = study or api.new_folder()
+    with _resumable(folder):
+        watched = api.watch(
+            file,
+            steps=steps,
+            warmup=warmup,
+            repeats=repeats,
+            python=python,
+            against=against,
+            seed=seed,
+            study=folder,
+            memory_limit=memory_limit,
+            step_timeout=step_timeout,
+            trace=trace,
+            jobs=jobs,
+            from_shell=True,
+        )
+    watched.report()
+    summary = watched.summary()
+    if as_json:
+        print(json.dumps(watched.answer(), indent=1))
+    else:
+        print(terminal.watched(watched.data, summary))
+    conditions = [numbers for _, numbers in summary.conditions()]
+    if not all(numbers.n_complete for numbers in conditions):
+        raise StudyError(terminal.nothing_measured(watched.data))
+    if any(numbers.verdict == fail_on for numbers in conditions):
+        raise typer.Exit(EXIT_FAILED)
+
+
+@contextlib.contextmanager
+def _resumable(folder: Path) -> Iterator[None]:
+    """On Ctrl-C, say what is kept and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(
+            f"interrupted; what was measured is kept; go on with: listen2lab run --resume {folder}",
+            file=sys.stderr,
+        )
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def selftest(
+    *,
+    steps: Annotated[int, typer.Option(help="Measured steps of a run.")] = 60,
+    repeats: Annotated[int, typer.Option(help="Runs of each fault.")] = 3,
+    study: Annotated[Path | None, typer.Option(help="The study's folder, new or empty.")] = None,
+) -> None:
+    """Plant faults of known size in the pipeline, and find each of them and nothing else."""
+    from listen2lab import api  # noqa: PLC0415 - a quick --help
+    from listen2lab.report import terminal  # noqa: PLC0415
+    from listen2lab.selftest import selftest as plant  # noqa: PLC0415
+
+    folder = study or api.new_folder()
+    try:
+        findings = plant(folder, steps=steps, repeats=repeats, progress=api.progress_bar())
+    except KeyboardInterrupt:
+        print("interrupted; a selftest cannot be completed later: start it again", file=sys.stderr)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    print(terminal.selftest(findings))
+    if not all(finding.is_right for finding in findings):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def list_names() -> None:
+    """List experiments with their levels, and the knobs."""
+    from listen2lab.experiment.catalog import EXPERIMENTS  # noqa: PLC0415 - quick --help
+    from listen2lab.pipeline.knobs import KNOB_MEANINGS, Knobs  # noqa: PLC0415
+
+    for item in EXPERIMENTS.values():
+        print(f"{item.name}: {item.question}")
+        print(f"    {item.factor or 'one condition'}: {', '.join(x.name for x in item.levels)}")
+    print("\nknobs (--set KNOB=VALUE), each with the app's value:")
+    for name, value in Knobs()._asdict().items():
+        print(f"    {name}={json.dumps(value)}: {KNOB_MEANINGS[name]}")
+
+
+def _knobs(given: list[str]) -> dict[str, Any]:
+    """Read KNOB=VALUE pairs; a value that is no JSON is a word."""
+    knobs = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise InputError(f"--set takes KNOB=VALUE, not {pair!r}")
+        try:
+            knobs[name] = json.loads({"none": "null"}.get(value.lower(), value))
+        except ValueError:
+            knobs[name] = value
+    return knobs

@@ -1,0 +1,47 @@
+"""Commands on voices: build, fetch and check them."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - typer reads the annotations when it runs
+from typing import Annotated, Literal
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="Build, fetch and check voices.")
+
+
+@app.command("build")
+def voice_build(
+    name: Annotated[str, typer.Argument(help="tiny, medium, high, recognizer.")],
+) -> None:
+    """Build a generated voice or the recognizer, unless it is there."""
+    from listen2lab.experiment.inputs import models_root  # noqa: PLC0415 - quick --help
+    from listen2lab.models.generate import ensure  # noqa: PLC0415
+
+    print(ensure(name, models_root()))
+
+
+@app.command("fetch")
+def voice_fetch(
+    name: Annotated[str, typer.Argument(help="A known voice, or any name with --url.")],
+    *,
+    url: Annotated[str | None, typer.Option(help="An archive of your own choice.")] = None,
+    sha256: Annotated[str | None, typer.Option(help="Its checksum; needed with --url.")] = None,
+    recognizer: Annotated[bool, typer.Option(help="It is a recognizer.")] = False,
+) -> None:
+    """Download a voice, verify its checksum, unpack and check it."""
+    from listen2lab.experiment.inputs import models_root  # noqa: PLC0415 - quick --help
+    from listen2lab.models.fetch import fetch_voice  # noqa: PLC0415
+
+    kind: Literal["voice", "recognizer"] = "recognizer" if recognizer else "voice"
+    print(fetch_voice(name, models_root(), url=url, sha256=sha256, kind=kind))
+
+
+@app.command("check")
+def voice_check(folder: Annotated[Path, typer.Argument(help="A voice's folder.")]) -> None:
+    """Check a voice's files without loading them: the engine would end the process."""
+    from listen2lab.models.check import check_voice  # noqa: PLC0415 - quick --help
+
+    print(check_voice(folder))
