@@ -21,13 +21,12 @@ import sys  # noqa: E402
 import time  # noqa: E402
 from collections import Counter  # noqa: E402
 from pathlib import Path  # noqa: E402
+from typing import TYPE_CHECKING  # noqa: E402
 
 import numpy as np  # noqa: E402
 from scipy import stats  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
-from typing import TYPE_CHECKING
-
 from peers import PEERS  # noqa: E402
 from series import FAMILIES, HELD_BACK, NON_LEAKS, SHAPES, TUNING, SeriesSet, draw  # noqa: E402
 
