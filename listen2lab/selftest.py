@@ -9,6 +9,7 @@ from listen2lab.experiment import inputs
 from listen2lab.experiment import run_study as conduct
 from listen2lab.facade import Study
 from listen2lab.pipeline.planted import FAULTS
+from listen2lab.report.text.knobs import FAULT_MEANINGS
 from listen2lab.study.plan import Experiment, Level, Plan
 from listen2lab.units import KIB
 
@@ -124,4 +125,4 @@ def _finding(study: Study, name: str, numbers: dict[str, Any]) -> Finding:
         is_right = is_right and collected <= _COLLECTED_KIB
         if not fault.is_leak:
             planted, found = 0.0, found if called_leak else None
-    return Finding(name, fault.meaning, numbers["verdict"], planted, found, is_right)
+    return Finding(name, FAULT_MEANINGS[name], numbers["verdict"], planted, found, is_right)

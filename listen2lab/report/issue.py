@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from listen2lab.findings.conditions import complete_samples
-from listen2lab.pipeline.knobs import KNOB_MEANINGS, Knobs, knobs_from
+from listen2lab.pipeline.knobs import Knobs, knobs_from
 from listen2lab.report.html import template
 from listen2lab.report.key_facts import reference
 from listen2lab.report.markdown import common
 from listen2lab.report.phases import PHASES, phase_rows, phase_table
 from listen2lab.report.terminal import blocks
 from listen2lab.report.text import study as words
+from listen2lab.report.text.knobs import KNOB_MEANINGS
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:
