@@ -37,6 +37,7 @@ from listen2lab.models.alphabet import (
 
 __all__ = [
     "NAMES",
+    "VOICES",
     "Interval",
     "build_recognizer",
     "build_voice",
@@ -48,6 +49,7 @@ __all__ = [
     "known_words",
 ]
 
+#: The voices among them, smallest first.
 VOICES = ("tiny", "medium", "high")
 #: The models that `ensure` can make.
 NAMES = (*VOICES, "recognizer")
