@@ -271,6 +271,7 @@ def test_nothing_stays_after_a_teardown():
         gc.disable()
         for knobs in (
             {"alignment": "recognizer"}, {"alignment": "forced"},
+            {"alignment": "recognizer", "recognizer_loaded": "each-use"},
             {"reading": "skips", "player": "retains", "lookahead_count": 2},
             {"session_every": 1, "in_flight": 2, "sessions": "each", "after_eviction": "clear"},
         ):
@@ -382,14 +383,19 @@ def test_forced_and_recognized_words_are_where_they_sound():
 
 def test_the_worker_stays_light():
     """Reading imports the engine and numpy; the second engine only for forced alignment."""
-    heavy = child(
+    heavy, modules = child(
         """
         read(2, alignment="recognizer")
-        answer = sorted({name.partition(".")[0] for name in sys.modules})
+        answer = [sorted({name.partition(".")[0] for name in sys.modules}), [*sys.modules]]
         """
     )
-    banned = "pandas scipy matplotlib onnx onnxruntime kaldi_native_fbank typer memray psutil"
+    banned = (
+        "pandas scipy matplotlib onnx onnxruntime kaldi_native_fbank typer rich msgspec jinja2 "
+        "memray psutil"
+    )
     assert set(heavy).isdisjoint(banned.split())
+    rooms = {name.split(".")[1] for name in modules if name.startswith("listen2lab.")}
+    assert rooms <= {"errors", "models", "pipeline", "texts", "units", "version"}
 
 
 def test_what_cannot_be_read(tmp_path):
