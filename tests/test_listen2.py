@@ -13,7 +13,7 @@ from listen2lab.models.check import check_voice
 from listen2lab.pipeline.knobs import Knobs
 from listen2lab.pipeline.listen2 import Listen2
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 TEXTS = [
     "The first is quite short.",

@@ -167,6 +167,7 @@ def _levels(**knobs):
     )
 
 
+@pytest.mark.slow
 def test_the_session_options_reach_onnx_runtime():
     """Without the arena a long sentence's memory goes back; without the pattern no second step."""
     mib = 1024 * 1024
