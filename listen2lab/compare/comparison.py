@@ -271,12 +271,12 @@ def _ends_and_peaks(samples: pd.DataFrame) -> tuple[list[float], list[float]]:
 def _change(a: Sequence[float], b: Sequence[float]) -> Change:
     """Return the change of a number of bytes, in MiB."""
     each_a, each_b = (tuple(round(x / MIB, 3) for x in side) for side in (a, b))
-    means = {"a": _mean(each_a), "b": _mean(each_b), "each_a": each_a, "each_b": each_b}
+    change = Change(a=_mean(each_a), b=_mean(each_b), each_a=each_a, each_b=each_b)
     if not a or not b:
-        return Change(**means)
+        return change
     bounds = welch(b, a)
-    return Change(
-        **means,
+    return msgspec.structs.replace(
+        change,
         difference=(sum(b) / len(b) - sum(a) / len(a)) / MIB,
         interval=None if bounds is None else (bounds[0] / MIB, bounds[1] / MIB),
     )

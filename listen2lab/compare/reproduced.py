@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from listen2lab.compare.comparison import interval_of_difference
-from listen2lab.findings.records import ConditionNumbers, VerdictName
+from listen2lab.findings.records import ConditionNumbers, VerdictName, Where
 from listen2lab.privacy import ConditionName, ExperimentName
 from listen2lab.units import MIB
 from listen2lab.verdict.intervals import welch
@@ -93,7 +93,7 @@ def points(
         for condition, numbers in item.conditions.items():
             if not numbers.end_each_mib:
                 continue  # no run was complete: there is nothing to reproduce
-            where = {"experiment": experiment, "condition": condition}
+            where = Where(experiment, condition)
             theirs = after.get(condition, ConditionNumbers(verdict="inconclusive"))
             found.append(_verdict(where, numbers, theirs))
             found.append(_end(where, numbers, theirs))
@@ -102,28 +102,40 @@ def points(
     return tuple(found)
 
 
-def _verdict(where: Mapping[str, str], before: ConditionNumbers, now: ConditionNumbers) -> Point:
+def _verdict(where: Where, before: ConditionNumbers, now: ConditionNumbers) -> Point:
     is_now = now.verdict if now.end_each_mib else None
     return Point(
-        **where, quantity="verdict", before=before.verdict, now=is_now,
+        experiment=where.experiment, condition=where.condition, quantity="verdict", before=before.verdict, now=is_now,
         is_reproduced=before.verdict == is_now,
     )  # fmt: skip
 
 
-def _end(where: Mapping[str, str], before: ConditionNumbers, now: ConditionNumbers) -> Point:
+def _end(where: Where, before: ConditionNumbers, now: ConditionNumbers) -> Point:
     was, after = before.end_each_mib, now.end_each_mib
     if not after:
-        return Point(**where, quantity="end", before=_mean(was), now=None)
+        return Point(
+            experiment=where.experiment,
+            condition=where.condition,
+            quantity="end",
+            before=_mean(was),
+            now=None,
+        )
     bounds = welch([x * MIB for x in after], [x * MIB for x in was])
     interval = None if bounds is None else (bounds[0] / MIB, bounds[1] / MIB)
     return _number(where, "end", _mean(was), _mean(after), interval)
 
 
-def _rate(where: Mapping[str, str], before: ConditionNumbers, now: ConditionNumbers) -> Point:
+def _rate(where: Where, before: ConditionNumbers, now: ConditionNumbers) -> Point:
     was, after = before.rate_kib_per_step, now.rate_kib_per_step
     assert was is not None
     if after is None:
-        return Point(**where, quantity="rate", before=was, now=None)
+        return Point(
+            experiment=where.experiment,
+            condition=where.condition,
+            quantity="rate",
+            before=was,
+            now=None,
+        )
     bounds = before.rate_interval_kib_per_step, now.rate_interval_kib_per_step
     interval = interval_of_difference(was, bounds[0], after, bounds[1])
     point = _number(where, "rate", was, after, interval, same=SAME_RATE_KIB)
@@ -132,7 +144,7 @@ def _rate(where: Mapping[str, str], before: ConditionNumbers, now: ConditionNumb
 
 
 def _number(
-    where: Mapping[str, str],
+    where: Where,
     quantity: Literal["end", "rate"],
     was: float,
     now: float,
@@ -144,7 +156,8 @@ def _number(
     within_share = abs(difference) <= max(SAME_SHARE * abs(was), same)
     within_interval = None if interval is None else interval[0] <= 0 <= interval[1]
     return Point(
-        **where,
+        experiment=where.experiment,
+        condition=where.condition,
         quantity=quantity,
         before=was,
         now=now,

@@ -33,7 +33,7 @@ import filelock
 import msgspec
 
 from listen2lab.errors import StudyError
-from listen2lab.study.reading import decode_samples, read_manifest
+from listen2lab.study.decode import decode_samples, read_manifest
 from listen2lab.study.records import Manifest, Objects, RunRecord, Sample, Spec, Trace
 
 if TYPE_CHECKING:

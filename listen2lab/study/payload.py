@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from listen2lab.errors import StudyError
-from listen2lab.study.reading import manifest_of, refuse_other_format
+from listen2lab.study.decode import manifest_of, refuse_other_format
 from listen2lab.study.records import FORMAT, Manifest
 
 if TYPE_CHECKING:

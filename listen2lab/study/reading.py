@@ -1,148 +1,24 @@
-"""What of a study's files can be believed, however they were cut or edited by hand."""
+"""What of a study's runs can be believed, however they were cut or edited by hand."""
 
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from listen2lab.errors import DamagedError, LabError, NewerStudyError, StudyError
+from listen2lab.errors import DamagedError
 from listen2lab.notice import Notice
 from listen2lab.study.plan import schedule
-from listen2lab.study.records import (
-    FORMAT,
-    InputsRecord,
-    MachineFacts,
-    Manifest,
-    Merged,
-    RunRecord,
-    Sample,
-    Setup,
-)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from listen2lab.study.folder import RunFolder, StudyFolder
     from listen2lab.study.plan import Plan, Run
+    from listen2lab.study.records import RunRecord, Sample
 
-__all__ = [
-    "ReadRun",
-    "decode_samples",
-    "manifest_of",
-    "read_manifest",
-    "read_run",
-    "read_runs",
-    "refuse_other_format",
-]
-
-
-def read_manifest(content: bytes, where: str) -> tuple[Manifest, list[Notice]]:
-    """Decode a manifest.
-
-    Parameters
-    ----------
-    content
-        JSON.
-    where
-        What the manifest is of, for a message.
-
-    Returns
-    -------
-    manifest : Manifest
-        Its plan can be carried out; a fact that cannot be read has its default.
-    notices : list of Notice
-        ``fact-unknown`` (``field``) for each such fact.
-
-    Raises
-    ------
-    StudyError
-        It is damaged, or holds no plan that can be read.
-    NewerStudyError
-        It is of a newer format.
-    """
-    try:
-        raw = msgspec.json.decode(content, type=dict[str, Any])
-    except msgspec.DecodeError as error:
-        raise StudyError(
-            f"{where} is damaged ({error}); the runs beside it are untouched"
-        ) from error
-    return manifest_of(raw, where)
-
-
-def refuse_other_format(written: object, where: str) -> None:
-    """Refuse what another version of the records has written.
-
-    Raises
-    ------
-    StudyError
-        The format is none, or an older one.
-    NewerStudyError
-        It is a newer one.
-    """
-    if type(written) is not int:
-        raise StudyError(
-            f"{where} is damaged (its format is {written!r}, no number); the runs beside it are "
-            "untouched"
-        )
-    if written > FORMAT:
-        raise NewerStudyError(
-            f"{where} was written by a newer listen2lab (format {written}, this one reads "
-            f"{FORMAT}); update listen2lab to open it"
-        )
-    if written < FORMAT:
-        raise StudyError(
-            f"{where} was written by a listen2lab from before its first release (format "
-            f"{written}, this one reads {FORMAT}); its runs are untouched; measure it anew"
-        )
-
-
-def manifest_of(raw: Mapping[str, Any], where: str) -> tuple[Manifest, list[Notice]]:
-    """Return what JSON values say as a manifest; see `read_manifest`."""
-    refuse_other_format(raw.get("format"), where)
-    try:
-        plan = msgspec.convert(raw.get("plan"), type=_FIELDS["plan"].type)
-    except (msgspec.ValidationError, LabError) as error:
-        raise StudyError(
-            f"the manifest of {where} holds no plan that can be read ({error}); its runs are "
-            "untouched; put back what was changed in it"
-        ) from error
-    kept, notices = _lenient(Manifest, {**raw, "plan": plan})
-    return Manifest(**kept), notices
-
-
-_FIELDS = {field.name: field for field in msgspec.structs.fields(Manifest)}
-_IN_PARTS = (InputsRecord, MachineFacts, Setup)
-"""Records of which each field is read alone: one that is odd does not cost the others."""
-
-
-def _lenient(
-    record: type[msgspec.Struct], raw: Mapping[str, Any], prefix: str = ""
-) -> tuple[dict[str, Any], list[Notice]]:
-    kept: dict[str, Any] = {}
-    notices = []
-    for field in msgspec.structs.fields(record):
-        value = raw.get(field.encode_name, msgspec.UNSET)
-        name = prefix + field.encode_name
-        if value is msgspec.UNSET or isinstance(value, msgspec.Struct):
-            if value is not msgspec.UNSET:
-                kept[field.name] = value
-            elif field.name in ("inputs", "setup", "created", "machine"):
-                notices.append(Notice("fact-unknown", {"field": name}))
-            continue
-        if field.type in _IN_PARTS and isinstance(value, dict):
-            parts, odd = _lenient(field.type, value, f"{name}.")
-            kept[field.name] = field.type(**parts)
-            notices += odd
-            continue
-        try:
-            kept[field.name] = msgspec.convert(value, type=field.type)
-        except (msgspec.ValidationError, LabError):
-            notices.append(Notice("fact-unknown", {"field": name}))
-            if name == "merged":  # of what, is not known; but that it was, must not be forgotten
-                kept[name] = Merged()
-    return kept, notices
+__all__ = ["ReadRun", "read_run", "read_runs"]
 
 
 class ReadRun(NamedTuple):
@@ -216,40 +92,6 @@ def read_run(there: RunFolder, run: Run, plan: Plan) -> ReadRun:
     if result is not None and result.outcome == "complete" and is_empty:
         return ReadRun(run, None, [], Notice("complete-without-steps", {"run": run.key}))
     return ReadRun(run, result, samples, None)
-
-
-_DECODER = msgspec.json.Decoder(Sample)
-
-
-def decode_samples(content: bytes) -> list[Sample]:
-    """Decode the lines of ``steps.jsonl``; a last line that was cut short is left out.
-
-    Parameters
-    ----------
-    content
-        The file's.
-
-    Raises
-    ------
-    DamagedError
-        A line cannot be read, or is of a step and does not say of which.
-    """
-    whole = content[: content.rfind(b"\n") + 1]
-    try:
-        samples = _DECODER.decode_lines(whole)
-    except msgspec.DecodeError:
-        samples = [_decoded(line, k) for k, line in enumerate(whole.splitlines(), start=1)]
-    for number, sample in enumerate(samples, start=1):
-        if sample.step is None and sample.phase in ("step", "warmup"):
-            raise DamagedError(number, "it has no step")
-    return samples
-
-
-def _decoded(line: bytes, number: int) -> Sample:
-    try:
-        return _DECODER.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise DamagedError(number, str(error)) from error
 
 
 def _unplanned(on_disk: Sequence[str], planned: Sequence[str]) -> list[Notice]:
