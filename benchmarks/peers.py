@@ -1,11 +1,13 @@
 """The usual rules for "does it leak?", so that they can be scored on the same series.
 
 Each takes bytes of shape (repeats, steps) and says whether it would call a leak. Where a rule
-judges one series, the repeats vote: more than half.
+judges one series, the repeats vote: more than half. ``python benchmarks/peers.py FILE`` says what
+each makes of a table of bytes, a row for each repeat.
 """
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -86,3 +88,20 @@ PEERS: dict[str, Callable[[Array], bool]] = {
     "CPython's refleak": _most(_refleak),
     "psutil's growing retries": _most(_psutil),
 }
+
+
+def main() -> None:
+    """Parse, apply, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", help="bytes after each step, comma-separated, a line a repeat")
+    parser.add_argument(
+        "--only", action="append", choices=PEERS, help="this rule only (may be given again)"
+    )
+    args = parser.parse_args()
+    y = np.loadtxt(args.file, delimiter=",", ndmin=2)
+    for name in args.only or PEERS:
+        print(f"{name:28s} {'leak' if PEERS[name](y) else 'no leak'}")
+
+
+if __name__ == "__main__":
+    main()

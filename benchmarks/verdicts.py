@@ -1,7 +1,8 @@
 """Score the verdicts on labelled series, and print the goal table.
 
 ``python benchmarks/verdicts.py`` uses the tuning seeds; ``--held-back`` the seeds that nothing
-was tuned on, for the published table; ``--quick`` a slice. ``make bench-verdicts`` runs it.
+was tuned on, for the published table; ``--quick`` a slice, ``--only`` a part. ``make
+bench-verdicts`` runs it.
 Held-back seeds are scored once: a change of the method after that takes a new range of them
 (`series.HELD_BACK`), and ``docs/method.md`` keeps what the earlier ranges gave.
 """
@@ -215,34 +216,44 @@ def _time(score: Score, key: str) -> str:
     )
 
 
+_SHARES = (
+    ("non-leaks called leak (four shapes)", "<= 0.6 %", "false_leaks"),
+    ("  with slow saturations and wandering", "", "false_leaks_all"),
+    ("  input sizes not told", "", "blind_false"),
+    ("  named rightly, sizes not told", "", "blind_right"),
+    ("coverage of the 95 % interval, leaks", "93-97 %", "coverage_leaks"),
+    ("  level, step and straight leak only", "", "coverage_plain"),
+    ("inconclusive on non-leaks", "<= 5 %", "inconclusive"),
+    ("  n >= 50, R >= 5", "", "inconclusive_firm"),
+    ("slow saturation inconclusive or plateau", ">= 90 %", "slow_right"),
+    ("'removed' wrongly", "<= 1 %", "removed_wrong"),
+    ("'removed' where it was", ">= 90 %", "removed_right"),
+)
+_TIMES = (
+    ("CPU seconds, 1,000 sets of 5 x 100, sizes", "<= 20", "seconds_per_1000"),
+    ("  without sizes", "<= 20", "seconds_per_1000_without_sizes"),
+)
+
+
 def table(score: Score) -> str:
-    """Return the goal table as text."""
-    names = ["leak", "high-water", "plateau", "baseline", "sawtooth", "inconclusive"]
-    lines = ["confusion (rows: what it is; columns: what was said)"]
-    lines.append(f"{'':12s}" + "".join(f"{n:>13s}" for n in names))
-    for label, row in score["confusion"].items():  # type: ignore[attr-defined] # a dict
-        lines.append(f"{label:12s}" + "".join(f"{row.get(n, 0):13d}" for n in names))
-    rows = [
-        ("non-leaks called leak (four shapes)", "<= 0.6 %", _share(score["false_leaks"])),
-        ("  with slow saturations and wandering", "", _share(score["false_leaks_all"])),
-        ("  input sizes not told", "", _share(score["blind_false"])),
-        ("  named rightly, sizes not told", "", _share(score["blind_right"])),
-        ("macro-F1, n >= 50, R >= 5", ">= .95", f"{score['macro_f1']:.3f}"),
-        ("smallest leak at 95 % power / limit", "<= 2.0", f"{score['ratio_95']:.2f}"),
-        ("  share found at rate / limit", "", json.dumps(score["power"])),
-        ("coverage of the 95 % interval, leaks", "93-97 %", _share(score["coverage_leaks"])),
-        ("  level, step and straight leak only", "", _share(score["coverage_plain"])),
-        ("inconclusive on non-leaks", "<= 5 %", _share(score["inconclusive"])),
-        ("  n >= 50, R >= 5", "", _share(score["inconclusive_firm"])),
-        ("slow saturation inconclusive or plateau", ">= 90 %", _share(score["slow_right"])),
-        ("'removed' wrongly", "<= 1 %", _share(score["removed_wrong"])),
-        ("'removed' where it was", ">= 90 %", _share(score["removed_right"])),
-        ("CPU seconds, 1,000 sets of 5 x 100, sizes", "<= 20", _time(score, "seconds_per_1000")),
-        ("  without sizes", "<= 20", _time(score, "seconds_per_1000_without_sizes")),
-    ]
-    lines.append("")
+    """Return the goal table of what was scored as text."""
+    lines = []
+    if "confusion" in score:
+        names = ["leak", "high-water", "plateau", "baseline", "sawtooth", "inconclusive"]
+        lines.append("confusion (rows: what it is; columns: what was said)")
+        lines.append(f"{'':12s}" + "".join(f"{n:>13s}" for n in names))
+        for label, row in score["confusion"].items():  # type: ignore[attr-defined] # a dict
+            lines.append(f"{label:12s}" + "".join(f"{row.get(n, 0):13d}" for n in names))
+        lines.append("")
+    rows = [(what, goal, _share(score[key])) for what, goal, key in _SHARES if key in score]
+    if "macro_f1" in score:
+        rows.append(("macro-F1, n >= 50, R >= 5", ">= .95", f"{score['macro_f1']:.3f}"))
+    if "power" in score:
+        rows.append(("smallest leak at 95 % power / limit", "<= 2.0", f"{score['ratio_95']:.2f}"))
+        rows.append(("  share found at rate / limit", "", json.dumps(score["power"])))
+    rows += [(what, goal, _time(score, key)) for what, goal, key in _TIMES if key in score]
     lines += [f"{a:42s} {b:10s} {c}" for a, b, c in rows]
-    peers = score["peers"]
+    peers = score.get("peers")
     if peers:
         lines += ["", f"{'rule':28s} {'non-leaks called leak':>24s} {'leaks found':>14s}"]
         for name, (bad, non, hit, leaks) in peers.items():  # type: ignore[attr-defined] # a dict
@@ -250,14 +261,14 @@ def table(score: Score) -> str:
     return "\n".join(lines)
 
 
-def run(seed: int, count: int, *, peers: bool = True) -> Score:
-    """Score everything."""
-    return {
-        **score_shapes(seed, count, peers=peers),
-        **score_power(seed + 500_000, max(20, count)),
-        **score_pairs(seed + 700_000, max(20, count)),
-        **score_time(seed + 900_000),
-    }
+PARTS: dict[str, Callable[[int, int], Score]] = {
+    "shapes": lambda seed, count: score_shapes(seed, count, peers=False),
+    "peers": lambda seed, count: score_shapes(seed, count, peers=True),
+    "power": lambda seed, count: score_power(seed + 500_000, max(20, count)),
+    "pairs": lambda seed, count: score_pairs(seed + 700_000, max(20, count)),
+    "time": lambda seed, _: score_time(seed + 900_000),
+}
+"""What can be scored; `peers` is `shapes` with the usual rules beside it."""
 
 
 def main() -> None:
@@ -266,14 +277,15 @@ def main() -> None:
     parser.add_argument("--held-back", action="store_true", help="seeds that nothing was tuned on")
     parser.add_argument("--quick", action="store_true", help="a slice")
     parser.add_argument("--count", type=int, default=100, help="sets of each family")
-    parser.add_argument("--no-peers", action="store_true", help="leave the other rules out")
+    parser.add_argument(
+        "--only", action="append", choices=PARTS, help="this part only (may be given again)"
+    )
     parser.add_argument("--json", type=Path, help="write the scores there")
     args = parser.parse_args()
-    score = run(
-        HELD_BACK if args.held_back else TUNING,
-        8 if args.quick else args.count,
-        peers=not args.no_peers,
-    )
+    score: Score = {}
+    for part in args.only or ("peers", "power", "pairs", "time"):
+        seed = HELD_BACK if args.held_back else TUNING
+        score |= PARTS[part](seed, 8 if args.quick else args.count)
     if args.json:
         args.json.write_text(json.dumps(score, indent=1) + "\n", encoding="utf-8")
     print(f"{'held-back' if args.held_back else 'tuning'} seeds\n{table(score)}")

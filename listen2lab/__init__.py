@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from listen2lab.findings.hypotheses import HYPOTHESES
     from listen2lab.names import experiments
     from listen2lab.notebook.panel import panel
-    from listen2lab.pipeline.knobs import KNOB_MEANINGS, Knobs
+    from listen2lab.pipeline.knobs import Knobs
+    from listen2lab.report.text.knobs import KNOB_MEANINGS
 
 __all__ = [
     "EXPERIMENTS",
@@ -42,7 +43,7 @@ __all__ = [
 _HOMES = {
     "EXPERIMENTS": "listen2lab.experiment.catalog",
     "HYPOTHESES": "listen2lab.findings.hypotheses",
-    "KNOB_MEANINGS": "listen2lab.pipeline.knobs",
+    "KNOB_MEANINGS": "listen2lab.report.text.knobs",
     "Knobs": "listen2lab.pipeline.knobs",
     "LabError": "listen2lab.errors",
     "Study": "listen2lab.facade",

@@ -72,15 +72,15 @@ def load_file(path: str) -> Workload:
         The file is missing, has a syntax error, raises while it is imported, or lacks one of
         the two functions.
     """
-    import importlib.util  # noqa: PLC0415 - the pipeline's own runs do not need it
-    import os.path  # noqa: PLC0415
+    import importlib.util  # the pipeline's own runs do not need it
+    import os.path
 
-    where = os.path.abspath(path)  # noqa: PTH100 - pathlib would cost a worker 1 MiB
+    where = os.path.abspath(path)
     spec = importlib.util.spec_from_file_location("listen2lab_workload", where)
     if spec is None or spec.loader is None:
         raise WorkloadError(f"{path} is not a Python file; give one that ends in .py")
     module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, os.path.dirname(where))  # noqa: PTH120
+    sys.path.insert(0, os.path.dirname(where))
     sys.modules[spec.name] = module  # pickle and dataclasses look it up there
     try:
         spec.loader.exec_module(module)

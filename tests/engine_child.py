@@ -8,8 +8,8 @@ import sys
 import textwrap
 from pathlib import Path
 
-from listen2lab.models import generate as labvoice
 from listen2lab.models.check import check_recognizer, check_voice
+from listen2lab.models.generate import ensure
 
 ROOT = Path(__file__).resolve().parent.parent
 VOICES = ROOT / "data" / "voices"
@@ -36,7 +36,7 @@ given = json.loads(sys.argv[1])
 
 def voice(name="tiny"):
     """Return a generated model's folder, building it where it is missing."""
-    return str(labvoice.ensure(name, VOICES))
+    return str(ensure(name, VOICES))
 
 
 def checked_recognizer():

@@ -5,13 +5,16 @@ from __future__ import annotations
 import pytest
 
 from listen2lab.errors import InputError, UnknownNameError
-from listen2lab.pipeline.knobs import EARLIER_NAMES, KNOB_MEANINGS, Knobs, knobs_from
+from listen2lab.pipeline.knobs import EARLIER_NAMES, Knobs, knobs_from
+from listen2lab.pipeline.planted import FAULTS
 from listen2lab.pipeline.session_options import ignored_options, session_options
+from listen2lab.report.text.knobs import FAULT_MEANINGS, KNOB_MEANINGS
 
 
 def test_every_knob_has_its_meaning():
     """In the order in which they are listed; earlier names lead to knobs."""
     assert tuple(KNOB_MEANINGS) == Knobs._fields
+    assert tuple(FAULT_MEANINGS) == tuple(FAULTS)
     assert set(EARLIER_NAMES.values()) <= set(Knobs._fields)
     assert knobs_from({}) == Knobs()
 

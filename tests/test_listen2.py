@@ -6,14 +6,14 @@ from itertools import pairwise
 
 import pytest
 from engine_child import checked_recognizer, run_child, voice
+from known_times import known_samples, known_words
 
 from listen2lab.errors import InputError
-from listen2lab.models import generate as labvoice
 from listen2lab.models.check import check_voice
 from listen2lab.pipeline.knobs import Knobs
 from listen2lab.pipeline.listen2 import Listen2
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 TEXTS = [
     "The first is quite short.",
@@ -98,7 +98,7 @@ def _held(run, name):
 def test_a_step_plays_a_paragraph_and_makes_the_next(runs):
     """The facts are those of the texts; the book is read again after its end."""
     run = runs["plain"]
-    known = [labvoice.known_samples(text) / 22050 for text in TEXTS]
+    known = [known_samples(text) / 22050 for text in TEXTS]
     assert _column(run, "paragraph") == [0, 1, 2, 3, 4, 0, 1]
     assert _column(run, "audio_s") == pytest.approx([*known, *known[:2]], abs=1e-3)
     assert _column(run, "characters")[:5] == list(map(len, TEXTS))
@@ -113,11 +113,11 @@ def test_a_step_plays_a_paragraph_and_makes_the_next(runs):
 def test_the_size_is_the_longest_stretch_made_in_the_step(runs):
     """Known after the step, in seconds; 0 where nothing was made."""
     run = runs["plain"]
-    sentences = [labvoice.known_samples(text) / 22050 for text in TEXTS[2:]]
+    sentences = [known_samples(text) / 22050 for text in TEXTS[2:]]
     assert run["sizes"][1:5] == pytest.approx([*sentences, 0.0])
     assert _column(run, "longest_s") == pytest.approx(run["sizes"], abs=1e-3)
     first = [TEXTS[0], "The second has two.", " Here it is."]
-    assert run["sizes"][0] == pytest.approx(max(map(labvoice.known_samples, first)) / 22050)
+    assert run["sizes"][0] == pytest.approx(max(map(known_samples, first)) / 22050)
 
 
 def test_new_lengths_are_counted_once(runs):
@@ -134,7 +134,7 @@ def test_a_condition_is_deterministic(runs):
 
 def test_the_cache_holds_what_the_knob_says(runs):
     """One, two, all; with one, what is made ahead is dropped again and made twice."""
-    wav = [44 + 2 * labvoice.known_samples(text) for text in TEXTS]
+    wav = [44 + 2 * known_samples(text) for text in TEXTS]
     overhead = 33  # of a bytes object
     two = [a + b + 2 * overhead for a, b in pairwise(wav)]
     assert _held(runs["plain"], "audio_cache")[:4] == two
@@ -163,7 +163,7 @@ def test_a_retaining_player_grows_by_what_was_played(runs):
         held["player"] + held["audio_cache"] - plain["audio_cache"]
         for held, plain in zip(runs["retains"]["held"], runs["plain"]["held"], strict=True)
     ]
-    wav = [33 + 44 + 2 * labvoice.known_samples(text) for text in TEXTS]
+    wav = [33 + 44 + 2 * known_samples(text) for text in TEXTS]
     # What is still in the cache counts there: after step 4 those are paragraphs 3 and 4.
     assert total[4] == sum(wav[:3])
     assert _held(runs["plain"], "player") == [0] * 7
@@ -176,7 +176,7 @@ def test_sessions_are_recreated_and_voices_changed(runs):
     assert _column(runs["new voice"], "syntheses") == [2, 1, 1, 2, 0, 2, 2]
     assert sum(_column(runs["plain"], "sessions_created")) == 0
     # After each synthesis with a stretch above 2 s: those of paragraphs 0 and 2, twice each.
-    made = [labvoice.known_samples(text) / 22050 for text in TEXTS]
+    made = [known_samples(text) / 22050 for text in TEXTS]
     assert [length > 2.0 for length in made] == [True, True, True, False, False]
     created, longest = (
         _column(runs["after long"], name) for name in ("sessions_created", "longest_s")
@@ -216,7 +216,7 @@ def test_the_trellis_is_reported(runs):
     peaks = _column(runs["forced"], "trellis_bytes")
     assert peaks[4:] == [0, 0, 0]  # nothing new: the second reading finds its alignments
     for text, peak in zip(TEXTS[2:], peaks[1:4], strict=True):
-        frames = labvoice.known_samples(text) / 22050 / 0.02
+        frames = known_samples(text) / 22050 / 0.02
         cells = frames * (2 * len(text) + 1)
         assert peak == pytest.approx(4 * cells, rel=0.1)
     assert set(_held(runs["forced"], "trellis")) == {0}
@@ -271,6 +271,7 @@ def test_nothing_stays_after_a_teardown():
         gc.disable()
         for knobs in (
             {"alignment": "recognizer"}, {"alignment": "forced"},
+            {"alignment": "recognizer", "recognizer_loaded": "each-use"},
             {"reading": "skips", "player": "retains", "lookahead_count": 2},
             {"session_every": 1, "in_flight": 2, "sessions": "each", "after_eviction": "clear"},
         ):
@@ -365,7 +366,7 @@ def test_forced_and_recognized_words_are_where_they_sound():
         """,
         texts=texts,
     )
-    known = [labvoice.known_words(text) for text in texts]
+    known = [known_words(text) for text in texts]
     for name, tolerance_s, end_tolerance_s in (("forced", 0.02, 0.02), ("recognized", 0.04, 0.08)):
         for words, right in zip(answer[name], known, strict=True):
             assert [word[0] for word in words] == [word.text for word in right]
@@ -382,14 +383,19 @@ def test_forced_and_recognized_words_are_where_they_sound():
 
 def test_the_worker_stays_light():
     """Reading imports the engine and numpy; the second engine only for forced alignment."""
-    heavy = child(
+    heavy, modules = child(
         """
         read(2, alignment="recognizer")
-        answer = sorted({name.partition(".")[0] for name in sys.modules})
+        answer = [sorted({name.partition(".")[0] for name in sys.modules}), [*sys.modules]]
         """
     )
-    banned = "pandas scipy matplotlib onnx onnxruntime kaldi_native_fbank typer memray psutil"
+    banned = (
+        "pandas scipy matplotlib onnx onnxruntime kaldi_native_fbank typer rich msgspec jinja2 "
+        "memray psutil"
+    )
     assert set(heavy).isdisjoint(banned.split())
+    rooms = {name.split(".")[1] for name in modules if name.startswith("listen2lab.")}
+    assert rooms <= {"errors", "models", "pipeline", "texts", "units", "version"}
 
 
 def test_what_cannot_be_read(tmp_path):

@@ -7,15 +7,15 @@ import re
 
 import pytest
 from known_tables import Table, find, whole_case
+from listen2lab.findings.cures import in_words
+from listen2lab.findings.decide import app_series
+from listen2lab.findings.ranking import Part, Ranking, rank
 
 import listen2lab as lab
 from listen2lab.experiment.catalog import EXPERIMENTS, HYPOTHESES
 from listen2lab.findings.answers import _consumes, answers
-from listen2lab.findings.cures import in_words
-from listen2lab.findings.decide import app_series
 from listen2lab.findings.measured import Where
 from listen2lab.findings.outcomes import outcomes
-from listen2lab.findings.ranking import Part, Ranking, rank
 from listen2lab.report import answers as opening
 from listen2lab.report.card import finding_card
 from listen2lab.report.style import to_svg

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from listen2lab.report.factors import grid
+from listen2lab.report.key_facts import headline
+from listen2lab.report.phases import phase_rows, phase_table
 
 from listen2lab.experiment import catalog
 from listen2lab.facade import Study
-from listen2lab.report.factors import grid
 from listen2lab.report.html import page
-from listen2lab.report.key_facts import headline
-from listen2lab.report.phases import phase_rows, phase_table
 from listen2lab.report.plots import _thinned, plot_curves
 from listen2lab.report.style import new_figure, share_styles, to_svg
 from listen2lab.report.text.study import with_code

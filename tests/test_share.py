@@ -14,19 +14,19 @@ from typing import NamedTuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from listen2lab.report.command import command
+from listen2lab.study.public_names import Names, model
 
 from listen2lab.device import read as read_evidence
 from listen2lab.device.answer import answer
 from listen2lab.experiment import catalog
 from listen2lab.facade import Study
-from listen2lab.report.command import command
 from listen2lab.report.html import page
 from listen2lab.report.write import write_report
 from listen2lab.study import redaction as private
 from listen2lab.study.folder import StudyFolder
 from listen2lab.study.payload import read
 from listen2lab.study.plan import Experiment, Level, Plan, schedule
-from listen2lab.study.public_names import Names, model
 
 USER, HOST = "mallory", "zeus-ws12"
 SECRETS = (

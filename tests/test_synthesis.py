@@ -8,8 +8,9 @@ import wave
 import numpy as np
 import pytest
 from engine_child import run_child
+from known_times import known_samples
 
-from listen2lab.models import generate as labvoice
+from listen2lab.models import generate
 from listen2lab.models.check import check_voice
 from listen2lab.models.phonemes import sherpa_version
 from listen2lab.pipeline.synthesis import wav_bytes
@@ -95,7 +96,7 @@ def test_the_wav_holds_what_the_engine_made(facts):
 
 def test_lengths_without_randomness_are_known(facts):
     """With noise_scale_w 0 the samples are those that the voice's table gives."""
-    assert facts["known"] == [labvoice.known_samples(text) for text in (SHORT, THREE, LONG)]
+    assert facts["known"] == [known_samples(text) for text in (SHORT, THREE, LONG)]
 
 
 def test_stretches_are_the_sentences(facts):
@@ -127,7 +128,7 @@ def test_cleanup_and_load(facts):
     (kind, words), n_done = facts["cleaned"]
     assert (kind, n_done) == ("EngineError", 0)
     assert "load()" in words
-    assert facts["reloaded"] == [labvoice.known_samples(SHORT), 1]
+    assert facts["reloaded"] == [known_samples(SHORT), 1]
 
 
 def test_splitting_shortens_the_longest_stretch(facts):
@@ -166,6 +167,7 @@ def _levels(**knobs):
     )
 
 
+@pytest.mark.slow
 def test_the_session_options_reach_onnx_runtime():
     """Without the arena a long sentence's memory goes back; without the pattern no second step."""
     mib = 1024 * 1024
@@ -272,7 +274,7 @@ def test_sessions():
 
 def test_phonemes_reach_the_engine(tmp_path):
     """On the route of a real Piper voice, the phonemes' codepoints are what is spoken."""
-    labvoice.build_voice("tiny", tmp_path / "piper", route="codepoints")
+    generate.build_voice("tiny", tmp_path / "piper", route="codepoints")
     if sherpa_version().startswith("1."):  # which phonemizes by itself, and never takes this route
         assert check_voice(tmp_path / "piper", needs_route=False).route == "espeak-data"
         return

@@ -118,13 +118,11 @@ def run(code, *arguments):
 
 
 def test_a_model_says_what_it_is(tiny):
-    """Metadata, inputs, outputs and versions of the lab's own voice."""
+    """Metadata, inputs and size of the lab's own voice."""
     facts = read_model(tiny / "model.onnx")
     assert facts.metadata["frontend"] == "characters"
     assert facts.metadata["sample_rate"] == "22050"
     assert facts.inputs == ("input", "input_lengths", "scales")
-    assert facts.outputs == ("output",)
-    assert (facts.ir_version, facts.opset) == (8, 17)
     assert facts.n_bytes == (tiny / "model.onnx").stat().st_size
 
 
@@ -183,7 +181,7 @@ def test_damaged_models_raise_nothing_else(tmp_path_factory, data):
         facts = read_model(path)
     except VoiceError:
         facts = None
-    assert facts is None or facts.ir_version
+    assert facts is None or facts.n_bytes == len(content)
     assert time.monotonic() - start < 1
 
 
@@ -444,9 +442,9 @@ def test_a_recognizer_is_checked(recognizer):
     """The blank is found, and counted whether the model counts it or not."""
     folder = recognizer()
     files = check_recognizer(folder)
-    assert (files.vocab_size, files.blank_id, files.subsampling_factor) == (4, 3, 2)
+    assert (files.blank_id, files.subsampling_factor) == (3, 2)
     assert files.normalize_type == "per_feature"
-    assert check_recognizer(recognizer({**RECOGNIZER, "vocab_size": "3"})).vocab_size == 4
+    assert check_recognizer(recognizer({**RECOGNIZER, "vocab_size": "3"})).blank_id == 3
     assert check_recognizer(recognizer({**RECOGNIZER, "normalize_type": "NA"})).normalize_type == ""
     recognizer(name="model.int8.onnx")
     assert check_recognizer(folder).model.endswith("model.int8.onnx")

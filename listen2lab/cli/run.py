@@ -193,7 +193,8 @@ def selftest(
 def list_names() -> None:
     """List experiments with their levels, and the knobs."""
     from listen2lab.experiment.catalog import EXPERIMENTS  # noqa: PLC0415 - quick --help
-    from listen2lab.pipeline.knobs import KNOB_MEANINGS, Knobs  # noqa: PLC0415
+    from listen2lab.pipeline.knobs import Knobs  # noqa: PLC0415
+    from listen2lab.report.text.knobs import KNOB_MEANINGS  # noqa: PLC0415
 
     for item in EXPERIMENTS.values():
         print(f"{item.name}: {item.question}")

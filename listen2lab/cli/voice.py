@@ -1,15 +1,15 @@
-"""Commands on voices: build, fetch and check them."""
+"""Commands on voices: build, fetch, check and bound them."""
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - typer reads the annotations when it runs
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="Build, fetch and check voices.")
+app = typer.Typer(no_args_is_help=True, help="Build, fetch, check and bound voices.")
 
 
 @app.command("build")
@@ -45,3 +45,20 @@ def voice_check(folder: Annotated[Path, typer.Argument(help="A voice's folder.")
     from listen2lab.models.check import check_voice  # noqa: PLC0415 - quick --help
 
     print(check_voice(folder))
+
+
+@app.command("bound")
+def voice_bound(
+    voice: Annotated[str, typer.Argument(help="tiny, medium, high, or a voice's folder.")],
+    *,
+    out: Annotated[Path, typer.Option(help="The folder to make.")],
+    window: Annotated[int | None, typer.Option(help="Frames of a step; none: measured.")] = None,
+) -> None:
+    """Write a voice that says the same in memory that no sentence's length drives up."""
+    from listen2lab.experiment.inputs import models_root  # noqa: PLC0415 - quick --help
+    from listen2lab.models.bound import bound  # noqa: PLC0415 - onnx
+    from listen2lab.models.generate import VOICES, ensure  # noqa: PLC0415
+    from listen2lab.report.text.bound import bounded  # noqa: PLC0415
+
+    folder = ensure(voice, models_root()) if voice in VOICES else Path(voice).expanduser()
+    print(bounded(bound(folder, out, window=window)))

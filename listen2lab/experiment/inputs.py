@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import platformdirs
 
 from listen2lab.errors import InputError, StudyError, UnknownNameError, WorkloadError
-from listen2lab.models import generate as labvoice
 from listen2lab.models.check import check_recognizer, check_voice
+from listen2lab.models.generate import content_hash, ensure
 from listen2lab.study.plan import paragraph_order
 from listen2lab.study.records import InputsRecord, SourceText
 from listen2lab.texts import books
@@ -296,10 +296,10 @@ def open_book(
     return Book(
         voice=voice if voice in GENERATED_VOICES else str(voice_folder),
         voice_files=check_voice(voice_folder),
-        voice_hash=labvoice.content_hash(voice_folder),
+        voice_hash=content_hash(voice_folder),
         recognizer=recognizer if recognizer == GENERATED_RECOGNIZER else str(recognizer_folder),
         recognizer_files=check_recognizer(recognizer_folder),
-        recognizer_hash=labvoice.content_hash(recognizer_folder),
+        recognizer_hash=content_hash(recognizer_folder),
         paragraphs=tuple(spoken),
         texts=tuple(sources),
     )
@@ -349,7 +349,7 @@ def hash_of(paragraphs: Sequence[str]) -> str:
 
 def _folder(given: str, generated: Sequence[str], kind: str) -> Path:
     if given in generated:
-        return labvoice.ensure(given, models_root())
+        return ensure(given, models_root())
     folder = Path(given).expanduser()
     if folder.is_dir():
         return folder.resolve()

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 
 try:  # before anything else is loaded: what bare Python weighs
-    with open("/proc/self/statm", "rb") as _file:  # noqa: PTH123 - as below
+    with open("/proc/self/statm", "rb") as _file:
         _pages = [int(_word) for _word in _file.read().split()]
     _BARE: int | None = (_pages[1] - _pages[2]) * os.sysconf("SC_PAGE_SIZE")
 except OSError:
@@ -31,10 +31,10 @@ from contextlib import nullcontext
 if __name__ == "__main__" and not __package__:  # started by path, under another interpreter
     import importlib.util
 
-    _home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
+    _home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     _spec = importlib.util.spec_from_file_location(
         "listen2lab",
-        os.path.join(_home, "__init__.py"),  # noqa: PTH118
+        os.path.join(_home, "__init__.py"),
         submodule_search_locations=[_home],
     )
     assert _spec is not None
@@ -197,9 +197,9 @@ def main(spec_path: str) -> int:
         0, or `EXIT_ERROR` when the workload raised and the ``error`` line says what.
     """
     _die_with_parent()
-    with open(spec_path, "rb") as file:  # noqa: PTH123 - pathlib would cost a worker 1 MiB
+    with open(spec_path, "rb") as file:
         spec = json.load(file)
-    folder = os.path.dirname(os.path.abspath(spec_path))  # noqa: PTH100, PTH120
+    folder = os.path.dirname(os.path.abspath(spec_path))
     run = _Run(spec, folder)
     run.settle("start")
     run.write(
@@ -210,19 +210,19 @@ def main(spec_path: str) -> int:
     )
     if not spec["traced"]:
         return _guarded(run, lambda: _run(run, nullcontext()))
-    from listen2lab.probes import tracing as heap  # noqa: PLC0415 - a plain run does not load memray
-    from listen2lab.probes.objects import ObjectsProbe  # noqa: PLC0415 - nor this
+    from listen2lab.probes import tracing as heap  # a plain run does not load memray
+    from listen2lab.probes.objects import ObjectsProbe  # nor this
 
     run.objects = ObjectsProbe(folder)
     capture = f"{folder}/heap.bin"
     status = _guarded(run, lambda: _run(run, heap.recording(capture)))
-    if os.path.exists(capture):  # noqa: PTH110 - the workload may not even have been loaded
+    if os.path.exists(capture):  # the workload may not even have been loaded
         run.objects.write()
         is_whole = heap.write_reduced(capture, f"{folder}/heap.json", run.marks)
         disk = os.statvfs(folder)
         if not is_whole and disk.f_bavail * disk.f_frsize < _NO_ROOM:
             print("no space left for memray's capture", file=sys.stderr, flush=True)
-            os.remove(f"{folder}/heap.json")  # noqa: PTH107
+            os.remove(f"{folder}/heap.json")
             return EXIT_CANNOT_WRITE
     return status
 
@@ -232,7 +232,7 @@ def _guarded(run: _Run, body: Callable[[], None]) -> int:
     try:
         body()
     except BaseException as error:  # noqa: BLE001 - a workload may also call sys.exit
-        import traceback  # noqa: PLC0415 - only when something is wrong
+        import traceback  # only when something is wrong
 
         print("".join(traceback.format_exception(error)), file=sys.stderr, flush=True)
         words = f"sys.exit({error.code!r})" if isinstance(error, SystemExit) else str(error)
@@ -267,12 +267,12 @@ def _load(run: _Run) -> Workload:
     described = run.spec["workload"]
     if described["kind"] == "file":
         return load_file(described["path"])
-    from listen2lab.models.voices import RecognizerFiles, VoiceFiles  # noqa: PLC0415
-    from listen2lab.pipeline.knobs import knobs_from  # noqa: PLC0415 - the workload's own weight
-    from listen2lab.pipeline.listen2 import Listen2  # noqa: PLC0415
-    from listen2lab.pipeline.planted import Planted  # noqa: PLC0415
+    from listen2lab.models.voices import RecognizerFiles, VoiceFiles
+    from listen2lab.pipeline.knobs import knobs_from  # the workload's own weight
+    from listen2lab.pipeline.listen2 import Listen2
+    from listen2lab.pipeline.planted import Planted
 
-    with open(f"{run.folder}/{described['paragraphs']}", "rb") as file:  # noqa: PTH123
+    with open(f"{run.folder}/{described['paragraphs']}", "rb") as file:
         book = json.load(file)
     pipeline = Listen2(
         [book[k] for k in described["order"]],
@@ -302,7 +302,7 @@ def _write_all(fd: int, data: bytes) -> None:
 
 def _die_with_parent() -> None:
     """Ask Linux to kill this process when its parent dies, so that none is left measuring."""
-    import ctypes  # noqa: PLC0415 - the meter loads it anyway
+    import ctypes  # the meter loads it anyway
 
     pr_set_pdeathsig = 1
     if sys.platform == "linux":

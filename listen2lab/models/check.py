@@ -177,7 +177,6 @@ def check_recognizer(folder: str | os.PathLike[str]) -> RecognizerFiles:
         model=str(model),
         model_bytes=facts.n_bytes,
         tokens=str(tokens),
-        vocab_size=len(ids),
         blank_id=ids[blank],
         subsampling_factor=subsampling,
         normalize_type="" if normalize_type == "NA" else normalize_type,

@@ -71,7 +71,7 @@ def log_mel(
     ndarray, float32, (frames, 80)
         One frame each 10 ms, the first centred at 5 ms; none for no samples.
     """
-    import kaldi_native_fbank as knf  # noqa: PLC0415 - only where features are needed
+    import kaldi_native_fbank as knf  # only where features are needed
 
     options = knf.FbankOptions()
     options.frame_opts.samp_freq = RECOGNIZER_RATE

@@ -8,12 +8,11 @@ sum that is wrong refuses a download and does no other harm.
 
 from __future__ import annotations
 
-import logging
+import hashlib
 import re
-import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from listen2lab.errors import FetchError, UnknownNameError, VoiceError
@@ -120,7 +119,8 @@ def fetch_voice(
     try:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=root, prefix=".fetching-") as scratch:
-            archive = _download(address, known_sum, Path(scratch), name, kind)
+            archive = Path(scratch, "archive")
+            _download(address, known_sum, archive, name, kind)
             unpacked = Path(scratch, "unpacked")
             unpacked.mkdir()
             unpack(archive, unpacked)
@@ -179,72 +179,41 @@ def _check(folder: Path, kind: str) -> None:
         check_recognizer(folder)
 
 
-class _Meter:
-    """Counts what comes, stops a download that does not end, and draws a bar on a terminal.
+def _download(address: str, known_sum: str, archive: Path, name: str, kind: str) -> None:
+    """Write what comes to a file, counted, and keep to it only if the checksum is right."""
+    import requests  # noqa: PLC0415 - 60 ms that other commands need not pay
+    from tqdm.auto import tqdm  # noqa: PLC0415 - likewise
 
-    It is what pooch calls a progress bar.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._bar: Any = None
-        self._bytes = 0
-        self.total = 0
-
-    def update(self, n_bytes: int) -> None:
-        self._bytes += n_bytes
-        if self._bytes > MAX_DOWNLOAD_BYTES:
-            raise FetchError(
-                f"the download of {self._name} went on past {MAX_DOWNLOAD_BYTES:,} bytes, larger "
-                "than any voice; it was stopped and deleted"
-            )
-        if self._bar is None and sys.stderr.isatty():
-            from tqdm.auto import tqdm  # noqa: PLC0415 - only where a bar is seen
-
-            self._bar = tqdm(total=self.total, desc=self._name, unit="B", unit_scale=True)
-        if self._bar is not None:
-            self._bar.update(n_bytes)
-
-    def reset(self) -> None:
-        self._bytes = 0
-        if self._bar is not None:
-            self._bar.reset()
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-
-def _download(address: str, known_sum: str, folder: Path, name: str, kind: str) -> Path:
-    import pooch  # noqa: PLC0415 - with requests, 60 ms that other commands need not pay
-    from requests.exceptions import RequestException  # noqa: PLC0415
-
-    log: logging.Logger = pooch.get_logger()
-    level = log.level
-    log.setLevel(logging.WARNING)  # the path of a scratch file helps nobody
-    downloader = pooch.HTTPDownloader(
-        progressbar=_Meter(name),
-        chunk_size=_CHUNK,
-        timeout=(_CONNECT_TIMEOUT_S, _READ_TIMEOUT_S),
-    )
+    digest = hashlib.sha256()
+    timeout = (_CONNECT_TIMEOUT_S, _READ_TIMEOUT_S)
     try:
-        path = pooch.retrieve(
-            address, f"sha256:{known_sum}", fname="archive", path=folder, downloader=downloader
-        )
-    except RequestException as error:
+        with (
+            requests.get(address, stream=True, timeout=timeout) as response,
+            archive.open("wb") as out,
+            tqdm(desc=name, unit="B", unit_scale=True, disable=None) as bar,  # in a terminal only
+        ):
+            response.raise_for_status()
+            bar.total = int(response.headers.get("Content-Length") or 0) or None
+            for chunk in response.iter_content(_CHUNK):
+                bar.update(len(chunk))
+                digest.update(chunk)
+                out.write(chunk)
+                if out.tell() > MAX_DOWNLOAD_BYTES:
+                    raise FetchError(
+                        f"the download of {name} went on past {MAX_DOWNLOAD_BYTES:,} bytes, "
+                        "larger than any voice; it was stopped and deleted"
+                    )
+    except requests.RequestException as error:
         raise FetchError(
             f"{address} could not be downloaded ({_reason(error)}); nothing was kept. Without a "
             f"network: download it elsewhere, see that its SHA-256 is {known_sum}, unpack it, "
             f"and give its folder with --{kind} DIR"
         ) from error
-    except ValueError as error:
+    if digest.hexdigest() != known_sum:
         raise FetchError(
             f"what came from {address} does not have the SHA-256 {known_sum}, so it was deleted "
             "unopened. Try again; if it stays so, the file was replaced or tampered with"
-        ) from error
-    finally:
-        log.setLevel(level)
-    return Path(path)
+        )
 
 
 def _reason(error: Exception) -> str:

@@ -10,7 +10,6 @@ looking up what is there imports none of them.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -21,6 +20,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
+import filelock
+
 from listen2lab.errors import UnknownNameError, VoiceError
 from listen2lab.models.alphabet import (
     ALPHABET,
@@ -28,26 +29,11 @@ from listen2lab.models.alphabet import (
     CHARACTER_FRAMES,
     HOP,
     SAMPLE_RATE,
-    Interval,
-    heard,
-    known_samples,
-    known_timing,
-    known_words,
 )
 
-__all__ = [
-    "NAMES",
-    "Interval",
-    "build_recognizer",
-    "build_voice",
-    "content_hash",
-    "ensure",
-    "heard",
-    "known_samples",
-    "known_timing",
-    "known_words",
-]
+__all__ = ["NAMES", "VOICES", "build_recognizer", "build_voice", "content_hash", "ensure"]
 
+#: The voices among them, smallest first.
 VOICES = ("tiny", "medium", "high")
 #: The models that `ensure` can make.
 NAMES = (*VOICES, "recognizer")
@@ -160,8 +146,7 @@ def ensure(name: str, root: Path) -> Path:
         return folder
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with (root / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with filelock.FileLock(root / ".lock"):
             if not _is_sound(folder, voice):  # another process may just have built it
                 _rebuild(name, folder, voice)
     except OSError as error:

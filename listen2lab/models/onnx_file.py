@@ -20,12 +20,8 @@ _MAX_MODEL_BYTES = 2**31 - 1
 class ModelFacts(NamedTuple):
     """What an ONNX file says about itself."""
 
-    ir_version: int
-    opset: int
-    """Version of the standard operators."""
     metadata: dict[str, str]
     inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
     n_bytes: int
 
 
@@ -68,15 +64,12 @@ def read_model(path: Path) -> ModelFacts:
         raise _no_model(path, size, "it is no protobuf message, or ends inside one") from error
     except OSError as error:
         raise VoiceError(f"the model {path} cannot be read: {error.strerror or error}") from error
-    standard = [each.version for each in model.opset_import if each.domain in ("", "ai.onnx")]
-    if not model.ir_version or not model.HasField("graph") or not any(standard):
+    opset = any(each.version for each in model.opset_import if each.domain in ("", "ai.onnx"))
+    if not (model.ir_version and model.HasField("graph") and opset):
         raise _no_model(path, size, "it has no version, operator set or graph")
     return ModelFacts(
-        ir_version=model.ir_version,
-        opset=standard[-1],
         metadata={_string(each.key): _string(each.value) for each in model.metadata_props},
         inputs=tuple(_string(each.name) for each in model.graph.input),
-        outputs=tuple(_string(each.name) for each in model.graph.output),
         n_bytes=size,
     )
 

@@ -66,7 +66,7 @@ def sherpa_version() -> str:
     if isinstance(loaded, str):
         return loaded
     # A worker has it loaded, and importlib.metadata would cost it 6.6 MiB.
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+    from importlib.metadata import PackageNotFoundError, version
 
     try:
         return version("sherpa-onnx")
@@ -112,7 +112,7 @@ def choose_route(
         return "phonemes", ""
     own = f"{folder}/espeak-ng-data"
     for data in (own, espeak_data(), *SYSTEM_ESPEAK):
-        if data and all(os.path.isfile(f"{data}/{file}") for file in _ESPEAK_FILES):  # noqa: PTH113 - as in the whole worker
+        if data and all(os.path.isfile(f"{data}/{file}") for file in _ESPEAK_FILES):
             return "espeak-data", data
     if needs_route:
         raise VoiceError(
@@ -200,15 +200,15 @@ def _sounding(sentence: str) -> list[list[int]]:
 
 def _paths() -> tuple[str, str] | None:
     """Find the bridge and espeak-ng's data without importing the package."""
-    from importlib.machinery import EXTENSION_SUFFIXES  # noqa: PLC0415
-    from importlib.util import find_spec  # noqa: PLC0415
+    from importlib.machinery import EXTENSION_SUFFIXES
+    from importlib.util import find_spec
 
     spec = find_spec("piper")
     for folder in (spec.submodule_search_locations or ()) if spec else ():
-        data = os.path.join(folder, "espeak-ng-data")  # noqa: PTH118 - as in the whole worker
+        data = os.path.join(folder, "espeak-ng-data")
         for suffix in (*EXTENSION_SUFFIXES, ".so"):
-            bridge = os.path.join(folder, _BRIDGE + suffix)  # noqa: PTH118
-            if os.path.isfile(bridge) and os.path.isdir(data):  # noqa: PTH112, PTH113
+            bridge = os.path.join(folder, _BRIDGE + suffix)
+            if os.path.isfile(bridge) and os.path.isdir(data):
                 return bridge, data
     return None
 
@@ -217,8 +217,8 @@ def _load() -> ModuleType:
     global _bridge  # noqa: PLW0603 - one library for the process
     if _bridge is not None:
         return _bridge
-    from importlib.machinery import ExtensionFileLoader  # noqa: PLC0415
-    from importlib.util import module_from_spec, spec_from_loader  # noqa: PLC0415
+    from importlib.machinery import ExtensionFileLoader
+    from importlib.util import module_from_spec, spec_from_loader
 
     paths = _paths()
     if paths is None:

@@ -60,8 +60,6 @@ class RecognizerFiles(NamedTuple):
     model: str
     model_bytes: int
     tokens: str
-    vocab_size: int
-    """Classes of the model's output, the blank included."""
     blank_id: int
     subsampling_factor: int
     normalize_type: str
@@ -82,7 +80,7 @@ def require_unchanged(files: VoiceFiles | RecognizerFiles) -> None:
         It is not, so the engine might end the process on it.
     """
     try:
-        size = os.stat(files.model).st_size  # noqa: PTH116 - pathlib would cost a worker 1 MiB
+        size = os.stat(files.model).st_size
     except OSError as error:
         raise VoiceError(f"the model {files.model} cannot be read: {error.strerror}") from error
     if size != files.model_bytes:
@@ -118,7 +116,7 @@ def read_tokens(path: str, *, single_characters: bool) -> dict[str, int]:
         The file is missing, empty, not UTF-8, or has a line that the engine does not accept.
     """
     try:
-        with open(path, "rb") as stream:  # noqa: PTH123 - pathlib would cost a worker 1 MiB
+        with open(path, "rb") as stream:
             data = stream.read(_MAX_BYTES + 1)
     except OSError as error:
         raise VoiceError(f"the tokens {path} cannot be read: {error.strerror or error}") from error

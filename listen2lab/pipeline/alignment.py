@@ -225,7 +225,7 @@ def match_words(
     Alignment
         As `place_words`.
     """
-    import difflib  # noqa: PLC0415 - only where words are aligned
+    import difflib  # only where words are aligned
 
     spoken = [_plain(character) for word in text.split() for character in word]
     found = [(_plain(c), start, end) for c, start, end in heard if not c.isspace()]
@@ -259,7 +259,7 @@ def place_words(
         One entry for each of ``text.split()``: beginnings do not decrease, and all times lie
         within the speech.
     """
-    import numpy as np  # noqa: PLC0415 - not before the engine
+    import numpy as np  # not before the engine
 
     words = text.split()
     n_characters = sum(map(len, words))
@@ -280,6 +280,6 @@ def place_words(
 
 def _plain(character: str) -> str:
     """Return a character without case and accents."""
-    import unicodedata  # noqa: PLC0415
+    import unicodedata
 
     return unicodedata.normalize("NFD", character.casefold())[:1]

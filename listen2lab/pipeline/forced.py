@@ -64,7 +64,7 @@ class ForcedAligner:
     """
 
     def __init__(self, recognizer: RecognizerFiles) -> None:
-        import onnxruntime  # noqa: PLC0415 - a second engine, for this kind of alignment only
+        import onnxruntime  # a second engine, for this kind of alignment only
 
         if recognizer.normalize_type != "per_feature":
             raise VoiceError(

@@ -17,11 +17,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["EARLIER_NAMES", "KNOB_MEANINGS", "Knobs", "knobs_from"]
+__all__ = ["EARLIER_NAMES", "Knobs", "knobs_from"]
 
 
 class Knobs(NamedTuple):
-    """One complete setting of the pipeline. See `KNOB_MEANINGS` for each knob in words."""
+    """One complete setting of the pipeline. `listen2lab.KNOB_MEANINGS` says each in words."""
 
     # the queue
     lookahead_count: int = 1
@@ -50,31 +50,6 @@ class Knobs(NamedTuple):
     player: Literal["drops", "retains"] = "drops"
     reading: Literal["straight", "skips"] = "straight"
 
-
-KNOB_MEANINGS: dict[str, str] = {
-    "lookahead_count": "paragraphs synthesized ahead of the one that plays",
-    "max_cache_size": "paragraphs whose audio and alignment are kept; none: unbounded",
-    "after_eviction": "what is done after an eviction, beyond dropping the entry",
-    "in_flight": "syntheses that may run at once; the app's lock lets one",
-    "session_every": "drop and rebuild the engine's session every so many paragraphs; none: never",
-    "recreate_after_s": "drop and rebuild it after a sentence above so many seconds; none: never",
-    "sessions": "one engine session shared by all syntheses in flight, or one each",
-    "voice_change_every": "change the voice every so many paragraphs; none: never",
-    "cpu_mem_arena": "ONNX Runtime's CPU memory arena",
-    "mem_pattern": "ONNX Runtime's memory pattern planner",
-    "session_config": "further entries of ONNX Runtime's session configuration, key to value",
-    "num_threads": "threads of the synthesis session",
-    "max_num_sentences": "sentences that the engine synthesizes in one batch",
-    "noise_scale_w": "randomness of the durations; 0: a text has the same length every time",
-    "split_sentences_s": "split sentences above so many seconds at commas and words; none: never",
-    "longest_sentence_s": "shorten longer sentences to some this many seconds; none: as written",
-    "alignment": "recognizer, forced (CTC trellis), model loaded but unused, or off",
-    "recognizer_loaded": "the recognizer is loaded at the setup and kept, at its first use and "
-    "kept, or for each use and dropped after it",
-    "service_cache_size": "entries of the alignment service's in-memory LRU; none: unbounded",
-    "player": "the player drops what was scheduled when it stops, or retains it",
-    "reading": "paragraph after paragraph, or with a skip in every third",
-}
 
 EARLIER_NAMES = {"split_long_sentences": "split_sentences_s"}
 """Knobs as the reference study names them; `knobs_from` still takes them."""

@@ -81,10 +81,10 @@ class Listen2:
         scratch: str,
         account: Callable[[], Mapping[str, int]] | None = None,
     ) -> None:
-        import numpy  # noqa: F401, ICN001, PLC0415 - the libraries' weight, apart from the models'
-        import sherpa_onnx  # noqa: F401, PLC0415
+        import numpy  # noqa: F401, ICN001 - the libraries' weight, apart from the models'
+        import sherpa_onnx  # noqa: F401
 
-        from listen2lab.models.voices import require_unchanged  # noqa: PLC0415 - as what needs it
+        from listen2lab.models.voices import require_unchanged  # as what needs it
 
         if not paragraphs:
             raise InputError("there is no paragraph to read; give a text with at least one")
@@ -98,13 +98,13 @@ class Listen2:
             require_unchanged(recognizer)
             self._recognizer = recognizer
         if knobs.alignment == "forced":
-            import onnxruntime  # noqa: F401, PLC0415
+            import onnxruntime  # noqa: F401
         self._paragraphs = _shortened(paragraphs, knobs)
         self._knobs = knobs
         self._log = AppLog(log, resident, account)
         require_unchanged(voice)
         if voice.espeak_voice:  # the engine here may be of another version than the parent's
-            from listen2lab.models.phonemes import choose_route  # noqa: PLC0415 - real voices only
+            from listen2lab.models.phonemes import choose_route  # real voices only
 
             route, data_dir = choose_route(voice.folder, None, needs_route=True)
             voice = voice._replace(route=route, data_dir=data_dir)
@@ -245,11 +245,11 @@ class Listen2:
             return None
         kind: Callable[[RecognizerFiles], Aligner]
         if self._knobs.alignment == "forced":
-            from listen2lab.pipeline.forced import ForcedAligner  # noqa: PLC0415 - its own weight
+            from listen2lab.pipeline.forced import ForcedAligner  # its own weight
 
             kind = ForcedAligner
         else:
-            from listen2lab.pipeline.recognizer import RecognizerAligner  # noqa: PLC0415 - as above
+            from listen2lab.pipeline.recognizer import RecognizerAligner
 
             kind = RecognizerAligner
         when = self._knobs.recognizer_loaded
@@ -373,8 +373,8 @@ def _shortened(paragraphs: Sequence[str], knobs: Knobs) -> tuple[str, ...]:
     """Shorten sentences where the knob asks for it."""
     if knobs.longest_sentence_s is None:
         return tuple(paragraphs)
-    from listen2lab.pipeline.synthesis import CHARACTERS_PER_SECOND  # noqa: PLC0415 - a knob's
-    from listen2lab.texts.sentences import shorten  # noqa: PLC0415
+    from listen2lab.pipeline.synthesis import CHARACTERS_PER_SECOND  # a knob's
+    from listen2lab.texts.sentences import shorten
 
     limit = int(knobs.longest_sentence_s * CHARACTERS_PER_SECOND)
     return tuple(shorten(text, limit) for text in paragraphs)
@@ -382,7 +382,7 @@ def _shortened(paragraphs: Sequence[str], knobs: Knobs) -> tuple[str, ...]:
 
 def _trim() -> None:
     """Ask glibc to give free pages back; elsewhere nothing happens."""
-    import ctypes  # noqa: PLC0415 - only for one level of one knob
+    import ctypes  # only for one level of one knob
 
     release = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if release is not None:

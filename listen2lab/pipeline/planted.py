@@ -22,28 +22,23 @@ _CACHE_ENTRIES = 12
 
 
 class Fault(NamedTuple):
-    """A fault, and what must be said of it."""
+    """A fault: whether it is a leak, and the knobs that make it."""
 
-    meaning: str
     is_leak: bool
     knobs: Mapping[str, Any] = {}  # read only; a NamedTuple has no default_factory
 
 
 FAULTS: dict[str, Fault] = {
-    "clean": Fault("nothing", is_leak=False),
-    "native-leak": Fault("a block of malloc that is never freed, each step", is_leak=True),
-    "python-leak": Fault("a list that keeps each paragraph's audio", is_leak=True),
-    "player-retains": Fault(
-        "the player keeps what was scheduled on it", is_leak=True, knobs={"player": "retains"}
-    ),
+    "clean": Fault(is_leak=False),
+    "native-leak": Fault(is_leak=True),
+    "python-leak": Fault(is_leak=True),
+    "player-retains": Fault(is_leak=True, knobs={"player": "retains"}),
     "alignment-cache": Fault(
-        "an alignment cache without a limit",
-        is_leak=True,
-        knobs={"alignment": "recognizer", "service_cache_size": None},
+        is_leak=True, knobs={"alignment": "recognizer", "service_cache_size": None}
     ),
-    "cycle": Fault("audio in a reference cycle that only the collector frees", is_leak=False),
-    "filling-cache": Fault("a cache of audio that fills and stops", is_leak=False),
-    "one-off": Fault("one large block, kept", is_leak=False),
+    "cycle": Fault(is_leak=False),
+    "filling-cache": Fault(is_leak=False),
+    "one-off": Fault(is_leak=False),
 }
 """Faults by name; those with knobs are the pipeline's own, the others are planted around it."""
 

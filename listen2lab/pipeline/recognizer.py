@@ -37,7 +37,7 @@ class RecognizerAligner:
     """
 
     def __init__(self, recognizer: RecognizerFiles) -> None:
-        import sherpa_onnx  # noqa: PLC0415 - the engine is loaded when a model is
+        import sherpa_onnx  # the engine is loaded when a model is
 
         self.trellis_bytes = self.peak_trellis_bytes = 0  # it has none
         try:

@@ -56,14 +56,14 @@ def loaded_libraries() -> list[str]:
     Elsewhere than on Linux, those beside the imported package.
     """
     try:
-        with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+        with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
             names = {line.split(maxsplit=5)[-1].strip() for line in file}
     except OSError:
-        import sherpa_onnx  # noqa: PLC0415 - loaded already where options matter
+        import sherpa_onnx  # loaded already where options matter
 
         names = {
-            os.path.join(folder, name)  # noqa: PTH118 - pathlib would cost a worker 1 MiB
-            for folder, _, files in os.walk(os.path.dirname(sherpa_onnx.__file__))  # noqa: PTH120
+            os.path.join(folder, name)
+            for folder, _, files in os.walk(os.path.dirname(sherpa_onnx.__file__))
             for name in files
         }
     return sorted(name for name in names if _LIBRARY.search(name))
@@ -91,7 +91,7 @@ def ignored_options(options: Iterable[str], libraries: Iterable[str]) -> list[Ig
     in_runtime: set[str] = set()
     paths = list(libraries) if wanted else []
     for path in paths:
-        is_runtime = "sherpa" not in os.path.basename(path)  # noqa: PTH119
+        is_runtime = "sherpa" not in os.path.basename(path)
         if is_runtime:
             in_runtime |= _strings_in(path, runtime)
         else:
@@ -114,7 +114,7 @@ def _strings_in(path: str, wanted: list[str]) -> set[str]:
     found: set[bytes] = set()
     longest = max(map(len, left), default=0)
     tail = b""
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+    with open(path, "rb", buffering=0) as file:
         while left - found and (piece := file.read(_PIECE)):
             piece = tail + piece
             found |= {name for name in left - found if name in piece}

@@ -97,7 +97,7 @@ class Synthesizer:
         VoiceError
             The engine does not accept the files.
         """
-        import sherpa_onnx  # noqa: PLC0415 - the engine is loaded when a session is built
+        import sherpa_onnx  # the engine is loaded when a session is built
 
         self.cleanup()
         options = self._write_options()
@@ -125,7 +125,7 @@ class Synthesizer:
             self._session = sherpa_onnx.OfflineTts(config)
         finally:
             if options:
-                os.remove(options)  # noqa: PTH107 - pathlib would cost a worker 1 MiB
+                os.remove(options)
 
     def synthesize(self, text: str) -> Speech:
         """Make speech of a text, in one call of the engine as the app does.
@@ -177,12 +177,12 @@ class Synthesizer:
 
     def _generate(self, session: Any, text: str, chunks: list[bytes]) -> None:
         """Run the engine on one text, and add 16-bit PCM for each stretch that it makes."""
-        import sherpa_onnx  # noqa: PLC0415
+        import sherpa_onnx
 
         config = sherpa_onnx.GenerationConfig()
         config.silence_scale = _SILENCE_SCALE
         if self._voice.route == "phonemes":
-            from listen2lab.models.phonemes import phonemize  # noqa: PLC0415 - GPL extra
+            from listen2lab.models.phonemes import phonemize  # GPL extra
 
             config.phoneme_codepoints = phonemize(text, self._voice.espeak_voice)
             text = ""
@@ -200,8 +200,8 @@ class Synthesizer:
         options = session_options(self._knobs)
         if not options:
             return ""
-        path = os.path.join(self._scratch, f"session-{os.getpid()}-{id(self)}.options")  # noqa: PTH118
-        with open(path, "w", encoding="utf-8") as file:  # noqa: PTH123
+        path = os.path.join(self._scratch, f"session-{os.getpid()}-{id(self)}.options")
+        with open(path, "w", encoding="utf-8") as file:
             file.writelines(f"{name}={value}\n" for name, value in options.items())
         return path
 
@@ -243,7 +243,7 @@ def _split(text: str, longest_s: float | None) -> list[str]:
     """Cut a text that holds a long sentence; another one stays whole, as without the knob."""
     if longest_s is None:
         return [text]
-    from listen2lab.texts.sentences import longest_sentence, split_long  # noqa: PLC0415 - a knob's
+    from listen2lab.texts.sentences import longest_sentence, split_long  # a knob's
 
     limit = max(1, int(longest_s * CHARACTERS_PER_SECOND))
     return split_long(text, limit) if longest_sentence(text) > limit else [text]
@@ -251,7 +251,7 @@ def _split(text: str, longest_s: float | None) -> list[str]:
 
 def _pcm_16(samples: Any) -> bytes:
     """Turn float samples (an array of the caller's own) into 16-bit PCM."""
-    import numpy as np  # noqa: PLC0415 - not before the engine
+    import numpy as np  # not before the engine
 
     np.clip(samples, -1.0, 1.0, out=samples)
     samples *= 32767.0

@@ -56,7 +56,7 @@ def trellis(log_probs: Any, labels: Any, blank: int) -> Any:
         float32, shape (frames, 2 x labels + 1): the log probability of the best path that ends
         in each state at each frame. Even states are blanks, state 2k + 1 is label k.
     """
-    import numpy as np  # noqa: PLC0415 - only where alignment is forced
+    import numpy as np  # only where alignment is forced
 
     states = _states(labels, blank)
     n_frames = len(log_probs)
@@ -135,7 +135,7 @@ def spans(path: list[int], n_labels: int) -> list[Span]:
 
 
 def _states(labels: Any, blank: int) -> Any:
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     states = np.full(2 * len(labels) + 1, blank, dtype=np.int64)
     states[1::2] = labels

@@ -96,9 +96,9 @@ class ObjectsProbe:
     def write(self) -> None:
         """Write what was found as JSON, in one rename."""
         path = f"{self._folder}/objects.json"
-        with open(f"{path}.tmp", "w", encoding="utf-8") as file:  # noqa: PTH123 - in the worker
+        with open(f"{path}.tmp", "w", encoding="utf-8") as file:
             json.dump(self._found, file, separators=(",", ":"))
-        os.replace(f"{path}.tmp", path)  # noqa: PTH105
+        os.replace(f"{path}.tmp", path)
 
 
 def growth(before: Mapping[str, int], after: Mapping[str, int]) -> list[dict[str, Any]]:
@@ -324,7 +324,7 @@ def _attributes(value: object) -> list[tuple[str, object]] | None:
 def _chain(value: object) -> str:
     """Return how a module holds an object; nothing where none does or objgraph is not there."""
     try:
-        import objgraph  # noqa: PLC0415 - only traced runs
+        import objgraph  # only traced runs
     except ImportError:
         return ""
     chain = objgraph.find_backref_chain(value, objgraph.is_proper_module, max_depth=_MAX_PATH)
@@ -340,9 +340,9 @@ def _picture(value: object, path: str) -> str | None:
     if shutil.which("dot") is None:
         return None
     try:
-        import subprocess  # noqa: PLC0415 - as objgraph
+        import subprocess
 
-        import objgraph  # noqa: PLC0415 - only traced runs
+        import objgraph  # only traced runs
 
         graph = io.StringIO()
         objgraph.show_backrefs([value], output=graph, max_depth=5, too_many=8)
@@ -350,8 +350,8 @@ def _picture(value: object, path: str) -> str | None:
             ["dot", "-Tsvg"], input=graph.getvalue().encode(), capture_output=True,
             check=True, timeout=_MAX_DRAWING_S,
         )  # fmt: skip
-        with open(path, "wb") as file:  # noqa: PTH123 - in the worker
+        with open(path, "wb") as file:
             file.write(done.stdout)
     except Exception:  # noqa: BLE001 - a picture is never worth a run
         return None
-    return os.path.basename(path)  # noqa: PTH119
+    return os.path.basename(path)

@@ -115,7 +115,7 @@ class Meter:
         Many kernels add pages up in batches of 32 or 64 before they show; from some 6.16 on the
         sum is exact.
         """
-        import mmap  # noqa: PLC0415 - only here
+        import mmap  # only here
 
         page, pages = mmap.PAGESIZE, 16
         seen = []
@@ -175,12 +175,12 @@ def outside(pid: int) -> dict[str, int]:
         empty when the process is gone.
     """
     try:
-        with open(f"/proc/{pid}/status", "rb") as file:  # noqa: PTH123 - as in the worker
+        with open(f"/proc/{pid}/status", "rb") as file:
             return _kib_lines(file.read(), _STATUS)
     except OSError:
-        if os.path.exists("/proc/self/status"):  # noqa: PTH110
+        if os.path.exists("/proc/self/status"):
             return {}
-    import psutil  # noqa: PLC0415 - only where there is no /proc
+    import psutil  # only where there is no /proc
 
     try:
         return {"rss": int(psutil.Process(pid).memory_info().rss)}
@@ -211,14 +211,14 @@ def _kib_lines(text: bytes, wanted: dict[bytes, str]) -> dict[str, int]:
 
 
 def _minor_faults() -> int:
-    import resource  # noqa: PLC0415 - not on every system
+    import resource  # not on every system
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
 def _glibc() -> tuple[Callable[[], dict[str, int]] | None, Callable[[], object] | None]:
     """Return readers for mallinfo2 and malloc_trim, or None for what the C library lacks."""
-    import ctypes  # noqa: PLC0415 - kept out of processes that only read others
+    import ctypes  # kept out of processes that only read others
 
     library = ctypes.CDLL(None)
     trim = getattr(library, "malloc_trim", None)
@@ -251,7 +251,7 @@ def _glibc() -> tuple[Callable[[], dict[str, int]] | None, Callable[[], object] 
 
 def _psutil_reader() -> Callable[[], dict[str, int]]:
     try:
-        import psutil  # noqa: PLC0415 - only where there is no /proc
+        import psutil  # only where there is no /proc
     except ImportError as error:
         raise ProbeError(
             "this system has no /proc, and psutil is not installed in the worker's environment; "

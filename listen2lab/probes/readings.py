@@ -196,7 +196,7 @@ class AccountProbe:
 
     def _walk_text(self) -> bytes | None:
         try:
-            with open(self._smaps, "rb") as file:  # noqa: PTH123 - pathlib would cost a worker 1 MiB
+            with open(self._smaps, "rb") as file:
                 return file.read() or None
         except OSError:
             return None

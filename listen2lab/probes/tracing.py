@@ -74,7 +74,7 @@ def recording(path: str) -> AbstractContextManager[Any]:
     context manager
         memray's tracker. Only one can be open in a process at a time.
     """
-    import memray  # noqa: PLC0415 - only traced runs load it
+    import memray  # only traced runs load it
 
     return memray.Tracker(
         destination=memray.FileDestination(path, overwrite=True), native_traces=True
@@ -101,9 +101,9 @@ def write_reduced(capture: str, path: str, marks: Sequence[tuple[str, float]] = 
     """
     heap = reduce_capture(capture, marks)
     temporary = f"{path}.tmp"
-    with open(temporary, "w", encoding="utf-8") as file:  # noqa: PTH123 - in the worker
+    with open(temporary, "w", encoding="utf-8") as file:
         json.dump(heap, file, separators=(",", ":"))
-    os.replace(temporary, path)  # noqa: PTH105
+    os.replace(temporary, path)
     return any(moment["name"] == "not-freed" for moment in heap["moments"])
 
 
@@ -140,13 +140,13 @@ def reduce_capture(capture: str, marks: Sequence[tuple[str, float]] = ()) -> dic
     ProbeError
         This is no capture that memray can read.
     """
-    import memray  # noqa: PLC0415 - only traced runs load it
+    import memray  # only traced runs load it
 
     try:
         reader: Any = memray.FileReader(capture)
     except OSError as error:
         raise ProbeError(
-            f"{os.path.basename(capture)} is no capture that memray can read ({error}); "  # noqa: PTH119
+            f"{os.path.basename(capture)} is no capture that memray can read ({error}); "
             "nothing is known of who allocated; trace the condition again"
         ) from error
     was_on = gc.isenabled()
@@ -360,7 +360,7 @@ def _place(stack: dict[str, list[int]], frames: list[Any]) -> tuple[str, str, bo
     names = [str(frame[0]) for frame in named]
     engine = any(mark in name for mark in _ENGINE for name in names)
     function, file, _ = next((f for f in named if not f[0].startswith(_ALLOCATORS)), named[0])
-    return function, os.path.basename(file), engine  # noqa: PTH119
+    return function, os.path.basename(file), engine
 
 
 def _places(

@@ -14,7 +14,7 @@ from listen2lab.report.text import study as words
 from listen2lab.report.text.answers import answers
 from listen2lab.report.text.issue import asked, ruled_out, title, verdict
 from listen2lab.report.text.key_facts import key_facts, reference
-from listen2lab.study.plan import KNOB_MEANINGS
+from listen2lab.report.text.knobs import KNOB_MEANINGS
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from listen2lab.errors import InputError, UnknownNameError
-from listen2lab.pipeline.knobs import EARLIER_NAMES, KNOB_MEANINGS, Knobs, knobs_from
+from listen2lab.pipeline.knobs import EARLIER_NAMES, Knobs, knobs_from
 from listen2lab.privacy import (
     ConditionName,
     ExperimentName,
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "APART",
-    "KNOB_MEANINGS",
     "Experiment",
     "KnobValue",
     "Level",
