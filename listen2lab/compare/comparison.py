@@ -18,7 +18,7 @@ from listen2lab.notice import Notice
 from listen2lab.privacy import ExperimentName
 from listen2lab.study.data import StudyData, open_study
 from listen2lab.units import MIB
-from listen2lab.verdict.welch import welch
+from listen2lab.verdict.intervals import welch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -186,7 +186,7 @@ def selftest(found: Sequence[PlantedFault]) -> str:
             each.verdict,
             number(each.found_kib),
             "" if each.error is None else f"{100 * each.error:+.1f} %",
-            f"{'right' if each.is_right else 'WRONG'}: {FAULT_MEANINGS.get(each.fault, each.fault)}",
+            ("right: " if each.is_right else "WRONG: ") + FAULT_MEANINGS.get(each.fault, ""),
         )
         for each in found
     ]
