@@ -1,11 +1,12 @@
 """What the instrument costs: each promised bound, measured as a ratio in one run.
 
 ``make bench`` prints one line a bound: what was asked, what was measured, kept or missed. The
-exit status is 1 when one is missed. ``--fast`` leaves out the medium voice.
+exit status is 1 when one is missed.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import subprocess
@@ -16,10 +17,11 @@ from pathlib import Path
 
 from listen2lab import api
 from listen2lab.experiment import catalog, inputs
-from listen2lab.experiment import run_study as conduct
+from listen2lab.experiment.local import make_spec
 from listen2lab.experiment.runner import child_environment, execute
 from listen2lab.study.folder import RunFolder, StudyFolder
-from listen2lab.study.plan import Plan
+from listen2lab.study.plan import Plan, schedule
+from listen2lab.study.records import Manifest, Spec
 from listen2lab.units import MIB
 
 BARE_LOOP = """
@@ -42,18 +44,22 @@ _missed: list[str] = []
 
 
 def main() -> int:
-    """Measure every bound."""
-    fast = "--fast" in sys.argv
+    """Measure every bound, or those that are named."""
+    measures = {
+        "worker-weight": worker_weight,
+        "import-time": lambda _root: import_time(),
+        "loop-tiny": lambda root: loop_ratio(root, "tiny", bound=1.03, pairs=5),
+        "end-memory": end_memory,
+        "two-at-a-time": two_at_a_time,
+        "lab-time": lab_time,
+        "loop-medium": lambda root: loop_ratio(root, "medium", bound=1.05, pairs=3),
+    }
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--only", nargs="+", choices=measures, default=[*measures])
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        worker_weight(root)
-        import_time()
-        loop_ratio(root, "tiny", bound=1.03, pairs=5)
-        end_levels(root)
-        two_at_a_time(root)
-        lab_time(root)
-        if not fast:
-            loop_ratio(root, "medium", bound=1.05, pairs=3)
+        for name in given.only:
+            measures[name](Path(folder))
     print(f"\nmissed: {', '.join(_missed)}" if _missed else "\nevery bound is kept")
     return 1 if _missed else 0
 
@@ -89,11 +95,11 @@ def prepared(root: Path, name: str, voice: str = "tiny", *, steps: int = 30) -> 
     plan = Plan((baseline,), repeats=1, traced=False).with_lengths(steps, None)
     given = inputs.open_book(voice)
     study = StudyFolder(root / name)
-    study.create({}, list(given.paragraphs))
+    study.create(Manifest(plan=plan), list(given.paragraphs))
     study.release()
-    (run,) = conduct.schedule(plan)
+    (run,) = schedule(plan)
     folder = study.run(run.key)
-    folder.prepare(conduct.make_spec(study, folder, run, plan, given))
+    folder.prepare(make_spec(study, folder, run, plan, given))
     return folder
 
 
@@ -103,16 +109,10 @@ def worker_weight(root: Path) -> None:
     file.write_text("def setup(): pass\ndef step(i): pass\n")
     weights = []
     for k in range(5):
-        study = StudyFolder(root / f"weight{k}")
-        study.create({}, [])
-        study.release()
-        run = study.run("a/b/00")
-        workload = {"kind": "file", "path": str(file)}
-        run.prepare(
-            {"workload": workload, "warmup": 0, "steps": 1, "sample_every": 1, "traced": False}
-        )
+        run = RunFolder(root / f"weight{k}", "a/b/00")
+        run.prepare(Spec(workload={"kind": "file", "path": str(file)}, steps=1))
         execute(run)
-        start = next(line["rss"] for line in run.lines() if line["phase"] == "start")
+        start = next(each.rss for each in run.samples() if each.phase == "start")
         weights.append((start - int(child("-c", RESIDENT))) / MIB)
     say("worker before the workload, above bare Python", max(weights), 4.0, "MiB")
 
@@ -138,11 +138,11 @@ def loop_ratio(root: Path, voice: str, *, bound: float, pairs: int) -> None:
         bare_wall, bare_cpu = json.loads(child("-c", BARE_LOOP, str(folder.spec_path)))
         folder.steps_path.unlink(missing_ok=True)
         execute(folder, environment=ENVIRONMENT)
-        at = {line["phase"]: line for line in folder.lines()}
-        last = [line for line in folder.lines() if line["phase"] == "step"][-1]
-        walls.append((last["t"] - at["setup"]["t"]) / bare_wall)
-        cpus.append(last["cpu_total_s"] - at["setup"]["cpu_total_s"])
-        cpus[-1] /= bare_cpu
+        samples = folder.samples()
+        setup = next(each for each in samples if each.phase == "setup")
+        last = [each for each in samples if each.phase == "step"][-1]
+        walls.append((last.t - setup.t) / bare_wall)
+        cpus.append((last.cpu_total_s - setup.cpu_total_s) / bare_cpu)
     say(
         f"plain run against the bare loop, {voice}",
         statistics.median(walls),
@@ -152,19 +152,25 @@ def loop_ratio(root: Path, voice: str, *, bound: float, pairs: int) -> None:
     )
 
 
-def end_levels(root: Path) -> None:
+def end_memory(root: Path) -> None:
     """Run one condition in five fresh processes and compare where they end."""
-    levels = []
+    ends = []
     for k in range(5):
-        folder = prepared(root, f"level{k}")
+        folder = prepared(root, f"end{k}")
         execute(folder, environment=ENVIRONMENT)
-        levels += [line["rss"] / MIB for line in folder.lines() if line["phase"] == "end"]
-    spread = max(levels) - min(levels)
-    say("five processes of one condition, end levels", spread, 2.0, "MiB", f"at {levels[0]:.0f}")
+        ends += [each.rss / MIB for each in folder.samples() if each.phase == "end"]
+    spread = max(ends) - min(ends)
+    say(
+        "five processes of one condition, memory at the end",
+        spread,
+        2.0,
+        "MiB",
+        f"at {ends[0]:.0f}",
+    )
 
 
 def two_at_a_time(root: Path) -> None:
-    """Compare the levels of the same runs, one at a time and two at a time."""
+    """Compare where the same runs end, one at a time and two at a time."""
     ends = []
     for jobs in (1, 2):
         study = api.run(
@@ -176,7 +182,7 @@ def two_at_a_time(root: Path) -> None:
     apart = ends[1].to_numpy() - ends[0].to_numpy()  # a repeat reads in the same order in both
     mean, half = apart.mean(), 2.571 * apart.std(ddof=1) / len(apart) ** 0.5  # Student's, 5 d.f.
     say(
-        "two runs at a time against one, end levels",
+        "two runs at a time against one, memory at the end",
         abs(mean), 2.0, "MiB", f"{mean:+.2f} +- {half:.2f} (95 %) at {ends[0].mean():.0f}",
     )  # fmt: skip
 

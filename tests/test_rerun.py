@@ -39,7 +39,7 @@ def study(tmp_path_factory):
 def book_manifest():
     """Return the manifest of a study of the tiny voice that nobody has run."""
     plan = catalog.quick(Plan((catalog.experiment("baseline"),), repeats=1, traced=False))
-    given = inputs.open_book("tiny").described()
+    given = inputs.open_book("tiny").record
     return Manifest(plan=plan.with_lengths(2, 1), inputs=given, created="2026-01-01")
 
 
@@ -175,7 +175,7 @@ def test_a_user_s_book_must_be_given_again(book_manifest, tmp_path):
     """A report leaves a book's text out; a book that is given is checked by its hash."""
     book = tmp_path / "mine.txt"
     book.write_text("It was night.\n\nIt was day, and the town slept on.\n")
-    given = inputs.open_book("tiny", texts_given=[book]).described()
+    given = inputs.open_book("tiny", texts_given=[book]).record
     assert given.texts == (SourceText("mine.txt", 2),)
     report = page(tmp_path / "report.html", replace(book_manifest, inputs=given), NO_NUMBERS)
     with pytest.raises(InputError, match=r"mine\.txt \(2 paragraphs\).*--text"):

@@ -72,8 +72,8 @@ class RunFolder:
         """The capture of a traced run, as memray wrote it."""
         return self.path / "heap.bin"
 
-    def prepare(self, spec: Spec) -> None:
-        """Make the folder and write the spec.
+    def prepare(self, spec: Spec | None) -> None:
+        """Make the folder and write the spec, where one is known.
 
         What an interrupted attempt left is moved aside, not deleted.
         """
@@ -84,7 +84,8 @@ class RunFolder:
                     attempt += 1
                 self.path.rename(aside)
             self.path.mkdir(parents=True)
-        _write_record(self.spec_path, spec)
+        if spec is not None:
+            _write_record(self.spec_path, spec)
 
     def write_output(self, text: bytes) -> None:
         """Keep what the run printed."""
@@ -108,7 +109,8 @@ class RunFolder:
 
     def unpack(self, files: dict[str, bytes]) -> None:
         """Take what `pack` returned on another machine; the result is written last."""
-        self.prepare(msgspec.json.decode(files.get(self.spec_path.name, b"{}"), type=Spec))
+        spec = files.get(self.spec_path.name)
+        self.prepare(None if spec is None else msgspec.json.decode(spec, type=Spec))
         result = msgspec.json.decode(files[_RESULT], type=RunRecord)
         for name in sorted(set(files) - {self.spec_path.name, _RESULT}):
             _write(self.path / Path(name).name, files[name])

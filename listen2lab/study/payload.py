@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from listen2lab.errors import StudyError
-from listen2lab.study.reading import manifest_of
+from listen2lab.study.reading import manifest_of, refuse_other_format
 from listen2lab.study.records import FORMAT, Manifest
 
 if TYPE_CHECKING:
@@ -101,8 +101,8 @@ def read_payload(path: Path) -> Payload:
     found = _members(page[opening.end() :].split("</script", 1)[0])
     raw, summary = found.get("manifest"), found.get("summary")
     if not isinstance(raw, dict):
-        if isinstance(found.get("format"), int):
-            manifest_of({"format": found["format"], "plan": None}, str(path))  # it may be newer
+        if "format" in found:
+            refuse_other_format(found["format"], str(path))
         raise StudyError(
             f"{path} was cut within its manifest: neither plan nor numbers can be read; give the "
             "whole report, or the study's folder"

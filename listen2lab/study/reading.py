@@ -27,7 +27,15 @@ if TYPE_CHECKING:
     from listen2lab.study.folder import RunFolder, StudyFolder
     from listen2lab.study.plan import Plan, Run
 
-__all__ = ["ReadRun", "decode_samples", "manifest_of", "read_manifest", "read_run", "read_runs"]
+__all__ = [
+    "ReadRun",
+    "decode_samples",
+    "manifest_of",
+    "read_manifest",
+    "read_run",
+    "read_runs",
+    "refuse_other_format",
+]
 
 
 def read_manifest(content: bytes, where: str) -> tuple[Manifest, list[Notice]]:
@@ -63,9 +71,16 @@ def read_manifest(content: bytes, where: str) -> tuple[Manifest, list[Notice]]:
     return manifest_of(raw, where)
 
 
-def manifest_of(raw: Mapping[str, Any], where: str) -> tuple[Manifest, list[Notice]]:
-    """Return what JSON values say as a manifest; see `read_manifest`."""
-    written = raw.get("format")
+def refuse_other_format(written: object, where: str) -> None:
+    """Refuse what another version of the records has written.
+
+    Raises
+    ------
+    StudyError
+        The format is none, or an older one.
+    NewerStudyError
+        It is a newer one.
+    """
     if type(written) is not int:
         raise StudyError(
             f"{where} is damaged (its format is {written!r}, no number); the runs beside it are "
@@ -81,6 +96,11 @@ def manifest_of(raw: Mapping[str, Any], where: str) -> tuple[Manifest, list[Noti
             f"{where} was written by a listen2lab from before its first release (format "
             f"{written}, this one reads {FORMAT}); its runs are untouched; measure it anew"
         )
+
+
+def manifest_of(raw: Mapping[str, Any], where: str) -> tuple[Manifest, list[Notice]]:
+    """Return what JSON values say as a manifest; see `read_manifest`."""
+    refuse_other_format(raw.get("format"), where)
     try:
         plan = msgspec.convert(raw.get("plan"), type=_FIELDS["plan"].type)
     except (msgspec.ValidationError, LabError) as error:
