@@ -17,6 +17,7 @@ from listen2lab.report.text import study as words
 from listen2lab.report.text.answers import QUESTIONS, answers
 from listen2lab.report.text.escape import one_line, printable
 from listen2lab.report.text.format import DASH, number, span
+from listen2lab.report.text.knobs import FAULT_MEANINGS
 from listen2lab.report.text.notices import say
 from listen2lab.report.text.verdicts import REASONS, contrast
 from listen2lab.units import KIB, MIB
@@ -185,7 +186,7 @@ def selftest(found: Sequence[PlantedFault]) -> str:
             each.verdict,
             number(each.found_kib),
             "" if each.error is None else f"{100 * each.error:+.1f} %",
-            "right" if each.is_right else "WRONG",
+            ("right: " if each.is_right else "WRONG: ") + FAULT_MEANINGS.get(each.fault, ""),
         )
         for each in found
     ]
