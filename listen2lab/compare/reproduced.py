@@ -105,7 +105,8 @@ def points(
 def _verdict(where: Where, before: ConditionNumbers, now: ConditionNumbers) -> Point:
     is_now = now.verdict if now.end_each_mib else None
     return Point(
-        experiment=where.experiment, condition=where.condition, quantity="verdict", before=before.verdict, now=is_now,
+        experiment=where.experiment, condition=where.condition, quantity="verdict",
+        before=before.verdict, now=is_now,
         is_reproduced=before.verdict == is_now,
     )  # fmt: skip
 

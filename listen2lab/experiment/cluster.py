@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from listen2lab import __version__
 from listen2lab.errors import InputError, LabError, RunStoppedError, StudyError
 from listen2lab.notice import Notice
+from listen2lab.version import __version__
 
 try:
     from distributed import Client

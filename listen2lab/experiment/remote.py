@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from distributed import get_worker
 
-from listen2lab import __version__
 from listen2lab.errors import LabError, StudyError
 from listen2lab.experiment.capacity import available_memory
 from listen2lab.experiment.inputs import KINDS, is_same, reopen
@@ -26,6 +25,7 @@ from listen2lab.study.folder import StudyFolder
 from listen2lab.study.plan import Plan, schedule
 from listen2lab.study.records import InputsRecord, Manifest, Sample
 from listen2lab.units import MIB
+from listen2lab.version import __version__
 
 if TYPE_CHECKING:
     from distributed import Worker
