@@ -23,19 +23,18 @@ ALLOWED = {
     "account": {"study", "verdict"},
     "experiment": {"study", "pipeline", "probes", "models", "texts", "workload"},
     "findings": {"study", "verdict", "account", "experiment"},
-    "compare": {"study", "verdict", "account", "findings", "experiment"},
+    "compare": {"study", "verdict", "account", "findings", "experiment", "texts"},
     "device": {"study", "verdict", "findings"},
-    "report": {"study", "verdict", "account", "findings", "compare", "device", "experiment"},
+    "report": {
+        *("study", "verdict", "account", "findings", "compare", "device", "experiment"),
+        "models",
+    },
 }
 """Room to the rooms that it may import from, besides `BASE`; those on top may use any below."""
 
-ON_TOP = ("selftest", "api", "facade", "notebook", "cli", "__init__", "__main__")
-"""Above every room."""
-
-FACADE_USERS = {"selftest", "api", "facade", "notebook", "cli", "__init__", "__main__"}
-
 
 def files():
+    """Return every module of the package with its file."""
     return {
         ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(
             ".__init__"
