@@ -8,17 +8,26 @@ import subprocess
 import sys
 import textwrap
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listen2lab.account.categories import METHODS, account, categories, libraries
+from listen2lab.account.at_end import GROUPS
+from listen2lab.account.categories import (
+    CATEGORIES,
+    account,
+    cannot_tell,
+    categories,
+    libraries,
+)
 from listen2lab.experiment.runner import child_environment, execute
 from listen2lab.facade import Study
 from listen2lab.probes.allocator import is_engine_block, parse_stats, python_heap
 from listen2lab.probes.mappings import areas, file_name, kind_of
 from listen2lab.probes.process import Meter
 from listen2lab.probes.readings import SPLIT, AccountProbe, split
+from listen2lab.report.text.account import how_measured, label
 from listen2lab.units import MIB
 
 PLANTED = 50 * MIB
@@ -190,7 +199,7 @@ def test_a_workload_s_account_adds_up_at_every_sample(prepared):
         def components(): return {"audio": len(held) * (8 << 20)}
         def teardown(): held.clear()
     """)
-    assert execute(run)["outcome"] == "complete"
+    assert execute(run).outcome == "complete"
     table = account(_samples(run), levels=True)
     parts = categories(table)
     assert table[parts].sum(axis=1).to_numpy() == pytest.approx(table["rss"].to_numpy(), abs=1)
@@ -215,22 +224,16 @@ def test_code_is_told_by_library(prepared):
 
 
 def _samples(run):
-    import pandas as pd
-
-    lines = [line for line in run.lines() if line["phase"] not in ("meter", "error")]
-    flat = [
+    lines = [json.loads(line) for line in run.steps_path.read_text().splitlines()]
+    return pd.DataFrame(
         {**line, **{f"component.{k}": v for k, v in line.get("components", {}).items()}}
         for line in lines
-    ]
-    return pd.DataFrame(flat)
+        if line["phase"] not in ("meter", "error")
+    )
 
 
-def test_an_older_study_is_told_as_far_as_it_goes():
+def test_without_mappings_counters_tell_as_far_as_they_go():
     """Without readings of the mappings, files, malloc's bytes and the engine's can be told."""
-    import pandas as pd
-
-    from listen2lab.account.categories import cannot_tell
-
     common = {"swap": 0, "size": None, "kept": 0}
     samples = pd.DataFrame(
         [
@@ -248,15 +251,42 @@ def test_an_older_study_is_told_as_far_as_it_goes():
     assert list(arena) == pytest.approx([368e6] * 2)
     assert list(table["engine_arena_in_use"]) == pytest.approx([368e6, 184e6])
     assert (table["unaccounted"] == 0).all()
-    assert "without looking at mappings" in cannot_tell(samples)[0]
+    assert [note.code for note in cannot_tell(samples)] == ["no-mappings"]
+    assert [note.code for note in cannot_tell(samples.iloc[:0])] == ["no-samples"]
 
 
-def test_every_category_says_how_it_is_measured():
+def test_every_category_has_words_and_a_certainty():
     """What is shown is explained, and its certainty is one of three words."""
-    for name, method in METHODS.items():
-        assert method.certainty in {"exact", "derived", "estimated"}, name
-        assert method.how.endswith(".")
-        assert method.label
+    for name in CATEGORIES:
+        what, certainty, how = label(name)
+        assert certainty in {"exact", "derived", "estimated"}, name
+        assert what
+        assert how.endswith(".")
+    assert all(how_measured(name, "account") for name in GROUPS)
+
+
+SIZES = st.integers(0, 2**33)
+READINGS = ("file", "data", "stack", "heap", "mapped", "other", "python", "python_free")
+
+
+@given(
+    st.fixed_dictionaries(dict.fromkeys(("rss", "in_use", "kept", "mapped"), SIZES)),
+    st.fixed_dictionaries(
+        dict.fromkeys(
+            (*("file", "data", "stack", "heap", "mapped", "other", "python", "python_free"),), SIZES
+        )
+    ),
+)
+def test_the_account_parts_pages_as_the_probe_does(sample, reading):
+    """One rule, in the worker and in tables: kinds and what is left are the same."""
+    sample["in_use"] += sample["mapped"]  # which are a part of it
+    kinds = split(sample, reading)
+    row = {**sample, "phase": "end", **{f"account.{k}": v for k, v in reading.items()}}
+    (found,) = account(pd.DataFrame([row]), levels=True).to_dict("records")
+    for name in ("files", "library_data", "stacks", "python", "python_kept", "native_kept"):
+        assert found[name] == kinds[name], name
+    assert found["native_in_use"] == kinds["native"]
+    assert (found["unaccounted"], found["untouched"]) == (kinds["unaccounted"], kinds["untouched"])
 
 
 def test_where_the_mappings_cannot_be_read_it_is_said(tmp_path):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import textwrap
-from types import SimpleNamespace
 
+import msgspec
+import pandas as pd
 import pytest
 import typer
 from hypothesis import given, settings
@@ -22,18 +24,22 @@ from listen2lab.account.owners import (
     arena_note,
     fingerprints,
     holders,
-    moment_names,
     new_since,
     read_rules,
 )
 from listen2lab.account.traces import trace_of, traced_run
 from listen2lab.cli import attribute as part
-from listen2lab.errors import InputError, ProbeError, StudyError, UnknownNameError
+from listen2lab.errors import InputError, StudyError, UnknownNameError
 from listen2lab.experiment import catalog
 from listen2lab.facade import Study
-from listen2lab.report.account import caption, plot_account, section
+from listen2lab.notice import Notice
+from listen2lab.probes.tracing import reduce_capture
+from listen2lab.report.account import plot_account, section
+from listen2lab.report.text.account import caption
+from listen2lab.study.data import open_study
 from listen2lab.study.folder import StudyFolder
 from listen2lab.study.plan import Plan
+from listen2lab.study.records import Curve, Manifest, Moment, Spec, Stack, Trace
 from listen2lab.units import MIB
 
 WORKLOAD = """
@@ -51,22 +57,36 @@ PYTHON = [("_generate", "/x/listen2lab/pipeline/synthesis.py", 212)]
 
 
 def trace(*stacks, rest=0):
-    """Return a reduced trace of one moment, with a MiB a stack."""
-    frames: list[list[object]] = []
-    rows, tables = [], []
-    for number, names in enumerate(stacks):
-        own = [[*each] if isinstance(each, tuple) else [each, "", 0] for each in names]
-        first = len(frames)
+    """Return a trace of one moment, with a MiB a stack."""
+    frames, tables = [], []
+    for names in stacks:
+        own = [each if isinstance(each, tuple) else (each, "", 0) for each in names]
+        at = range(len(frames), len(frames) + len(own))
         frames += own
-        lines = [first + k for k, each in enumerate(own) if str(each[1]).endswith(".py")]
-        tables.append({"frames": [*range(first, len(frames))], "lines": lines})
-        rows.append([number, MIB, 1])
+        lines = tuple(k for k, each in zip(at, own, strict=True) if each[1].endswith(".py"))
+        tables.append(Stack(tuple(at), lines))
+    rows = tuple((number, MIB, 1) for number in range(len(tables)))
     total = len(rows) * MIB + rest
-    moments = [
-        {"name": name, "bytes": total, "rows": rows, "rest": rest}
-        for name in ("peak", "step 0", "step 5", "not-freed")
-    ]
-    return {"frames": frames, "stacks": tables, "moments": moments, "notes": []}
+    names = ("peak", "step 0", "step 5", "not-freed")
+    return Trace(
+        allocations=len(rows),
+        peak=total,
+        curve=Curve(),
+        frames=tuple(frames),
+        stacks=tuple(tables),
+        moments=tuple(Moment(name, total, rows, rest) for name in names),
+    )
+
+
+def copied(study, tmp_path):
+    """Return a copy of a study, and the folder of its traced run."""
+    copy = shutil.copytree(study.folder.path, tmp_path / "copy")
+    return copy, copy / "runs" / "own" / "this" / "traced"
+
+
+def codes(found):
+    """Return the codes of what an attribution notes."""
+    return {note.code for note in found.notes}
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +95,7 @@ def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("attribution")
     file = folder / "own.py"
     file.write_text(textwrap.dedent(WORKLOAD))
-    return lab.watch(file, steps=6, warmup=1, repeats=1, trace=True, study=folder / "study")
+    return lab.watch(file, steps=6, warmup=1, repeats=1, trace=True, study=folder / "study").data
 
 
 @pytest.fixture
@@ -140,8 +160,9 @@ def test_every_grouping_adds_up_and_tells_nothing_of_the_machine():
 
 
 def test_the_arena_is_said_to_hide_the_operators():
-    """With the arena on a sentence says who is charged; without it there is none."""
-    assert "1 of 2 MiB" in arena_note(trace([*ARENA, *KERNEL], ["malloc", *PYTHON]))
+    """With the arena on it is noted who is charged; without it nothing is."""
+    note = arena_note(trace([*ARENA, *KERNEL], ["malloc", *PYTHON]))
+    assert note == Notice("arena-hides-operators", {"hidden": MIB, "heap": 2 * MIB})
     assert arena_note(trace(["malloc", *PYTHON])) is None
 
 
@@ -154,7 +175,7 @@ def test_a_fingerprint_outlives_lines_and_builds_and_marks_what_is_new():
     assert sorted(now["new"]) == [False, True]
 
 
-def test_unknown_moments_groupings_and_old_traces_are_refused_with_a_hint():
+def test_unknown_moments_and_groupings_are_refused_with_a_hint():
     """A step that was not kept stands for the one before; other names have a suggestion."""
     heap = trace(["malloc"])
     assert holders(heap, "step 3")["bytes"].sum() == MIB
@@ -162,8 +183,6 @@ def test_unknown_moments_groupings_and_old_traces_are_refused_with_a_hint():
         holders(heap, "peek")
     with pytest.raises(UnknownNameError, match="did you mean 'owner'"):
         holders(heap, by="owners")
-    with pytest.raises(ProbeError, match="older listen2lab"):
-        holders({"at_peak": []})
 
 
 @settings(deadline=None)  # the first one waits for pandas
@@ -191,8 +210,8 @@ def test_a_step_is_taken_apart_and_the_trace_says_who(study):
 
 def test_each_phase_is_a_moment_of_the_trace(study):
     """Setup, steps, the end, and what was not freed."""
-    heap = study.heap("own", "this")
-    names = moment_names(heap)
+    heap = study.trace("own", "this")
+    names = [moment.name for moment in heap.moments]
     assert names[0] == "peak"
     assert {"setup", "step 0", "step 6", "end", "released", "not-freed"} <= set(names)
     assert holders(heap, "setup")["bytes"].sum() == pytest.approx(20 * MIB, rel=0.05)
@@ -214,19 +233,18 @@ def test_the_path_to_what_python_holds(study):
 
 def test_what_grew_and_what_the_teardown_left(study, tmp_path):
     """Types by phase; where a picture was drawn, its place in the study, also in the report."""
-    import shutil
-
     where = ("own", "this")
     assert "setup -> end" in set(grown(study, *where)["between"])
     assert survivors(study, *where).empty
-    copy = Study(shutil.copytree(study.folder.path, tmp_path / "copy"))
-    path = copy.folder.path / "runs" / "own" / "this" / "traced" / "objects.json"
+    folder, traced = copied(study, tmp_path)
+    path = traced / "objects.json"
     left = [
         {"type": "x.Y", "objects": 2, "chain": "x -> Y", "picture": "kept-0.svg"},
         {"type": "x.Z", "objects": 1, "chain": "x -> Z", "picture": None},
     ]
     path.write_text(json.dumps({**json.loads(path.read_text()), "survivors": left}))
-    pictures = survivors(copy, *where)["picture"].tolist()
+    copy = Study(folder)
+    pictures = survivors(copy.data, *where)["picture"].tolist()
     assert pictures == ["runs/own/this/traced/kept-0.svg", ""]
     page = copy.report(include_private=True).read_text()
     assert f'href="{pictures[0]}"' in page
@@ -254,63 +272,52 @@ def test_flame_graphs_are_pages_that_need_no_network(study, command):
     assert "flame-3-4.html" in command(study.folder.path, "--flame", "3-4").stdout
     for each in (page, by_time):
         assert not re.search(r"<(script|link)[^>]+(src|href)=", each.read_text())
-    assert [link["label"] for link in links(study, "own", "this")] == [
-        "kept by steps 3-4", "flame graph by time", "flame graph of the peak",
-    ]  # fmt: skip
+    assert [what for what, _ in links(study, "own", "this")] == ["3-4", "time", "peak"]
     with pytest.raises(UnknownNameError):
         flame_graph(study, "own", "this", (3, 99))
 
 
 def test_without_a_trace_it_is_said(study, tmp_path):
-    """No capture: the account stands, and a sentence names what is not known."""
-    import shutil
-
-    copy = tmp_path / "copy"
-    shutil.copytree(study.folder.path, copy)
-    traced = copy / "runs" / "own" / "this" / "traced"
+    """No capture: the account stands, and a note says what is not known."""
+    copy, traced = copied(study, tmp_path)
     shutil.rmtree(traced)
-    found = attribute(Study(copy))
+    found = attribute(open_study(copy))
     assert found.who.empty
-    assert "has no traced run" in found.notes[-1]
+    assert found.notes[-1].code == "not-traced-workload"
     with pytest.raises(StudyError, match="no capture"):
-        flame_graph(Study(copy), "own", "this")
+        flame_graph(open_study(copy), "own", "this")
 
 
 def test_a_damaged_trace_is_named_and_left_out(study, tmp_path):
     """Cut or edited by hand: the account stands, no traceback."""
-    import shutil
-
-    copy = tmp_path / "copy"
-    shutil.copytree(study.folder.path, copy)
-    traced = copy / "runs" / "own" / "this" / "traced"
+    copy, traced = copied(study, tmp_path)
     whole = (traced / "heap.json").read_text()
     for content in (whole[:1000], '{"moments": [{"name": "peak"}]}'):
         (traced / "heap.json").write_text(content)
-        found = attribute(Study(copy))
+        found = attribute(open_study(copy))
         assert found.who.empty
         assert len(found.parts)
-        assert "heap.json is damaged" in " ".join(found.notes)
-        assert leaks(Study(copy), "own", "this").empty
+        assert "trace-damaged" in codes(found)
+        assert leaks(open_study(copy), "own", "this").empty
     (traced / "objects.json").write_text("{")
-    assert held(Study(copy), "own", "this").empty
+    assert held(open_study(copy), "own", "this").empty
 
 
 def test_a_capture_of_a_killed_run_is_read_as_far_as_it_goes(study, tmp_path):
     """Cut short and without a reduced trace, it still says who; broken, it says that."""
-    import shutil
-
-    copy = tmp_path / "copy"
-    shutil.copytree(study.folder.path, copy)
-    traced = copy / "runs" / "own" / "this" / "traced"
+    copy, traced = copied(study, tmp_path)
     (traced / "heap.json").unlink()
     capture = traced / "heap.bin"
-    found = attribute(Study(copy), by="line")
+    opened = open_study(copy)
+    found = attribute(opened, by="line", reduce=reduce_capture)
     assert "own.py:4 step" in set(found.who["line"])
-    assert "did not reach its end" in " ".join(found.notes)
+    assert "capture-read-now" in codes(found)
+    assert "not-traced-workload" in codes(attribute(opened))
+    assert leaks(opened, "own", "this", reduce=reduce_capture).empty
     capture.write_bytes(capture.read_bytes()[: capture.stat().st_size // 2])
-    assert attribute(Study(copy)).resident == found.resident
+    assert attribute(opened, reduce=reduce_capture).resident == found.resident
     capture.write_bytes(b"no capture")
-    assert "no capture that memray can read" in " ".join(attribute(Study(copy)).notes)
+    assert "capture-unreadable" in codes(attribute(opened, reduce=reduce_capture))
 
 
 def test_the_picture_and_its_sentence(study):
@@ -333,8 +340,6 @@ def test_the_picture_and_its_sentence(study):
 
 def test_the_caption_names_the_step_that_the_engine_holds_memory_for():
     """Held bytes, the step whose sentence was longest, and what the last step needed."""
-    import pandas as pd
-
     common = {"in_use": 0, "kept": 0, "component.audio_cache": 0}
     rows = [
         {"phase": "import", "rss": 40 * MIB, "anonymous": 10 * MIB},
@@ -356,16 +361,17 @@ def test_a_condition_traced_elsewhere_is_found(tmp_path):
     """The trace of the same condition in another experiment tells of this one as well."""
     plan = Plan((catalog.experiment("baseline"), catalog.experiment("cache-size")))
     folder = StudyFolder(tmp_path / "study")
-    folder.create({}, [])
-    study = SimpleNamespace(plan=plan, folder=folder, manifest={"inputs": {"voice": "tiny"}})
+    folder.create(Manifest(plan=plan), [])
+    folder.release()
+    study = open_study(folder.path)
     assert traced_run(study, "cache-size", "2").key == "baseline/app/traced"
     assert traced_run(study, "cache-size", "1").key == "cache-size/1/traced"
-    folder.run("baseline/app/traced").path.mkdir(parents=True)
-    heap = {"moments": {}, "notes": ["as it was recorded"]}
-    folder.run("baseline/app/traced").write_heap(heap)
-    notes = []
-    assert trace_of(study, "cache-size", "2", notes) == heap
-    assert notes[0] == "Traced as baseline/app/traced, which is the same condition."
-    assert trace_of(study, "cache-size", "1", notes) is None
-    assert "listen2lab run cache-size --levels 1" in notes[-1]
-    folder.release()
+    run = folder.run("baseline/app/traced")
+    run.prepare(Spec(traced=True))
+    noted = Notice("nothing-allocated")
+    kept = Trace(allocations=0, peak=0, curve=Curve(), notes=(noted,))
+    (run.path / "heap.json").write_bytes(msgspec.json.encode(kept))
+    elsewhere = Notice("traced-elsewhere", {"run": "baseline/app/traced"})
+    assert trace_of(study, "cache-size", "2") == (kept, [elsewhere, noted])
+    missing = Notice("not-traced", {"experiment": "cache-size", "condition": "1"})
+    assert trace_of(study, "cache-size", "1") == (None, [missing])

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["flame_graph", "links", "temporal_graph"]
 
+_PEAK, _BY_TIME = "flame.html", "flame-temporal.html"
 _MAX_STACKS = 3000
 # A capture has tens of thousands of stacks, and a browser as many boxes to draw. The largest three
 # thousand hold nearly all bytes; the page says what the others held.
@@ -51,7 +52,7 @@ def flame_graph(
     folder = traced_run(study, experiment, condition)
     capture = _capture(folder.capture_path, experiment, condition)
     if steps is None:
-        return _write(capture, folder.path / "flame.html", temporal=False)
+        return _write(capture, folder.path / _PEAK, temporal=False)
     ends = {
         int(sample.step): sample.epoch_s
         for sample in folder.samples()
@@ -86,10 +87,10 @@ def temporal_graph(study: StudyData, experiment: str, condition: str) -> Path:
     """
     folder = traced_run(study, experiment, condition)
     capture = _capture(folder.capture_path, experiment, condition)
-    return _write(capture, folder.path / "flame-temporal.html", temporal=True)
+    return _write(capture, folder.path / _BY_TIME, temporal=True)
 
 
-def links(study: StudyData, experiment: str, condition: str) -> list[dict[str, str]]:
+def links(study: StudyData, experiment: str, condition: str) -> list[tuple[str, str]]:
     """Return the pages there are, for a report in the study's folder.
 
     Parameters
@@ -99,21 +100,18 @@ def links(study: StudyData, experiment: str, condition: str) -> list[dict[str, s
 
     Returns
     -------
-    list of dict
-        ``label`` and ``href``, relative to the study.
+    list of tuple
+        What each shows (``peak``, ``time``, or steps: ``3-4``), and its path in the study.
     """
     folder = study.folder.run(f"{experiment}/{condition}/{TRACED}").path
-    labels = {"flame.html": "flame graph of the peak", "flame-temporal.html": "flame graph by time"}
-    found = []
-    for page in sorted(folder.glob("flame*.html")):
-        steps = page.stem.removeprefix("flame-")
-        found.append(
-            {
-                "label": labels.get(page.name, f"kept by steps {steps}"),
-                "href": page.relative_to(study.folder.path).as_posix(),
-            }
+    kinds = {_PEAK: "peak", _BY_TIME: "time"}
+    return [
+        (
+            kinds.get(page.name, page.stem.removeprefix("flame-")),
+            page.relative_to(study.folder.path).as_posix(),
         )
-    return found
+        for page in sorted(folder.glob("flame*.html"))
+    ]
 
 
 def _capture(path: Path, experiment: str, condition: str) -> Path:

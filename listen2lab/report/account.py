@@ -11,7 +11,7 @@ from listen2lab.account.attribute import grown, held, survivors
 from listen2lab.account.categories import account, cannot_tell, categories, libraries
 from listen2lab.account.flamegraph import links
 from listen2lab.report.style import INK, QUIET, SERIES, new_figure, safe_label, styled, to_svg
-from listen2lab.report.text.account import caption, label
+from listen2lab.report.text.account import caption, flame_graph_label, label
 from listen2lab.report.text.notices import say
 from listen2lab.units import MIB
 
@@ -313,7 +313,9 @@ def _of_trace(study: StudyData, experiment: str, condition: str) -> dict[str, An
         "held": [{**row, "mib": row["bytes"] / MIB} for row in held(*where).to_dict("records")],
         "grown": grown(*where).head(_TOP_TYPES).to_dict("records"),
         "survivors": survivors(*where).to_dict("records"),
-        "flames": links(*where),
+        "flames": [
+            {"label": flame_graph_label(what), "href": href} for what, href in links(*where)
+        ],
     }
 
 

@@ -12,7 +12,7 @@ from listen2lab.units import MIB
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CODE_OF_PART", "caption", "how_measured", "label", "part"]
+__all__ = ["CODE_OF_PART", "caption", "flame_graph_label", "how_measured", "label", "part"]
 
 CODE_OF_PART = UNACCOUNTED
 """The part that is nobody's."""
@@ -181,6 +181,12 @@ def label(category: str) -> tuple[str, str, str]:
     """
     what, how = _CATEGORIES.get(category, (category, "What the workload says it holds."))
     return what, CATEGORIES.get(category, "exact"), how
+
+
+def flame_graph_label(what: str) -> str:
+    """Return what a page of memray shows; see `listen2lab.account.flamegraph.links`."""
+    labels = {"peak": "flame graph of the peak", "time": "flame graph by time"}
+    return labels.get(what, f"kept by steps {what}")
 
 
 def caption(table: pd.DataFrame) -> str:
