@@ -26,7 +26,7 @@ from listen2lab.report.device_terminal import told
 from listen2lab.report.text import device as words
 from listen2lab.report.text import device_lab as words_lab
 from listen2lab.units import MIB
-from listen2lab.verdict.judge import Reason
+from listen2lab.verdict.reasons import Reason
 
 ROOT = Path(__file__).parents[1]
 FIXTURES = Path(__file__).parent / "fixtures" / "device"
