@@ -8,7 +8,7 @@ import msgspec
 
 __all__ = ["Notice", "Value"]
 
-Value: TypeAlias = "str | int | float | bool | list[str] | list[float] | None"
+Value: TypeAlias = "str | int | float | bool | list[str | int | float] | None"
 """What a notice may hold: nothing that needs words of its own."""
 
 

@@ -9,7 +9,6 @@ from markupsafe import Markup
 
 from listen2lab.report import account
 from listen2lab.report import answers as opening
-from listen2lab.report.device import section_of
 from listen2lab.report.factors import grid
 from listen2lab.report.key_facts import glance, headline
 from listen2lab.report.phases import PHASES, phase_rows, phase_table
@@ -72,7 +71,7 @@ def page(study: Study, summary: dict[str, Any], *, include_private: bool = False
         facts=glance(study, summary),
         sections=sections,
         is_open=len(sections) <= _MOST_OPEN,
-        phone=None if phone is None else section_of(phone)["html"],
+        phone=None if phone is None else evidence_section(phone),
         ends=words.endings(study.runs),
         provenance=words.provenance(study.manifest),
         limits=words.limits(study),
