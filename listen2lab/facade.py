@@ -19,6 +19,7 @@ from listen2lab.units import MIB
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from listen2lab.device.answer import Answer
     from listen2lab.study.plan import Plan
 
 __all__ = ["Study"]
@@ -172,12 +173,11 @@ class Study:
         keys = plain.loc[plain["outcome"] == "complete", list(KEYS)]
         return self.samples.merge(keys, on=list(KEYS))
 
-    def device(self) -> dict[str, Any] | None:
-        """Return the evidence from a phone beside this study, or None.
+    def device(self) -> Answer | None:
+        """Return what the evidence from a phone beside this study answers, or None."""
+        from listen2lab.device.answer import load_answer  # noqa: PLC0415 - scipy
 
-        See `listen2lab.device.answer.answer`.
-        """
-        return self.folder.device()
+        return load_answer(self.folder.device_path)
 
     def account(self) -> pd.DataFrame:
         """Return what made up resident memory after each step, in bytes.

@@ -13,19 +13,20 @@ from listen2lab.device.formats.schema import Change, Snapshot, difference
 from listen2lab.device.formats.tally import Source
 from listen2lab.device.judging import Judged, judge_log, judge_series
 from listen2lab.device.lab_match import Ceiling, LabMatch, compare_with_study, find_ceiling
-from listen2lab.device.log_summary import MOST_POINTS, LogSummary, summarize_log
+from listen2lab.device.log_summary import MOST_POINTS, LogSummary, Range, summarize_log
 from listen2lab.device.next_steps import next_steps
 from listen2lab.notice import Notice
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from listen2lab.device.evidence import Evidence
     from listen2lab.device.formats.schema import Series
     from listen2lab.facade import Study
 
-__all__ = ["FORMAT", "LIMIT", "Answer", "SeriesSummary", "Together", "answer"]
+__all__ = ["FORMAT", "LIMIT", "Answer", "SeriesSummary", "Together", "answer", "load_answer"]
 
 FORMAT = 2
 """Version of the record."""
@@ -52,10 +53,7 @@ class SeriesSummary(msgspec.Struct, frozen=True):
     footprint: bool
     samples: int
     seconds: float
-    first: float
-    last: float
-    lowest: float
-    highest: float
+    range: Range | None
     judged: Judged
     time: tuple[float, ...]
     memory: tuple[float, ...]
@@ -183,24 +181,31 @@ def answer(evidence: Evidence, study: Study | None = None) -> Answer:
     )
 
 
+def load_answer(path: Path) -> Answer | None:
+    """Return what was stored, or None where there is nothing that can be read."""
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=Answer)
+    except (OSError, ValueError):
+        return None
+    return found if found.format == FORMAT else None
+
+
 _MOST_CLASSES = 50
 _MOST_ROWS = 30
 
 
 def _summarize(one: Series) -> SeriesSummary:
     every = max(1, len(one.time) // MOST_POINTS)
-    time, memory = one.time, one.memory
-    edges = (memory[0], memory[-1], memory.min(), memory.max())
     return SeriesSummary(
         one.source,
         one.quantity,
         one.footprint,
-        len(time),
-        float(time[-1]),
-        *map(float, edges),
+        len(one.time),
+        float(one.time[-1]),
+        Range.of(one.memory),
         judge_series(one),
-        tuple(round(t, 3) for t in time[::every].tolist()),
-        tuple(memory[::every].tolist()),
+        tuple(round(t, 3) for t in one.time[::every].tolist()),
+        tuple(one.memory[::every].tolist()),
     )
 
 

@@ -120,7 +120,7 @@ def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def curve_of(session: Session) -> tuple[Array, Array, Array]:
+def curve_of(session: Session) -> tuple[Array, Array, npt.NDArray[np.intp]]:
     """Return what a session's memory was after each synthesis.
 
     Parameters

@@ -49,6 +49,14 @@ class Range(msgspec.Struct, frozen=True):
     lowest: float
     highest: float
 
+    @classmethod
+    def of(cls, values: Array) -> Range | None:
+        """Return those of an array; None where none is known."""
+        known = values[np.isfinite(values)]
+        if not len(known):
+            return None
+        return cls(*(float(x) for x in (known[0], known[-1], known.min(), known.max())))
+
 
 class SessionFacts(msgspec.Struct, frozen=True):
     """One process of a log; see `listen2lab.device.formats.app_log_sessions.Session`."""
@@ -215,7 +223,7 @@ def summarize_log(evidence: Evidence, judged: Judged | None) -> LogSummary:
         sum(len(np.unique(_known(s.column("syntheses", "paragraph")))) for s in sessions),
         int(sum(s.column("syntheses", "failed").sum() for s in sessions)),
         int(sum(np.isnan(s.column("syntheses", "end_line")).sum() for s in sessions)),
-        _range([curve_of(s)[0] for s in sessions]),
+        Range.of(np.concatenate([curve_of(s)[0] for s in sessions])),
         _seconds(sessions),
         _unaccounted(evidence),
         _evictions(sessions),
@@ -242,14 +250,6 @@ def _most(columns: Iterable[Array]) -> int | None:
     return int(known.max()) if len(known) else None
 
 
-def _range(rows: Iterable[Array]) -> Range | None:
-    """Return the sessions' together."""
-    whole = _known(np.concatenate(list(rows)))
-    if not len(whole):
-        return None
-    return Range(*(float(x) for x in (whole[0], whole[-1], whole.min(), whole.max())))
-
-
 def _seconds(sessions: Sequence[Session]) -> float | None:
     times = [known for s in sessions if len(known := _known(s.lines("time")))]
     return float(sum(np.ptp(known) for known in times)) if times else None
@@ -258,7 +258,7 @@ def _seconds(sessions: Sequence[Session]) -> float | None:
 def _unaccounted(evidence: Evidence) -> Unaccounted | None:
     found = [unaccounted(s) for s in evidence.sessions]
     whole = np.concatenate([values for values, _ in found])
-    memory = _range([whole])
+    memory = Range.of(whole)
     if memory is None:
         return None
     total = np.concatenate([s.column("breakdowns", "total") for s in evidence.sessions])

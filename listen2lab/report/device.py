@@ -218,32 +218,31 @@ def _of_blocks(answer: Answer) -> Iterator[Part]:
             tables=[Table(("class", "kind", "binary", "blocks", "size"), rows)],
         )
     if answer.heap_growth:
-        rows = [
+        grew = [
             (row.name[:60], row.binary, f"{row.blocks:+,}", words.signed(row.size))
             for row in answer.heap_growth[:_MOST_CLASSES]
         ]
-        table = Table(("class", "binary", "blocks", "size"), rows)
+        table = Table(("class", "binary", "blocks", "size"), grew)
         yield Part("What grew most from the first heap to the last", tables=[table])
     for leaks in answer.leaks:
         yield Part(lines=[of_reports.leaks_line(leaks)])
 
 
 def _beside_the_lab(answer: Answer, lab: LabMatch) -> Part:
-    has_curve = answer.log is not None and any(c.memory for c in answer.log.curves)
+    log = answer.log if answer.log and any(c.memory for c in answer.log.curves) else None
     rows = [["phone", "", "", *_shape(lab.phone)]]
     rows += [
         [f"{c.experiment}/{c.condition}", c.verdict, number(c.distance, 2), *_shape(c.shape)]
         for c in lab.conditions
     ]
     names = [name.replace("_", " ") for name in ("rise", *FEATURES)]
-    shown = has_curve and bool(lab.conditions)
     return Part(
         "Beside the lab",
         lines=[of_reports.lab_line(lab)],
-        draw=partial(plots.plot_beside, answer.log, lab) if shown else None,
+        draw=partial(plots.plot_beside, log, lab) if log and lab.conditions else None,
         label="The phone's curve beside the lab's",
         caption="Each panel has its own scale: shapes are compared, sizes are not.",
-        tables=[Table(("condition", "verdict", "distance", *names), rows, True)] if shown else (),  # noqa: FBT003 - as above
+        tables=[Table(("condition", "verdict", "distance", *names), rows, True)],  # noqa: FBT003 - as above
     )
 
 

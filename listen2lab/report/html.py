@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from listen2lab.report import account
 from listen2lab.report import answers as opening
+from listen2lab.report.device import evidence_section
 from listen2lab.report.factors import grid
 from listen2lab.report.key_facts import glance, headline
 from listen2lab.report.phases import PHASES, phase_rows, phase_table

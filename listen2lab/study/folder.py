@@ -390,13 +390,6 @@ class StudyFolder:
         """Evidence from a phone; its page has the same name and ends in ``.html``."""
         return self.path / "device.json"
 
-    def device(self) -> dict[str, Any] | None:
-        """Return what ``listen2lab device --study`` wrote, or None where nothing can be read."""
-        try:
-            return _read_dict(self.device_path)
-        except ValueError:
-            return None
-
     def digest(self) -> str:
         """Return the SHA-256 over the manifest, and spec, samples and result of every run."""
         names = {"spec.json", "steps.jsonl", _RESULT}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,8 @@ from listen2lab.study.public_names import Names
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from listen2lab.device.answer import Answer
 
 __all__ = ["SharedStudy"]
 
@@ -104,17 +105,18 @@ class SharedStudy(Study):
                 told[column] = told[column].map(shared)
         return told
 
-    def device(self) -> dict[str, Any] | None:
+    def device(self) -> Answer | None:
         """As `Study.device`; files are numbered instead of named."""
+        from listen2lab.device.redaction import redacted  # noqa: PLC0415 - scipy
+
         answer = self._study.device()
-        if answer is None:
-            return None
-        numbered = {
-            source["name"]: f"file {number}"
-            for number, source in enumerate(answer["sources"], start=1)
-        }
-        told: dict[str, Any] = private.sentences(_replaced(answer, numbered), self._names)
-        return told
+        return None if answer is None else redacted(answer, self._public_name)
+
+    def _public_name(self, kind: str, name: str) -> str:
+        if kind in {"experiment", "condition"}:
+            return self._names.of(kind, name)
+        is_plain = name.isascii() and name.isprintable() and not set(name) & set("/\\@~")
+        return name if is_plain and not self._names.tells(name) else private.LEFT_OUT
 
     def _column(self, name: str) -> str:
         kind, dot, rest = name.partition(".")
@@ -166,21 +168,3 @@ class SharedStudy(Study):
                 last = run.key.rsplit("/", 1)[-1]
                 return f"{item}/{condition}/{last} is damaged, and left out"
         return f"something in the study is damaged{private.MESSAGE}"
-
-
-_CODES = frozenset(("kinds", "tool"))  # the lab's own words, whatever files are called
-
-
-def _replaced(value: Any, names: dict[str, str]) -> Any:
-    """Return a structure with names replaced wherever they stand in a text, the longest first."""
-    if isinstance(value, str):
-        for name in sorted(names, key=len, reverse=True):
-            value = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", names[name], value)
-        return value
-    if isinstance(value, dict):
-        return {
-            key: each if key in _CODES else _replaced(each, names) for key, each in value.items()
-        }
-    if isinstance(value, list):
-        return [_replaced(each, names) for each in value]
-    return value

@@ -309,8 +309,13 @@ class _Reader:
         if ways:
             right = any(between.strip() and mojibake(between) is None for between in self.between)
             partly = right or len(ways) > 1
-            codecs, times = [codec for codec, _ in ways], [float(often) for _, often in ways]
-            self.tally.note(0, "emoji-misread", codecs=codecs, times=times, partly=partly)
+            self.tally.note(
+                0,
+                "emoji-misread",
+                codecs=[codec for codec, _ in ways],
+                times=[times for _, times in ways],
+                partly=partly,
+            )
 
 
 def _prefix(

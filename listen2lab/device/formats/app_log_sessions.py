@@ -109,7 +109,8 @@ class Session(msgspec.Struct, frozen=True, eq=False):
 
     def _content(self, many: int) -> bytes:
         """Return the first lines, wherever they stand in their file."""
-        return np.nan_to_num(np.delete(self.rows[:many], _LINE, axis=1), nan=-1.0).tobytes()
+        content: bytes = np.nan_to_num(np.delete(self.rows[:many], _LINE, axis=1), nan=-1).tobytes()
+        return content
 
 
 def _read(content: Content, tally: Tally) -> list[Session]:

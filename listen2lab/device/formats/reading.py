@@ -63,15 +63,13 @@ class Format(NamedTuple):
     counts: bool = False
 
 
-Found_co = TypeVar("Found_co", covariant=True)
+Found = TypeVar("Found")
 
 
-class Reader(Protocol[Found_co]):
+class Reader(Protocol[Found]):
     """What reads a report of one process after another."""
 
-    @property
-    def found(self) -> list[Found_co]:
-        """What was read so far."""
+    found: list[Found]
 
     def feed(self, number: int, text: str) -> Said:
         """Read a line."""
@@ -99,7 +97,7 @@ def read_rows(
     read_lines(((number, line[:MOST_ROW].strip()) for number, line in lines), tally, feed)
 
 
-def read_report(content: Content, tally: Tally, reader: Reader[Found_co]) -> list[Found_co]:
+def read_report(content: Content, tally: Tally, reader: Reader[Found]) -> list[Found]:
     """Give a report's rows to a reader, and return what it found."""
     read_rows(content.texts(), tally, reader.feed)
     reader.end()
