@@ -306,7 +306,7 @@ def _mean(shapes: list[Shape | None]) -> Shape | None:
     values = {name: [getattr(shape, name) for shape in known] for name in ("rise", *FEATURES)}
     return Shape(
         **{
-            name: round(float(np.mean(each)), 4)
+            name: float(np.mean(each))
             for name, each in values.items()
             if None not in each
         }
