@@ -305,11 +305,7 @@ def _mean(shapes: list[Shape | None]) -> Shape | None:
         return None
     values = {name: [getattr(shape, name) for shape in known] for name in ("rise", *FEATURES)}
     return Shape(
-        **{
-            name: float(np.mean(each))
-            for name, each in values.items()
-            if None not in each
-        }
+        **{name: float(np.mean(each)) for name, each in values.items() if None not in each}
     )
 
 
