@@ -24,7 +24,6 @@ import json, resource, sys, time
 kind, path = sys.argv[1:3]
 import numpy
 from listen2lab import device
-from listen2lab.device.judging import judge_log
 if kind == "whole":
     from listen2lab.device.answer import answer
 import tempfile

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from listen2lab.compare.comparison import Comparison as ComparisonRecord
     from listen2lab.compare.rerun import Rerun as RerunRecord
+    from listen2lab.device.answer import Answer
     from listen2lab.findings.records import Summary
     from listen2lab.notice import Notice
     from listen2lab.study.data import StudyData
@@ -123,6 +124,12 @@ class Study:
     def objects(self, experiment: str, condition: str) -> Objects | None:
         """Return what the traced run of a condition tells of Python's objects, or None."""
         return self.data.objects(experiment, condition)
+
+    def device(self) -> Answer | None:
+        """Return what the evidence from a phone beside this study answers, or None."""
+        from listen2lab.device.answer import load_answer  # noqa: PLC0415 - scipy
+
+        return load_answer(self.data.folder.device_path)
 
     def account(self) -> pd.DataFrame:
         """Return what made up resident memory after each step, in bytes.

@@ -15,6 +15,7 @@ import json
 import os
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -23,24 +24,23 @@ from test_device_log import whole
 
 from listen2lab import device
 from listen2lab.device.answer import answer
-from listen2lab.device.formats import dumpsys, footprint, heap, leaks
-from listen2lab.device.formats import table as series
-from listen2lab.device.formats import vmmap as regions
+from listen2lab.device.formats import dumpsys, footprint, heap, leaks, table, vmmap
+from listen2lab.device.formats.app_log import COLUMNS as COLUMNS_OF_LOG
 from listen2lab.device.formats.app_log import read_applog
 from listen2lab.device.formats.app_log_grammar import SHAPES, mojibake
-from listen2lab.device.formats.schema import difference
+from listen2lab.device.formats.app_log_sessions import split_sessions
+from listen2lab.device.formats.schema import COLUMNS, Series, difference
 from listen2lab.device.formats.tally import Tally
-from listen2lab.device.sessions import split_sessions
 from listen2lab.errors import InputError
-from listen2lab.report.device_terminal import told
+from listen2lab.report.device_terminal import as_text
 
 FIXTURES = Path(__file__).parent / "fixtures" / "device"
 EXAMPLES = int(os.environ.get("DEVICE_FUZZ", "80"))
 """Inputs for each test."""
 
 READERS = {
-    "vmmap_summary.txt": regions.read_vmmap,
-    "vmmap_regions.txt": regions.read_vmmap,
+    "vmmap_summary.txt": vmmap.read_vmmap,
+    "vmmap_regions.txt": vmmap.read_vmmap,
     "footprint_two.txt": footprint.read_footprint,
     "heap.txt": heap.read_heap,
     "leaks.txt": leaks.read_leaks,
@@ -58,6 +58,22 @@ PIECES = ("-", "-1", "999999999999999999999", "1e309", "nan", "0x", "\t", "%", "
           "Process: x [1]", "TOTAL", "[MEMORY] Total: 1.0 MB ", "\udcff", "é")  # fmt: skip
 number = st.integers(0, 2**20)
 wounds = st.lists(st.tuples(number, number, number), max_size=6)
+
+
+class Lines:
+    """Stands for a file's content: lines that were read already."""
+
+    def __init__(self, lines):
+        self.lines = lines
+
+    def texts(self):
+        """Return them with their numbers."""
+        return enumerate(self.lines, 1)
+
+
+def encoded(records):
+    """Return records as JSON; fails for what is none."""
+    return msgspec.json.encode([one for one in records if not isinstance(one, Series)])
 
 
 def damaged(text, wounds):
@@ -89,12 +105,13 @@ def test_damaged_reports(name, wounds):
     """A reader of reports keeps what it understands, and its numbers stay sizes."""
     lines = damaged(TEXTS[name], wounds)
     tally = Tally(name, lines=len(lines))
-    found = READERS[name](enumerate(lines, 1), tally, name)
+    found = READERS[name](Lines(lines), tally)
     assert tally.recognised + tally.malformed <= len(lines)
+    assert encoded(found)
     for one in found:
-        json.dumps(one.to_dict(), allow_nan=False)
         for category in getattr(one, "categories", ()):
-            assert all(v is None or v >= 0 for k, v in vars(category).items() if k != "name")
+            values = [getattr(category, column) for column in (*COLUMNS, "regions")]
+            assert all(v is None or v >= 0 for v in values)
     if len(found) > 1 and hasattr(found[0], "categories"):
         difference(found[0], found[1])
 
@@ -103,11 +120,11 @@ def test_damaged_reports(name, wounds):
 @fuzzed
 def test_damaged_json(wounds):
     """A damaged report in JSON is read as far as it is JSON, or not at all."""
-    text = "\n".join(damaged((FIXTURES / "footprint.json").read_text(), wounds))
-    tally = Tally("x", lines=text.count("\n") + 1)
-    for one in footprint.read_footprint_json(text, tally, "x")[0]:
-        json.dumps(one.to_dict(), allow_nan=False)
-        assert one.counted is None or one.counted >= 0
+    lines = damaged((FIXTURES / "footprint.json").read_text(), wounds)
+    tally = Tally("x", lines=len(lines))
+    found = footprint.read_footprint_json(Lines(lines), tally)
+    assert encoded(found)
+    assert all(one.counted is None or one.counted >= 0 for one in found)
     assert tally.recognised + tally.malformed <= tally.lines
 
 
@@ -129,14 +146,12 @@ def test_damaged_json(wounds):
 @fuzzed
 def test_any_json(text):
     """JSON of another shape is no footprint, and no crash."""
-    found, _ = footprint.read_footprint_json(text, Tally("x", lines=1), "x")
-    for one in found:
-        json.dumps(one.to_dict(), allow_nan=False)
+    assert encoded(footprint.read_footprint_json(Lines([text]), Tally("x", lines=1)))
 
 
 CSV = "time,rss_mb\n" + "".join(f"{k},{100 + k}\n" for k in range(6))
 JSONL = "".join(json.dumps({"t": k, "rss": 100 + k}) + "\n" for k in range(6))
-TABLES = {"csv": (series.read_csv, CSV), "jsonl": (series.read_jsonl, JSONL)}
+TABLES = {"csv": (table.read_csv, CSV), "jsonl": (table.read_jsonl, JSONL)}
 
 
 @pytest.mark.parametrize("kind", TABLES)
@@ -147,7 +162,7 @@ def test_damaged_tables(kind, wounds):
     reader, text = TABLES[kind]
     lines = damaged(text, wounds)
     tally = Tally("x", lines=len(lines))
-    for one in reader(enumerate(lines, 1), tally, "x"):
+    for one in reader(Lines(lines), tally):
         assert (one.memory >= 0).all()
         assert np.isfinite(one.time).all()
     assert tally.recognised + tally.malformed <= len(lines)
@@ -164,13 +179,13 @@ def test_damaged_logs(wounds):
     """Any damage: each line is recognised, ignored or malformed, and the tables can be made."""
     lines = [line.encode("utf-8", "replace") for line in damaged(LOG, wounds)]
     tally = Tally("x", lines=len(lines))
-    events = read_applog([(1, lines)], tally)
+    rows = read_applog([(1, lines)], tally)
     assert tally.recognised + tally.malformed <= len(lines)
-    memory = events.column("memory")
+    memory = rows[:, COLUMNS_OF_LOG.index("memory")]
     assert (np.isnan(memory) | (memory >= 0)).all()
-    for session in split_sessions(events, "x"):
-        for table in session.tables.values():
-            assert table.ndim == 2
+    for session in split_sessions(rows, "x"):
+        for joined in session.tables.values():
+            assert joined.ndim == 2
 
 
 WORDS = [words for words in sorted(SHAPES) if words in LOG.encode()]
@@ -185,8 +200,8 @@ def test_reading_many_alike_is_reading_each_alone(words, numbers):
     """The quick way and the strict one give the same numbers."""
     line = next(x for x in LOG.encode().split(b"\n") if words in x)
     lines = [line.replace(b"12", n.encode(), 1).replace(b"0.5", n.encode(), 1) for n in numbers]
-    together = read_applog([(1, lines)], Tally("x")).rows
-    alone = [read_applog([(k, [each])], Tally("x")).rows for k, each in enumerate(lines, 1)]
+    together = read_applog([(1, lines)], Tally("x"))
+    alone = [read_applog([(k, [each])], Tally("x")) for k, each in enumerate(lines, 1)]
     rows = [row for part in alone for row in part]
     assert len(rows) == len(together)
     for one, other in zip(rows, together, strict=True):
@@ -197,7 +212,8 @@ def test_reading_many_alike_is_reading_each_alone(words, numbers):
 @fuzzed
 def test_any_bytes_before_the_words(between):
     """Whatever stands where the emoji was, it is emoji, mojibake or nothing."""
-    assert mojibake(between) is None or isinstance(mojibake(between), str)
+    found = mojibake(between)
+    assert found is None or 0 <= found[1] <= 4
 
 
 ANY = [LOG, CSV, JSONL, *TEXTS.values(), "\n".join([LOG, *TEXTS.values()])]
@@ -222,4 +238,15 @@ def test_any_file(which, wounds, before, end, tmp_path_factory):
         evidence = device.read(file)
     except InputError:
         return
-    assert told(answer(evidence))
+    found = answer(evidence)
+    assert msgspec.json.decode(msgspec.json.encode(found), type=device.Answer) == found
+    assert as_text(found)
+
+
+def test_a_hit_counter_that_goes_back_before_anything_was_read():
+    """It begins no other process; nothing was read in this one."""
+    hits = "[PhonemeAlign] ✅ Cache hit for paragraph 7 (hits: {}, misses: 1)"
+    start = "[SynthesisQueue] 🔄 Pre-synthesis paragraph 8, memory: 83.3 MB"
+    for lines in ([hits.format(3), hits.format(1)], [hits.format(3), hits.format(1), start]):
+        rows = read_applog([(1, [line.encode() for line in lines])], Tally("x"))
+        assert len(split_sessions(rows, "x")) == 1

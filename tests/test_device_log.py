@@ -11,7 +11,7 @@ import pytest
 
 from listen2lab import device
 from listen2lab.device.judging import curve_of, judge_log, overlaps
-from listen2lab.errors import InputError
+from listen2lab.notice import Notice
 from listen2lab.pipeline.log import AppLog
 from listen2lab.units import MIB
 
@@ -32,6 +32,11 @@ def paragraph(n, memory=100.0, *, audio_s=5.0, before=None):
     log.aligned(n, 12, audio_s)
     log.evicted_audio(n - 1 if n else 0)
     return out
+
+
+def notes_of(evidence):
+    """Return the codes and lines of the first file's notes."""
+    return [(note.code, note.values["line"]) for note in evidence.sources[0].notes]
 
 
 def whole(n=20, start=0, **kwargs):
@@ -154,20 +159,21 @@ def test_total_times_without_memory_and_sizes_with_no_break_spaces(read):
     (session,) = evidence.sessions
     assert session.column("totals", "total_s").tolist() == [3.36, 3.36]
     assert session.column("breakdowns", "total")[0] == 1100.5 * MIB
-    assert [note.line for note in evidence.sources[0].notes] == [4]
+    assert notes_of(evidence) == [("cut-or-damaged", 4)]
 
 
 def test_only_the_lines_that_a_handoff_greps(read):
     """A log of final memories alone has its curve; so has one of breakdowns alone."""
     parts = "3.4s (synthesis: 3.2s, alignment: 0.2s), final memory:"
     evidence = read([f"{TOTAL_TIME} {k}: {parts} {500 + k}.0 MB" for k in range(20)])
-    memory, _, lines = curve_of(evidence.sessions[0])
+    session = evidence.sessions[0]
+    memory, _, rows = curve_of(session)
     assert (memory / MIB).tolist() == [500.0 + k for k in range(20)]
-    assert lines.tolist() == list(range(1, 21))
+    assert session.column("syntheses", "end_line")[rows].tolist() == list(range(1, 21))
     judged = judge_log(read([f"📊 [MEMORY] Total: {900 + 4 * k}.0 MB" for k in range(40)]))
-    assert (judged.name, judged.unit) == ("leak", "breakdown")
+    assert (judged.verdict, judged.unit) == ("leak", "breakdown")
     judged = judge_log(read([f"📊 [MEMORY] Unaccounted: ~{900 + 4 * k}.0 MB" for k in range(40)]))
-    assert (judged.name, judged.unit) == ("leak", "breakdown")
+    assert (judged.verdict, judged.unit) == ("leak", "breakdown")
 
 
 def test_no_process_holds_nothing(read):
@@ -190,8 +196,8 @@ def test_notes_stand_in_the_order_of_the_lines(read):
         "📊 [MEMORY] Total: -5.0 MB",
         "[SynthesisQueue] 🔄 Pre-synthesis paragraph -1, memory: 5.0 MB",
     ]
-    notes = read([*whole(2), *bad, *whole(2), *bad]).sources[0].to_dict()["notes"]
-    assert [note["line"] for note in notes] == [11, 12, 23, 24]
+    evidence = read([*whole(2), *bad, *whole(2), *bad])
+    assert [line for _, line in notes_of(evidence)] == [11, 12, 23, 24]
 
 
 def test_prefixes_interleaving_and_other_output(read):
@@ -207,7 +213,7 @@ def test_prefixes_interleaving_and_other_output(read):
     assert len(session.tables["syntheses"]) == 12
     assert session.column("syntheses", "audio_s").tolist() == [5.0] * 12
     assert evidence.sources[0].ignored == 60
-    times = session.events.column("time")
+    times = session.lines("time")
     assert np.diff(times).sum() == pytest.approx(59 * 0.37, abs=0.38)
 
 
@@ -233,8 +239,10 @@ def test_mojibake_is_recognised(read, codec, times):
     assert len(evidence.sessions[0].tables["syntheses"]) == 8
     (source,) = evidence.sources
     assert source.malformed == 0
-    assert ("once", "twice")[times - 1] in source.encoding
-    assert any("the emoji are" in str(note) for note in source.notes)
+    (note,) = source.notes
+    assert note.code == "emoji-misread"
+    assert note.values["times"] == [times]
+    assert not note.values["partly"]
 
 
 @pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "utf-32"])
@@ -255,7 +263,7 @@ def test_mixed_encodings(read):
     )
     evidence = read(data)
     assert len(evidence.sessions[0].tables["syntheses"]) == 8
-    assert "partly" in evidence.sources[0].encoding
+    assert evidence.sources[0].notes[0].values["partly"]
 
 
 def test_nul_bytes_and_long_lines(read):
@@ -263,34 +271,32 @@ def test_nul_bytes_and_long_lines(read):
     lines = "\n".join(whole(4)).encode()
     data = lines + b"\n" + b"x" * 10_000_000 + b"\n" + b"\0" * 50 + lines + b"\n"
     evidence = read(data)
-    notes = [str(note) for note in evidence.sources[0].notes]
-    assert "line 21: longer than 64 KiB; it was not read" in notes
-    assert any(note.startswith("line 22: holds NUL") for note in notes)
+    assert notes_of(evidence) == [("line-too-long", 21), ("nul-bytes", 22)]
     assert evidence.sources[0].lines == 41
     assert evidence.sources[0].recognised == 40
     assert evidence.sources[0].malformed == 1
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
-    [("[SynthesisQueue] 🔄 Pre-synthesis paragraph 3, memory: -5.0 MB", "negative"),
-     ("[SynthesisQueue] 🔄 Pre-synthesis paragraph -3, memory: 5.0 MB", "negative"),
-     ("📊 [MEMORY] Total: 99999999999.0 MB", "absurd"),
-     ("[SynthesisQueue] ✅ Pre-synthesis paragraph 3 done - 99999999s, memory: 5.0 MB", "absurd"),
-     ("[PiperTTS] Synthesized 99999999999999 samples at 22050 Hz", "absurd"),
-     ("[SynthesisQueue] ✅ Pre-synthesis paragraph 3 done - 0.0", "cut or damaged"),
-     ("📊 [MEMORY] Total: nan MB", "cut or damaged"),
-     ("📊 [MEMORY] Total: 1.2.3 MB", "absurd or no number"),
-     ("[SynthesisQueue] ✅ On-demand synthesis for paragraph", "cut or damaged")],
+    ("line", "code"),
+    [("[SynthesisQueue] 🔄 Pre-synthesis paragraph 3, memory: -5.0 MB", "number-negative"),
+     ("[SynthesisQueue] 🔄 Pre-synthesis paragraph -3, memory: 5.0 MB", "number-negative"),
+     ("📊 [MEMORY] Total: 99999999999.0 MB", "number-absurd"),
+     ("[SynthesisQueue] ✅ Pre-synthesis paragraph 3 done - 99999999s, memory: 5.0 MB",
+      "number-absurd"),
+     ("[PiperTTS] Synthesized 99999999999999 samples at 22050 Hz", "number-absurd"),
+     ("[SynthesisQueue] ✅ Pre-synthesis paragraph 3 done - 0.0", "cut-or-damaged"),
+     ("📊 [MEMORY] Total: nan MB", "cut-or-damaged"),
+     ("📊 [MEMORY] Total: 1.2.3 MB", "number-absurd"),
+     ("[SynthesisQueue] ✅ On-demand synthesis for paragraph", "cut-or-damaged")],
 )  # fmt: skip
-def test_absurd_numbers_are_named_with_their_line(read, line, said):
+def test_absurd_numbers_are_named_with_their_line(read, line, code):
     """What was understood is kept."""
     for again in (1, 3):  # the same damage many times takes the quick way
         evidence = read([*whole(4), *[line] * again, *whole(4, start=4)])
         (source,) = evidence.sources
         assert source.malformed == again
-        assert source.notes[0].line == 21
-        assert said in source.notes[0].text
+        assert notes_of(evidence)[0] == (code, 21)
         assert len(evidence.sessions[0].tables["syntheses"]) == 8
 
 
@@ -298,7 +304,7 @@ def test_lines_alike_with_an_absurd_number_later(read):
     """A number that is too large in a line whose like was learned is refused just the same."""
     lines = ["📊 [MEMORY] Total: 1000000.0 MB", "📊 [MEMORY] Total: 9000000.0 MB"]
     evidence = read([*lines, *lines])
-    assert [note.line for note in evidence.sources[0].notes] == [2, 4]
+    assert [line for _, line in notes_of(evidence)] == [2, 4]
     assert evidence.sessions[0].column("breakdowns", "total").tolist() == [1e6 * MIB] * 2
 
 
@@ -307,8 +313,9 @@ def test_time_that_goes_backwards_and_midnight(read):
     clock = ["23:59:58.5", "23:59:59.5", "00:00:01.0", "00:00:02.0", "00:00:00.5", "99:00:00.0"]
     lines = [f"{c} {line}" for c, line in zip(clock, whole(2), strict=False)]
     evidence = read(lines)
-    assert [str(n) for n in evidence.sources[0].notes] == ["line 5: the time goes back by 2 s"]
-    times = evidence.sessions[0].events.column("time")
+    assert notes_of(evidence) == [("time-goes-back", 5)]
+    assert evidence.sources[0].notes[0].values["seconds"] == 1.5
+    times = evidence.sessions[0].lines("time")
     assert times[3] - times[0] == pytest.approx(3.5)
 
 
@@ -319,8 +326,8 @@ def test_two_processes_in_one_file(read):
     sessions = read([line for pair in zip(one, two, strict=True) for line in pair]).sessions
     assert [s.pid for s in sessions] == [11, 22]
     assert [len(s.tables["syntheses"]) for s in sessions] == [9, 9]
-    assert sessions[1].began == "process 22"
-    assert [s.name for s in sessions] == ["phone.log", "phone.log, process 22"]
+    assert sessions[1].began == Notice("process", {"pid": 22})
+    assert [s.number for s in sessions] == [0, 1]
 
 
 def test_a_restart_without_process_ids(read):
@@ -334,8 +341,8 @@ def test_a_restart_without_process_ids(read):
     ]
     sessions = read([*first, *second]).sessions
     assert len(sessions) == 2
-    assert "line 63" in sessions[1].began
-    assert sessions[1].events.rows[0, 1] == 62  # the breakdown before it belongs to it
+    assert sessions[1].began == Notice("reads-again", {"line": 63, "paragraph": 0})
+    assert sessions[1].lines("line")[0] == 62  # the breakdown before it belongs to it
     # A reader who goes back to the first paragraph restarts nothing.
     again = [on_demand.format("199.0"), *whole(12, start=1, memory=210)]
     assert len(read([*first, *again]).sessions) == 1
@@ -392,8 +399,9 @@ def test_standard_input_and_a_pipe_that_breaks(monkeypatch):
         assert evidence.sources[0].name == "standard input"
         assert len(evidence.sessions[0].tables["syntheses"]) == 8
     monkeypatch.setattr("sys.stdin", type("Stdin", (), {"buffer": io.BytesIO()}))
-    with pytest.raises(InputError, match="empty"):
+    with pytest.raises(device.NothingReadError) as caught:
         device.read("-")
+    assert caught.value.problems == (Notice("empty", {"file": "standard input"}),)
 
 
 def test_old_line_ends(read):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +13,18 @@ import pytest
 from listen2lab import device
 from listen2lab.device.answer import answer
 from listen2lab.device.formats.heap import compare_heaps
+from listen2lab.device.formats.numbers import read_number, read_size
 from listen2lab.device.formats.schema import OWNERS, owner_of
-from listen2lab.device.formats.sizes import read_number, read_size
 from listen2lab.errors import InputError, UnknownNameError
-from listen2lab.report.device_terminal import told
+from listen2lab.notice import Notice
+from listen2lab.report.device import short
+from listen2lab.report.device_terminal import as_text
+from listen2lab.report.text.device import nothing_read
 from listen2lab.units import KIB, MIB
 
 FIXTURES = Path(__file__).parent / "fixtures" / "device"
+GOLDEN = FIXTURES / "golden"
+REFERENCE = Path(__file__).parents[1] / "data" / "reference" / "device"
 
 
 def only(name):
@@ -92,7 +97,7 @@ def test_vmmap_without_its_summary_adds_the_regions_up():
     assert category(snapshot, "MALLOC_LARGE").counted == (273 + 8) * MIB
     assert category(snapshot, "mapped file").clean == 44 * MIB + 16 * KIB
     assert snapshot.footprint == 310 * MIB
-    assert snapshot.by_owner()["stacks"]["virtual"] == 56 * MIB
+    assert snapshot.owner("stacks").virtual == 56 * MIB
 
 
 def test_footprint_text_of_several_processes():
@@ -107,7 +112,7 @@ def test_footprint_text_of_several_processes():
     assert category(snapshots[0], "app-specific tag 14").counted == 64 * MIB
     assert category(snapshots[1], "MALLOC_SMALL").swapped is None
     assert snapshots[0].peak == 2290 * MIB
-    assert sum(v["counted"] for v in snapshots[0].by_owner().values()) == 2264 * MIB
+    assert sum(o.counted for o in snapshots[0].owners) == 2264 * MIB
 
 
 def test_footprint_json_and_its_samples(tmp_path):
@@ -117,7 +122,7 @@ def test_footprint_json_and_its_samples(tmp_path):
     assert snapshot.footprint == 5000 * page
     assert snapshot.peak == 5500 * page
     assert category(snapshot, "MALLOC_LARGE").dirty == 3500 * page
-    assert snapshot.by_owner()["mapped files"]["clean"] == 3904 * page
+    assert snapshot.owner("mapped files").clean == 3904 * page
     whole = json.loads((FIXTURES / "footprint.json").read_text())
     samples = [
         {"start_time": {"wall_time_s": 100.0 + k},
@@ -130,8 +135,10 @@ def test_footprint_json_and_its_samples(tmp_path):
     assert series.footprint
     assert series.memory[-1] == 119 * page
     file.write_text('{\n "processes": [{"name": "x", "auxiliary": {"phys_foot')
-    with pytest.raises(InputError, match=r"line 2.*no JSON"):
+    with pytest.raises(device.NothingReadError) as caught:
         device.read(file)
+    values = caught.value.problems[0].values
+    assert (values["first_code"], values["first_line"]) == ("json-damaged", 2)
 
 
 def test_heap_and_leaks():
@@ -159,7 +166,9 @@ def test_heaps_subtract(tmp_path):
     later.write_text(text.replace("180000 1638000000", "190000 1738000000"))
     evidence = device.read([FIXTURES / "heap.txt", later])
     grew = compare_heaps(*evidence.heaps)
-    assert grew == [{"name": "non-object", "binary": "", "blocks": 10000, "size": 100000000}]
+    assert [(c.name, c.binary, c.blocks, c.size) for c in grew] == [
+        ("non-object", "", 10000, 100000000)
+    ]
 
 
 def test_dumpsys():
@@ -169,10 +178,9 @@ def test_dumpsys():
     assert snapshot.footprint == (422450 + 147) * KIB
     assert snapshot.resident == 456390 * KIB
     assert len(snapshot.categories) == 9
-    owners = snapshot.by_owner()
-    assert owners["heap, small blocks"]["counted"] == (382944 + 62) * KIB
-    assert owners["graphics and UI"]["counted"] == (11136 + 9000) * KIB
-    assert owners["code"]["clean"] == 4140 * KIB
+    assert snapshot.owner("heap, small blocks").counted == (382944 + 62) * KIB
+    assert snapshot.owner("graphics and UI").counted == (11136 + 9000) * KIB
+    assert snapshot.owner("code").clean == 4140 * KIB
 
 
 def test_dumpsys_with_all_columns(tmp_path):
@@ -216,13 +224,13 @@ def test_snapshots_subtract(tmp_path):
     early.write_text(text.replace("1880 MB", " 310 MB").replace("2264 MB", " 694 MB"))
     evidence = device.read([early, FIXTURES / "footprint_two.txt"])
     change = device.difference(evidence.snapshots[0], evidence.snapshots[2])
-    assert change["counted"] == 1570 * MIB
-    assert change["owners"]["heap, large blocks"]["counted"] == 1570 * MIB
-    assert change["categories"]["IOSurface"]["counted"] == 0
-    assert change["same_tool"]
-    assert change["same_process"]
+    assert change.counted == 1570 * MIB
+    assert {o.name: o.counted for o in change.owners}["heap, large blocks"] == 1570 * MIB
+    assert {c.name: c.counted for c in change.categories}["IOSurface"] == 0
+    assert change.same_tool
+    assert change.same_process
     other = device.difference(*evidence.snapshots[:2])
-    assert not other["same_process"]
+    assert not other.same_process
 
 
 def test_table_of_time_and_memory(tmp_path):
@@ -235,7 +243,7 @@ def test_table_of_time_and_memory(tmp_path):
     (series,) = evidence.series
     assert series.memory[0] == 1234.5 * MIB
     assert series.time.tolist() == [0.0, 1.0]
-    assert [str(n) for n in evidence.sources[0].notes] == ["line 4: 'kaputt' is no memory"]
+    assert evidence.sources[0].notes == (Notice("no-memory", {"line": 4, "text": "kaputt"}),)
     file.write_text("time,rss_kb,phys_footprint_bytes\n0,100,2048\n1,100,4096\n")
     (series,) = device.read(file).series
     assert series.footprint
@@ -285,7 +293,7 @@ def test_json_lines_and_gzip(tmp_path):
     file.write_bytes(gzip.compress(lines.encode() * 2000)[:-5000])
     evidence = device.read(file)
     assert len(evidence.series[0].memory) > 100
-    assert "ends early" in str(evidence.sources[0].notes[0])
+    assert "ends-early" in {note.code for note in evidence.sources[0].notes}
 
 
 def test_several_outputs_in_one_file(tmp_path):
@@ -319,9 +327,9 @@ def test_the_app_among_several_processes(tmp_path):
     log = tmp_path / "log"
     log.write_text(f"2025-11-15 10:22:33.1 Listen2[{pid}:7] [MEMORY] Total: 5.0 MB\n")
     found = answer(device.read([log, large]))
-    assert found["app"] == "Listen2"
-    assert found["ceiling"]["of_mib"] == 2264
-    assert "mediaserverd" not in told(found)
+    assert found.app == "Listen2"
+    assert found.ceiling.of == 2264 * MIB
+    assert "mediaserverd" not in as_text(found)
 
 
 def test_damaged_rows_are_named_and_the_rest_kept(tmp_path):
@@ -335,38 +343,72 @@ def test_damaged_rows_are_named_and_the_rest_kept(tmp_path):
     (snapshot,) = evidence.snapshots
     assert {"IOSurface", "VM_ALLOCATE"} & {c.name for c in snapshot.categories} == set()
     assert len(snapshot.categories) == 17
-    assert [n.line for n in evidence.sources[0].notes] == [
+    assert [n.values["line"] for n in evidence.sources[0].notes] == [
         k for k, line in enumerate(text.splitlines(), 1) if line.startswith(("IOSurface", "VM_ALL"))
     ]
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
-    [(b"", "empty"), (bytes(range(256)) * 40, "binary"), (b"bplist00" + b"x" * 99, "memgraph"),
-     (b"hello\nworld\n", "nothing was understood"), (b"PK\x03\x04zip", "zip"),
-     (b"leaks cannot examine process 613 because\n", "sudo"),
-     (gzip.compress(gzip.compress(b"x")), "compressed twice"),
-     (gzip.compress(b"x" * 99)[:12], "cannot be unpacked|nothing was understood"),
-     (b"0,100\n1,101\n", "must name its columns"), (b'[{"t": 1, "rss": 2}]', "an object a line"),
-     (b'{"bug_type":"298"}\n', "rpages"), (b"<trace-query-result/>\n", "memory graph"),
-     (b"Process:  Listen2 [5]\nPhysical footprint:  1.9G\n", "heading")],
+    ("content", "code", "what"),
+    [(b"", "empty", None), (bytes(range(256)) * 40, "not-text", "binary"),
+     (b"bplist00" + b"x" * 99, "not-text", "property-list"),
+     (b"hello\nworld\n", "nothing-understood", ""), (b"PK\x03\x04zip", "not-text", "zip"),
+     (b"leaks cannot examine process 613 because\n", "nothing-understood", "not-allowed"),
+     (gzip.compress(gzip.compress(b"x")), "not-text", "gzip-twice"),
+     (b"\x1f\x8b\x08\x00" + b"\xff" * 40, "cannot-unpack", None),
+     (b"0,100\n1,101\n", "nothing-understood", "table-without-names"),
+     (b'[{"t": 1, "rss": 2}]', "nothing-understood", "json-array"),
+     (b'{"bug_type":"298"}\n', "nothing-understood", "jetsam"),
+     (b"<trace-query-result/>\n", "nothing-understood", "instruments"),
+     (b"Process:  Listen2 [5]\nPhysical footprint:  1.9G\n", "nothing-understood",
+      "heading-only")],
 )  # fmt: skip
-def test_what_cannot_be_used_is_said_and_the_rest_is_read(tmp_path, content, said):
+def test_what_cannot_be_used_is_said_and_the_rest_is_read(tmp_path, content, code, what):
     """One bad file does not cost the good ones; alone, it is an error."""
     bad = tmp_path / "bad"
     bad.write_bytes(content)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(device.NothingReadError) as caught:
         device.read(bad)
     evidence = device.read([bad, FIXTURES / "heap.txt"])
     assert len(evidence.heaps) == 1
-    assert re.search(said, evidence.problems[0])
+    (problem,) = evidence.problems
+    assert caught.value.problems == (problem,)
+    assert problem.code == code
+    assert problem.values.get("what", problem.values.get("looks")) == what
+    assert nothing_read(evidence.problems).startswith(("bad ", "nothing was understood in bad"))
 
 
 def test_no_such_file_and_a_directory(tmp_path):
-    """Both are sentences."""
-    with pytest.raises(InputError, match="No such file"):
-        device.read(tmp_path / "none")
-    with pytest.raises(InputError, match="is a directory"):
-        device.read(tmp_path)
+    """Both are said, and the rest is read."""
+    good = FIXTURES / "heap.txt"
+    evidence = device.read([tmp_path / "none", tmp_path, good])
+    assert [problem.code for problem in evidence.problems] == ["no-file", "directory"]
     with pytest.raises(InputError, match="no file"):
         device.read([])
+
+
+NAMES = [path.name for path in sorted(FIXTURES.iterdir()) if path.suffix in {".txt", ".json"}]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_text_of_each_report(name):
+    """Everything that is printed, word by word; `UPDATE_GOLDEN=1` writes it anew."""
+    found = answer(device.read(FIXTURES / name))
+    same_as_golden(name, as_text(found) + "\n")
+
+
+def test_the_text_of_logs_and_reports_together():
+    """The project's own example, as the notebook shows it."""
+    files = [path for path in sorted(REFERENCE.iterdir()) if path.suffix != ".md"]
+    found = answer(device.read(files))
+    same_as_golden("reference", as_text(found) + "\n")
+    assert short(found) in as_text(found).replace(". A high", ": A high")
+
+
+def same_as_golden(name, text):
+    """Compare with a file, or write it."""
+    golden = GOLDEN / f"{name}.expected"
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(text, "utf-8")
+    assert text == golden.read_text("utf-8")

@@ -76,7 +76,8 @@ def test_slope_is_generalised_least_squares():
     y = _noisy(3, repeats=3, steps=60, rate=2e4, phi=0.3)
     rows = prepare(y)
     found = find_features(rows)
-    block = blocks(rows, found, 1.0)[0]
+    y /= found.sigma
+    block = blocks(rows, found)[0]
     i = 1
     surface = Whitened([block], 60, 1.0, 0.0).surface(0, i, 0)
     u = (np.arange(60) + 0.5) / 60
@@ -452,7 +453,8 @@ def test_evidence_puts_growth_above_none_only_where_it_is():
     for rate in (0.0, 2e4):
         rows = prepare(_noisy(20, rate=rate))
         found = find_features(rows)
-        e = find_evidence(blocks(rows, found, found.sigma), 80, 1.0, 0.0, 1.0)
-        odds.append(e.log_growth - e.log_none)
+        given = blocks(rows, found)
+        e = find_evidence(given, samples=80, span=1.0, grain=0.0, temper=1.0)
+        odds.append(e.odds("grows"))
         assert e.mass.sum() == pytest.approx(1.0)
     assert odds[0] < 0 < odds[1]

@@ -33,6 +33,7 @@ def test_every_knob_has_its_meaning():
         {"cpu_mem_arena": 1},
         {"alignment": "on"},
         {"recognizer_loaded": "late"},
+        {"recognizer_loaded": "each-use", "alignment": "loaded"},
         {"split_long_sentences": 15},
         {"session_config": "session.disable_prepacking"},
         {"session_config": {"": "1"}},

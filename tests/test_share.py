@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -158,7 +159,7 @@ def pipeline(tmp_path_factory):
     for name, told in (("session-1.log", "größe Secret.log"), ("early.txt", f"{USER}.txt")):
         shutil.copy(PHONE / name, evidence / told)
     phone = answer(read_evidence(sorted(map(str, evidence.iterdir()))))
-    folder.device_path.write_text(json.dumps(phone), "utf-8")
+    folder.device_path.write_text(msgspec.json.encode(phone).decode(), "utf-8")
     return written(Study(folder.path))
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path  # noqa: TC003 - typer reads the annotations when it runs
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from listen2lab.errors import StudyError
+from listen2lab.errors import InputError, StudyError
+
+if TYPE_CHECKING:
+    from listen2lab.device import Answer
 
 __all__ = ["register"]
 
@@ -40,37 +42,38 @@ def device(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Read evidence from a phone, and judge it with the words of the lab's own runs."""
-    from listen2lab.device import read  # noqa: PLC0415 - a quick --help
-    from listen2lab.device.answer import answer  # noqa: PLC0415 - a quick --help
-    from listen2lab.report.device_terminal import told  # noqa: PLC0415 - a quick --help
+    # A quick --help: each of these loads scipy or pandas.
+    import msgspec  # noqa: PLC0415
 
-    opened = None
-    if study is not None:
-        from listen2lab.facade import Study  # noqa: PLC0415 - a quick --help
+    from listen2lab.device import NothingReadError, answer, read  # noqa: PLC0415
+    from listen2lab.report.device_terminal import as_text  # noqa: PLC0415
+    from listen2lab.report.text.device import nothing_read  # noqa: PLC0415
+    from listen2lab.study.data import open_study  # noqa: PLC0415
 
-        opened = Study(study)
-    evidence = read(files, process=process)
+    opened = None if study is None else open_study(study)
+    try:
+        evidence = read(files, process=process)
+    except NothingReadError as error:
+        raise InputError(nothing_read(error.problems)) from error
     found = answer(evidence, opened)
-    print(
-        json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) if as_json else told(found)
-    )
+    data = msgspec.json.format(msgspec.json.encode(found), indent=1)
+    print(data.decode() if as_json else as_text(found))
     folder = out if out is not None or opened is None else opened.folder.path
     if folder is not None:
-        page = write(folder, found)
+        page = write(folder, found, data)
         print(f"\n{page}" if not as_json else page, file=sys.stderr if as_json else sys.stdout)
 
 
-def write(folder: Path, found: dict[str, object]) -> Path:
+def write(folder: Path, found: Answer, data: bytes) -> Path:
     """Write device.json and device.html; return the page's path."""
-    from listen2lab.report.device import page  # noqa: PLC0415 - a quick --help
-    from listen2lab.study.folder import StudyFolder  # noqa: PLC0415 - a quick --help
+    from listen2lab.report.device import page  # noqa: PLC0415 - as above
+    from listen2lab.study.folder import StudyFolder  # noqa: PLC0415 - as above
 
-    data = StudyFolder(folder).device_path
-    path = data.with_suffix(".html")
+    stored = StudyFolder(folder).device_path
+    path = stored.with_suffix(".html")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False)
-        data.write_text(text + "\n", "utf-8")
+        stored.write_bytes(data + b"\n")
         path.write_text(page(found), "utf-8")
     except OSError as error:
         raise StudyError(

@@ -1,29 +1,37 @@
-"""Everything that evidence says, as one object: what ``--json`` prints, and a page is made of."""
+"""Everything that evidence says, as one record: ``device.json`` holds it, a page is made of it."""
 
 from __future__ import annotations
 
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from listen2lab.device.formats.heap import compare_heaps
-from listen2lab.device.formats.schema import difference
-from listen2lab.device.judging import judge_log, judge_series
-from listen2lab.device.lab_match import ceiling, compare
-from listen2lab.device.next_steps import proposals
-from listen2lab.device.questions import MOST_POINTS, answers, curves
-from listen2lab.units import mib
+import msgspec
+
+from listen2lab.device.formats.heap import ClassChange, HeapCensus, compare_heaps
+from listen2lab.device.formats.leaks import Leaks
+from listen2lab.device.formats.schema import Change, Snapshot, difference
+from listen2lab.device.formats.tally import Source
+from listen2lab.device.judging import Judged, judge_log, judge_series
+from listen2lab.device.lab_match import Ceiling, LabMatch, compare_with_study, find_ceiling
+from listen2lab.device.log_summary import MOST_POINTS, LogSummary, Range, summarize_log
+from listen2lab.device.next_steps import next_steps
+from listen2lab.notice import Notice
+from listen2lab.units import MIB
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from listen2lab.device.evidence import Evidence
-    from listen2lab.device.formats.table import Series
-    from listen2lab.facade import Study
+    from listen2lab.device.formats.schema import Series
+    from listen2lab.study.data import StudyData
 
-__all__ = ["FORMAT", "LIMIT", "answer"]
+__all__ = ["FORMAT", "LIMIT", "Answer", "SeriesSummary", "Together", "answer", "load_answer"]
 
-FORMAT = 1
-"""Version of the object."""
+FORMAT = 2
+"""Version of the record."""
 
-SMALL_RISE_MIB = 8.0
+SMALL_RISE = 8 * MIB
 """Below this a rise in the log is no rise to explain: footprint's reports round to megabytes."""
 
 HELD = 0.7
@@ -37,7 +45,97 @@ LIMIT = 2_500_000_000
 """Bytes of footprint at which the test phone kills the app."""
 
 
-def answer(evidence: Evidence, study: Study | None = None) -> dict[str, Any]:
+class SeriesSummary(msgspec.Struct, frozen=True):
+    """A table of time and memory, its points thinned for pictures; in seconds and bytes."""
+
+    source: str
+    quantity: str
+    footprint: bool
+    samples: int
+    seconds: float
+    range: Range | None
+    judged: Judged
+    time: tuple[float, ...]
+    memory: tuple[float, ...]
+
+
+class Together(msgspec.Struct, frozen=True):
+    """What the log says of growth, beside how much the footprint grew; in bytes.
+
+    Attributes
+    ----------
+    logged
+        Median rise of the log's curves.
+    counted
+        Change of what the kill limit counts, from the first report to the last.
+    says
+        ``held``, ``more``, ``freed``, ``partly`` or ``no-rise``.
+    """
+
+    logged: float
+    counted: int
+    says: str
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What evidence can answer.
+
+    Attributes
+    ----------
+    format
+        Version of this record.
+    verdict, reasons, caveats
+        Of the log, or else of the first series.
+    sources, problems
+        What was understood of each file; and which were left out, and why.
+    log, series
+        What they say.
+    app
+        Which of several processes in the reports was taken as the app.
+    snapshots, heaps, leaks
+        As reported.
+    change
+        The app's first and last snapshot by one tool, subtracted.
+    together
+        That and the log.
+    heap_growth
+        What grew most from the first heap to the last.
+    lab
+        Beside a study.
+    ceiling
+        How much of it the lab can explain.
+    limit
+        Bytes of footprint at which the app is killed.
+    next
+        What to measure next, what decides most first.
+    """
+
+    format: int
+    verdict: str | None
+    reasons: tuple[str, ...]
+    caveats: tuple[str, ...]
+    sources: tuple[Source, ...]
+    problems: tuple[Notice, ...]
+    log: LogSummary | None
+    series: tuple[SeriesSummary, ...]
+    app: str | None
+    snapshots: tuple[Snapshot, ...]
+    change: Change | None
+    together: Together | None
+    heaps: tuple[HeapCensus, ...]
+    heap_growth: tuple[ClassChange, ...]
+    leaks: tuple[Leaks, ...]
+    lab: LabMatch | None
+    ceiling: Ceiling | None
+    limit: int
+    next: tuple[Notice, ...]
+
+    def snapshots_of_app(self) -> list[Snapshot]:
+        """Return the snapshots to show: of several processes (there may be hundreds), the app's."""
+        return [s for s in self.snapshots if self.app is None or s.process == self.app]
+
+
+def answer(evidence: Evidence, study: StudyData | None = None) -> Answer:
     """Answer what the evidence can answer.
 
     Parameters
@@ -46,121 +144,92 @@ def answer(evidence: Evidence, study: Study | None = None) -> dict[str, Any]:
         What was read.
     study
         A lab study to put beside it.
-
-    Returns
-    -------
-    dict
-        JSON values: ``format``; ``verdict``, ``reasons`` and ``caveats`` of the log, or else of
-        the first series; ``sources`` (what was understood of each file) and ``problems``; ``log``
-        (``verdict``, ``questions``, ``curves``) or None; ``app`` (which of several processes in
-        the reports was taken as the app, or None); ``snapshots``, ``difference`` (the last two
-        snapshots of the app by one tool, subtracted) or None; ``together`` (the log's rise and
-        the footprint's: ``logged_mib``, ``counted_mib``, and ``says``: ``held``, ``more``,
-        ``freed``, ``partly`` or ``no rise``) or None; ``heaps``, ``heap_growth``, ``leaks``;
-        ``series``; ``beside`` (with a study) or None; ``ceiling``; ``limit_bytes``; ``next``
-        (what to measure).
     """
     judged = judge_log(evidence)
-    log: dict[str, Any] | None = None
-    if evidence.sessions:
-        log = {
-            "verdict": None if judged is None else judged.to_dict(),
-            "questions": answers(evidence),
-            "curves": curves(evidence),
-        }
-    series = [_series(one) for one in evidence.series]
-    first = log["verdict"] if log is not None and log["verdict"] else None
-    if first is None and series:
-        first = series[0]["verdict"]
-    beside = (
-        None if study is None else compare(evidence, study, None if judged is None else judged.name)
-    )
-    change = _difference(evidence)
-    out: dict[str, Any] = {
-        "format": FORMAT,
-        "verdict": None if first is None else first["verdict"],
-        "reasons": [] if first is None else first["reasons"],
-        "caveats": [] if first is None else first["caveats"],
-        "sources": [source.to_dict() for source in evidence.sources],
-        "problems": evidence.problems,
-        "log": log,
-        "app": _app(evidence),
-        "snapshots": [snapshot.to_dict() for snapshot in evidence.snapshots],
-        "difference": change,
-        "together": _together(log, change),
-        "heaps": [heap.to_dict() for heap in evidence.heaps],
-        "heap_growth": compare_heaps(evidence.heaps[0], evidence.heaps[-1])[:30]
-        if len(evidence.heaps) > 1
-        else [],
-        "leaks": [leaks.to_dict() for leaks in evidence.leaks],
-        "series": series,
-        "beside": beside,
-        "ceiling": ceiling(evidence, None) if beside is None else beside["ceiling"],
-        "limit_bytes": LIMIT,
-    }
-    out["next"] = proposals(out, evidence, _experiments())
-    return out
-
-
-def _experiments() -> tuple[str, ...]:
-    from listen2lab.experiment.catalog import EXPERIMENTS  # noqa: PLC0415 - loaded where it is needed
-
-    return tuple(EXPERIMENTS)
-
-
-def _series(one: Series) -> dict[str, Any]:
-    every = max(1, len(one.time) // MOST_POINTS)
-    return {
-        "source": one.source,
-        "quantity": one.quantity,
-        "footprint": one.footprint,
-        "samples": len(one.time),
-        "seconds": float(one.time[-1]) if len(one.time) else 0.0,
-        "first_mib": mib(float(one.memory[0])),
-        "last_mib": mib(float(one.memory[-1])),
-        "lowest_mib": mib(float(one.memory.min())),
-        "highest_mib": mib(float(one.memory.max())),
-        "verdict": judge_series(one).to_dict(),
-        "time": [round(float(t), 3) for t in one.time[::every]],
-        "memory_mib": [mib(float(m)) for m in one.memory[::every]],
-    }
-
-
-def _app(evidence: Evidence) -> str | None:
-    """Return which process was taken as the app, where the reports hold several."""
-    several = {s.process for s in evidence.snapshots if s.categories}
-    return evidence.snapshots_of_app()[0].process if len(several) > 1 else None
-
-
-def _difference(evidence: Evidence) -> dict[str, Any] | None:
-    """Subtract the first snapshot of the app from its last one by the same tool."""
+    log = summarize_log(evidence, judged) if evidence.sessions else None
+    series = tuple(_summarize(one) for one in evidence.series)
+    first = judged or (series[0].judged if series else None)
+    verdict = None if judged is None else judged.verdict
+    lab = None if study is None else compare_with_study(evidence, study, verdict)
     some = evidence.snapshots_of_app()
+    change = _change(some)
+    grew = compare_heaps(evidence.heaps[0], evidence.heaps[-1]) if len(evidence.heaps) > 1 else []
+    return Answer(
+        FORMAT,
+        None if first is None else first.verdict,
+        () if first is None else first.reasons,
+        () if first is None else first.caveats,
+        evidence.sources,
+        evidence.problems,
+        log,
+        series,
+        some[0].process
+        if len({s.process for s in evidence.snapshots if s.categories}) > 1
+        else None,
+        evidence.snapshots,
+        change,
+        None if log is None or change is None else _together(log, change),
+        tuple(
+            msgspec.structs.replace(h, classes=h.classes[:_MOST_CLASSES]) for h in evidence.heaps
+        ),
+        tuple(grew[:_MOST_ROWS]),
+        tuple(msgspec.structs.replace(x, roots=x.roots[:_MOST_ROWS]) for x in evidence.leaks),
+        lab,
+        find_ceiling(evidence, None) if lab is None else lab.ceiling,
+        LIMIT,
+        tuple(next_steps(evidence, log, has_series=bool(series), change=change)),
+    )
+
+
+def load_answer(path: Path) -> Answer | None:
+    """Return what was stored, or None where there is nothing that can be read."""
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=Answer)
+    except (OSError, ValueError):
+        return None
+    return found if found.format == FORMAT else None
+
+
+_MOST_CLASSES = 50
+_MOST_ROWS = 30
+
+
+def _summarize(one: Series) -> SeriesSummary:
+    every = max(1, len(one.time) // MOST_POINTS)
+    return SeriesSummary(
+        one.source,
+        one.quantity,
+        one.footprint,
+        len(one.time),
+        float(one.time[-1]),
+        Range.of(one.memory),
+        judge_series(one),
+        tuple(round(t, 3) for t in one.time[::every].tolist()),
+        tuple(one.memory[::every].tolist()),
+    )
+
+
+def _change(some: Sequence[Snapshot]) -> Change | None:
+    """Subtract the first snapshot of the app from its last one by the same tool."""
     for last in reversed(some):
         first = next(s for s in some if s.tool == last.tool)
         if first is not last:
-            return {
-                "before": {"source": first.source, "line": first.line, "process": first.process},
-                "after": {"source": last.source, "line": last.line, "process": last.process},
-                **difference(first, last),
-            }
+            return difference(first, last)
     return None
 
 
-def _together(log: dict[str, Any] | None, change: dict[str, Any] | None) -> dict[str, Any] | None:
+def _together(log: LogSummary, change: Change) -> Together | None:
     """Put what the log says of growth beside how much the footprint grew."""
-    if log is None or change is None or change["counted"] is None:
+    rises = [curve.memory[-1] - curve.memory[0] for curve in log.curves if curve.memory]
+    if not rises or change.counted is None:
         return None
-    rises = [c["memory_mib"][-1] - c["memory_mib"][0] for c in log["curves"] if c["memory_mib"]]
-    if not rises:
-        return None
-    logged = median(rises)
-    counted = mib(change["counted"])
-    if logged < SMALL_RISE_MIB:
-        says = "no rise"
+    logged, counted = median(rises), change.counted
+    if logged < SMALL_RISE:
+        says = "no-rise"
     elif counted > MORE * logged:
         says = "more"
     elif counted >= HELD * logged:
         says = "held"
     else:
         says = "freed" if counted <= (1 - HELD) * logged else "partly"
-    return {"logged_mib": round(logged, 3), "counted_mib": counted, "says": says}
+    return Together(logged, counted, says)

@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections import defaultdict
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
+import msgspec
 
-from listen2lab.device.detect import READABLE, kinds_of, texts
-from listen2lab.device.formats import dumpsys, footprint, heap, leaks
-from listen2lab.device.formats import table as series
-from listen2lab.device.formats import vmmap as regions
-from listen2lab.device.formats.app_log import read_applog
-from listen2lab.device.formats.lines import batches, opened, peek
-from listen2lab.device.formats.tally import Tally
-from listen2lab.device.sessions import Session, split_sessions
+from listen2lab.device.formats.app_log_sessions import Session
+from listen2lab.device.formats.detect import formats_of
+from listen2lab.device.formats.heap import HeapCensus
+from listen2lab.device.formats.leaks import Leaks
+from listen2lab.device.formats.lines import Content, UnreadableError, opened
+from listen2lab.device.formats.schema import Series, Snapshot
+from listen2lab.device.formats.tally import Source, Tally
 from listen2lab.errors import InputError, UnknownNameError
-from listen2lab.report.text.device import counted
+from listen2lab.notice import Notice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
+    from typing import Any, TypeVar
 
-    from listen2lab.device.formats.heap import HeapCensus
-    from listen2lab.device.formats.leaks import Leaks
-    from listen2lab.device.formats.lines import Readable
-    from listen2lab.device.formats.schema import Snapshot
+    Kind = TypeVar("Kind")
 
-__all__ = ["Evidence", "read"]
+__all__ = ["Evidence", "NothingReadError", "read"]
 
 
-@dataclass
-class Evidence:
+class Evidence(msgspec.Struct, frozen=True, eq=False):
     """What was read.
 
     Attributes
@@ -41,25 +37,25 @@ class Evidence:
     sources
         One a file: what was found in it, and how many lines were understood.
     problems
-        A sentence for each file that could not be used.
+        Why a file could not be used, or was not counted; each has the value ``file``.
     sessions
-        One a process whose log was read: its tables (see `listen2lab.device.sessions`).
+        One a process whose log was read.
     snapshots
         Of vmmap, footprint and dumpsys, in the order given.
     heaps, leaks, series
         Of heap, leaks, and of tables of time and memory.
     process
-        The app's, as the reports print it; empty: see `snapshots_of_app`.
+        The app's, as the reports print it; None: see `snapshots_of_app`.
     """
 
-    sources: list[Tally] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    sessions: list[Session] = field(default_factory=list)
-    snapshots: list[Snapshot] = field(default_factory=list)
-    heaps: list[HeapCensus] = field(default_factory=list)
-    leaks: list[Leaks] = field(default_factory=list)
-    series: list[series.Series] = field(default_factory=list)
-    process: str = ""
+    sources: tuple[Source, ...] = ()
+    problems: tuple[Notice, ...] = ()
+    sessions: tuple[Session, ...] = ()
+    snapshots: tuple[Snapshot, ...] = ()
+    heaps: tuple[HeapCensus, ...] = ()
+    leaks: tuple[Leaks, ...] = ()
+    series: tuple[Series, ...] = ()
+    process: str | None = None
 
     def snapshots_of_app(self) -> list[Snapshot]:
         """Return the snapshots with categories of one process: the app.
@@ -69,23 +65,25 @@ class Evidence:
         that holds most.
         """
         some = [s for s in self.snapshots if s.categories]
-        if self.process:
+        if self.process is not None:
             return [s for s in some if s.process == self.process]
         pids = {session.pid for session in self.sessions} - {0}
-        some = [s for s in some if s.pid in pids] or some
-        if not some:
-            return []
+        likely = [s for s in some if s.pid in pids] or some
         rank: dict[str, tuple[int, int]] = {}
-        for s in some:
+        for s in likely:
             many, most = rank.get(s.process, (0, 0))
             rank[s.process] = (many + 1, max(most, s.counted or 0))
-        name = max(rank, key=lambda process: rank[process])
-        return [s for s in self.snapshots if s.categories and s.process == name]
+        name = max(rank, key=lambda process: rank[process], default="")
+        return [s for s in some if s.process == name]
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing at all was understood."""
-        return not (self.sessions or self.snapshots or self.heaps or self.leaks or self.series)
+
+class NothingReadError(InputError):
+    """Nothing was understood in any file; `problems` says why."""
+
+    def __init__(self, problems: tuple[Notice, ...]) -> None:
+        self.problems = problems
+        why = ", ".join(f"{notice.values['file']} ({notice.code})" for notice in problems)
+        super().__init__(f"nothing was understood: {why}")
 
 
 def read(paths: str | Path | Sequence[str | Path], *, process: str | None = None) -> Evidence:
@@ -106,141 +104,106 @@ def read(paths: str | Path | Sequence[str | Path], *, process: str | None = None
 
     Raises
     ------
-    InputError
+    NothingReadError
         Nothing was understood in any of them.
     UnknownNameError
         No report holds that process.
     """
     if isinstance(paths, (str, Path)):
         paths = [paths]
-    evidence = Evidence()
-    for path in paths:
-        name = "standard input" if str(path) == "-" else Path(path).name
-        tally = Tally(name)
-        try:
-            with opened(path) as file:
-                _read_one(file, tally, evidence)
-        except InputError as error:
-            evidence.problems.append(str(error))
     if not paths:
         raise InputError("no file was named; name one or more, or - for standard input")
-    if evidence.is_empty:
-        why = "; ".join(evidence.problems)
-        known = f"; what can be read: {READABLE}" if _NOTHING in why else ""
-        raise InputError(f"{why}{known}")
-    if process is not None:
-        names = {s.process for s in evidence.snapshots}
-        if process not in names:
-            raise UnknownNameError("process in these reports", process, names)
-        evidence.process = process
-    return evidence
+    sources: list[Source] = []
+    problems: list[Notice] = []
+    records: list[Any] = []
+    for path in paths:
+        tally = Tally("standard input" if str(path) == "-" else Path(path).name)
+        try:
+            with opened(path) as file:
+                found, source = _read_one(Content(file, tally), tally)
+        except UnreadableError as error:
+            problems.append(error.notice)
+        else:
+            records += found
+            sources.append(source)
+    sessions, copies = _without_copies(_of(Session, records))
+    problems += copies
+    if not records:
+        raise NothingReadError(tuple(problems))
+    snapshots = _of(Snapshot, records)
+    if process is not None and process not in (names := {s.process for s in snapshots}):
+        raise UnknownNameError("process in these reports", process, names)
+    return Evidence(
+        tuple(sources), tuple(problems), tuple(sessions), tuple(snapshots),
+        tuple(_of(HeapCensus, records)), tuple(_of(Leaks, records)),
+        tuple(_of(Series, records)), process,
+    )  # fmt: skip
 
 
-def _read_one(file: Readable, tally: Tally, evidence: Evidence) -> None:
-    encoding = peek(file, tally)
-    tally.kinds = kinds_of(file, encoding)
-    found = 0
-    if "app log" in tally.kinds:
-        events = read_applog(batches(file, encoding, tally), tally)
-        sessions = split_sessions(events, tally.name)
-        found += len(sessions)
-        for session in sessions:
-            _add(session, evidence)
-    else:
-        for _ in batches(file, encoding, tally):
+def _of(kind: type[Kind], records: Iterable[Any]) -> list[Kind]:
+    return [record for record in records if isinstance(record, kind)]
+
+
+def _read_one(content: Content, tally: Tally) -> tuple[list[Any], Source]:
+    """Read a file as each of the formats that are in it."""
+    formats = formats_of(content)
+    kinds = tuple(each.kind for each in formats)
+    if not any(each.counts for each in formats):
+        for _ in content.batches(tally):
             pass  # counts the lines, and notes those that are too long
-    for kind in tally.kinds:
-        file.seek(0)
-        found += _report(kind, file, encoding, tally, evidence)
+    found = [record for each in formats for record in each.read(content, tally)]
+    source = tally.source(kinds)
     if not found:
-        bad = f", {tally.malformed:,} of them malformed{_first(tally)}" if tally.malformed else ""
-        hint = "" if bad else _why_nothing(file, encoding)
-        lines = counted(tally.lines, "line")
-        raise InputError(f"{_NOTHING} {tally.name}: {lines}{bad}{hint}; it was left out")
-    evidence.sources.append(tally)
+        looks = "" if source.malformed else _looks_like(content)
+        first = next((n for n in source.notes if n.values["line"]), None)
+        raise UnreadableError(
+            "nothing-understood", tally.name, lines=source.lines, malformed=source.malformed,
+            looks=looks, first_line=None if first is None else first.values["line"],
+            first_code=None if first is None else first.code,
+        )  # fmt: skip
+    return found, source
 
 
-def _add(session: Session, evidence: Evidence) -> None:
-    """Take a session, unless it is another one's copy or its earlier save."""
-    for k, other in enumerate(evidence.sessions):
-        if session.holds(other) or other.holds(session):
-            evidence.problems.append(
-                f"{session.name} and {other.name} hold the same run of the app; it was counted "
-                "once; give each run's log once, the longest"
-            )
-            if not other.holds(session):
-                evidence.sessions[k] = session
-            return
-    evidence.sessions.append(session)
-
-
-def _first(tally: Tally) -> str:
-    return f" (the first: {tally.notes[0]})" if tally.notes else ""
-
-
-_NOTHING = "nothing was understood in"
 _MOST_LOOKED_AT = 200
 _NUMBERS = re.compile(r"\s*\"?[\d.:]+\"?\s*[,;\t]")
 """How a row of a table of numbers begins."""
 _HEADING = re.compile(r"(Process|Physical footprint):\s")
-_REFUSALS = {
-    "cannot examine process": "the tool was not allowed to look at the process; use sudo, or a "
-    "build that can be debugged",
-    "try as root": "the tool found no such process, or was not allowed to; use sudo",
-    "No process found for": "the app was not running",
-    '"bug_type":"298"': "it is a JetsamEvent report, which is not read: the app's rpages in it, "
-    "times pageSize, is its footprint when it was killed, and reason says why",
-    "<trace-query-result": "it is an export of Instruments, which is not read: take footprint, "
-    "vmmap -summary and heap of a memory graph instead",
+_LOOKS = {
+    "cannot examine process": "not-allowed",
+    "try as root": "no-process",
+    "No process found for": "not-running",
+    '"bug_type":"298"': "jetsam",
+    "<trace-query-result": "instruments",
 }
 
 
-def _why_nothing(file: Readable, encoding: str) -> str:
-    """Return what a file seems to be instead, in words; empty where that is not known."""
-    file.seek(0)
-    first = [line for _, line in islice(texts(file, encoding), _MOST_LOOKED_AT)]
-    for mark, hint in _REFUSALS.items():
+def _looks_like(content: Content) -> str:
+    """Return what a file seems to be instead: a code, empty where that is not known."""
+    first = [line for _, line in islice(content.texts(), _MOST_LOOKED_AT)]
+    for mark, code in _LOOKS.items():
         if any(mark in line for line in first):
-            return f"; {hint}"
+            return code
     if sum(_NUMBERS.match(line) is not None for line in first) > len(first) / 2:
-        return (
-            "; it looks like a table: its first line must name its columns, one of them a time and "
-            "one a memory, as in time,footprint_mb"
-        )
+        return "table-without-names"
     if first and first[0].lstrip().startswith("["):
-        return "; it looks like one JSON array: write an object a line, as jq -c '.[]' FILE does"
-    if any(_HEADING.match(line) for line in first):
-        return "; it holds a report's heading, and nothing of its tables"
-    return ""
+        return "json-array"
+    return "heading-only" if any(_HEADING.match(line) for line in first) else ""
 
 
-def _report(kind: str, file: Readable, encoding: str, tally: Tally, evidence: Evidence) -> int:
-    """Read what one kind of tool printed; return how many reports there were."""
-    if kind == "app log":
-        return 0
-    if kind == "footprint json":
-        text = "\n".join(line for _, line in texts(file, encoding))
-        snapshots, samples = footprint.read_footprint_json(text, tally, tally.name)
-        evidence.snapshots += snapshots
-        if len(samples) > 1:
-            time, memory = np.array(samples).T
-            evidence.series.append(
-                series.Series("phys_footprint", True, time - time[0], memory, tally.name)  # noqa: FBT003 - a record's field
-            )
-        return len(snapshots) + len(samples)
-    readers: dict[
-        str, tuple[Callable[[Iterable[tuple[int, str]], Tally, str], list[Any]], list[Any]]
-    ]
-    readers = {
-        "vmmap": (regions.read_vmmap, evidence.snapshots),
-        "footprint": (footprint.read_footprint, evidence.snapshots),
-        "heap": (heap.read_heap, evidence.heaps),
-        "leaks": (leaks.read_leaks, evidence.leaks),
-        "dumpsys": (dumpsys.read_dumpsys, evidence.snapshots),
-        "csv": (series.read_csv, evidence.series),
-        "jsonl": (series.read_jsonl, evidence.series),
-    }
-    reader, where = readers[kind]
-    reports = reader(texts(file, encoding), tally, tally.name)
-    where += reports
-    return len(reports)
+def _without_copies(sessions: Iterable[Session]) -> tuple[list[Session], list[Notice]]:
+    """Leave out a session that is another one's copy, or its earlier save."""
+    kept: list[Session | None] = []
+    problems = []
+    alike: dict[bytes | None, list[int]] = defaultdict(list)
+    for session in sessions:
+        beginning = session.beginning
+        for k in alike[beginning] if beginning is not None else ():
+            other = kept[k]
+            if other is not None and (session.holds(other) or other.holds(session)):
+                problems.append(Notice("same-run", {"file": session.source, "other": other.source}))
+                kept[k] = session if not other.holds(session) else other
+                break
+        else:
+            alike[beginning].append(len(kept))
+            kept.append(session)
+    return [session for session in kept if session is not None], problems

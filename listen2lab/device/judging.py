@@ -1,30 +1,31 @@
-"""The verdict on what a phone logged, through `judge`, with the caveats of such evidence."""
+"""The verdict on what a phone logged, with the caveats of such evidence."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
-from listen2lab.device.caveats import Caveat
-from listen2lab.units import KIB
 from listen2lab.verdict.audit import audit
-from listen2lab.verdict.judge import Verdict, judge
+from listen2lab.verdict.judge import judge
 from listen2lab.verdict.together import judge_run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import numpy.typing as npt
 
     from listen2lab.device.evidence import Evidence
-    from listen2lab.device.formats.table import Series
-    from listen2lab.device.sessions import Session
+    from listen2lab.device.formats.app_log_sessions import Session
+    from listen2lab.device.formats.schema import Series
+    from listen2lab.verdict.judge import Verdict
 
     Array = npt.NDArray[np.float64]
 
 __all__ = [
+    "CAVEATS",
     "Judged",
     "curve_of",
     "judge_log",
@@ -33,6 +34,20 @@ __all__ = [
     "overlaps",
     "unaccounted",
 ]
+
+CAVEATS = {
+    "compressed": True,
+    "resident-size": False,
+    "restarted": False,
+    "few-breakdowns": False,
+    "overlapping-syntheses": False,
+    "no-audio-lengths": False,
+    "lines-lost": False,
+    "time-backwards": False,
+    "uneven-times": False,
+}
+"""What is particular to evidence from a phone, and whether it takes a verdict back. They stand
+beside the reasons of a verdict, which say what the series shows; these say what the evidence is."""
 
 FEWEST_BREAKDOWNS = 15
 """As many as `judge` asks for."""
@@ -44,62 +59,68 @@ MOST_UNKNOWN = 0.1
 """With more than this share of audio lengths missing they are not used at all."""
 
 
-@dataclass(frozen=True)
-class Judged:
+class Judged(msgspec.Struct, frozen=True):
     """A verdict, and how far the evidence carries it.
 
     Attributes
     ----------
     verdict
-        Of `listen2lab.verdict.judge.judge`; per `unit`.
-    caveats
-        What is particular to the evidence. One that withdraws makes it inconclusive.
+        In one word; ``inconclusive`` where a caveat takes it back.
+    taken_back
+        Which verdict a caveat took back.
     unit
-        What a step is: ``paragraph``, ``breakdown`` or ``minute``.
-    steps, longest
-        Of all sessions together, and of the longest of them.
+        What a step is: ``paragraph``, ``breakdown``, ``minute`` or ``sample``.
+    rate, interval, upper, smallest_visible
+        As `listen2lab.verdict.judge.Verdict`, in bytes a unit; None where not estimable.
+    confidence
+        Of the verdict.
+    reasons, caveats
+        Codes: what the series shows, and what the evidence is (see `CAVEATS`).
+    steps, longest, repeats
+        Of all sessions together; of the longest; and how many of them were judged.
     """
 
-    verdict: Verdict
-    caveats: tuple[Caveat, ...]
+    verdict: str
+    taken_back: str | None
     unit: str
+    rate: float | None
+    interval: tuple[float, float] | None
+    upper: float | None
+    smallest_visible: float | None
+    confidence: str
+    reasons: tuple[str, ...]
+    caveats: tuple[str, ...]
     steps: int
     longest: int
-
-    @property
-    def name(self) -> str:
-        """The verdict in one word."""
-        return "inconclusive" if self.withdrawn else self.verdict.verdict
-
-    @property
-    def withdrawn(self) -> bool:
-        """Whether a caveat takes the verdict back."""
-        return any(caveat.withdraws for caveat in self.caveats)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON values; rates in KiB a step."""
-        v = self.verdict
-        interval = [_kib(bound) for bound in v.interval]
-        confidence = "none" if self.withdrawn else v.confidence
-        return {
-            "verdict": self.name,
-            f"rate_kib_per_{self.unit}": _kib(v.rate),
-            f"interval_kib_per_{self.unit}": None if None in interval else interval,
-            f"upper_kib_per_{self.unit}": _kib(v.upper),
-            f"smallest_visible_kib_per_{self.unit}": _kib(v.smallest_visible),
-            "confidence": confidence,
-            "reasons": [str(reason) for reason in v.reasons],
-            "caveats": [str(caveat) for caveat in self.caveats],
-            "unit": self.unit,
-            "steps": self.steps,
-        }
+    repeats: int
 
 
-def _kib(size: float) -> float | None:
-    return round(size / KIB, 4) if np.isfinite(size) else None
+def _judged(verdict: Verdict, caveats: Iterable[str], unit: str, rows: Sequence[Array]) -> Judged:
+    order = tuple(code for code in CAVEATS if code in set(caveats))
+    back = any(CAVEATS[code] for code in order)
+    low, high = (_finite(bound) for bound in verdict.interval)
+    return Judged(
+        "inconclusive" if back else verdict.verdict,
+        verdict.verdict if back else None,
+        unit,
+        _finite(verdict.rate),
+        None if low is None or high is None else (low, high),
+        _finite(verdict.upper),
+        _finite(verdict.smallest_visible),
+        "none" if back else verdict.confidence,
+        tuple(map(str, verdict.reasons)),
+        order,
+        sum(map(len, rows)),
+        max(map(len, rows)),
+        verdict.repeats,
+    )
 
 
-def curve_of(session: Session) -> tuple[Array, Array, Array]:
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def curve_of(session: Session) -> tuple[Array, Array, npt.NDArray[np.intp]]:
     """Return what a session's memory was after each synthesis.
 
     Parameters
@@ -109,20 +130,17 @@ def curve_of(session: Session) -> tuple[Array, Array, Array]:
 
     Returns
     -------
-    memory, audio_s, lines : ndarray
-        Bytes, seconds of audio (NaN where unknown) and line of the end, in the order in which
+    memory, audio_s, rows : ndarray
+        Bytes, seconds of audio (NaN where unknown) and row of the table, in the order in which
         the syntheses ended; those without a memory, or with 0.0 MB, are left out.
     """
-    table = session.tables["syntheses"]
-    ended, memory = (
-        session.column("syntheses", "end_line"),
-        session.column("syntheses", "memory_after"),
+    ended, memory, audio = (
+        session.column("syntheses", name) for name in ("end_line", "memory_after", "audio_s")
     )
     order = np.argsort(ended, kind="stable")
     # No process has none: 0.0 MB is what the app logs when it could not read its memory.
     order = order[np.isfinite(ended[order]) & (memory[order] > 0)]
-    audio = session.column("syntheses", "audio_s")
-    return memory[order], audio[order], table[order, 3]
+    return memory[order], audio[order], order
 
 
 def judge_log(evidence: Evidence) -> Judged | None:
@@ -139,49 +157,41 @@ def judge_log(evidence: Evidence) -> Judged | None:
         Per paragraph; or per breakdown, of their totals, where no other line holds memory. None
         where no log was read, or none with memory in it.
     """
-    curves = [curve_of(session) for session in evidence.sessions]
-    rows = [memory for memory, _, _ in curves if len(memory)]
+    curves = [curve for s in evidence.sessions if len((curve := curve_of(s))[0])]
+    rows = [memory for memory, _, _ in curves]
     if not rows:
         totals = [session.column("breakdowns", "total") for session in evidence.sessions]
         rest = [unaccounted(session)[0] for session in evidence.sessions]
         return _judge_breakdowns(totals, evidence) or _judge_breakdowns(rest, evidence)
     caveats = _caveats(evidence)
-    sizes: list[Array] | None = []
-    for memory, audio, _ in curves:
-        if not len(memory):
-            continue
-        known = np.isfinite(audio)
-        if sizes is None or known.mean() < 1 - MOST_UNKNOWN:
-            sizes = None
-            continue
-        # A paragraph of unknown length is a missing sample, not one of an invented length.
-        memory[~known] = np.nan
-        sizes.append(np.where(known, audio, np.median(audio[known])))
-    if sizes is None:
-        caveats.append(Caveat.NO_LENGTHS)
-    against = () if sizes is None else audit(sizes=sizes)
-    verdict = judge_run({"rss": rows}, sizes, audit=against).verdicts["rss"]
-    return Judged(verdict, tuple(caveats), "paragraph", sum(map(len, rows)), max(map(len, rows)))
+    known = [np.isfinite(audio) for _, audio, _ in curves]
+    if any(each.mean() < 1 - MOST_UNKNOWN for each in known):
+        return _judged(judge(rows), [*caveats, "no-audio-lengths"], "paragraph", rows)
+    # A paragraph of unknown length is a missing sample, not one of an invented length.
+    seen = [np.where(good, memory, np.nan) for memory, good in zip(rows, known, strict=True)]
+    sizes = [
+        np.where(good, audio, np.median(audio[good]))
+        for (_, audio, _), good in zip(curves, known, strict=True)
+    ]
+    verdict = judge_run({"rss": seen}, sizes, audit=audit(sizes=sizes)).verdicts["rss"]
+    return _judged(verdict, caveats, "paragraph", rows)
 
 
-def _caveats(evidence: Evidence) -> list[Caveat]:
+def _caveats(evidence: Evidence) -> list[str]:
     """Return what is known to weaken a log."""
-    out = [Caveat.RESIDENT_SIZE]
-    for snapshot in evidence.snapshots_of_app():
-        counted, swapped = snapshot.counted, snapshot.swapped
-        if counted and swapped is not None and swapped > MANY_COMPRESSED * counted:
-            out.insert(0, Caveat.COMPRESSED)
-            break
-    if any(session.number for session in evidence.sessions):
-        out.append(Caveat.RESTARTED)
-    if any(overlaps(session)[0] > 1 for session in evidence.sessions):
-        out.append(Caveat.OVERLAPPING)
-    logs = [source for source in evidence.sources if "app log" in source.kinds]
-    if any(s.malformed > MANY_LOST * max(s.recognised, 1) for s in logs):
-        out.append(Caveat.LINES_LOST)
-    if any("goes back" in note.text for source in logs for note in source.notes):
-        out.append(Caveat.TIME_BACKWARDS)
-    return out
+    logs = [source for source in evidence.sources if "app-log" in source.kinds]
+    known = {
+        "resident-size": True,
+        "compressed": any(
+            s.counted and s.swapped is not None and s.swapped > MANY_COMPRESSED * s.counted
+            for s in evidence.snapshots_of_app()
+        ),
+        "restarted": any(session.number for session in evidence.sessions),
+        "overlapping-syntheses": any(overlaps(s)[0] > 1 for s in evidence.sessions),
+        "lines-lost": any(s.malformed > MANY_LOST * max(s.recognised, 1) for s in logs),
+        "time-backwards": any(n.code == "time-goes-back" for s in logs for n in s.notes),
+    }
+    return [code for code, is_so in known.items() if is_so]
 
 
 def overlaps(session: Session) -> tuple[int, int, int]:
@@ -217,26 +227,17 @@ def unaccounted(session: Session) -> tuple[Array, bool]:
 
 
 def judge_unaccounted(evidence: Evidence) -> Judged | None:
-    """Judge what the app cannot account for, breakdown by breakdown.
-
-    Returns
-    -------
-    Judged or None
-        None where there is no breakdown.
-    """
+    """Judge what the app cannot account for, breakdown by breakdown; None where there is none."""
     judged = _judge_breakdowns([unaccounted(session)[0] for session in evidence.sessions], evidence)
     if judged is None or judged.longest >= FEWEST_BREAKDOWNS:
         return judged
-    return replace(judged, caveats=(*judged.caveats, Caveat.FEW_BREAKDOWNS))
+    return msgspec.structs.replace(judged, caveats=(*judged.caveats, "few-breakdowns"))
 
 
 def _judge_breakdowns(values: Sequence[Array], evidence: Evidence) -> Judged | None:
     """Judge what the breakdowns print, a step each; 0.0 MB of a total is none."""
     rows = [known for each in values if len(known := each[each > 0])]
-    if not rows:
-        return None
-    caveats = tuple(_caveats(evidence))
-    return Judged(judge(rows), caveats, "breakdown", sum(map(len, rows)), max(map(len, rows)))
+    return _judged(judge(rows), _caveats(evidence), "breakdown", rows) if rows else None
 
 
 def judge_series(series: Series) -> Judged:
@@ -247,18 +248,16 @@ def judge_series(series: Series) -> Judged:
     series
         Samples; where they do not stand evenly, they are put on an even grid of as many.
     """
-    caveats = [] if series.footprint else [Caveat.RESIDENT_SIZE]
-    time, memory = series.time, series.memory
-    order = np.argsort(time, kind="stable")
-    if len(order) > 1 and (np.diff(order) < 0).any():
-        caveats.append(Caveat.TIME_BACKWARDS)
-    time, memory = time[order], memory[order]
-    if not series.is_even and len(time) > 2 and time[-1] > time[0]:
-        caveats.append(Caveat.UNEVEN_TIMES)
+    caveats = [] if series.footprint else ["resident-size"]
+    order = np.argsort(series.time, kind="stable")
+    if (np.diff(order) < 0).any():
+        caveats.append("time-backwards")
+    time, memory = series.time[order], series.memory[order]
+    span = float(time[-1] - time[0])
+    if not series.is_even and len(time) > 2 and span > 0:
+        caveats.append("uneven-times")
         memory = np.interp(np.linspace(time[0], time[-1], len(time)), time, memory)
     verdict = judge(memory)
-    span = float(time[-1] - time[0]) if len(time) else 0.0
     if span > 0:
-        verdict = verdict.per(span / (60.0 * (len(time) - 1)))
-        return Judged(verdict, tuple(caveats), "minute", len(time), len(time))
-    return Judged(verdict, tuple(caveats), "sample", len(time), len(time))
+        return _judged(verdict.per(span / 60.0 / (len(time) - 1)), caveats, "minute", [memory])
+    return _judged(verdict, caveats, "sample", [memory])

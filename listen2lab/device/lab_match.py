@@ -8,32 +8,41 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
-from listen2lab.device.formats.schema import LAB_OWNERS
+from listen2lab.device.formats.schema import LAB_OWNERS, Category
 from listen2lab.device.judging import curve_of
-from listen2lab.device.questions import SAME_LENGTH
-from listen2lab.findings.conditions import complete_samples
-from listen2lab.units import MIB, mib
+from listen2lab.device.log_summary import SAME_LENGTH
+from listen2lab.findings.summary import summary_of
+from listen2lab.study.redact import leaf
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from listen2lab.device.evidence import Evidence
     from listen2lab.device.formats.schema import Snapshot
-    from listen2lab.facade import Study
+    from listen2lab.study.data import StudyData
 
     Array = npt.NDArray[np.float64]
 
-__all__ = ["FEATURES", "ceiling", "compare", "largest_snapshot", "shape_of"]
+__all__ = [
+    "FAR",
+    "FEATURES",
+    "Beyond",
+    "Ceiling",
+    "LabCondition",
+    "LabMatch",
+    "Shape",
+    "compare_with_study",
+    "differ",
+    "find_ceiling",
+    "largest_snapshot",
+    "shape_of",
+]
 
-FEATURES = {
-    "afterwards": "share of the rise that comes after the longest input",
-    "largest step": "share of the rise that comes in its largest single step",
-    "at records": "share of all upward moves at a new or nearly longest input",
-    "given back": "downward moves, as a share of the upward ones",
-}
-"""What a shape is made of."""
+FEATURES = ("afterwards", "largest_step", "at_records", "given_back")
+"""What a shape is made of; see `Shape`."""
 
 FEWEST = 8
 """A curve of fewer paragraphs has no shape."""
@@ -47,8 +56,127 @@ FLAT = 0.05
 """A rise under this share of the level is none, and has no parts."""
 
 
-def shape_of(memory: Array, sizes: Array | None) -> dict[str, float] | None:
-    """Return the features of a curve.
+class Shape(msgspec.Struct, frozen=True):
+    """Features of a curve, between 0 and 1.
+
+    Attributes
+    ----------
+    rise
+        As a share of the memory at the end.
+    largest_step
+        Share of the rise that comes in its largest single step.
+    given_back
+        Downward moves, as a share of the upward ones.
+    at_records
+        Share of all upward moves at a new or nearly longest input; None without lengths.
+    afterwards
+        Share of the rise that comes after the longest input; None without lengths.
+    """
+
+    rise: float
+    largest_step: float = 0.0
+    given_back: float = 0.0
+    at_records: float | None = None
+    afterwards: float | None = None
+
+
+class LabCondition(msgspec.Struct, frozen=True):
+    """A condition of a study, beside the phone.
+
+    Attributes
+    ----------
+    experiment, condition, unit
+        Their names, and that of a step.
+    repeats, verdict
+        How many runs, and what they show.
+    shape, distance
+        None where the runs are too short for a shape.
+    highest
+        The most that a run held, in bytes.
+    steps, memory
+        The first repeat's curve.
+    """
+
+    experiment: str
+    condition: str
+    unit: str
+    repeats: int
+    verdict: str
+    shape: Shape | None
+    distance: float | None
+    highest: float
+    steps: tuple[int, ...]
+    memory: tuple[float, ...]
+
+
+class Beyond(msgspec.Struct, frozen=True):
+    """An owner that the lab's pipeline does not have, and its largest categories; in bytes."""
+
+    owner: str
+    size: int
+    categories: tuple[tuple[str, int], ...]
+
+
+class Ceiling(msgspec.Struct, frozen=True):
+    """How much of the phone's memory the lab can explain at most; in bytes.
+
+    Attributes
+    ----------
+    of
+        How much the phone held.
+    tool
+        By which report; None: as logged.
+    like
+        What lies in owners that the lab's pipeline has too.
+    lab
+        The most that the study's runs held; None without a study.
+    at_most
+        The smallest of the three.
+    beyond
+        The other owners, largest first.
+    """
+
+    of: float
+    tool: str | None
+    like: float
+    lab: float | None
+    at_most: float
+    beyond: tuple[Beyond, ...]
+
+
+class LabMatch(msgspec.Struct, frozen=True):
+    """A phone's curves beside a study's conditions.
+
+    Attributes
+    ----------
+    subject, is_workload
+        The study's voice, or the file of its workload.
+    phone
+        Shape of the phone's curve; None for too few paragraphs.
+    verdict
+        The phone's.
+    conditions
+        The nearest first.
+    nearest
+        Which of them cannot be told apart, and have no verdict that speaks against it.
+    alike
+        Whether they are near at all.
+    ceiling
+        See `Ceiling`.
+    """
+
+    subject: str
+    is_workload: bool
+    phone: Shape | None
+    verdict: str | None
+    conditions: tuple[LabCondition, ...]
+    nearest: tuple[int, ...]
+    alike: bool
+    ceiling: Ceiling | None
+
+
+def shape_of(memory: Array, sizes: Array | None) -> Shape | None:
+    """Return the features of a curve, or None for too few paragraphs.
 
     Parameters
     ----------
@@ -56,12 +184,6 @@ def shape_of(memory: Array, sizes: Array | None) -> dict[str, float] | None:
         Bytes, one a paragraph.
     sizes
         Lengths of the inputs; None or NaN where unknown.
-
-    Returns
-    -------
-    dict or None
-        `FEATURES` to numbers, ``at records`` and ``afterwards`` only with lengths; and ``rise``,
-        as a share of the level at the end. None for too few paragraphs.
     """
     good = np.isfinite(memory)
     y = memory[good]
@@ -70,30 +192,28 @@ def shape_of(memory: Array, sizes: Array | None) -> dict[str, float] | None:
     n = len(y)
     begin, end = float(np.median(y[:2])), float(np.median(y[-max(2, n // 6) :]))
     rise = end - begin
-    out = {"rise": max(rise, 0.0) / end if end > 0 else 0.0}
+    share = max(rise, 0.0) / end if end > 0 else 0.0
     moves = np.diff(y)
     up = float(moves[moves > 0].sum())
-    if out["rise"] < FLAT or up <= 0:
-        return {**out, "largest step": 0.0, "given back": 0.0} | (
-            {} if sizes is None else {"at records": 0.0, "afterwards": 0.0}
-        )
-    out["largest step"] = float(np.clip(moves.max() / rise, 0, 1))
-    out["given back"] = float(np.clip(-moves[moves < 0].sum() / up, 0, 1))
-    if sizes is not None:
-        lengths = np.nan_to_num(sizes[good])
-        if lengths.any():
-            top = np.concatenate([[0.0], np.maximum.accumulate(lengths)[:-1]])
-            record = (lengths >= SAME_LENGTH * top)[1:]
-            out["at records"] = float(moves[record & (moves > 0)].sum() / up)
-            # Not when the rise comes: the longest paragraph stands at another place in each run.
-            after = y[int(lengths.argmax()) + 1 :][:2]
-            out["afterwards"] = (
-                float(np.clip((end - np.median(after)) / rise, 0, 1)) if len(after) else 0.0
-            )
-    return out
+    if share < FLAT or up <= 0:
+        return Shape(share) if sizes is None else Shape(share, at_records=0.0, afterwards=0.0)
+    at_records = afterwards = None
+    lengths = np.zeros(n) if sizes is None else np.nan_to_num(sizes[good])
+    if lengths.any():
+        top = np.concatenate([[0.0], np.maximum.accumulate(lengths)[:-1]])
+        record = (lengths >= SAME_LENGTH * top)[1:]
+        at_records = float(moves[record & (moves > 0)].sum() / up)
+        # Not when the rise comes: the longest paragraph stands at another place in each run.
+        after = y[int(lengths.argmax()) + 1 :][:2]
+        afterwards = float(np.clip((end - np.median(after)) / rise, 0, 1)) if len(after) else 0.0
+    largest = float(np.clip(moves.max() / rise, 0, 1))
+    given_back = float(np.clip(-moves[moves < 0].sum() / up, 0, 1))
+    return Shape(share, largest, given_back, at_records, afterwards)
 
 
-def compare(evidence: Evidence, study: Study, verdict: str | None = None) -> dict[str, Any]:
+def compare_with_study(
+    evidence: Evidence, study: StudyData, verdict: str | None = None
+) -> LabMatch:
     """Put a phone's curves beside a study's conditions.
 
     Parameters
@@ -105,65 +225,49 @@ def compare(evidence: Evidence, study: Study, verdict: str | None = None) -> dic
     verdict
         The phone's. A leak and a condition that was judged to be none are not alike, however near
         their shapes: a shape of few numbers does not hold what a verdict looks at.
-
-    Returns
-    -------
-    dict
-        ``subject`` of the study; ``phone`` (features of the phone's curve, or None);
-        ``conditions``: a list of ``experiment``, ``condition``, ``unit``, ``repeats``, ``shape``,
-        ``distance`` (None where there is no shape), ``verdict``, ``highest_mib`` and ``curve``
-        (``step``, ``memory_mib`` of the first repeat), the nearest first; ``nearest`` (names that
-        cannot be told apart, and whose verdicts do not speak against it) and ``alike`` (whether
-        they are near at all); ``nearest_shape`` (``experiment``, ``condition``, ``verdict`` and
-        ``distance``, whatever its verdict); ``verdict`` of the phone; ``ceiling`` (see `ceiling`).
     """
     phone = _mean([_phone_shape(session) for session in evidence.sessions])
-    conditions = _conditions(study)
-    for each in conditions:
-        each["distance"] = _distance(phone, each["shape"])
-    conditions.sort(key=lambda c: (c["distance"] is None, c["distance"] or 0.0))
-    known = [c for c in conditions if c["distance"] is not None]
-    nearest_shape = known[0] if known else None
-    known = [c for c in known if not _differ(verdict, c["verdict"])]
-    nearest = [
-        f"{c['experiment']}/{c['condition']}"
-        for c in known
-        if c["distance"] <= known[0]["distance"] + AS_NEAR
+    conditions = [
+        msgspec.structs.replace(each, distance=_distance(phone, each.shape))
+        for each in _conditions(study)
     ]
-    highest = max((c["highest_mib"] for c in conditions), default=None)
-    return {
-        "subject": _subject(study),
-        "phone": _rounded(phone),
-        "conditions": [{**c, "shape": _rounded(c["shape"])} for c in conditions],
-        "nearest": nearest,
-        "nearest_shape": None
-        if nearest_shape is None
-        else {name: nearest_shape[name] for name in _SHOWN},
-        "verdict": verdict,
-        "alike": bool(known) and known[0]["distance"] <= FAR,
-        "ceiling": ceiling(evidence, None if highest is None else round(highest * MIB)),
-    }
+    conditions.sort(key=lambda c: (c.distance is None, c.distance or 0.0))
+    possible = [
+        (k, c.distance)
+        for k, c in enumerate(conditions)
+        if c.distance is not None and not differ(verdict, c.verdict)
+    ]
+    least = possible[0][1] if possible else np.inf
+    highest = max((c.highest for c in conditions), default=None)
+    inputs = study.manifest.inputs
+    return LabMatch(
+        leaf(inputs.workload or inputs.voice or ""),
+        not inputs.is_pipeline,
+        phone,
+        verdict,
+        tuple(conditions),
+        tuple(k for k, distance in possible if distance <= least + AS_NEAR),
+        least <= FAR,
+        find_ceiling(evidence, highest),
+    )
 
 
-_SHOWN = ("experiment", "condition", "verdict", "distance")
-
-
-def _differ(phone: str | None, condition: str) -> bool:
+def differ(phone: str | None, condition: str) -> bool:
     """Return whether one is a leak, and the other was judged to be none."""
     if phone is None or "inconclusive" in {phone, condition}:
         return False
     return (phone == "leak") != (condition == "leak")
 
 
-def _phone_shape(session: Any) -> dict[str, float] | None:
+def _phone_shape(session: Any) -> Shape | None:
     memory, audio, _ = curve_of(session)
     return shape_of(memory, audio if np.isfinite(audio).any() else None)
 
 
-def _conditions(study: Study) -> list[dict[str, Any]]:
-    samples = complete_samples(study.runs, study.samples)
+def _conditions(study: StudyData) -> list[LabCondition]:
+    samples = study.complete
     samples = samples[samples["phase"].isin(["warmup", "step"])]
-    verdicts = study.summary()["experiments"]
+    experiments = summary_of(study).experiments
     out = []
     for item in study.plan.experiments:
         for level in item.levels:
@@ -181,53 +285,44 @@ def _conditions(study: Study) -> list[dict[str, Any]]:
                 for run in runs
             ]
             out.append(
-                {
-                    "experiment": item.name,
-                    "condition": level.name,
-                    "unit": item.unit,
-                    "repeats": len(runs),
-                    "shape": _mean(shapes),
-                    "verdict": verdicts[item.name]["conditions"][level.name]["verdict"],
-                    "highest_mib": mib(float(mine[["rss", "peak"]].max().max())),
-                    "curve": {
-                        "step": runs[0]["step"].astype(int).tolist(),
-                        "memory_mib": [mib(x) for x in runs[0]["rss"].tolist()],
-                    },
-                }
+                LabCondition(
+                    item.name,
+                    level.name,
+                    item.unit,
+                    len(runs),
+                    experiments[item.name].conditions[level.name].verdict,
+                    _mean(shapes),
+                    None,
+                    float(mine[["rss", "peak"]].max().max()),
+                    tuple(runs[0]["step"].astype(int).tolist()),
+                    tuple(runs[0]["rss"].astype(float).tolist()),
+                )
             )
     return out
 
 
-def _mean(shapes: list[dict[str, float] | None]) -> dict[str, float] | None:
+def _mean(shapes: list[Shape | None]) -> Shape | None:
     known = [shape for shape in shapes if shape is not None]
     if not known:
         return None
-    common = set.intersection(*(set(shape) for shape in known))
-    return {name: float(np.mean([shape[name] for shape in known])) for name in sorted(common)}
+    values = {name: [getattr(shape, name) for shape in known] for name in ("rise", *FEATURES)}
+    return Shape(
+        **{name: float(np.mean(each)) for name, each in values.items() if None not in each}
+    )
 
 
-def _distance(a: dict[str, float] | None, b: dict[str, float] | None) -> float | None:
+def _distance(a: Shape | None, b: Shape | None) -> float | None:
     """Return the root mean square difference of what both curves have."""
     if a is None or b is None:
         return None
-    names = [name for name in FEATURES if name in a and name in b]
-    flat = (a["rise"] < FLAT) != (b["rise"] < FLAT)
-    squares = [(a[name] - b[name]) ** 2 for name in names]
+    pairs = [(getattr(a, name), getattr(b, name)) for name in FEATURES]
+    squares = [(x - y) ** 2 for x, y in pairs if x is not None and y is not None]
+    flat = (a.rise < FLAT) != (b.rise < FLAT)
     squares.append(1.0 if flat else 0.0)  # a flat curve is unlike one that rises
     return round(float(np.sqrt(np.mean(squares))), 4)
 
 
-def _rounded(shape: dict[str, float] | None) -> dict[str, float] | None:
-    return None if shape is None else {name: round(value, 3) for name, value in shape.items()}
-
-
-def _subject(study: Study) -> str:
-    from listen2lab.report.text.study import subject  # noqa: PLC0415 - loaded where it is needed
-
-    return subject(study.manifest["inputs"])
-
-
-def ceiling(evidence: Evidence, lab_highest: int | None) -> dict[str, Any] | None:
+def find_ceiling(evidence: Evidence, lab_highest: float | None) -> Ceiling | None:
     """Say how much of the phone's memory the lab can explain at most, and what is beyond it.
 
     Parameters
@@ -239,54 +334,30 @@ def ceiling(evidence: Evidence, lab_highest: int | None) -> dict[str, Any] | Non
 
     Returns
     -------
-    dict or None
-        ``of_mib`` (M) and ``what`` it is; ``like_mib``: what lies in owners that the lab's
-        pipeline has too; ``lab_mib``: the study's highest; ``at_most_mib`` (N): the smaller of
-        the two; ``beyond``: the other owners, largest first, each with its largest categories.
+    Ceiling or None
         None where nothing says how much the phone held.
     """
     snapshot = largest_snapshot(evidence)
+    beyond: list[Beyond] = []
     if snapshot is None:
         memory = [curve_of(s)[0] for s in evidence.sessions]
         memory += [s.column("breakdowns", "total") for s in evidence.sessions]
         known = [float(np.nanmax(m)) for m in memory if np.isfinite(m).any()]
-        if not known:
-            return None
-        whole, like, what, beyond = max(known), max(known), "resident size, as logged", []
+        whole = like = max(known, default=0.0)
     else:
-        counted = snapshot.counted
-        if not counted:
-            return None
-        owners = snapshot.by_owner()
-        whole, what = float(counted), f"{_QUANTITY[snapshot.tool]}, by {snapshot.tool}"
-        like = float(sum(owners[o]["counted"] or 0 for o in LAB_OWNERS if o in owners))
+        whole = float(snapshot.counted or 0)
+        like = float(sum(o.counted or 0 for o in snapshot.owners if o.name in LAB_OWNERS))
         beyond = [
-            {
-                "owner": owner,
-                "mib": mib(columns["counted"] or 0),
-                "categories": _largest(snapshot, owner),
-            }
-            for owner, columns in owners.items()
-            if owner not in LAB_OWNERS and (columns["counted"] or 0) > 0
+            Beyond(owner.name, owner.counted, _largest(snapshot, owner))
+            for owner in snapshot.owners
+            if owner.name not in LAB_OWNERS and owner.counted
         ]
-        beyond.sort(key=lambda row: -float(str(row["mib"])))
-    at_most = min(like, whole, float(lab_highest) if lab_highest is not None else whole)
-    return {
-        "of_mib": mib(whole),
-        "what": what,
-        "like_mib": mib(like),
-        "lab_mib": None if lab_highest is None else mib(lab_highest),
-        "at_most_mib": mib(at_most),
-        "by_category": snapshot is not None,
-        "beyond": beyond,
-    }
-
-
-_QUANTITY = {
-    "vmmap": "footprint",
-    "footprint": "footprint",
-    "dumpsys": "private dirty and swapped memory",
-}
+        beyond.sort(key=lambda each: -each.size)
+    if not whole:
+        return None
+    at_most = min(like, whole, whole if lab_highest is None else lab_highest)
+    tool = None if snapshot is None else snapshot.tool
+    return Ceiling(whole, tool, like, lab_highest, at_most, tuple(beyond))
 
 
 def largest_snapshot(evidence: Evidence) -> Snapshot | None:
@@ -294,7 +365,6 @@ def largest_snapshot(evidence: Evidence) -> Snapshot | None:
     return max(evidence.snapshots_of_app(), key=lambda s: s.counted or 0, default=None)
 
 
-def _largest(snapshot: Snapshot, owner: str) -> list[dict[str, Any]]:
-    mine = [c for c in snapshot.categories if c.owner == owner and c.counted]
-    mine.sort(key=lambda c: -(c.counted or 0))
-    return [{"name": c.name, "mib": mib(c.counted or 0)} for c in mine[:3]]
+def _largest(snapshot: Snapshot, owner: Category) -> tuple[tuple[str, int], ...]:
+    mine = [(c.name, c.counted) for c in snapshot.categories if c.owner == owner.name and c.counted]
+    return tuple(sorted(mine, key=lambda each: -each[1])[:3])

@@ -6,12 +6,19 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from listen2lab.device.evidence import Evidence, read
+import msgspec
+
+from listen2lab.device.answer import answer
+from listen2lab.device.evidence import Evidence, NothingReadError, read
 from listen2lab.errors import InputError
-from listen2lab.report.device_terminal import told
+from listen2lab.report import device_plots as plots
+from listen2lab.report.card import Card
+from listen2lab.report.device_terminal import as_text, understood
 from listen2lab.report.text import device as words
-from listen2lab.report.text import device_lab as words_lab
-from listen2lab.report.text.device_log import log_sentences
+from listen2lab.report.text import device_reports as of_reports
+from listen2lab.report.text.device_log import log_answers
+from listen2lab.report.text.device_next import next_step
+from listen2lab.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +27,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from listen2lab.facade import Study
-    from listen2lab.report.card import Card
 
 __all__ = ["Look", "look"]
 
@@ -40,85 +46,81 @@ class Look:
     """
 
     def __init__(self, evidence: Evidence, study: Study | None = None) -> None:
-        from listen2lab.device.answer import answer  # noqa: PLC0415 - scipy; reading needs none
-
         self.evidence = evidence
-        self.answer = answer(evidence, study)
+        self.answer = answer(evidence, None if study is None else study.data)
 
     def __repr__(self) -> str:
-        return told(self.answer)
+        return as_text(self.answer)
 
     def _repr_html_(self) -> str:
-        lines = [words.source_line(source) for source in self.answer["sources"]]
-        return _card(lines + self.answer["problems"])._repr_html_()
+        return _card(understood(self.answer))._repr_html_()
 
     def verdict(self) -> Card:
         """Return the log's verdict with its reasons and caveats."""
-        log = self.answer["log"]
-        if log is None or log["verdict"] is None:
+        log = self.answer.log
+        if log is None or log.judged is None:
             return _card(["There is no log with memory in it."])
-        codes = [*log["verdict"]["reasons"], *log["verdict"]["caveats"]]
+        codes = (*log.judged.reasons, *log.judged.caveats)
         lines = [f"{code}: {words.sentence_of(code)}" for code in codes]
-        return _card([words.verdict(log["verdict"]), *lines])
+        return _card([words.verdict(log.judged), *lines])
 
     def questions(self) -> Card:
         """Return the handoff's questions, answered."""
-        log = self.answer["log"]
+        log = self.answer.log
         if log is None:
             return _card(["There is no log."])
-        return _card([f"{question}: {text}" for question, text in log_sentences(log)])
+        return _card([f"{question}: {text}" for question, text in log_answers(log)])
 
     def table(self, name: str, session: int = 0) -> pd.DataFrame:
-        """Return a table of a session's log; see `listen2lab.device.sessions.TABLES`."""
+        """Return a table of a session's log.
+
+        See `listen2lab.device.formats.app_log_sessions.TABLES`.
+        """
         return self.evidence.sessions[session].frame(name)
 
     def owners(self, snapshot: int = -1) -> pd.DataFrame:
         """Return a snapshot's columns by owner, in MiB."""
-        import pandas as pd  # noqa: PLC0415 - only where somebody looks at it
+        import pandas as pd  # noqa: PLC0415 - heavy, and only where somebody looks at it
 
-        frame = pd.DataFrame(self.answer["snapshots"][snapshot]["owners"]).T
-        return (frame.astype(float) / 2**20).round(1)
+        rows = [msgspec.structs.asdict(o) for o in self.answer.snapshots[snapshot].owners]
+        frame = pd.DataFrame(rows).set_index("name").drop(columns="regions")
+        return (frame.astype(float) / MIB).round(1)
 
     def plot(self) -> Figure:
         """Plot the logged memory over the paragraphs."""
-        from listen2lab.report.device_plots import plot_log  # noqa: PLC0415 - matplotlib
-
-        return plot_log(self.answer)
+        if self.answer.log is None:
+            raise InputError("there is no log to plot; give look() one")
+        return plots.plot_log(self.answer.log)
 
     def plot_owners(self, snapshot: int = -1) -> Figure:
         """Plot a snapshot by owner; -1: the last."""
-        from listen2lab.report.device_plots import plot_owners  # noqa: PLC0415 - matplotlib
-
-        return plot_owners(self.answer["snapshots"][snapshot])
+        return plots.plot_owners(self.answer.snapshots[snapshot])
 
     def plot_change(self) -> Figure:
         """Plot what changed from the first snapshot to the last."""
-        from listen2lab.report.device_plots import plot_change  # noqa: PLC0415 - matplotlib
-
-        if self.answer["difference"] is None:
+        if self.answer.change is None:
             raise InputError("there are no two snapshots of one process by one tool to subtract")
-        return plot_change(self.answer["difference"])
+        return plots.plot_change(self.answer.change)
 
     def plot_beside(self) -> Figure:
         """Plot the phone's curve beside the study's nearest conditions."""
-        from listen2lab.report.device_plots import plot_beside  # noqa: PLC0415 - matplotlib
-
-        if self.answer["beside"] is None or self.answer["log"] is None:
+        if self.answer.lab is None or self.answer.log is None:
             raise InputError("there is no study, or no log, to put side by side; give look() both")
-        return plot_beside(self.answer)
+        return plots.plot_beside(self.answer.log, self.answer.lab)
 
     def beside(self) -> Card:
         """Return which condition the phone resembles, and what the lab can explain."""
-        found = self.answer["beside"]
-        lines = [] if found is None else words_lab.beside(found)
-        lines += words_lab.together(self.answer["together"])
-        return _card(lines + words_lab.ceiling_lines(self.answer["ceiling"]))
+        found = self.answer
+        lines = [] if found.lab is None else [of_reports.lab_line(found.lab)]
+        lines += [] if found.together is None else [of_reports.together_line(found.together)]
+        lines += [] if found.ceiling is None else of_reports.ceiling_lines(found.ceiling)
+        return _card(lines)
 
     def next(self) -> Card:
         """Return what to measure next, with its commands."""
         lines = []
-        for step in self.answer["next"]:
-            lines += [step["why"], *(f"    {line}" for line in step["commands"])]
+        for why, commands in map(next_step, self.answer.next):
+            lines += [why, *(f"    {line}" for line in commands)]
         return _card(lines)
 
 
@@ -148,12 +150,13 @@ def look(
         folder = _REFERENCE if files == "reference" else Path(files)
         if folder.is_dir():
             files = sorted(path for path in folder.iterdir() if path.suffix in _KINDS)
-    return Look(read(files), study)
+    try:
+        return Look(read(files), study)
+    except NothingReadError as error:
+        raise InputError(words.nothing_read(error.problems)) from error
 
 
 def _card(lines: list[str]) -> Card:
-    from listen2lab.report.card import Card  # noqa: PLC0415 - only in a notebook
-
     html: list[str] = []
     for line in lines:
         tag = "pre" if line.startswith("  ") else "p"

@@ -103,7 +103,13 @@ def knobs_from(values: Mapping[str, Any]) -> Knobs:
             given[name] = _entries(value)
         else:
             _check(name, value, kinds[name])
-    return Knobs(**given)
+    knobs = Knobs(**given)
+    if knobs.alignment == "loaded" and knobs.recognizer_loaded != "at-setup":
+        raise InputError(
+            f"knob 'recognizer_loaded' is {knobs.recognizer_loaded!r}, and with 'alignment' "
+            "'loaded' nothing uses the recognizer: it would never be loaded; leave one of them out"
+        )
+    return knobs
 
 
 def _entries(value: Any) -> tuple[tuple[str, str], ...]:

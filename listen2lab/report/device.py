@@ -1,140 +1,286 @@
-"""What a phone's evidence looks like: a section for a report, and a page of its own."""
+"""What a phone's evidence looks like: the parts of a page, which a terminal prints as well."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jinja2
+from markupsafe import Markup
 
-from listen2lab.device.answer import answer as answer_of
 from listen2lab.device.lab_match import FEATURES
-from listen2lab.report.device_plots import (
-    plot_beside,
-    plot_change,
-    plot_log,
-    plot_owners,
-    plot_series,
-)
+from listen2lab.report import device_plots as plots
 from listen2lab.report.style import to_svg
 from listen2lab.report.text import device as words
-from listen2lab.report.text import device_lab as words_lab
-from listen2lab.report.text import device_log as words_log
-from listen2lab.report.text import device_reports as words_reports
-from listen2lab.units import MIB
+from listen2lab.report.text import device_reports as of_reports
+from listen2lab.report.text.device_log import log_answers
+from listen2lab.report.text.device_next import next_step
+from listen2lab.report.text.format import number
 
 if TYPE_CHECKING:
-    from listen2lab.device.evidence import Evidence
-    from listen2lab.facade import Study
+    from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["page", "section", "section_of"]
+    from matplotlib.figure import Figure
+
+    from listen2lab.device.answer import Answer, SeriesSummary
+    from listen2lab.device.formats.schema import Category, Snapshot
+    from listen2lab.device.judging import Judged
+    from listen2lab.device.lab_match import LabMatch, Shape
+    from listen2lab.device.log_summary import LogSummary
+
+__all__ = ["Part", "Table", "evidence_section", "page", "parts", "short"]
+
+_COLUMNS = ("counted", "dirty", "swapped", "clean", "reclaimable")
+_ALL = (*_COLUMNS, "resident", "virtual")
+_MOST_ROWS = 40
+_MOST_CLASSES = 12
 
 
-def section(evidence: Evidence, study: Study | None = None) -> dict[str, Any]:
-    """Return the section on a phone's evidence.
+@dataclass(frozen=True)
+class Table:
+    """A table: the first column names the row.
 
-    Parameters
+    Attributes
     ----------
-    evidence
-        See `listen2lab.device.read`.
-    study
-        A lab study to put beside it.
-
-    Returns
-    -------
-    dict
-        See `section_of`.
+    columns, rows
+        As they are shown.
+    is_detail
+        Whether only a page shows it.
     """
-    return section_of(answer_of(evidence, study))
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    is_detail: bool = False
 
 
-def section_of(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return the section on what was answered already, as ``device.json`` holds it.
+@dataclass(frozen=True)
+class Part:
+    """A part of what is shown, in this order: title, verdict, lines, picture, facts, tables.
+
+    Attributes
+    ----------
+    curves
+        What a terminal shows for a picture: bytes, and a name.
+    draw, label, caption
+        The picture, what it shows for those who cannot see it, and what to see in it.
+    commands
+        To copy.
+    """
+
+    title: str = ""
+    judged: Judged | None = None
+    verdict: str = ""
+    lines: Sequence[str] = ()
+    curves: Sequence[tuple[Sequence[float], str]] = ()
+    draw: Callable[[], Figure] | None = None
+    label: str = ""
+    caption: str = ""
+    facts: Sequence[tuple[str, str]] = ()
+    tables: Sequence[Table] = ()
+    commands: Sequence[str] = ()
+
+    @property
+    def codes(self) -> list[tuple[str, str]]:
+        """The verdict's codes, each with its sentence."""
+        if self.judged is None:
+            return []
+        codes = (*self.judged.reasons, *self.judged.caveats)
+        return [(code, words.sentence_of(code)) for code in codes]
+
+    def svg(self) -> Markup:
+        """Return the picture, safe to insert."""
+        assert self.draw is not None
+        return Markup(to_svg(self.draw(), label=self.label))  # noqa: S704 - made by to_svg
+
+
+def parts(answer: Answer) -> Iterator[Part]:
+    """Yield the parts of what is shown of evidence.
 
     Parameters
     ----------
     answer
         See `listen2lab.device.answer.answer`.
-
-    Returns
-    -------
-    dict
-        ``html`` (safe to insert; its parts are escaped), ``title``, and ``short`` (the finding in
-        a sentence).
     """
-    html = _environment().get_template("device_section.html.j2").render(**_parts(answer))
-    return {"html": html, "title": "Evidence from the phone", "short": short(answer)}
+    if answer.log is not None:
+        yield _of_log(answer.log)
+    for one in answer.series:
+        yield _of_series(one)
+    if answer.app is not None:
+        yield Part(lines=[of_reports.app_sentence(answer)])
+    for snapshot in answer.snapshots_of_app():
+        yield _of_snapshot(snapshot, answer.limit)
+    yield from _compared(answer)
+    yield from _of_blocks(answer)
+    if answer.lab is not None:
+        yield _beside_the_lab(answer, answer.lab)
+    if answer.ceiling is not None:
+        yield Part("What the lab can explain", lines=of_reports.ceiling_lines(answer.ceiling))
+    for k, step in enumerate(answer.next, start=1):
+        why, commands = next_step(step)
+        yield Part(f"Next, {k}", lines=[why], commands=commands)
 
 
-def short(answer: dict[str, Any]) -> str:
+def _of_log(log: LogSummary) -> Part:
+    curves = [(c.memory, words.session_name(log.sessions[c.session])) for c in log.curves]
+    began = [
+        f"{words.session_name(session)}: {words.session_began(session)}"
+        for session in log.sessions
+        if session.began is not None and len(log.sessions) > 1
+    ]
+    judged = log.judged
+    has_curve = any(curve.memory for curve in log.curves)
+    return Part(
+        "What the app's memory did, as it logged it",
+        judged=judged,
+        verdict="The log holds no memory, so there is nothing to judge."
+        if judged is None
+        else f"{words.subject(judged)}. {words.verdict(judged)}",
+        lines=began,
+        curves=[(memory, name) for memory, name in curves if memory][: plots.MOST_CURVES],
+        draw=partial(plots.plot_log, log) if has_curve else None,
+        label="Resident memory over the paragraphs of the phone",
+        caption="Resident memory after each synthesis; one line a process. ▼ the longest "
+        "paragraph. × what the app could not account for, at its breakdowns. Below: the longest "
+        "paragraph so far.",
+        facts=log_answers(log),
+    )
+
+
+def _of_series(one: SeriesSummary) -> Part:
+    return Part(
+        f"{one.quantity} of {one.source}: {one.samples:,} samples",
+        judged=one.judged,
+        verdict=words.verdict(one.judged),
+        curves=[(one.memory, "")],
+        draw=partial(plots.plot_series, one),
+        label=f"{one.quantity} over time",
+    )
+
+
+def _of_snapshot(snapshot: Snapshot, limit: int) -> Part:
+    rows = sorted(
+        (c for c in snapshot.categories if c.counted or c.clean),
+        key=lambda c: (-(c.counted or 0), -(c.clean or 0)),
+    )
+    title = f"{snapshot.process or 'A process'}, by {snapshot.tool} ({snapshot.source})"
+    tables = [Table(("by owner", *_COLUMNS), [_row(o, _COLUMNS) for o in snapshot.owners])]
+    tables.append(Table(("by category", *_ALL), [_row(c, _ALL) for c in rows[:_MOST_ROWS]], True))  # noqa: FBT003 - a record's field
+    if snapshot.zones:
+        zones = [
+            (z.name, words.cell(z.allocated), words.cell(z.held), f"{z.blocks:,}")
+            for z in snapshot.zones
+        ]
+        tables.append(Table(("malloc zone", "live", "held", "blocks"), zones, True))  # noqa: FBT003 - as above
+    return Part(
+        title + (f", {snapshot.when}" if snapshot.when else ""),
+        lines=of_reports.snapshot_lines(snapshot, limit),
+        draw=partial(plots.plot_owners, snapshot) if snapshot.categories else None,
+        label=f"Memory by owner, by {snapshot.tool}",
+        caption=f"Of {snapshot.source}. The kill limit counts what is dirty, compressed or "
+        "swapped; clean and reclaimable pages can be taken at any time.",
+        tables=tables if snapshot.categories else (),
+    )
+
+
+def _row(category: Category, columns: Sequence[str]) -> list[str]:
+    return [category.name, *(words.cell(getattr(category, column)) for column in columns)]
+
+
+def _compared(answer: Answer) -> Iterator[Part]:
+    """Yield the difference of two snapshots, and the log beside it."""
+    change = answer.change
+    if change is None:
+        return
+    lines = [of_reports.change_line(change)]
+    if answer.together is not None:
+        lines.append(of_reports.together_line(answer.together))
+    moved = sorted((o for o in change.owners if o.counted), key=lambda o: -abs(o.counted or 0))
+    yield Part(
+        "From the first snapshot to the last",
+        lines=lines,
+        draw=partial(plots.plot_change, change),
+        label="What changed, by owner",
+        tables=[Table(("owner", "counted"), [(o.name, words.signed(o.counted)) for o in moved])],
+    )
+
+
+def _of_blocks(answer: Answer) -> Iterator[Part]:
+    """Yield what heap and leaks say of blocks."""
+    for heap in answer.heaps:
+        rows = [
+            (c.name[:60], c.kind, c.binary, f"{c.count:,}", words.cell(c.size))
+            for c in heap.classes[:_MOST_CLASSES]
+        ]
+        yield Part(
+            f"Live blocks of {heap.process or 'a process'}, by heap ({heap.source})",
+            lines=[of_reports.heap_line(heap)],
+            tables=[Table(("class", "kind", "binary", "blocks", "size"), rows)],
+        )
+    if answer.heap_growth:
+        grew = [
+            (row.name[:60], row.binary, f"{row.blocks:+,}", words.signed(row.size))
+            for row in answer.heap_growth[:_MOST_CLASSES]
+        ]
+        table = Table(("class", "binary", "blocks", "size"), grew)
+        yield Part("What grew most from the first heap to the last", tables=[table])
+    for leaks in answer.leaks:
+        yield Part(lines=[of_reports.leaks_line(leaks)])
+
+
+def _beside_the_lab(answer: Answer, lab: LabMatch) -> Part:
+    log = answer.log if answer.log and any(c.memory for c in answer.log.curves) else None
+    rows = [["phone", "", "", *_shape(lab.phone)]]
+    rows += [
+        [f"{c.experiment}/{c.condition}", c.verdict, number(c.distance, 2), *_shape(c.shape)]
+        for c in lab.conditions
+    ]
+    names = [name.replace("_", " ") for name in ("rise", *FEATURES)]
+    return Part(
+        "Beside the lab",
+        lines=[of_reports.lab_line(lab)],
+        draw=partial(plots.plot_beside, log, lab) if log and lab.conditions else None,
+        label="The phone's curve beside the lab's",
+        caption="Each panel has its own scale: shapes are compared, sizes are not.",
+        tables=[Table(("condition", "verdict", "distance", *names), rows, True)],  # noqa: FBT003 - as above
+    )
+
+
+def _shape(shape: Shape | None) -> list[str]:
+    return [number(getattr(shape, name, None), 2) for name in ("rise", *FEATURES)]
+
+
+def short(answer: Answer) -> str:
     """Say the finding in a sentence."""
-    log = answer["log"]
-    if log is not None and log["verdict"] is not None:
-        return f"{words.subject(log['verdict'])}: {words.verdict(log['verdict'])}"
-    if answer["series"]:
-        one = answer["series"][0]
-        return f"{one['quantity']}: {words.verdict(one['verdict'])}"
-    if answer["snapshots"]:
-        last, limit = words_reports.of_app(answer)[-1], answer["limit_bytes"]
-        return " ".join(words_reports.snapshot_sentences(last, limit))
+    if answer.log is not None and answer.log.judged is not None:
+        judged = answer.log.judged
+        return f"{words.subject(judged)}: {words.verdict(judged)}"
+    if answer.series:
+        one = answer.series[0]
+        return f"{one.quantity}: {words.verdict(one.judged)}"
+    some = answer.snapshots_of_app()
+    if some:
+        return " ".join(of_reports.snapshot_lines(some[-1], answer.limit))
     return "Nothing here can be judged by itself."
 
 
-def page(answer: dict[str, Any]) -> str:
-    """Return a page of its own, which opens without a network.
+def evidence_section(answer: Answer) -> str:
+    """Return the section on evidence for a report: HTML that is safe to insert.
 
     Parameters
     ----------
     answer
         See `listen2lab.device.answer.answer`.
     """
-    template = _environment().get_template("device.html.j2")
-    return template.render(section=section_of(answer), answer=answer)
+    return _render("section", answer)
 
 
-def _parts(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return what the template shows."""
-    log, beside = answer["log"], answer["beside"]
-    judged = log is not None and any(c["memory_mib"] for c in log["curves"])
-    return {
-        "answer": answer,
-        "words": words,
-        "of_lab": words_lab,
-        "of_log": words_log,
-        "of_reports": words_reports,
-        "features": ["rise", *FEATURES],
-        "log_svg": to_svg(
-            plot_log(answer), label="Resident memory over the paragraphs of the phone"
-        )
-        if judged
-        else None,
-        "series": [
-            {**one, "svg": to_svg(plot_series(one), label=f"{one['quantity']} over time")}
-            for one in answer["series"]
-        ],
-        "snapshots": [
-            {
-                **one,
-                "sentences": words_reports.snapshot_sentences(one, answer["limit_bytes"]),
-                "svg": to_svg(plot_owners(one), label=f"Memory by owner, by {one['tool']}")
-                if one["categories"]
-                else None,
-                "rows": sorted(
-                    (c for c in one["categories"] if c["counted"] or c["clean"]),
-                    key=lambda c: (-(c["counted"] or 0), -(c["clean"] or 0)),
-                )[:40],
-            }
-            for one in words_reports.of_app(answer)
-        ],
-        "change_svg": to_svg(plot_change(answer["difference"]), label="What changed, by owner")
-        if answer["difference"] is not None
-        else None,
-        "beside_svg": to_svg(plot_beside(answer), label="The phone's curve beside the lab's")
-        if beside is not None and judged and beside["conditions"]
-        else None,
-    }
+def page(answer: Answer) -> str:
+    """Return a page of its own, which opens without a network."""
+    return _render("page", answer, short=short(answer))
 
 
-def _environment() -> jinja2.Environment:
+def _render(which: str, answer: Answer, **more: Any) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("listen2lab.report", "templates"),
         autoescape=True,
@@ -142,13 +288,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["svg"] = _as_markup
-    environment.filters["size"] = lambda x: words.number(None if x is None else x / MIB)
-    return environment
-
-
-def _as_markup(svg: str) -> Any:
-    """Mark a picture or a section of our own as safe to insert."""
-    from markupsafe import Markup  # noqa: PLC0415 - loaded where it is needed
-
-    return Markup(svg)  # noqa: S704 - made by to_svg or an autoescaped template
+    template = environment.get_template("device.html.j2")
+    return template.render(
+        is_page=which == "page", parts=list(parts(answer)), answer=answer, words=words, **more
+    )

@@ -8,15 +8,24 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from listen2lab.report.style import DASHES, INK, MARKERS, QUIET, SERIES, new_figure, styled
+from listen2lab.report.text.device import session_name
+from listen2lab.report.text.device_reports import lab_subject
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["plot_beside", "plot_change", "plot_log", "plot_owners", "plot_series"]
+    from listen2lab.device.answer import SeriesSummary
+    from listen2lab.device.formats.schema import Category, Change, Snapshot
+    from listen2lab.device.lab_match import LabMatch
+    from listen2lab.device.log_summary import Curve, LogSummary
 
-_MOST_CURVES = 6
+__all__ = ["MOST_CURVES", "plot_beside", "plot_change", "plot_log", "plot_owners", "plot_series"]
+
+MOST_CURVES = 6
 _MOST_CONDITIONS = 3
 _HATCHES = ("", "////", "\\\\\\\\", "xx")
 _PARTS = (
@@ -27,86 +36,65 @@ _PARTS = (
 )
 
 
-def plot_log(answer: dict[str, Any]) -> Figure:
+def _plain(name: str) -> str:
+    """Return a name in which matplotlib sees no formula."""
+    return name.replace("$", r"\$")
+
+
+def _mib(values: Iterable[float | None]) -> list[float]:
+    return [float("nan") if value is None else value / MIB for value in values]
+
+
+def plot_log(log: LogSummary) -> Figure:
     """Plot the memory that the app logged over its paragraphs, above the longest one so far.
 
-    Parameters
-    ----------
-    answer
-        See `listen2lab.device.answer.answer`; with a log in it.
-
-    Returns
-    -------
-    Figure
-        One line a session; crosses are what the app could not account for; a triangle marks the
-        longest paragraph.
+    One line a session; crosses are what the app could not account for; a triangle marks the
+    longest paragraph.
     """
-    curves = [c for c in answer["log"]["curves"] if c["memory_mib"]][:_MOST_CURVES]
-    lengths = any(c["longest_s"] for c in curves)
+    curves = [curve for curve in log.curves if curve.memory][:MOST_CURVES]
+    lengths = any(curve.longest_s for curve in curves)
     figure = new_figure(7.2, 3.6 if lengths else 2.8)
     with styled():
         ratios = {"height_ratios": [3, 1]} if lengths else {}
-        axes = figure.subplots(
+        rows = figure.subplots(
             2 if lengths else 1, 1, sharex=True, squeeze=False, gridspec_kw=ratios
-        )
-        top = axes[0, 0]
+        )[:, 0]
+        handles = []
         for k, curve in enumerate(curves):
             style = {"color": SERIES[k % len(SERIES)], "linestyle": DASHES[k % len(DASHES)]}
-            top.plot(curve["at"], curve["memory_mib"], **style, label=curve["name"])
-            _mark_longest(top, curve, style["color"])
-            top.plot(
-                curve["unaccounted_at"], [_nan(x) for x in curve["unaccounted_mib"]],
+            name = _plain(session_name(log.sessions[curve.session]))
+            handles += rows[0].plot(curve.at, _mib(curve.memory), **style, label=name)
+            _mark_longest(rows[0], curve, style["color"])
+            rows[0].plot(
+                curve.unaccounted_at, _mib(curve.unaccounted),
                 linestyle="none", marker="x", color=style["color"], markersize=5,
             )  # fmt: skip
-            if lengths and curve["longest_s"]:
-                below = axes[1, 0]
-                below.step(
-                    curve["at"], [_nan(x) for x in curve["longest_s"]], where="post", **style
-                )
-        top.set_ylim(bottom=0)
-        top.set_ylabel("resident, MiB")
-        axes[-1, 0].set_xlabel("paragraphs synthesized")
-        axes[-1, 0].xaxis.set_major_locator(MaxNLocator(integer=True))
+            if curve.longest_s:
+                rows[-1].step(curve.at, curve.longest_s, where="post", **style)
+        rows[0].set_ylim(bottom=0)
+        rows[0].set_ylabel("resident, MiB")
+        rows[-1].set_xlabel("paragraphs synthesized")
+        rows[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
         if lengths:
-            axes[1, 0].set_ylabel("longest\nso far, s")
-            axes[1, 0].set_ylim(bottom=0)
+            rows[-1].set_ylabel("longest\nso far, s")
+            rows[-1].set_ylim(bottom=0)
         if len(curves) > 1:
             figure.legend(
-                handles=top.get_lines()[::_lines_each(curves)], loc="outside upper left", ncols=2,
-                fontsize=8, labelcolor=INK,
-            )  # fmt: skip
+                handles=handles, loc="outside upper left", ncols=2, fontsize=8, labelcolor=INK
+            )
     return figure
 
 
-def _lines_each(curves: list[dict[str, Any]]) -> int:
-    """Return how many lines each curve drew: itself, perhaps a triangle, and the crosses."""
-    return 3 if all(any(x is not None for x in c["audio_s"]) for c in curves) else 1
+def _mark_longest(axes: Axes, curve: Curve, colour: Any) -> None:
+    known = [(audio, k) for k, audio in enumerate(curve.audio_s) if audio is not None]
+    if known:
+        _, k = max(known, key=lambda each: each[0])
+        axes.plot(curve.at[k], curve.memory[k] / MIB, marker="v", color=colour, markersize=7)
 
 
-def _mark_longest(axes: Axes, curve: dict[str, Any], colour: Any) -> None:
-    audio = np.array([_nan(x) for x in curve["audio_s"]])
-    if np.isfinite(audio).any():
-        k = int(np.nanargmax(audio))
-        axes.plot(curve["at"][k], curve["memory_mib"][k], marker="v", color=colour, markersize=7)
-
-
-def _nan(value: float | None) -> float:
-    return float("nan") if value is None else value
-
-
-def plot_owners(snapshot: dict[str, Any]) -> Figure:
-    """Plot a snapshot's owners: what the kill limit counts of each, and what it does not.
-
-    Parameters
-    ----------
-    snapshot
-        One of ``snapshots`` of `listen2lab.device.answer.answer`.
-    """
-    owners = [
-        (owner, values)
-        for owner, values in snapshot["owners"].items()
-        if any(values[name] for name, _ in _PARTS) or values["counted"]
-    ]
+def plot_owners(snapshot: Snapshot) -> Figure:
+    """Plot a snapshot's owners: what the kill limit counts of each, and what it does not."""
+    owners = [o for o in snapshot.owners if o.counted or any(getattr(o, n) for n, _ in _PARTS)]
     figure = new_figure(7.2, 0.42 * max(len(owners), 1) + 1.3)
     with styled():
         axes = figure.subplots()
@@ -115,7 +103,7 @@ def plot_owners(snapshot: dict[str, Any]) -> Figure:
         left = np.zeros(len(owners))
         rows = np.arange(len(owners))
         for k, (name, label) in enumerate(_PARTS):
-            widths = np.array([_part(values, name) for _, values in owners]) / MIB
+            widths = np.array([_part(owner, name) for owner in owners]) / MIB
             some = widths > 0  # an empty bar would still draw its edge
             if some.any():
                 axes.barh(
@@ -125,7 +113,7 @@ def plot_owners(snapshot: dict[str, Any]) -> Figure:
                     alpha=1.0 if k < 2 else 0.45,
                 )  # fmt: skip
             left += widths
-        axes.set_yticks(rows, [owner for owner, _ in owners])
+        axes.set_yticks(rows, [owner.name for owner in owners])
         axes.invert_yaxis()
         axes.spines["left"].set_visible(False)
         axes.set_xlabel("MiB")
@@ -134,24 +122,17 @@ def plot_owners(snapshot: dict[str, Any]) -> Figure:
     return figure
 
 
-def _part(values: dict[str, Any], name: str) -> float:
+def _part(owner: Category, name: str) -> float:
     """Return a part's width; what is counted and in no column stands with the dirty pages."""
-    size = float(values[name] or 0)
+    size = float(getattr(owner, name) or 0)
     if name == "dirty":
-        known = size + float(values["swapped"] or 0)
-        size += max(float(values["counted"] or 0) - known, 0.0)
+        size += max(float(owner.counted or 0) - size - float(owner.swapped or 0), 0.0)
     return size
 
 
-def plot_change(change: dict[str, Any]) -> Figure:
-    """Plot what the kill limit counts, after less before, by owner.
-
-    Parameters
-    ----------
-    change
-        ``difference`` of `listen2lab.device.answer.answer`.
-    """
-    owners = [(o, v["counted"] / MIB) for o, v in change["owners"].items() if v["counted"]]
+def plot_change(change: Change) -> Figure:
+    """Plot what the kill limit counts, after less before, by owner."""
+    owners = [(o.name, o.counted / MIB) for o in change.owners if o.counted]
     owners.sort(key=lambda item: -abs(item[1]))
     figure = new_figure(7.2, 0.36 * max(len(owners), 1) + 0.9)
     with styled():
@@ -177,57 +158,44 @@ def plot_change(change: dict[str, Any]) -> Figure:
     return figure
 
 
-def plot_series(series: dict[str, Any]) -> Figure:
-    """Plot memory over time.
-
-    Parameters
-    ----------
-    series
-        One of ``series`` of `listen2lab.device.answer.answer`.
-    """
+def plot_series(series: SeriesSummary) -> Figure:
+    """Plot memory over time."""
     figure = new_figure(7.2, 2.6)
     with styled():
         axes = figure.subplots()
-        minutes = series["seconds"] > 300
-        time = np.array(series["time"]) / (60 if minutes else 1)
-        axes.plot(time, series["memory_mib"], color=SERIES[0])
+        minutes = series.seconds > 300
+        time = np.array(series.time) / (60 if minutes else 1)
+        axes.plot(time, _mib(series.memory), color=SERIES[0])
         axes.set_ylim(bottom=0)
-        axes.set_ylabel(f"{series['quantity'][:24]}, MiB")
+        axes.set_ylabel(_plain(f"{series.quantity[:24]}, MiB"))
         axes.set_xlabel("minutes" if minutes else "seconds")
     return figure
 
 
-def plot_beside(answer: dict[str, Any]) -> Figure:
+def plot_beside(log: LogSummary, lab: LabMatch) -> Figure:
     """Plot the phone's curve and the lab's nearest conditions side by side, on paragraphs.
 
-    Parameters
-    ----------
-    answer
-        With a log and a study in it. Each panel has its own scale: shapes are compared, levels
-        are not.
+    Each panel has its own scale: shapes are compared, sizes are not.
     """
-    phone = [c for c in answer["log"]["curves"] if c["memory_mib"]][:1]
-    lab = [c for c in answer["beside"]["conditions"] if c["distance"] is not None]
-    lab = (lab or answer["beside"]["conditions"])[:_MOST_CONDITIONS]
+    near = [c for c in lab.conditions if c.distance is not None] or list(lab.conditions)
     figure = new_figure(7.2, 2.7)
     with styled():
         axes = figure.subplots(1, 2, squeeze=False)[0]
-        for curve in phone:
-            axes[0].plot(curve["at"], curve["memory_mib"], color=INK)
+        curve = next(curve for curve in log.curves if curve.memory)
+        axes[0].plot(curve.at, _mib(curve.memory), color=INK)
         axes[0].set_title("phone")
-        for k, condition in enumerate(lab):
-            steps = np.array(condition["curve"]["step"]) + 1
+        for k, condition in enumerate(near[:_MOST_CONDITIONS]):
+            steps = np.array(condition.steps) + 1
             axes[1].plot(
-                steps, condition["curve"]["memory_mib"], color=SERIES[k], linestyle=DASHES[k],
+                steps, _mib(condition.memory), color=SERIES[k], linestyle=DASHES[k],
                 marker=MARKERS[k], markersize=3, markevery=max(1, len(steps) // 12),
-                label=f"{condition['experiment']}/{condition['condition']}",
+                label=_plain(f"{condition.experiment}/{condition.condition}"),
             )  # fmt: skip
-        axes[1].set_title(f"lab, {answer['beside']['subject']}")
+        axes[1].set_title(_plain(f"lab, {lab_subject(lab)}"))
         for panel in axes:
             panel.set_ylim(bottom=0)
             panel.set_xlabel("paragraphs")
             panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
         axes[0].set_ylabel("resident, MiB")
-        if lab:
-            axes[1].legend(fontsize=8, labelcolor=INK, loc="lower right")
+        axes[1].legend(fontsize=8, labelcolor=INK, loc="lower right")
     return figure

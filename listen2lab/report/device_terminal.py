@@ -2,44 +2,49 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from listen2lab.report.text.device import sentence_of, source_line, subject, verdict
-from listen2lab.report.text.device_lab import beside, ceiling_lines, together
-from listen2lab.report.text.device_log import log_sentences
-from listen2lab.report.text.device_reports import (
-    app_sentence,
-    difference_lines,
-    growth_lines,
-    heap_lines,
-    leaks_sentence,
-    of_app,
-    owner_table,
-    snapshot_sentences,
-)
+from listen2lab.report.device import parts
+from listen2lab.report.text.device import note_text, problem_text, source_line
+from listen2lab.report.text.format import size
+from listen2lab.units import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator, Sequence
 
-__all__ = ["sparkline", "told"]
+    from listen2lab.device.answer import Answer
+    from listen2lab.report.device import Part, Table
+
+__all__ = ["as_text", "sparkline", "understood"]
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _WIDTH = 60
+_MOST_NOTES = 6
+_MOST_ROWS = 8
 
 
-def sparkline(values: list[float]) -> str:
-    """Return a curve as a row of blocks."""
-    if not values:
-        return ""
+def sparkline(values: Sequence[float]) -> str:
+    """Return a curve of bytes as a row of blocks."""
     step = max(1.0, len(values) / _WIDTH)
     picked = [values[int(k * step)] for k in range(min(_WIDTH, len(values)))]
     low, high = min(picked), max(picked)
-    span = max(high - low, 1.0)  # a mebibyte up and down is flat to the eye
+    span = max(high - low, MIB)  # a mebibyte up and down is flat to the eye
     bars = "".join(_BLOCKS[int((v - low) / span * (len(_BLOCKS) - 1))] for v in picked)
-    return f"{bars}  {low:,.1f} to {high:,.1f} MiB"
+    return f"{bars}  {size(low)} to {size(high)}"
 
 
-def told(answer: dict[str, Any]) -> str:
+def understood(answer: Answer) -> list[str]:
+    """Return what was understood of each file, in lines."""
+    lines = []
+    for source in answer.sources:
+        lines.append(source_line(source))
+        lines += [f"  {note_text(note)}" for note in source.notes[:_MOST_NOTES]]
+        more = len(source.notes[_MOST_NOTES:]) + source.notes_left_out
+        lines += [f"  and {more:,} more of such notes"] if more else []
+    return [*lines, *(f"left out: {problem_text(problem)}" for problem in answer.problems)]
+
+
+def as_text(answer: Answer) -> str:
     """Return what ``listen2lab device`` prints.
 
     Parameters
@@ -47,71 +52,36 @@ def told(answer: dict[str, Any]) -> str:
     answer
         See `listen2lab.device.answer.answer`.
     """
-    lines: list[str] = []
-    for source in answer["sources"]:
-        lines.append(source_line(source))
-        lines += [f"  {_note(note)}" for note in source["notes"][:6]]
-        more = len(source["notes"]) - 6 + source["notes_left_out"]
-        lines += [f"  and {more:,} more of such notes"] if more > 0 else []
-    lines += [f"left out: {problem}" for problem in answer["problems"]]
-    if answer["log"] is not None:
-        lines += ["", *_log_lines(answer["log"])]
-    for one in answer["series"]:
-        lines += ["", (f"{one['quantity']} of {one['source']}: {one['samples']:,} samples. "
-                  f"{verdict(one['verdict'])}"), *_codes(one["verdict"]),
-                  f"  {sparkline(one['memory_mib'])}"]  # fmt: skip
-    lines += _report_lines(answer)
-    if answer["beside"] is not None:
-        lines += ["", *beside(answer["beside"])]
-    lines += ["", *ceiling_lines(answer["ceiling"])]
-    for k, step in enumerate(answer["next"], start=1):
-        lines += ["", f"Next, {k}: {step['why']}", *(f"    {line}" for line in step["commands"])]
-    return "\n".join(_without_doubled_blanks(lines))
+    lines = understood(answer)
+    for part in parts(answer):
+        lines += ["", *_lines(part)]
+    text = "\n".join(lines)
+    # A name out of a file may hold what commands a terminal.
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
 
 
-def _note(note: dict[str, Any]) -> str:
-    return f"line {note['line']:,}: {note['text']}" if note["line"] else str(note["text"])
+def _lines(part: Part) -> Iterator[str]:
+    if part.title:
+        yield part.title
+    if part.verdict:
+        yield part.verdict
+    for code, sentence in part.codes:
+        yield f"  - {code}: {sentence}"
+    for values, name in part.curves:
+        yield f"  {sparkline(values)}  {name}".rstrip()
+    yield from part.lines
+    for question, text in part.facts:
+        yield f"{question}: {text}"
+    for table in part.tables:
+        if not table.is_detail:
+            yield from _rows(table)
+    for command in part.commands:
+        yield f"    {command}"
 
 
-def _codes(judged: dict[str, Any]) -> list[str]:
-    return [f"  - {code}: {sentence_of(code)}" for code in [*judged["reasons"], *judged["caveats"]]]
-
-
-def _log_lines(log: dict[str, Any]) -> list[str]:
-    lines = []
-    if log["verdict"] is None:
-        lines.append("The log holds no memory, so there is nothing to judge.")
-    else:
-        lines += [f"{subject(log['verdict'])}. {verdict(log['verdict'])}"]
-        lines += _codes(log["verdict"])
-    for curve in log["curves"][:6]:
-        if curve["memory_mib"]:
-            lines.append(f"  {sparkline(curve['memory_mib'])}  {curve['name']}")
-    for session in log["questions"]["sessions"]:
-        if session["began"] and len(log["questions"]["sessions"]) > 1:
-            lines.append(f"  {session['name']}: {session['began']}")
-    lines += [f"{question}: {text}" for question, text in log_sentences(log)]
-    return lines
-
-
-def _report_lines(answer: dict[str, Any]) -> list[str]:
-    lines = ["", app_sentence(answer)]
-    for snapshot in of_app(answer):
-        lines += ["", *snapshot_sentences(snapshot, answer["limit_bytes"])]
-        lines += owner_table(snapshot) if snapshot["categories"] else []
-    if answer["difference"] is not None:
-        lines += ["", *difference_lines(answer["difference"]), *together(answer["together"])]
-    for heap in answer["heaps"]:
-        lines += ["", *heap_lines(heap)]
-    lines += growth_lines(answer["heap_growth"])
-    for leaks in answer["leaks"]:
-        lines += ["", leaks_sentence(leaks)]
-    return lines
-
-
-def _without_doubled_blanks(lines: Iterable[str]) -> list[str]:
-    out: list[str] = []
-    for line in lines:
-        if line or (out and out[-1]):
-            out.append(line)
-    return out[:-1] if out and not out[-1] else out
+def _rows(table: Table) -> Iterator[str]:
+    rows = [table.columns, *table.rows[:_MOST_ROWS]]
+    widths = [max(len(row[k]) for row in rows) for k in range(len(table.columns))]
+    for first, *rest in rows:
+        cells = "".join(f"  {c:>{w}}" for c, w in zip(rest, widths[1:], strict=True))
+        yield f"  {first:<{widths[0]}}{cells}".rstrip()

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from listen2lab.device.answer import load_answer
+from listen2lab.device.redaction import redacted
 from listen2lab.report.account import plot_account
+from listen2lab.report.device import evidence_section
 from listen2lab.report.html import page
 from listen2lab.report.markdown import issue, short
 from listen2lab.report.plots import plot_curves, plot_ends, plot_heap, plot_outcomes, plot_phases
@@ -61,15 +64,19 @@ def write_report(
     """
     folder = study.folder
     folder.write("summary.json", summary)
-    seen, numbers = study, summary
+    seen, numbers, evidence = study, summary, load_answer(folder.device_path)
     if public is not None:
-        seen = RedactedStudy(study, public)
-        numbers = seen.redaction.record(summary)
+        seen = shared = RedactedStudy(study, public)
+        numbers = shared.redaction.record(summary)
+        evidence = evidence and redacted(evidence, shared.redaction.text)
+    section = None if evidence is None else evidence_section(evidence)
     folder.write("summary.md", short(seen, numbers))
     folder.write("ISSUE.md", issue(seen, numbers))
     for name, content in pictures(seen, numbers) if with_pictures else ():
         folder.write(f"pictures/{name}", content)
-    return folder.write("report.html", page(seen, numbers, include_private=public is None))
+    return folder.write(
+        "report.html", page(seen, numbers, device=section, include_private=public is None)
+    )
 
 
 def pictures(study: StudyData, summary: Summary) -> Iterator[tuple[str, str | bytes]]:

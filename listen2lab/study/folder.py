@@ -353,6 +353,11 @@ class StudyFolder:
             _write(path, content if isinstance(content, bytes) else content.encode())
         return path
 
+    @property
+    def device_path(self) -> Path:
+        """Evidence from a phone; its page has the same name and ends in ``.html``."""
+        return self.path / "device.json"
+
     def digest(self) -> str:
         """Return the SHA-256 over the manifest, and spec, samples and result of every run."""
         names = {"spec.json", "steps.jsonl", _RESULT}

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from listen2lab.study.records import Manifest, Objects
 
-__all__ = ["LEFT_OUT", "PublicNames", "RedactedStudy", "Redaction", "string_fields"]
+__all__ = ["LEFT_OUT", "PublicNames", "RedactedStudy", "Redaction", "leaf", "string_fields"]
 
 LEFT_OUT = "(left out)"
 """What stands where something was left out."""
@@ -112,6 +112,13 @@ class Redaction:
             return name
         number = sum(each == kind for each, _ in self._given) + 1
         return self._given.setdefault((kind, name), f"{kind}-{number}")
+
+    def text(self, kind: str, text: str) -> str:
+        """Return what some evidence calls something: names of a study's, other plain ones."""
+        if kind in {"experiment", "condition"}:
+            return self.name(kind, text)
+        is_plain = text.isascii() and text.isprintable() and not set(text) & set("/\\@~")
+        return text if is_plain and not self.tells(text) else LEFT_OUT
 
     def tells(self, text: str) -> bool:
         """Return whether a user's or a machine's name stands in a text."""
@@ -212,7 +219,7 @@ class Redaction:
         return text if is_name and not self.tells(text) else LEFT_OUT
 
     def _model(self, text: str) -> str:
-        name = _leaf(text)
+        name = leaf(text)
         if name in self._public.models:  # a folder of that name is somebody's own
             return name if text == name or _PUBLISHED.fullmatch(name) else LEFT_OUT
         return name if _PUBLISHED.fullmatch(name) and not self.tells(name) else LEFT_OUT
@@ -221,7 +228,7 @@ class Redaction:
         return text if text in self._public.texts else self.name("text", f"{text} ")
 
     def _workload(self, text: str) -> str:
-        name = _leaf(text)
+        name = leaf(text)
         return name if _PLAIN.fullmatch(name) and not self.tells(name) else "workload.py"
 
     def _sentence(self, text: str) -> str:
@@ -401,6 +408,6 @@ def _telling(texts: Iterable[str]) -> set[str]:
     return {name.lower() for name in found if len(name) > 2} - _NOBODY
 
 
-def _leaf(path: str) -> str:
+def leaf(path: str) -> str:
     """Return the last part of a path of any system."""
     return path.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]

@@ -15,18 +15,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
 from listen2lab.verdict.histories import FAMILIES, Block, Layout
 from listen2lab.verdict.intervals import dersimonian_laird
-from listen2lab.verdict.noise import KINDS, Kind
+from listen2lab.verdict.noise import ALL_KINDS, KINDS, Kind
 from listen2lab.verdict.series import Array, median
 from listen2lab.verdict.surfaces import Surface, families, log_sum
 from listen2lab.verdict.whitened import Whitened
 
-__all__ = ["Evidence", "find_evidence"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Evidence", "Rate", "find_evidence"]
 
 # Spread between repeats over a repeat's own error; its prior weight if memory grows (processes
 # lose at unequal pace), and if it does not (each would drift its own way, which is rare).
@@ -54,30 +57,40 @@ _GRID = np.sinh(np.linspace(-4.0, 4.0, 25)) / 4.0
 _GRID_STEP = np.gradient(_GRID)
 
 
+class Rate(NamedTuple):
+    """A rate's posterior: mean, 95 % interval, 95 % quantile, deviation, and mass below zero."""
+
+    mean: float
+    low: float
+    high: float
+    upper: float
+    error: float
+    below_zero: float
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What the series says, all rates per run and in the scale of the blocks.
 
     Attributes
     ----------
-    log_growth, log_none, log_fall, log_slow
-        Log evidence of growth, of shapes that stop, of decline, of saturation after the run.
+    log
+        Log evidence of what ``grows``, ``stops``, ``falls``, and ``slows`` after the run.
     points, mass
         The rate's posterior where it is not zero: points and their probabilities.
-    shapes
-        Posterior share of each family if nothing grows.
-    rates, errors
-        Each repeat's own rate and standard error, under the best model.
-    kind, base, trend
-        The best model's noise, covariate set and trend.
+    shapes, growth_shapes
+        Posterior share of each family if nothing grows, and if something does.
+    bases
+        Posterior share of each covariate set.
+    rates, errors, kind, trend
+        Each repeat's own rate and standard error, the noise and the trend, of the best model.
     slowing
         Growth late in the run over growth in its middle, as the best model has it.
+    pure
+        For each covariate set and family, the best score of a history without growth.
     """
 
-    log_growth: float
-    log_none: float
-    log_fall: float
-    log_slow: float
+    log: dict[str, float]
     points: Array
     mass: Array
     shapes: dict[str, float]
@@ -86,19 +99,33 @@ class Evidence:
     rates: Array
     errors: Array
     kind: Kind
-    base: int
     trend: int
     slowing: float
     pure: dict[tuple[int, str], float]
 
+    def odds(self, what: Literal["grows", "falls"]) -> float:
+        """Return the log odds of growth, or of decline, against the other and what stops."""
+        other = "falls" if what == "grows" else "grows"
+        return self.log[what] - float(np.logaddexp(self.log["stops"], self.log[other]))
 
-def find_evidence(  # noqa: PLR0917 - what the blocks are made of
+    def rate(self, unit: float) -> Rate:
+        """Return the rate's posterior in another unit."""
+        x, w = self.points * unit, self.mass
+        mean = float(x @ w)
+        error = float(np.sqrt(max(float(((x - mean) ** 2) @ w), 0.0)))
+        low, high, upper = np.interp([0.025, 0.975, 0.95], np.cumsum(w) - w / 2, x)
+        below = float(w[x <= 0].sum())
+        return Rate(mean, float(low), float(high), float(upper), error, below)
+
+
+def find_evidence(
     blocks: list[Block],
+    *,
     samples: int,
     span: float,
     grain: float,
     temper: float,
-    kinds: list[int] | None = None,
+    kinds: Sequence[int] = ALL_KINDS,
 ) -> Evidence:
     """Compare growth with every other history.
 
@@ -115,9 +142,8 @@ def find_evidence(  # noqa: PLR0917 - what the blocks are made of
     temper
         Power of the likelihood, below 1 where repeats are copies of each other.
     kinds
-        Which of `KINDS` to try; all if not given.
+        Which of `KINDS` to try.
     """
-    kinds = list(range(len(KINDS))) if kinds is None else kinds
     white = Whitened(blocks, samples, span, grain, kinds)
     places = white.places
     bases = len(blocks[0].bases)
@@ -125,7 +151,7 @@ def find_evidence(  # noqa: PLR0917 - what the blocks are made of
     prior = np.log([_WEIGHTS[p.name] for p in places])
     found: list[_Model] = []
 
-    def score(base: int, kinds: list[int], trends: list[int]) -> None:
+    def score(base: int, kinds: Sequence[int], trends: Sequence[int]) -> None:
         for trend in trends:
             best, still = white.scores(base, kinds, trend, prior)
             for i, k in enumerate(kinds):
@@ -149,18 +175,18 @@ def find_evidence(  # noqa: PLR0917 - what the blocks are made of
     kept = [
         white.surface(m.base, m.kind, m.trend) for m in found[:3] if m.score > found[0].score - 3.5
     ]
-    return _combine(kept, places, temper, bases * len(trends), _pure(found, places))
+    pure: dict[tuple[int, str], float] = {}
+    for base in range(bases):
+        still = np.max([m.still for m in found if m.base == base and not m.trend], axis=0)
+        pure |= {(base, p.name): x for p, x in zip(places, still.tolist(), strict=True)}
+    return _combine(kept, places, temper, bases * len(trends), pure)
 
 
 class _Model(NamedTuple):
     """A kind of noise, covariate set and trend, and how well its histories do.
 
-    Attributes
-    ----------
-    score
-        Log likelihood of the best history of each repeat.
-    still
-        Log likelihood of each family's best without growth.
+    `score` is the log likelihood of the best history of each repeat; `still` that of each family's
+    best without growth.
     """
 
     kind: int
@@ -168,17 +194,6 @@ class _Model(NamedTuple):
     trend: int
     score: float
     still: Array
-
-
-def _pure(models: list[_Model], places: tuple[Layout, ...]) -> dict[tuple[int, str], float]:
-    """Return, for each covariate set and family, the best score of a history without growth."""
-    out: dict[tuple[int, str], float] = {}
-    for m in models:
-        if m.trend:
-            continue
-        for p, value in zip(places, m.still.tolist(), strict=True):
-            out[m.base, p.name] = max(out.get((m.base, p.name), -np.inf), value)
-    return out
 
 
 @lru_cache(maxsize=32)
@@ -223,11 +238,9 @@ def _combine(
     log_none = float(log_sum(zero[:, fast].ravel(), 0))
     # A slow shape's amplitude is each repeat's own: it needs no spread of b besides. It pays
     # for being large as b does.
-    log_slow = float(
-        log_sum(np.array([v[0, ~fast] - np.log(_OMEGA_NONE[0]) for v in at_zero]).ravel(), 0)
-    )
+    slow = np.array([v[0, ~fast] - np.log(_OMEGA_NONE[0]) for v in at_zero])
     typical = dersimonian_laird(rates, errors).mean
-    log_slow -= float(np.log1p((typical / prior_scale) ** 2))
+    log_slow = float(log_sum(slow.ravel(), 0)) - float(np.log1p((typical / prior_scale) ** 2))
     d = np.concatenate([x[fast].ravel() for x in densities])
     x = np.concatenate([g[fast].ravel() for g in grids])
     total = float(log_sum(d, 0))
@@ -236,28 +249,22 @@ def _combine(
         float(log_sum(np.r_[-1e300, d[side]], 0)) + float(np.log(2)) for side in (x > 0, x < 0)
     )
     share = np.exp(np.minimum(zero - log_none, 0.0))
-    names = [p.name for p in places]
+    names = [p.name for p, ok in zip(places, fast, strict=True) if ok]
     order = np.argsort(x, kind="stable")
     growth = log_sum(log_sum(np.array(densities), 2), 0)
     bases: dict[int, float] = {}
     for m, row in zip(models, share, strict=True):
         bases[m.base] = bases.get(m.base, 0.0) + float(row[fast].sum())
     return Evidence(
-        log_growth=up,
-        log_none=log_none,
-        log_fall=down,
-        log_slow=log_slow,
+        log={"grows": up, "stops": log_none, "falls": down, "slows": log_slow},
         points=x[order],
         mass=np.exp(d[order] - total),
-        shapes={n: float(v) for n, v, ok in zip(names, share.sum(axis=0), fast, strict=True) if ok},
-        growth_shapes={
-            n: float(v) for n, v, ok in zip(names, np.exp(growth - total), fast, strict=True) if ok
-        },
+        shapes=dict(zip(names, share.sum(axis=0)[fast].tolist(), strict=True)),
+        growth_shapes=dict(zip(names, np.exp(growth - total)[fast].tolist(), strict=True)),
         bases=bases,
         rates=rates,
         errors=errors,
         kind=best.kind,
-        base=best.base,
         trend=best.trend,
         slowing=_slowing(best, places),
         pure=pure,

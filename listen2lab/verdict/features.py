@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import gammaln
@@ -23,31 +23,24 @@ from listen2lab.verdict.series import Array, Rows, median, row_medians
 __all__ = ["Features", "blocks", "find_features", "likeness"]
 
 
-@dataclass(frozen=True)
-class Features:
+class Features(NamedTuple):
     """What was found.
 
     Attributes
     ----------
     y
         The bytes without what is proportional to the step's own input.
-    live
-        Bytes per unit of input size that a step holds only while it runs.
     teeth
         Number of large falls in each repeat, or None where the series is no sawtooth.
     age
         Steps (or input) since the last fall, same shape as y; zero without teeth.
-    tooth
-        Typical height of a fall in bytes.
     sigma
         Robust standard deviation of a sample's noise, from its moves.
     """
 
     y: Array
-    live: float
     teeth: tuple[int, ...] | None
     age: Array
-    tooth: float
     sigma: float
 
 
@@ -55,7 +48,7 @@ def find_features(rows: Rows) -> Features:
     """Look for teeth and for memory that follows the step's own input."""
     live = _live_input(rows)
     y = rows.y if rows.sizes is None or not live else rows.y - live * rows.sizes
-    falls, tooth = _falls(y)
+    falls = _falls(y)
     age = np.zeros_like(y)
     teeth = None
     if falls is not None:
@@ -63,23 +56,20 @@ def find_features(rows: Rows) -> Features:
         age = _since(falls, np.ones_like(y))
         if rows.sizes is not None:
             by_size = _since(falls, rows.sizes)
-            if _explained(y, by_size) > _explained(y, age):
+            if _slope(y, by_size)[1] > _slope(y, age)[1]:
                 age = by_size
-    level = y if teeth is None else y - _explaining(y, age) * age
+    seen = np.where(np.isnan(y), np.nan, age)
+    level = y if teeth is None else y - _slope(y, seen)[0] * age
     sigma = _sigma(level, rows.grain)
     if falls is not None:
         y = _feet(y, falls)
-    return Features(y, live, teeth, age, tooth, sigma)
+    return Features(y, teeth, age, sigma)
 
 
 def _sigma(y: Array, grain: float) -> float:
     moves = np.diff(y, axis=1)
-    moves = moves - row_medians(moves) if moves.size else moves
-    spread = (
-        1.4826 * float(row_medians(np.abs(moves).reshape(1, -1))[0, 0]) / float(np.sqrt(2))
-        if moves.size
-        else 0.0
-    )
+    sizes = np.abs(moves - row_medians(moves)).reshape(1, -1)
+    spread = 1.4826 * float(row_medians(sizes)[0, 0]) / float(np.sqrt(2))
     # Moves of autocorrelated noise are smaller than the noise.
     whole = spread / float(np.sqrt(1 - ar1_from_differences(y)))
     return max(whole, grain / float(np.sqrt(12)))
@@ -121,10 +111,10 @@ def _live_input(rows: Rows) -> float:
     return slope if slope > 6 * error and slope > 0 else 0.0
 
 
-def _falls(y: Array) -> tuple[Array | None, float]:
+def _falls(y: Array) -> Array | None:
     """Return where each repeat falls by far, or None if that is not what the series does."""
     if y.shape[1] < limits.FEWEST_STEPS:
-        return None, 0.0
+        return None
     moves = np.diff(y, axis=1, prepend=y[:, :1])
     typical = row_medians(moves)
     width = 1.4826 * row_medians(np.abs(moves - typical))
@@ -133,14 +123,14 @@ def _falls(y: Array) -> tuple[Array | None, float]:
     with np.errstate(invalid="ignore"):
         falls = moves - typical < -large
         if not falls.any():
-            return None, 0.0
+            return None
         # A large input fills much at once; what rises as far as it falls is no tooth.
         rises = moves - typical > max(0.6 * float(np.median(-moves[falls])), float(large.min()))
     per_repeat = falls.sum(axis=1)
     enough = per_repeat.sum() >= max(3, 2 * len(y) - 1) and np.median(per_repeat) >= 2
     if not enough or rises.sum() > 0.34 * falls.sum():
-        return None, 0.0
-    return falls, float(np.median(-moves[falls]))
+        return None
+    return falls
 
 
 def _feet(y: Array, falls: Array, most: int = 3) -> Array:
@@ -163,23 +153,16 @@ def _since(falls: Array, amount: Array) -> Array:
     return np.asarray(total - base)
 
 
-def _centred(y: Array) -> Array:
-    return np.asarray(y - np.nanmean(y, axis=1, keepdims=True))
+def _slope(y: Array, x: Array) -> tuple[float, float]:
+    """Return by how much of x each y moves, all repeats together, and what that explains of y."""
+    yc, xc = (np.nan_to_num(z - np.nanmean(z, axis=1, keepdims=True)) for z in (y, x))
+    product, size = float((yc * xc).sum()), max(float((xc * xc).sum()), 1e-300)
+    return product / size, product**2 / size
 
 
-def _explaining(y: Array, x: Array) -> float:
-    yc, xc = np.nan_to_num(_centred(y)), _centred(np.where(np.isnan(y), np.nan, x))
-    xc = np.nan_to_num(xc)
-    return float((yc * xc).sum() / max((xc * xc).sum(), 1e-300))
-
-
-def _explained(y: Array, x: Array) -> float:
-    yc, xc = np.nan_to_num(_centred(y)), np.nan_to_num(_centred(x))
-    return float((yc * xc).sum() ** 2 / max((xc * xc).sum(), 1e-300))
-
-
-def blocks(rows: Rows, found: Features, scale: float) -> list[Block]:
-    """Return the repeats, grouped by which samples are there, as the models take them."""
+def blocks(rows: Rows, found: Features) -> list[Block]:
+    """Return the repeats, grouped by which samples are there, in units of the noise."""
+    scale = found.sigma
     there = np.isfinite(found.y)
     groups: dict[bytes, list[int]] = {}
     for r, mask in enumerate(there):
@@ -197,7 +180,7 @@ def blocks(rows: Rows, found: Features, scale: float) -> list[Block]:
         trends = [np.broadcast_to(u[where], y.shape)]
         teeth = [] if found.teeth is None else [found.age[np.ix_(members, where)]]
         covariates = [teeth]
-        nested = {"free steps": jumps(y, found.sigma / scale)}
+        nested = {"free steps": jumps(y, 1.0)}
         j = np.arange(1, limits.MOST_JUMPS + 1)
         ways = gammaln(m) - gammaln(j + 1) - gammaln(m - j)
         prior = {"free steps": -ways - j * np.log(2)}

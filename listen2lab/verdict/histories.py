@@ -13,14 +13,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from listen2lab.verdict.noise import KINDS, Kind, bands, whitener
+from listen2lab.verdict.noise import ALL_KINDS, KINDS, Kind, bands, whitener
 
 if TYPE_CHECKING:
     from listen2lab.verdict.series import Array
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
 __all__ = [
     "COMMON",
     "FAMILIES",
+    "LASTING",
     "LATE",
     "MIDDLE",
     "Block",
@@ -29,11 +33,8 @@ __all__ = [
     "Layout",
     "apply",
     "changes",
-    "columns",
-    "count",
     "design",
     "layout",
-    "stride",
     "whole_design",
 ]
 
@@ -43,12 +44,12 @@ class Family(NamedTuple):
 
     Attributes
     ----------
-    name
-        In words.
-    weight
-        Prior weight among its kind (settling, or slow).
+    name, weight
+        Its name, and its prior weight among its kind (settling, or slow).
     values
         The parameter's values, in fractions of the run; empty where there is one per sample.
+    curve
+        Columns from times (with a last axis of length 1) and the parameter's values.
     slow
         It still rises at the run's end.
     """
@@ -56,64 +57,49 @@ class Family(NamedTuple):
     name: str
     weight: float
     values: tuple[float, ...]
+    curve: Callable[[Array, Array], Array]
     slow: bool = False
+
+    def columns(self, u: Array, steps: Array) -> Array:
+        """Return one column per value of the parameter (or place of a step), on a last axis."""
+        return self.curve(u[..., None], np.array(self.values) if self.values else steps)
+
+
+def _exponential(t: Array, p: Array) -> Array:
+    return np.asarray(1 - np.exp(-t / p))
+
+
+def _ramp(t: Array, p: Array) -> Array:
+    return np.asarray(np.minimum(t / p, 1))
 
 
 # Time constants and ends up to here count as settled within the run: after three time constants
 # (or the ramp's end) at least a fifth of the run shows the level that was reached.
-_FAST = tuple(round(float(x), 5) for x in np.geomspace(0.004, 0.33, 24))
-_ENDS = tuple(round(float(x), 5) for x in np.geomspace(0.02, 0.8, 28))
-_SLOW = tuple(round(float(x), 5) for x in np.geomspace(0.4, 1.8, 9))
+_FAST, _ENDS, _SLOW = (
+    tuple(round(float(x), 5) for x in np.geomspace(*ends))
+    for ends in ((0.004, 0.33, 24), (0.02, 0.8, 28), (0.4, 1.8, 9))
+)
 
 FAMILIES: tuple[Family, ...] = (
-    Family("saturating exponential", 0.12, _FAST),
-    Family("ramp that ends", 0.1, _ENDS),
-    Family("one step", 0.1, ()),
-    Family("slow exponential", 0.4, _SLOW, slow=True),
-    Family("ramp that ends late", 0.2, (0.83, 0.86, 0.89, 0.92, 0.95), slow=True),
-    Family("logarithm", 0.2, (0.003, 0.006, 0.012, 0.025, 0.05, 0.1), slow=True),
-    Family("square root", 0.2, (1.0,), slow=True),
+    Family("saturating exponential", 0.12, _FAST, _exponential),
+    Family("ramp that ends", 0.1, _ENDS, _ramp),
+    Family("one step", 0.1, (), lambda t, p: (t >= p).astype(float)),
+    Family("slow exponential", 0.4, _SLOW, _exponential, slow=True),
+    Family("ramp that ends late", 0.2, (0.83, 0.86, 0.89, 0.92, 0.95), _ramp, slow=True),
+    Family(
+        "logarithm",
+        0.2,
+        (0.003, 0.006, 0.012, 0.025, 0.05, 0.1),
+        lambda t, p: np.log1p(t / p),
+        slow=True,
+    ),
+    Family("square root", 0.2, (1.0,), lambda t, p: np.sqrt(t) * p, slow=True),
 )
 
 
-def stride(samples: int) -> int:
+def _stride(samples: int) -> int:
     """Return how many samples apart steps are tried; exact places are found as jumps."""
     return -(-samples // 150)
-
-
-def count(family: Family, samples: int) -> int:
-    """Return how many columns a family has."""
-    return len(family.values) or len(range(1, samples, stride(samples)))
-
-
-def columns(family: Family, u: Array, all_u: Array) -> Array:
-    """Return the family's columns at times ``u``.
-
-    Parameters
-    ----------
-    family
-        One of `FAMILIES`.
-    u
-        Times of samples, the run being [0, 1]; any shape.
-    all_u
-        Times of all samples of the run, where steps may be.
-
-    Returns
-    -------
-    ndarray
-        One column per value of the parameter, along a last axis of its own.
-    """
-    t = u[..., None]
-    if family.name == "one step":
-        return np.asarray((t >= all_u[1 :: stride(all_u.size)]).astype(float))
-    p = np.array(family.values)
-    if family.name.endswith("exponential"):
-        return np.asarray(1 - np.exp(-t / p))
-    if family.name.startswith("ramp"):
-        return np.asarray(np.minimum(t / p, 1))
-    if family.name == "logarithm":
-        return np.asarray(np.log1p(t / p))
-    return np.asarray(np.sqrt(t) * p)
 
 
 # Growth is compared between these parts of the run: the warm-up, before them, has its own pace.
@@ -169,12 +155,12 @@ def changes(samples: int) -> tuple[Array, Array]:
     """Return what each shared column adds in the middle and in the late part of the run."""
     ends = np.array([*MIDDLE, *LATE])
     fine = (np.arange(samples) + 0.5) / samples
-    parts = []
-    for family in FAMILIES:
-        at = columns(family, ends, fine)
-        # Steps do not slow down, and what has a quick end leaves the rest of the run alone.
-        lasting = np.array([v >= LASTING[family.name] for v in family.values] or [False])
-        parts.append(at * lasting)
+    places = fine[1 :: _stride(samples)]
+    # Steps do not slow down, and what has a quick end leaves the rest of the run alone.
+    parts = [
+        f.columns(ends, places) * np.array([v >= LASTING[f.name] for v in f.values] or [False])
+        for f in FAMILIES
+    ]
     z = np.concatenate(parts, axis=1)
     none = np.zeros(1)
     return np.r_[none, z[1] - z[0]], np.r_[none, z[3] - z[2]]
@@ -182,16 +168,15 @@ def changes(samples: int) -> tuple[Array, Array]:
 
 def layout(samples: int, nested: dict[str, Array], single: dict[str, Array]) -> tuple[Layout, ...]:
     """Return where each family's options stand."""
-    out = [Layout("none", 0, 1, shareable=True)]
-    for family in FAMILIES:
-        size = count(family, samples)
-        out.append(Layout(family.name, out[-1].stop, out[-1].stop + size, shareable=True))
-    for name, cols in {**nested, **single}.items():
-        size = cols.shape[2]
-        out.append(
-            Layout(name, out[-1].stop, out[-1].stop + size, shareable=name.startswith(COMMON))
-        )
-    return tuple(out)
+    steps = len(range(1, samples, _stride(samples)))
+    sizes = {"none": 1, **{f.name: len(f.values) or steps for f in FAMILIES}}
+    shared = len(sizes)
+    sizes |= {name: cols.shape[2] for name, cols in {**nested, **single}.items()}
+    stops = np.cumsum(list(sizes.values())).tolist()
+    return tuple(
+        Layout(name, stop - size, stop, shareable=i < shared or name.startswith(COMMON))
+        for i, ((name, size), stop) in enumerate(zip(sizes.items(), stops, strict=True))
+    )
 
 
 @dataclass(frozen=True)
@@ -224,17 +209,18 @@ class Design:
 @lru_cache(maxsize=3)
 def whole_design(samples: int, span: float) -> Design:
     """Return the design over all samples, with every kind of column."""
-    return design(samples, [tuple(range(samples))], span, list(range(len(KINDS))))
+    return design(samples, [tuple(range(samples))], span, ALL_KINDS)
 
 
-def design(samples: int, where: list[tuple[int, ...]], span: float, kinds: list[int]) -> Design:
+def design(samples: int, where: list[tuple[int, ...]], span: float, kinds: Sequence[int]) -> Design:
     """Return the design of each stretch in `where`, with columns of these kinds."""
     all_u = (np.arange(samples) + 0.5) * (span / samples)
     m = max(len(w) for w in where)
     there = np.arange(m) < np.array([[len(w)] for w in where])
     u = np.broadcast_to(2 * span + np.arange(m), there.shape).copy()
     u[there] = all_u[np.concatenate(where)]
-    raw = np.concatenate([columns(f, u, all_u) for f in FAMILIES], axis=2) * there[..., None]
+    places = all_u[1 :: _stride(samples)]
+    raw = np.concatenate([f.columns(u, places) for f in FAMILIES], axis=2) * there[..., None]
     empty = np.zeros(0)
     white, one, z = ([empty] * len(KINDS) for _ in range(3))
     log_det, grain = np.zeros((2, len(where), len(KINDS)))

@@ -144,7 +144,7 @@ def _pool(x: Array, variance: Array) -> tuple[Array, Array, Array, Array, Array]
     fixed = (w * x).sum(axis=-1) / whole
     q = (w * (x - fixed[..., None]) ** 2).sum(axis=-1)
     c = whole - (w**2).sum(axis=-1) / whole
-    between2 = np.where(c > 0, np.maximum(q - free, 0.0) / np.where(c > 0, c, 1.0), 0.0)
+    between2 = np.divide(np.maximum(q - free, 0.0), c, out=np.zeros_like(c), where=c > 0)
     w = 1 / (variance + between2[..., None])
     whole = w.sum(axis=-1)
     mean = (w * x).sum(axis=-1) / whole

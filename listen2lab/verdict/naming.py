@@ -1,25 +1,25 @@
-"""The name of a series that was weighed: what it does if it does not grow, and what speaks up."""
+"""The name of a series whose evidence is known: what it does if it does not grow, and why."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from listen2lab.verdict import thresholds as limits
 from listen2lab.verdict.columns import jumps
 from listen2lab.verdict.intervals import without_one
-from listen2lab.verdict.reasons import Reason
+from listen2lab.verdict.reasons import Reason, VerdictName
 from listen2lab.verdict.series import median, row_medians
 
 if TYPE_CHECKING:
-    from listen2lab.verdict.evidence import Evidence
+    from listen2lab.verdict.evidence import Evidence, Rate
     from listen2lab.verdict.features import Features
     from listen2lab.verdict.series import Array, Rows
 
 __all__ = [
     "LATE_SPAN",
-    "VerdictName",
+    "Case",
     "grows_everywhere",
     "late_growth",
     "leak_reasons",
@@ -28,7 +28,15 @@ __all__ = [
     "settled",
 ]
 
-VerdictName = Literal["leak", "high-water", "plateau", "baseline", "sawtooth", "inconclusive"]
+
+class Case(NamedTuple):
+    """All that was found out about a set of series, and the smallest rate worth acting on."""
+
+    rows: Rows
+    found: Features
+    evidence: Evidence
+    rate: Rate
+    worth: float
 
 
 def one_is_odd(evidence: Evidence, worth: float) -> bool:
@@ -44,8 +52,9 @@ def one_is_odd(evidence: Evidence, worth: float) -> bool:
     return bool((np.where(large, gap / spread, 0.0) > limits.ODD_ONE).any())
 
 
-def leak_reasons(rows: Rows, found: Features, evidence: Evidence) -> list[Reason]:
-    """Say what is known of a leak."""
+def leak_reasons(case: Case) -> list[Reason]:
+    """Return what is known of a leak."""
+    rows, found, evidence, _, _ = case
     out = [Reason.STEADY_GROWTH]
     if found.teeth is None and _in_lumps(found.y, rows.grain):
         out.append(Reason.GROWS_IN_LUMPS)
@@ -57,9 +66,10 @@ def leak_reasons(rows: Rows, found: Features, evidence: Evidence) -> list[Reason
 
 
 def settled(  # noqa: PLR0911 - one line for each name
-    rows: Rows, found: Features, evidence: Evidence, upper: float, worth: float
+    case: Case,
 ) -> tuple[VerdictName, list[Reason]]:
     """Name a series that does not grow."""
+    rows, found, evidence, rate, worth = case
     if found.teeth is not None:
         return "sawtooth", [Reason.CLEARED_AGAIN]
     shares = evidence.shapes
@@ -74,7 +84,7 @@ def settled(  # noqa: PLR0911 - one line for each name
             return "high-water", [Reason.FOLLOWS_LARGEST_INPUT]
         return "inconclusive", [Reason.NOT_SETTLED]
     if not moved or abs(rise) < limits.CLEAR_RISE * found.sigma:
-        hidden = upper * rows.steps
+        hidden = rate.upper * rows.steps
         level = float(np.nanmedian(rows.y))
         tolerable = max(
             limits.NOISE_SHARE * abs(level), limits.NOISE_SIGMAS * found.sigma, worth * rows.steps
@@ -93,8 +103,10 @@ def settled(  # noqa: PLR0911 - one line for each name
     return "plateau", [Reason.SETTLES]
 
 
-def left_over(rows: Rows, found: Features, evidence: Evidence, growth: float) -> float:
+def left_over(case: Case) -> float:
     """Return how many bytes of growth over the run the shapes' imperfect fit may leave over."""
+    rows, found, evidence, rate, _ = case
+    growth = abs(rate.mean) * rows.steps
     rest = limits.MISFIT * max(_movement(found) - growth, 0.0)
     shares = evidence.growth_shapes
     stepped = sum(shares.get(name, 0.0) for name in ("one step", "free steps", "steps at records"))
@@ -186,14 +198,8 @@ def grows_everywhere(found: Features, growth: float) -> bool:
     """Return whether nearly every repeat grows in the last third, where that could be seen.
 
     A high-water mark's steps become rarer: two of three repeats have none in the last third. A
-    leak, even in lumps or at random steps, has some in nearly all.
-
-    Parameters
-    ----------
-    found
-        The series.
-    growth
-        What the rate adds up to over the whole run, in bytes.
+    leak, even in lumps or at random steps, has some in nearly all. `growth` is what the rate adds
+    up to over the whole run.
     """
     if found.teeth is not None:
         return True

@@ -1,4 +1,4 @@
-"""What noise a memory series may carry, and the matrix that makes each kind white.
+"""What noise a memory series may carry, and what makes each kind white.
 
 Two kinds, each at a few strengths. *Stationary*: first-order autoregressive noise about a fixed
 level, whitened exactly, first sample included [1]_; gaps from missing samples are exact too,
@@ -24,6 +24,7 @@ from scipy.linalg.lapack import dpotrf, dtrtri
 from listen2lab.verdict.series import Array, median
 
 __all__ = [
+    "ALL_KINDS",
     "KINDS",
     "Kind",
     "ar1_from_differences",
@@ -54,7 +55,7 @@ class Kind(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The noise in the field's words."""
+        """The noise in the field's symbols."""
         wander = f" and wandering {self.wander:g}" if self.wander else ""
         return f"AR(1) {self.phi:g}{wander}"
 
@@ -66,24 +67,13 @@ KINDS: tuple[Kind, ...] = (
     *(Kind(0.0, wander, 0.1) for wander in (4.0, 50.0, 1e4)),
     Kind(0.6, 15.0, 0.1),
 )
+ALL_KINDS = tuple(range(len(KINDS)))
 
 
 def covariance(kind: Kind, u: Array, spacing: float) -> Array:
-    """Return the covariance of noise at times ``u``, in units of its white variance.
+    """Return the covariance of noise at ascending times, in units of its white variance.
 
-    Parameters
-    ----------
-    kind
-        The kind of noise.
-    u
-        Times, ascending, the run being [0, 1].
-    spacing
-        Time between neighbouring samples where none is missing.
-
-    Returns
-    -------
-    ndarray of shape (samples, samples)
-        Positive definite.
+    `spacing` is the time between neighbouring samples where none is missing; the run's end is 1.
     """
     lags = np.abs(np.subtract.outer(u, u)) / spacing
     stationary = kind.phi**lags if kind.phi else np.eye(u.size)
@@ -103,20 +93,7 @@ def bands(kind: Kind, u: Array, spacing: float, there: Array) -> tuple[Array, Ar
 
     First-order noise depends on the sample before only, so nothing else of the matrix is not zero.
     Row 0 is the main diagonal; row 1, whose first value is 0, what multiplies the sample before.
-
-    Parameters
-    ----------
-    kind
-        The kind of noise.
-    u, there
-        Times, ascending, of each repeat's samples, and whether there is one: (repeats, samples).
-    spacing
-        Time between neighbouring samples where none is missing.
-
-    Returns
-    -------
-    tuple of ndarray
-        Shapes (repeats, 2, samples), zero where there is no sample, and (repeats,).
+    Times, and whether there is a sample, are (repeats, samples); so are the bands, each.
     """
     correlation = kind.phi ** (np.diff(u, axis=1) / spacing)
     scale = 1 / np.sqrt(1 - correlation**2)
@@ -132,38 +109,10 @@ def ar1_from_differences(y: Array) -> float:
     """Estimate AR(1) from differences at lags 1 and 2, whatever level, slope or steps y has.
 
     For AR(1) noise the variance of ``y[t+k] - y[t]`` is proportional to ``1 - phi**k``, so the
-    ratio of lag 2 to lag 1 is ``1 + phi``; medians make it deaf to jumps.
-
-    Parameters
-    ----------
-    y
-        Shape (repeats, steps); NaN is skipped.
-
-    Returns
-    -------
-    float
-        Between 0 and 0.97; 0 where the differences are all zero.
+    ratio of lag 2 to lag 1 is ``1 + phi``; medians make it deaf to jumps. NaN is skipped.
     """
-    first, second = y[:, 1:] - y[:, :-1], y[:, 2:] - y[:, :-2]
-    one, two = (_typical(moves) for moves in (first, second))
-    if not one > 0:
-        return 0.0
-    return float(np.clip((two / one) ** 2 - 1, 0.0, 0.97))
-
-
-def plausible(y: Array) -> list[int]:
-    """Return the kinds of noise worth trying: stationary ones near the estimate, and wandering.
-
-    Trying all would change nothing and cost half as much again.
-    """
-    if np.isfinite(y).sum() < _ENOUGH:
-        return list(range(len(KINDS)))
-    phi = ar1_from_differences(y)
-    return [i for i, k in enumerate(KINDS) if k.wander or abs(k.phi - phi) <= _NEAR]
-
-
-# From so many samples on the estimate is surely within this much of the truth.
-_ENOUGH, _NEAR = 250, 0.6
+    one, two = _typical(y[:, 1:] - y[:, :-1]), _typical(y[:, 2:] - y[:, :-2])
+    return float(np.clip((two / one) ** 2 - 1, 0.0, 0.97)) if one > 0 else 0.0
 
 
 def _typical(moves: Array) -> float:
@@ -171,3 +120,18 @@ def _typical(moves: Array) -> float:
     rows = [row[np.isfinite(row)] for row in moves]
     sizes = [np.abs(row - median(row)) for row in rows if row.size]
     return median(np.concatenate(sizes)) if sizes else 0.0
+
+
+def plausible(y: Array) -> tuple[int, ...]:
+    """Return the kinds of noise worth trying: stationary ones near the estimate, and wandering.
+
+    Trying all would change nothing and cost half as much again.
+    """
+    if np.isfinite(y).sum() < _ENOUGH:
+        return ALL_KINDS
+    phi = ar1_from_differences(y)
+    return tuple(i for i, k in enumerate(KINDS) if k.wander or abs(k.phi - phi) <= _NEAR)
+
+
+# From so many samples on the estimate is surely within this much of the truth.
+_ENOUGH, _NEAR = 250, 0.6

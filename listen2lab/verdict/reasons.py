@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Literal
 
-__all__ = ["Reason"]
+__all__ = ["Reason", "VerdictName"]
+
+VerdictName = Literal["leak", "high-water", "plateau", "baseline", "sawtooth", "inconclusive"]
 
 
 class Reason(str, Enum):

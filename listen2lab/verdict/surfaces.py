@@ -59,22 +59,16 @@ class Surface:
 def families(
     m: Surface, places: tuple[Layout, ...], at: Array, omegas: Array, temper: float
 ) -> Array:
-    """Return every family's log likelihood.
+    """Return every family's log likelihood: (omegas, families, b).
 
     Parameters
     ----------
     m, places
         The repeats' options, and which family each belongs to.
-    at
-        Values of the shared rate b.
-    omegas
-        How far the repeats' rates may be spread about it.
+    at, omegas
+        Values of the shared rate b, and how far the repeats' rates may be spread about it.
     temper
         Power of the likelihood.
-
-    Returns
-    -------
-    ndarray of shape (omegas, families, b)
     """
     plan = _plan(places)
     pick, shared = _picked(m, plan)
@@ -115,18 +109,14 @@ class _Plan(NamedTuple):
     pick
         Options, one family after the other, then those of large families that only repeats which
         share a shape ask for; a large family's are filled in for each surface.
-    own_at
-        Where each family starts, and where the last one ends.
-    member
-        Which of these belong to a family: (families, options), 0 and 1.
+    own_at, member
+        Where each family starts (and the last one ends); (families, options) of 0 and 1.
     large
         Large families: their options, where the best are picked, and where the best shared are
         (None if repeats cannot share them).
-    which, joint_at, shared_at
-        Families that repeats can share; where their options stand; where, among these, each
-        family starts.
-    tried
-        How many options each of these families has; 1 where all repeats have the same anyway.
+    which, joint_at, shared_at, tried
+        Families that repeats can share; where their options stand; where, among these, each starts;
+        how many options it has, 1 where all repeats have the same anyway.
     """
 
     pick: Array
@@ -226,9 +216,8 @@ def log_sum(x: Array, axis: int) -> Array:
     return np.asarray(out.squeeze(axis))
 
 
-# Options kept of a family with many;
-# logarithm of a share that is as good as none, in a long and in a short float; a squared distance
-# that a short float still holds.
+# Options kept of a family with many; logarithm of a share that is as good as none, in a long and in
+# a short float; a squared distance that a short float still holds.
 _KEEP = 10
 _LEAST, _LEAST_SHORT = -600.0, -80.0
 _MOST = 1e30

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from listen2lab.errors import InputError
 from listen2lab.verdict import thresholds as limits
-from listen2lab.verdict.judge import Reason, Verdict, VerdictName, judge
+from listen2lab.verdict.judge import Verdict, judge
+from listen2lab.verdict.reasons import Reason, VerdictName
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -143,13 +145,12 @@ def growth(repeats: Iterable[Any]) -> float:
     return float(np.mean(each))
 
 
-def judge_together(
+def judge_together(  # noqa: PLR0911 - one for each way in which quantities agree or do not
     *,
     rss: Any = None,
     anonymous: Any = None,
     in_use: Any = None,
     kept: Any = None,
-    trimmed: Any = None,
     python_blocks: Any = None,
     sizes: Any = None,
     shapes: Any = None,
@@ -166,8 +167,6 @@ def judge_together(
     kept
         Bytes that malloc holds free (fordblks). Not judged: with it, growth that malloc cannot
         explain (mappings of a library's own) is told from pages that malloc had reserved or kept.
-    trimmed
-        Resident or anonymous bytes after ``malloc_trim``.
     python_blocks
         Live blocks of Python's own allocator, a count: malloc does not see small objects.
     sizes, shapes, audit
@@ -184,66 +183,49 @@ def judge_together(
     InputError
         No quantity was given, or as `judge`.
     """
-    given = {
-        "rss": rss,
-        "anonymous": anonymous,
-        "in_use": in_use,
-        "trimmed": trimmed,
-        "python_blocks": python_blocks,
-    }
+    given = {"rss": rss, "anonymous": anonymous, "in_use": in_use, "python_blocks": python_blocks}
     verdicts = {
-        name: judge(y, sizes, shapes=shapes, audit=audit, worth_rate=0.5)
-        if name == "python_blocks"
-        else judge(y, sizes, shapes=shapes, audit=audit)
+        name: judge(
+            y,
+            sizes,
+            shapes=shapes,
+            audit=audit,
+            worth_rate=0.5 if name == "python_blocks" else limits.WORTH_RATE,
+        )
         for name, y in given.items()
         if y is not None
     }
-    resident = next((verdicts[n] for n in ("anonymous", "rss") if n in verdicts), None)
-    live = verdicts.get("in_use")
-    main = resident or live or next(iter(verdicts.values()), None)
+    resident, live = verdicts.get("anonymous") or verdicts.get("rss"), verdicts.get("in_use")
+    main = resident or live or verdicts.get("python_blocks")
     if main is None:
         raise InputError("no quantity was given; nothing was judged; give rss, anonymous or in_use")
     grew = _what_grew(verdicts)
-    names = {v.verdict == "leak" for n, v in verdicts.items() if v.verdict != "inconclusive"}
-    agree = len(names) <= 1
-    lives = [verdicts[n] for n in ("in_use", "python_blocks") if n in verdicts]
-    owned = any(v.verdict == "leak" for v in lives)
-    resident_grows = resident is not None and resident.verdict == "leak"
-    if resident_grows and live is not None and not owned:
+    said = {v.verdict == "leak" for v in verdicts.values() if v.verdict != "inconclusive"}
+    found = Together(main.verdict, grew, len(said) <= 1, main.reasons, verdicts)
+    lives = {n: v for n, v in verdicts.items() if n in LIVE_ALONE and v.verdict == "leak"}
+    if resident is None or (resident.verdict == "leak" and (live is None or lives)):
+        return found
+    disagree = Reason.QUANTITIES_DISAGREE
+    if resident.verdict == "leak":
         if _is_outside(anonymous, in_use, kept):
             grew = tuple("mapped-outside-malloc" if x.startswith("kept") else x for x in grew)
-            return Together("leak", grew, agree=False, reasons=main.reasons, verdicts=verdicts)
-        reasons = (Reason.QUANTITIES_DISAGREE, *_kept(verdicts), *main.reasons)
-        return Together("inconclusive", grew, agree=False, reasons=reasons, verdicts=verdicts)
-    blocks = verdicts.get("python_blocks")
-    if (
-        resident is not None
-        and resident.verdict == "baseline"
-        and Reason.NOT_WORTH_ACTING_ON in resident.reasons
-        and blocks is not None
-        and blocks.verdict == "leak"
-        and blocks.rate >= CONFIRMING_BLOCKS
-    ):
-        return Together("leak", grew, agree, blocks.reasons, verdicts)
-    sure = any(
-        name in verdicts and verdicts[name].verdict == "leak" and verdicts[name].rate >= least
-        for name, least in LIVE_ALONE.items()
-    )
-    if sure and not resident_grows and resident is not None:
-        reasons = (
-            Reason.QUANTITIES_DISAGREE,
-            *next(v for v in lives if v.verdict == "leak").reasons,
-        )
-        name: VerdictName = (
-            "leak" if resident.verdict != "inconclusive" or live is not None else "inconclusive"
-        )
-        return Together(name, grew, agree=False, reasons=reasons, verdicts=verdicts)
-    mapped = verdicts.get("rss")
-    if "mapped" in grew and mapped is not None and not resident_grows:
+            return replace(found, grew=grew, agree=False)
+        reasons = (disagree, Reason.KEPT_BY_ALLOCATOR, *main.reasons)
+        return replace(found, verdict="inconclusive", agree=False, reasons=reasons)
+    blocks = lives.get("python_blocks")
+    small = resident.verdict == "baseline" and Reason.NOT_WORTH_ACTING_ON in resident.reasons
+    if small and blocks is not None and blocks.rate >= CONFIRMING_BLOCKS:
+        return replace(found, verdict="leak", reasons=blocks.reasons)
+    if any(v.rate >= LIVE_ALONE[name] for name, v in lives.items()):
+        known = resident.verdict != "inconclusive" or live is not None
+        verdict: VerdictName = "leak" if known else "inconclusive"
+        reasons = (disagree, *next(iter(lives.values())).reasons)
+        return replace(found, verdict=verdict, agree=False, reasons=reasons)
+    if "mapped" in grew:
         # Pages of files can be dropped when memory is short, so it is no leak yet; nor is it flat.
-        reasons = (Reason.QUANTITIES_DISAGREE, *mapped.reasons)
-        return Together("inconclusive", grew, agree=False, reasons=reasons, verdicts=verdicts)
-    return Together(main.verdict, grew, agree, main.reasons, verdicts)
+        reasons = (disagree, *verdicts["rss"].reasons)
+        return replace(found, verdict="inconclusive", agree=False, reasons=reasons)
+    return found
 
 
 def _is_outside(anonymous: Any, in_use: Any, kept: Any) -> bool:
@@ -261,31 +243,21 @@ def _is_outside(anonymous: Any, in_use: Any, kept: Any) -> bool:
     return growth(above) > 0.5 * growth(anonymous)
 
 
-def _kept(verdicts: dict[str, Verdict]) -> tuple[Reason, ...]:
-    """Say that the allocator keeps it, unless memory stays up even after a trim."""
-    trimmed = verdicts.get("trimmed")
-    return () if trimmed is not None and trimmed.verdict == "leak" else (Reason.KEPT_BY_ALLOCATOR,)
-
-
 def _what_grew(verdicts: dict[str, Verdict]) -> tuple[Grew, ...]:
     out: list[Grew] = []
-    live, blocks = verdicts.get("in_use"), verdicts.get("python_blocks")
-    anonymous, rss = verdicts.get("anonymous"), verdicts.get("rss")
-    if live is not None and live.verdict == "leak":
-        out.append("in-use")
-    if blocks is not None and blocks.verdict == "leak":
-        out.append("python-objects")
+    live, blocks, anonymous, rss = (
+        verdicts.get(name) for name in ("in_use", "python_blocks", "anonymous", "rss")
+    )
     private = anonymous or rss
-    if (
-        private is not None
-        and live is not None
-        and _more(private, live)
-        and "python-objects" not in out
-    ):
+    if live and live.verdict == "leak":
+        out.append("in-use")
+    if blocks and blocks.verdict == "leak":
+        out.append("python-objects")
+    elif private and live and _more(private, live):
         out.append("kept-by-allocator")
-    if rss is not None and anonymous is not None and _more(rss, anonymous):
+    if rss and anonymous and _more(rss, anonymous):
         out.append("mapped")
-    if not out and private is not None and private.verdict == "leak":
+    if not out and private and private.verdict == "leak":
         out.append("resident")
     return tuple(out)
 

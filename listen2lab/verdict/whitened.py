@@ -22,7 +22,7 @@ from listen2lab.verdict.histories import (
     layout,
     whole_design,
 )
-from listen2lab.verdict.noise import KINDS
+from listen2lab.verdict.noise import ALL_KINDS, KINDS
 from listen2lab.verdict.surfaces import Surface
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Whitened:
     grain
         The smallest difference that y can show: its rounding error is part of the noise.
     kinds
-        Which of `KINDS` will be asked for; all if not given.
+        Which of `KINDS` will be asked for.
     """
 
     def __init__(
@@ -81,10 +81,10 @@ class Whitened:
         samples: int,
         span: float,
         grain: float,
-        kinds: Sequence[int] | None = None,
+        kinds: Sequence[int] = ALL_KINDS,
     ) -> None:
         self.blocks = blocks
-        self.kinds = tuple(range(len(KINDS)) if kinds is None else kinds)
+        self.kinds = tuple(kinds)
         first = blocks[0]
         self.places = layout(samples, first.nested, first.single)
         self._nested = frozenset(first.nested)
@@ -126,7 +126,7 @@ class Whitened:
         where = [b.where for b in blocks]
         if len(blocks) > 1:
             where = [w for w, n in zip(where, self._repeats, strict=True) for _ in range(n)]
-        return design(samples, where, span, list(self.kinds))
+        return design(samples, where, span, self.kinds)
 
     def _costs(self, block: Block) -> Array:
         """Return what each option costs: its amplitude, and how many it was the best of."""

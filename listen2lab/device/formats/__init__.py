@@ -1,1 +1,1 @@
-"""One reader for each kind of evidence that a tool prints."""
+"""One reader a format; `listen2lab.device.formats.detect.FORMATS` lists them."""

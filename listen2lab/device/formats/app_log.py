@@ -8,15 +8,20 @@ then stand at the same places, and are read many at a time.
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
 from itertools import pairwise, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from listen2lab.device.formats.app_log_grammar import HEAD, SHAPES, TAGS, mojibake
-from listen2lab.device.formats.clock import CLOCK, PID, before_day, straighten, to_seconds
-from listen2lab.device.formats.sizes import read_number
+from listen2lab.device.formats.numbers import (
+    CLOCK,
+    PID,
+    before_day,
+    read_number,
+    straighten,
+    to_seconds,
+)
 
 if TYPE_CHECKING:
     import re
@@ -28,7 +33,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float64]
 
-__all__ = ["COLUMNS", "MOST", "Events", "read_applog"]
+__all__ = ["COLUMNS", "MOST", "read_applog"]
 
 COLUMNS = (
     "kind",
@@ -42,7 +47,7 @@ COLUMNS = (
     "extra",
     "other",
 )
-"""Columns of `Events.rows`. ``time`` is seconds, NaN without a console prefix; ``pid`` 0 where
+"""Columns of a row. ``time`` is seconds, NaN without a console prefix; ``pid`` 0 where
 none is printed; ``memory`` bytes; ``count``, ``extra`` and ``other`` differ by kind."""
 
 MOST = {"p": 1e7, "m": 2.0**40, "s": 1e6, "n": 1e12}
@@ -50,49 +55,28 @@ MOST = {"p": 1e7, "m": 2.0**40, "s": 1e6, "n": 1e12}
 
 _UNITS = {b"K": 1024.0, b"M": 1024.0**2, b"G": 1024.0**3}
 _WHERE = {"p": (4,), "m": (5,), "s": (6, 8, 9), "n": (7, 8)}
-_NAMES = {"p": "paragraph", "m": "memory", "s": "time in seconds", "n": "count"}
+_NAMES = {"p": "paragraph", "m": "memory", "s": "seconds", "n": "count"}
 _ZEROS = bytes(48 if 48 <= byte < 58 else byte for byte in range(256))
 _MOST_LEARNED = 20_000
 _MOST_SHOWN = 30
 _NAN = float("nan")
 
 
-@dataclass(frozen=True)
-class Events:
-    """The recognised lines of one file.
-
-    Attributes
-    ----------
-    rows
-        One row a line, in the file's order: the columns of `COLUMNS`.
-    """
-
-    rows: Array
-
-    def column(self, name: str) -> Array:
-        """Return a column by name."""
-        return self.rows[:, COLUMNS.index(name)]
-
-    def of(self, *kinds: int) -> Events:
-        """Return the rows of some kinds."""
-        return Events(self.rows[np.isin(self.column("kind"), kinds)])
-
-
-def read_applog(batches: Iterable[tuple[int, list[bytes]]], tally: Tally) -> Events:
+def read_applog(batches: Iterable[tuple[int, list[bytes]]], tally: Tally) -> Array:
     """Read a log in the app's grammar.
 
     Parameters
     ----------
     batches
-        First line numbers and lines (see `listen2lab.device.formats.lines.batches`).
+        First line numbers and lines (see `listen2lab.device.formats.lines.Content.batches`).
     tally
         Gets what was recognised and what was malformed, with line numbers.
 
     Returns
     -------
-    Events
-        Lines of the app, whatever else is between them. Lines that begin like one and do not go
-        on like one are malformed; they are counted and left out.
+    ndarray
+        One row of `COLUMNS` a line of the app, whatever else is between them. Lines that begin
+        like one and do not go on like one are malformed; they are counted and left out.
     """
     reader = _Reader(tally)
     for first, lines in batches:
@@ -101,7 +85,7 @@ def read_applog(batches: Iterable[tuple[int, list[bytes]]], tally: Tally) -> Eve
     flat = np.frombuffer(reader.out, dtype=np.float64) if reader.out else np.empty(0)
     rows = flat.reshape(-1, len(COLUMNS))
     rows[:, 2] = straighten(rows[:, 2], rows[:, 1], tally)
-    return Events(rows)
+    return rows
 
 
 class _Known(NamedTuple):
@@ -241,11 +225,7 @@ class _Reader:
                 if found is not None:
                     break
             else:
-                self.tally.note(
-                    number,
-                    f"begins like a line of the app ({words.decode()}) and is cut or damaged",
-                    "malformed",
-                )
+                self.tally.note(number, "cut-or-damaged", kind="malformed", words=words.decode())
                 continue
             row = [float(shape.kind), float(number), time, pid, *[_NAN] * 6]
             places = self._values(shape.fields, found, row, number)
@@ -318,20 +298,24 @@ class _Reader:
 
     def _refuse(self, number: int, field: str, text: bytes, *, counted: bool = False) -> None:
         """Note a number that cannot be; `counted` where the line is counted elsewhere."""
+        code = "number-negative" if text.startswith(b"-") else "number-absurd"
         shown = text[:_MOST_SHOWN].decode("ascii", "replace")
-        how = "is negative" if text.startswith(b"-") else "is absurd or no number"
-        self.tally.note(number, f"a {_NAMES[field]} of {shown} {how}", "malformed")
+        self.tally.note(number, code, kind="malformed", field=_NAMES[field], text=shown)
         self.tally.many_malformed += not counted
 
     def say_encoding(self) -> None:
         """Say how the file's emoji were decoded, where not as they should."""
         ways = list(dict.fromkeys(filter(None, map(mojibake, self.between))))
-        if not ways:
-            return
-        right = any(between.strip() and mojibake(between) is None for between in self.between)
-        self.tally.note(0, f"the emoji are {'; '.join(ways)}; the lines were understood")
-        mixed = "partly " if right or len(ways) > 1 else ""
-        self.tally.encoding = f"{self.tally.encoding}, {mixed}{ways[0]}"
+        if ways:
+            right = any(between.strip() and mojibake(between) is None for between in self.between)
+            partly = right or len(ways) > 1
+            self.tally.note(
+                0,
+                "emoji-misread",
+                codecs=[codec for codec, _ in ways],
+                times=[times for _, times in ways],
+                partly=partly,
+            )
 
 
 def _prefix(

@@ -194,7 +194,7 @@ _EMOJI = "🔄✅📊⏭❌🗑"
 _MISREAD_AS = ("cp1252", "latin-1", "mac_roman", "cp437", "cp850")
 
 
-def mojibake(between: bytes) -> str | None:
+def mojibake(between: bytes) -> tuple[str, int] | None:
     """Say how what stands before a line's words was decoded.
 
     Parameters
@@ -204,8 +204,9 @@ def mojibake(between: bytes) -> str | None:
 
     Returns
     -------
-    str or None
-        None for an emoji as it should be, or for none at all; else what happened to it, in words.
+    (str, int) or None
+        None for an emoji as it should be, or for none at all; else the codec that the UTF-8 was
+        read with and how often, or ``lost`` and 0.
     """
     text = between.decode("utf-8", "replace").strip(" \ufe0f")
     if not text or text[0] in _EMOJI:
@@ -214,17 +215,10 @@ def mojibake(between: bytes) -> str | None:
         for codec in _MISREAD_AS:
             for first in dict.fromkeys((codec, *_MISREAD_AS)):
                 if _undone(text, [codec, *[first] * (depth - 1)]):
-                    times = ("once", "twice", "three times", "four times")[depth - 1]
-                    return f"UTF-8 that was read as {_name(codec)} {times}"
+                    return codec, depth
     if all(c in "?\ufffd\ufe0f " for c in text):
-        return "the emoji were lost in another encoding"
+        return "lost", 0
     return None
-
-
-def _name(codec: str) -> str:
-    return {"mac_roman": "Mac Roman", "latin-1": "Latin-1", "cp1252": "Windows-1252"}.get(
-        codec, codec
-    )
 
 
 def _undone(text: str, codecs: list[str]) -> bool:

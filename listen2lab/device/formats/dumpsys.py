@@ -5,18 +5,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from listen2lab.device.formats.reading import no_row, read_report
-from listen2lab.device.formats.schema import Category, Snapshot
-from listen2lab.device.formats.sizes import read_number
+from listen2lab.device.formats.numbers import read_number
+from listen2lab.device.formats.reading import Format, Header, no_row, read_report
+from listen2lab.device.formats.schema import Category, Snapshot, make_snapshot
 from listen2lab.units import KIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from listen2lab.device.formats.lines import Content
     from listen2lab.device.formats.reading import Said
     from listen2lab.device.formats.tally import Tally
 
-__all__ = ["read_dumpsys"]
+__all__ = ["FORMAT", "read_dumpsys"]
 
 _PROCESS = re.compile(r"\*\* MEMINFO in pid (\d+) \[(.*?)\](?: \*\*)?")
 _ROW = re.compile(r"([A-Za-z.?][\w.?/ ()-]*?)\s+((?:-?[\d,]+\s+)*-?[\d,]+)$")
@@ -44,32 +43,23 @@ MOST_KIB = 2**40
 """More is a damaged number."""
 
 
-def read_dumpsys(lines: Iterable[tuple[int, str]], tally: Tally, source: str) -> list[Snapshot]:
+def read_dumpsys(content: Content, tally: Tally) -> list[Snapshot]:
     """Read what ``dumpsys meminfo PROCESS`` printed, with or without ``-a``.
 
-    Parameters
-    ----------
-    lines
-        Line numbers and texts.
-    tally
-        Gets the counts, and a note for each line that cannot be read.
-    source
-        The file's name.
-
-    Returns
-    -------
-    list of Snapshot
-        One a process. Numbers of the report are KiB. Details below the table (Dalvik's own
-        parts, objects, databases) repeat what is in it and are left out.
+    Numbers of the report are KiB. Details below the table (Dalvik's own parts, objects, databases)
+    repeat what is in it and are left out.
     """
-    return read_report(lines, tally, _Reader(source))
+    return read_report(content, tally, _Reader(tally.name))
+
+
+FORMAT = Format("dumpsys", read_dumpsys, marks=(b"** MEMINFO in pid ",))
 
 
 class _Reader:
     def __init__(self, source: str) -> None:
         self.source = source
         self.found: list[Snapshot] = []
-        self.process: tuple[str, int, int] | None = None
+        self.header: Header | None = None
         self.titles: list[str] = []
         self.above: list[str] = []
         self.rows: list[Category] = []
@@ -81,11 +71,11 @@ class _Reader:
         begin = _PROCESS.search(text)
         if begin is not None:
             self.end()
-            self.process = (begin[2], int(begin[1][:15]), number)
+            self.header = Header(begin[2], int(begin[1][:15]), number)
             return True
         if _BEFORE.match(text):
             return True
-        if self.process is None or not text:
+        if self.header is None or not text:
             return False
         if self._heading(text.split()):
             return True
@@ -138,14 +128,13 @@ class _Reader:
 
     def end(self) -> None:
         """Close the process that was being read."""
-        if self.process is not None and (self.rows or self.total):
-            name, pid, line = self.process
+        if self.header is not None and (self.rows or self.total):
+            resident = self.total.get("RSS", self.total.get("PSS"))
             self.found.append(
-                Snapshot(
-                    "dumpsys", name, pid, self.total.get("counted"), None,
-                    self.total.get("RSS", self.total.get("PSS")), tuple(self.rows),
-                    source=self.source, line=line,
+                make_snapshot(
+                    "dumpsys", self.header, self.total.get("counted"), None, resident, self.rows,
+                    self.source,
                 )
             )  # fmt: skip
-        self.process, self.rows, self.total, self.titles = None, [], {}, []
+        self.header, self.rows, self.total, self.titles = None, [], {}, []
         self.in_table = False

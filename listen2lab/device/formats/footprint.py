@@ -7,17 +7,25 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from listen2lab.device.formats.reading import no_row, no_size, read_report
-from listen2lab.device.formats.schema import Category, Snapshot
-from listen2lab.device.formats.sizes import MOST_BYTES, read_count, read_size
+import numpy as np
+
+from listen2lab.device.formats.numbers import MOST_BYTES, read_count, read_size
+from listen2lab.device.formats.reading import (
+    Format,
+    Header,
+    is_object,
+    no_row,
+    no_size,
+    read_report,
+)
+from listen2lab.device.formats.schema import Category, Series, Snapshot, make_snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from listen2lab.device.formats.lines import Content
     from listen2lab.device.formats.reading import Said
     from listen2lab.device.formats.tally import Tally
 
-__all__ = ["read_footprint", "read_footprint_json"]
+__all__ = ["FORMAT", "FORMAT_JSON", "read_footprint", "read_footprint_json"]
 
 _SIZE = r"[\d.,'\u2019\u00a0\u202f]*\d\s?(?:bytes|[KMGTP]i?B?|B)?"
 _PROCESS = re.compile(
@@ -30,31 +38,24 @@ _COLUMNS = ("Dirty", "Swapped", "Clean", "Reclaimable", "Wired")
 _PLAIN = re.compile(r"=+$|[-\s]+$|Auxiliary data:|\w+: ")
 
 
-def read_footprint(lines: Iterable[tuple[int, str]], tally: Tally, source: str) -> list[Snapshot]:
-    """Read what ``footprint`` printed, of one process or several.
+def read_footprint(content: Content, tally: Tally) -> list[Snapshot]:
+    """Read what ``footprint`` printed: one snapshot a process.
 
-    Parameters
-    ----------
-    lines
-        Line numbers and texts.
-    tally
-        Gets the counts, and a note for each line that cannot be read.
-    source
-        The file's name.
-
-    Returns
-    -------
-    list of Snapshot
-        One a process; the summary that follows several is not one.
+    The summary that follows several processes is not one.
     """
-    return read_report(lines, tally, _Reader(source))
+    return read_report(content, tally, _Reader(tally.name))
+
+
+FORMAT = Format(
+    "footprint", read_footprint, marks=(b" Footprint: ", b"phys_footprint: ", b"Reclaimable")
+)
 
 
 class _Reader:
     def __init__(self, source: str) -> None:
         self.source = source
         self.found: list[Snapshot] = []
-        self.process: tuple[str, int, int | None, int] | None = None
+        self.header: Header | None = None
         self.columns: list[str] = []
         self.rows: list[Category] = []
         self.auxiliary: dict[str, int] = {}
@@ -69,7 +70,8 @@ class _Reader:
         if begin is not None:
             self.end()
             self.skipping = False
-            self.process = (begin[1], int(begin[2][:15]), read_size(begin[3]), number)
+            self.header = Header(begin[1], int(begin[2][:15]), number)
+            self.header.footprint = read_size(begin[3])
             return True
         if self.skipping:  # all processes together: not another one
             self.skipping = not text.endswith(" TOTAL")
@@ -77,7 +79,7 @@ class _Reader:
         if "Dirty" in text and "Category" in text:
             self.columns = [name for name in re.findall(r"\w+", text) if name in _COLUMNS]
             self.in_table = True
-            self.process = self.process or ("", 0, None, number)
+            self.header = self.header or Header(line=number)
             return True
         if text.startswith("Summary"):
             self.end()
@@ -93,7 +95,7 @@ class _Reader:
         if size is None:
             return no_size(known[0])
         self.auxiliary[known[1]] = size
-        self.process = self.process or ("", 0, None, number)
+        self.header = self.header or Header(line=number)
         return True
 
     def _row(self, text: str) -> Said:
@@ -115,17 +117,14 @@ class _Reader:
 
     def end(self) -> None:
         """Close the process that was being read."""
-        if self.process is not None and (self.rows or self.auxiliary or self.process[2]):
-            name, pid, header, line = self.process
-            footprint = self.auxiliary.get("phys_footprint", header)
+        head = self.header
+        if head is not None and (self.rows or self.auxiliary or head.footprint):
+            footprint = self.auxiliary.get("phys_footprint", head.footprint)
             peak = self.auxiliary.get("phys_footprint_peak")
             self.found.append(
-                Snapshot(
-                    "footprint", name, pid, footprint, peak, None, tuple(self.rows),
-                    source=self.source, line=line,
-                )
-            )  # fmt: skip
-        self.process, self.rows, self.auxiliary, self.in_table = None, [], {}, False
+                make_snapshot("footprint", head, footprint, peak, None, self.rows, self.source)
+            )
+        self.header, self.rows, self.auxiliary, self.in_table = None, [], {}, False
 
 
 def _category(name: str, by: dict[str, int | None], regions: int) -> Category:
@@ -143,50 +142,51 @@ def _category(name: str, by: dict[str, int | None], regions: int) -> Category:
     )
 
 
-def read_footprint_json(
-    text: str, tally: Tally, source: str
-) -> tuple[list[Snapshot], list[tuple[float, float]]]:
-    """Read what ``footprint --json FILE`` wrote.
-
-    Parameters
-    ----------
-    text
-        The whole file.
-    tally
-        Gets the counts; all lines are recognised, or none.
-    source
-        The file's name.
+def read_footprint_json(content: Content, tally: Tally) -> list[Snapshot | Series]:
+    """Read what ``footprint --json FILE`` wrote: all of its lines are understood, or none.
 
     Returns
     -------
-    snapshots : list of Snapshot
-        One a process; of the last sample, where it was asked for several.
-    series : list of (float, float)
-        Seconds and footprint of each sample's first process; empty for a single one.
+    list of Snapshot or Series
+        One snapshot a process; of several samples, those of the last one, and a series of each
+        sample's first process.
     """
     try:
-        data = json.loads(text)
+        data = json.loads("\n".join(line for _, line in content.texts()))
     except (ValueError, RecursionError) as error:
-        line = getattr(error, "lineno", 0)
-        tally.bad(line, f"it is no JSON ({error}); nothing of it was read")
-        return [], []
+        tally.bad(getattr(error, "lineno", 0), "json-damaged")
+        return []
     if not isinstance(data, dict):
-        return [], []
+        return []
     scale = _bytes(data.get("bytes per unit", 1), 1.0) or 1
     samples = data.get("samples")
-    series = []
+    points = []
     if isinstance(samples, list) and samples:
         for sample in samples:
-            one = _processes(sample, scale, source)
+            one = _processes(sample, scale, tally.name)
             start = sample.get("start_time") if isinstance(sample, dict) else None
             time = start.get("wall_time_s") if isinstance(start, dict) else None
             if one and one[0].footprint is not None and time is not None and _is_number(time):
-                series.append((float(time), float(one[0].footprint)))
+                points.append((float(time), float(one[0].footprint)))
         data = samples[-1]
-    found = _processes(data, scale, source)
-    if found or series:
+    found: list[Snapshot | Series] = [*_processes(data, scale, tally.name)]
+    if len(points) > 1:
+        time, memory = np.array(points).T
+        found.append(Series("phys_footprint", True, time - time[0], memory, tally.name))  # noqa: FBT003 - a record's field
+    if found:
         tally.many_recognised += tally.lines
-    return found, series
+    return found
+
+
+def _is_json(first: list[bytes]) -> bool:
+    """Tell one object of footprint's from lines of objects."""
+    if not first[0].lstrip().startswith(b"{") or (len(first) > 1 and is_object(first[0])):
+        return False
+    whole = b"".join(first)
+    return any(mark in whole for mark in (b'"processes"', b'"bytes per unit"', b'"samples"'))
+
+
+FORMAT_JSON = Format("footprint-json", read_footprint_json, begins=_is_json)
 
 
 def _processes(data: Any, scale: float, source: str) -> list[Snapshot]:
@@ -213,13 +213,9 @@ def _processes(data: Any, scale: float, source: str) -> list[Snapshot]:
         if footprint is None and not categories:
             continue
         pid = one.get("pid")
-        out.append(
-            Snapshot(
-                "footprint", str(one.get("name", "")), pid if isinstance(pid, int) else 0,
-                footprint, _bytes(extra.get("phys_footprint_peak"), scale), None,
-                tuple(categories), source=source, line=1,
-            )
-        )  # fmt: skip
+        head = Header(str(one.get("name", "")), pid if isinstance(pid, int) else 0, 1)
+        peak = _bytes(extra.get("phys_footprint_peak"), scale)
+        out.append(make_snapshot("footprint", head, footprint, peak, None, categories, source))
     return out
 
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from listen2lab.device.formats.header import Header, feed
-from listen2lab.device.formats.reading import no_row, no_size, read_report
-from listen2lab.device.formats.sizes import read_count, read_size
+import msgspec
+
+from listen2lab.device.formats.numbers import read_count, read_size
+from listen2lab.device.formats.reading import Format, Header, no_row, read_report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from listen2lab.device.formats.lines import Content
     from listen2lab.device.formats.reading import Said
     from listen2lab.device.formats.tally import Tally
 
-__all__ = ["BlockClass", "HeapCensus", "compare_heaps", "read_heap"]
+__all__ = ["FORMAT", "BlockClass", "ClassChange", "HeapCensus", "compare_heaps", "read_heap"]
 
 _NUMBER = r"[\d.,'\u00a0\u202f]+"
 _NODES = re.compile(rf"All zones:\s+({_NUMBER}) nodes?\s+\(({_NUMBER}\s?\w*?)(?: bytes)?\)")
@@ -26,8 +25,7 @@ _TYPED = re.compile(r"(.*?)\s{2,}(ObjC|Swift|C\+\+|C|CFType|CoreFoundation)(?:\s
 _PLAIN = re.compile(r"Process \d+: \d+ zones?|All zones:|Zone |Found|Type names|COUNT|=====|-----")
 
 
-@dataclass(frozen=True)
-class BlockClass:
+class BlockClass(msgspec.Struct, frozen=True):
     """Live blocks of one class.
 
     Attributes
@@ -45,8 +43,7 @@ class BlockClass:
     size: int
 
 
-@dataclass(frozen=True)
-class HeapCensus:
+class HeapCensus(msgspec.Struct, frozen=True):
     """What ``heap`` counted.
 
     Attributes
@@ -64,35 +61,26 @@ class HeapCensus:
     blocks: int | None
     size: int | None
     classes: tuple[BlockClass, ...]
-    when: str = ""
-    source: str = ""
-    line: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON values; the fifty largest classes."""
-        out = asdict(self)
-        out["classes"] = list(out["classes"][:50])
-        return out
+    when: str
+    source: str
+    line: int
 
 
-def read_heap(lines: Iterable[tuple[int, str]], tally: Tally, source: str) -> list[HeapCensus]:
-    """Read what ``heap`` printed.
+class ClassChange(msgspec.Struct, frozen=True):
+    """How many blocks and bytes of a class are more than before."""
 
-    Parameters
-    ----------
-    lines
-        Line numbers and texts.
-    tally
-        Gets the counts, and a note for each line that cannot be read.
-    source
-        The file's name.
+    name: str
+    binary: str
+    blocks: int
+    size: int
 
-    Returns
-    -------
-    list of HeapCensus
-        One a process. A class that several zones hold is added up.
-    """
-    return read_report(lines, tally, _Reader(source))
+
+def read_heap(content: Content, tally: Tally) -> list[HeapCensus]:
+    """Read what ``heap`` printed; a class that several zones hold is added up."""
+    return read_report(content, tally, _Reader(tally.name))
+
+
+FORMAT = Format("heap", read_heap, marks=(b"CLASS_NAME", b"All zones: "))
 
 
 class _Reader:
@@ -109,11 +97,14 @@ class _Reader:
         """Read a line; see `listen2lab.device.formats.reading.Said`."""
         if not text:
             return False
-        if text.startswith("Process:"):
+        header = Header.begun(text, number)
+        if header is not None or text.startswith("Process:"):
             self.end()
-        known = feed(self.header, text, number)
-        if known is not None:
-            return no_size(text) if known == "bad" else True
+            self.header = header or self.header
+            return header is not None
+        known = self.header.feed(text)
+        if known is not False:
+            return known
         if (total := _NODES.match(text)) is not None:
             self.blocks, self.size = read_count(total[1]), read_size(total[2])
             self.in_table = False
@@ -161,14 +152,8 @@ def _class(line: str) -> BlockClass | None:
     return BlockClass(typed[1].strip(), typed[2], (typed[3] or "").strip(), count, size)
 
 
-def compare_heaps(before: HeapCensus, after: HeapCensus) -> list[dict[str, Any]]:
-    """Return what grew from one census to another, most bytes first.
-
-    Returns
-    -------
-    list of dict
-        ``name``, ``binary``, ``blocks`` and ``size`` (after less before), of classes that changed.
-    """
+def compare_heaps(before: HeapCensus, after: HeapCensus) -> list[ClassChange]:
+    """Return what grew from one census to another, most bytes first."""
     sides = [{(c.name, c.binary): c for c in census.classes} for census in (before, after)]
     out = []
     for key in dict.fromkeys([*sides[0], *sides[1]]):
@@ -176,5 +161,5 @@ def compare_heaps(before: HeapCensus, after: HeapCensus) -> list[dict[str, Any]]
         size = (b.size if b else 0) - (a.size if a else 0)
         blocks = (b.count if b else 0) - (a.count if a else 0)
         if size or blocks:
-            out.append({"name": key[0], "binary": key[1], "blocks": blocks, "size": size})
-    return sorted(out, key=lambda row: -row["size"])
+            out.append(ClassChange(*key, blocks, size))
+    return sorted(out, key=lambda row: -row.size)

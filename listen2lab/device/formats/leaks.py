@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from listen2lab.device.formats.header import Header, feed
-from listen2lab.device.formats.reading import no_size, read_report
-from listen2lab.device.formats.sizes import read_count, read_size
+import msgspec
+
+from listen2lab.device.formats.numbers import read_count, read_size
+from listen2lab.device.formats.reading import Format, Header, read_report
+from listen2lab.notice import Notice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from listen2lab.device.formats.lines import Content
     from listen2lab.device.formats.reading import Said
     from listen2lab.device.formats.tally import Tally
 
-__all__ = ["Leaks", "read_leaks"]
+__all__ = ["FORMAT", "Leaks", "read_leaks"]
 
 _NUMBER = r"[\d.,'\u00a0\u202f]+"
 _MALLOCED = re.compile(
@@ -35,8 +35,7 @@ _PLAIN = re.compile(
 _LIMITED = "is not debuggable"
 
 
-@dataclass(frozen=True)
-class Leaks:
+class Leaks(msgspec.Struct, frozen=True):
     """What ``leaks`` found that nothing refers to.
 
     Attributes
@@ -46,7 +45,7 @@ class Leaks:
     blocks, live
         All malloc blocks and their bytes.
     roots
-        What heads each leak or cycle, to its bytes; largest first.
+        What heads each leak or cycle (empty: a block without a type), and its bytes; largest first.
     limited
         The tool was not allowed to read all of the process: what it says is a guess.
     """
@@ -58,34 +57,21 @@ class Leaks:
     blocks: int | None
     live: int | None
     roots: tuple[tuple[str, int], ...]
-    limited: bool = False
-    source: str = ""
-    line: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON values; the thirty largest roots."""
-        return {**asdict(self), "roots": [list(root) for root in self.roots[:30]]}
+    limited: bool
+    source: str
+    line: int
 
 
-def read_leaks(lines: Iterable[tuple[int, str]], tally: Tally, source: str) -> list[Leaks]:
+def read_leaks(content: Content, tally: Tally) -> list[Leaks]:
     """Read what ``leaks`` printed.
 
-    Parameters
-    ----------
-    lines
-        Line numbers and texts.
-    tally
-        Gets the counts, and a note for each line that cannot be read.
-    source
-        The file's name.
-
-    Returns
-    -------
-    list of Leaks
-        One a process. *Unreachable* only: memory that something still refers to is no leak to
-        this tool, however much it grows.
+    *Unreachable* blocks only: memory that something still refers to is no leak to this tool,
+    however much it grows.
     """
-    return read_report(lines, tally, _Reader(source))
+    return read_report(content, tally, _Reader(tally.name))
+
+
+FORMAT = Format("leaks", read_leaks, marks=(b" total leaked bytes", b"leaks Report Version"))
 
 
 class _Reader:
@@ -103,22 +89,25 @@ class _Reader:
         """Read a line; see `listen2lab.device.formats.reading.Said`."""
         if not text:
             return False
-        if text.startswith("Process:"):
-            self.end()
         self.limited = self.limited or _LIMITED in text
-        known = feed(self.header, text, number)
-        if known is not None:
-            return no_size(text) if known == "bad" else True
+        header = Header.begun(text, number)
+        if header is not None or text.startswith("Process:"):
+            self.end()
+            self.header = header or self.header
+            return header is not None
+        known = self.header.feed(text)
+        if known is not False:
+            return known
         if (some := _MALLOCED.match(text)) is not None:
             self.blocks = read_count(some[1])
             self.live = None if some[2] is None else read_size(some[2])
         elif (some := _LEAKED.match(text)) is not None:
             count, size = read_count(some[2]), read_count(some[3])
             if count is None or size is None:
-                return f"{text[:80]!r} holds no count"
+                return Notice("no-count", {"text": text[:80]})
             self.summary = (int(some[1][:15]), count, size, number)
         elif (some := _ROOT.match(text)) is not None:
-            name = some[4] or "a block without a type"
+            name = some[4] or ""
             size = read_size((some[2] or "").replace(" bytes", ""))
             self.roots[name] = self.roots.get(name, 0) + (size or 0)
         else:

@@ -15,16 +15,16 @@ import zlib
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from listen2lab.device.formats.tally import Tally
 from listen2lab.errors import InputError
+from listen2lab.notice import Notice, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from listen2lab.device.formats.tally import Tally
-
     Readable = IO[bytes] | gzip.GzipFile
 
-__all__ = ["MOST_LINE", "batches", "opened", "peek"]
+__all__ = ["MOST_LINE", "MOST_REPORT", "Content", "UnreadableError", "opened"]
 
 MOST_LINE = 64 * 1024
 """Bytes of a line; longer ones are cut here, counted as malformed and not read further. The
@@ -34,18 +34,77 @@ _HOLE = re.compile(rb"\0+")
 _CHUNK = 2 * 1024 * 1024
 _PEEK = 64 * 1024
 
+MOST_REPORT = 64 * 1024 * 1024
+"""Bytes of a file that are searched for anything but the app's log. Reports are some megabytes."""
+
 _BINARY = (
-    (b"bplist00", ("a binary property list, probably a .memgraph; run footprint, vmmap -summary, "
-     "heap or leaks on it, and give what they print")),
-    (b"\x1f\x8b", "compressed twice; unpack it once"),
-    (b"PK\x03\x04", "a zip archive; unpack it first"),
-    (b"SQLite format 3", "a database; export it as CSV"),
-    (b"BZh", "compressed with bzip2; unpack it first"),
-    (b"\xfd7zXZ", "compressed with xz; unpack it first"),
-    (b"(\xb5/\xfd", "compressed with zstd; unpack it first"),
-    (b"\xcf\xfa\xed\xfe", "an executable"),
-    (b"\x7fELF", "an executable"),
-)  # fmt: skip
+    (b"bplist00", "property-list"),
+    (b"\x1f\x8b", "gzip-twice"),
+    (b"PK\x03\x04", "zip"),
+    (b"SQLite format 3", "database"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ", "xz"),
+    (b"(\xb5/\xfd", "zstd"),
+    (b"\xcf\xfa\xed\xfe", "executable"),
+    (b"\x7fELF", "executable"),
+)
+
+
+class UnreadableError(InputError):
+    """A file that cannot be used; `notice` says why."""
+
+    def __init__(self, code: str, file: str, **values: Value) -> None:
+        self.notice = Notice(code, {"file": file, **values})
+        super().__init__(f"{file} was left out ({code})")
+
+
+class Content:
+    """A file's text, from its beginning as often as it is asked for.
+
+    Parameters
+    ----------
+    file
+        At its beginning.
+    tally
+        Gets the encoding's name.
+
+    Raises
+    ------
+    UnreadableError
+        The file is empty, or no text.
+    """
+
+    def __init__(self, file: Readable, tally: Tally) -> None:
+        self._file = file
+        self._encoding = tally.encoding = _peek(file, tally.name)
+
+    def batches(self, tally: Tally | None = None) -> Iterator[tuple[int, list[bytes]]]:
+        """Yield batches of whole lines, as UTF-8 bytes without their ends.
+
+        Parameters
+        ----------
+        tally
+            Counts the lines; gets notes on NULs, lines that are too long, and an early end.
+
+        Yields
+        ------
+        first : int
+            The number of the batch's first line, from 1.
+        lines : list of bytes
+            Each at most `MOST_LINE` long.
+        """
+        self._file.seek(0)
+        yield from _batches(self._file, self._encoding, tally or Tally(""))
+
+    def texts(self) -> Iterator[tuple[int, str]]:
+        """Yield numbers and texts of the lines, of at most `MOST_REPORT` bytes of them."""
+        read = 0
+        for first, lines in self.batches():
+            for number, line in enumerate(lines, first):
+                yield number, line.decode("utf-8", "replace").rstrip("\r")
+                read += len(line) + 1
+            if read > MOST_REPORT:
+                return
 
 
 @contextlib.contextmanager
@@ -64,7 +123,7 @@ def opened(path: str | Path) -> Iterator[Readable]:
 
     Raises
     ------
-    InputError
+    UnreadableError
         A directory, nothing at all, or a file that may not be read.
     """
     with contextlib.ExitStack() as stack:
@@ -73,10 +132,7 @@ def opened(path: str | Path) -> Iterator[Readable]:
             start = raw.read(2)
             raw.seek(0)
         except OSError as error:
-            raise InputError(
-                f"{path} cannot be read ({error.strerror}); it was left out; "
-                "name a file that there is"
-            ) from error
+            raise UnreadableError("no-file", str(path), error=error.strerror) from error
         if start == b"\x1f\x8b":
             yield stack.enter_context(gzip.open(raw))
         else:
@@ -87,8 +143,7 @@ def opened(path: str | Path) -> Iterator[Readable]:
 def _raw(path: str | Path) -> Iterator[IO[bytes]]:
     if str(path) != "-":
         if Path(path).is_dir():
-            hint = "export what it shows as text" if str(path).endswith(".trace") else "name files"
-            raise InputError(f"{path} is a directory; it was left out; {hint}")
+            raise UnreadableError("directory", str(path), trace=str(path).endswith(".trace"))
         with Path(path).open("rb") as file:
             if file.seekable():
                 yield file
@@ -111,44 +166,20 @@ def _spooled(pipe: IO[bytes]) -> Iterator[IO[bytes]]:
         yield copy
 
 
-def peek(file: Readable, tally: Tally) -> str:
-    """Return how a file's text is written, from its beginning, and rewind it.
-
-    Parameters
-    ----------
-    file
-        At its beginning.
-    tally
-        Gets the encoding's name.
-
-    Returns
-    -------
-    str
-        A codec's name: ``utf-8``, ``utf-16-le``, ``utf-16-be`` or ``utf-32``.
-
-    Raises
-    ------
-    InputError
-        The file is empty, or no text.
-    """
+def _peek(file: Readable, name: str) -> str:
+    """Return a codec's name: ``utf-8``, ``utf-16-le``, ``utf-16-be`` or ``utf-32``."""
     try:
         start = file.read1(_PEEK) if isinstance(file, gzip.GzipFile) else file.read(_PEEK)
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(
-            f"{tally.name} cannot be unpacked ({error}); it was left out; pack it again"
-        ) from error
-    file.seek(0)
+        raise UnreadableError("cannot-unpack", name, error=str(error)) from error
     if not start:
-        raise InputError(f"{tally.name} is empty; there is nothing to read in it")
+        raise UnreadableError("empty", name)
     for magic, what in _BINARY:
         if start.startswith(magic):
-            raise InputError(f"{tally.name} is {what}; it was left out")
+            raise UnreadableError("not-text", name, what=what)
     encoding = _encoding(start)
     if encoding is None:
-        raise InputError(
-            f"{tally.name} is binary, not text; it was left out; give the text that a tool printed"
-        )
-    tally.encoding = encoding
+        raise UnreadableError("not-text", name, what="binary")
     return encoding
 
 
@@ -176,25 +207,8 @@ def _encoding(start: bytes) -> str | None:
     return None if control > 0.05 * text or holes > 0.05 * text or not text else "utf-8"
 
 
-def batches(file: Readable, encoding: str, tally: Tally) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield batches of whole lines, as UTF-8 bytes without their ends.
-
-    Parameters
-    ----------
-    file
-        Read from where it is.
-    encoding
-        What `peek` found.
-    tally
-        Counts the lines; gets notes on NULs, lines that are too long, and an early end.
-
-    Yields
-    ------
-    first : int
-        The number of the batch's first line, from 1.
-    lines : list of bytes
-        Each at most `MOST_LINE` long.
-    """
+def _batches(file: Readable, encoding: str, tally: Tally) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield lines; see `Content.batches`."""
     carry, number, skipping = b"", 1, False
     ends = None
     for piece in _pieces(file, encoding, tally, lambda: number):  # noqa: B023 - called at once
@@ -231,7 +245,7 @@ def _cut(lines: list[bytes], first: int, tally: Tally) -> None:
 
 
 def _too_long(tally: Tally, number: int) -> None:
-    tally.bad(number, f"longer than {MOST_LINE // 1024} KiB; it was not read")
+    tally.bad(number, "line-too-long", most=MOST_LINE)
 
 
 def _pieces(
@@ -244,7 +258,7 @@ def _pieces(
         piece, problem = _read(file)
         if problem is not None:
             at = number() + piece.count(b"\n")
-            tally.note(at, f"the stream ends early ({problem}); what came before is kept")
+            tally.note(at, "ends-early", error=str(problem))
         if decoder is not None:
             piece_out = decoder.decode(piece, final=not piece or problem is not None).encode(
                 "utf-8", "replace"
@@ -257,7 +271,7 @@ def _pieces(
         if b"\0" in piece_out:
             at = number()
             at += piece_out.count(b"\n", 0, piece_out.index(b"\0"))
-            tally.note(at, "holds NUL bytes; they were left out", "nul")
+            tally.note(at, "nul-bytes")
             piece_out = piece_out.replace(b"\0", b"")
         if piece_out:
             yield piece_out

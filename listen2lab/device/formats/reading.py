@@ -1,22 +1,66 @@
-"""A report line by line: each line is recognised, ignored, or malformed with a reason."""
+"""What every reader shares: what a format is, rows one by one, the block of facts above them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+import json
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+
+from listen2lab.device.formats.numbers import read_size
+from listen2lab.notice import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from listen2lab.device.formats.lines import Content
     from listen2lab.device.formats.tally import Tally
 
-__all__ = ["MOST_ROW", "Said", "no_row", "no_size", "read_lines", "read_report", "read_rows"]
+__all__ = [
+    "MOST_ROW",
+    "Format",
+    "Header",
+    "Said",
+    "is_object",
+    "no_row",
+    "no_size",
+    "read_lines",
+    "read_report",
+    "read_rows",
+]
 
 MOST_ROW = 400
 """Characters of a row of a report that are looked at; the longest real ones have some 250."""
 
-Said = bool | str
+Said = bool | Notice
 """What a reader says of a line: True, it is understood; False, it is none of the reader's; or why
-it is malformed, in words."""
+it is malformed."""
+
+
+class Format(NamedTuple):
+    """One kind of file: how it is known, and what reads it.
+
+    Attributes
+    ----------
+    kind
+        Its code.
+    read
+        Takes a file's content, and what counts its lines; returns what it holds.
+    marks
+        Bytes of which a file of this kind holds one somewhere; its reader decides.
+    confirmed
+        What must be there, too: a slower search, for marks that other files may hold.
+    begins
+        Tells by a file's first lines, where there are no such marks.
+    counts
+        Whether its reader counts the file's lines, too.
+    """
+
+    kind: str
+    read: Callable[[Content, Tally], list[Any]]
+    marks: tuple[bytes, ...] = ()
+    confirmed: re.Pattern[bytes] | None = None
+    begins: Callable[[list[bytes]], bool] | None = None
+    counts: bool = False
 
 
 Found = TypeVar("Found")
@@ -37,23 +81,13 @@ class Reader(Protocol[Found]):
 def read_lines(
     lines: Iterable[tuple[int, str]], tally: Tally, feed: Callable[[int, str], Said]
 ) -> None:
-    """Give each line to a reader, and count what it says.
-
-    Parameters
-    ----------
-    lines
-        Line numbers and texts.
-    tally
-        Gets the counts, and a note for each malformed line.
-    feed
-        The reader: takes a line's number and text.
-    """
+    """Give each line to a reader, and count what it says."""
     for number, line in lines:
         said = feed(number, line)
         if said is True:
             tally.saw(number)
         elif said:
-            tally.bad(number, said)
+            tally.bad(number, said.code, **said.values)
 
 
 def read_rows(
@@ -63,20 +97,71 @@ def read_rows(
     read_lines(((number, line[:MOST_ROW].strip()) for number, line in lines), tally, feed)
 
 
-def read_report(
-    lines: Iterable[tuple[int, str]], tally: Tally, reader: Reader[Found]
-) -> list[Found]:
+def read_report(content: Content, tally: Tally, reader: Reader[Found]) -> list[Found]:
     """Give a report's rows to a reader, and return what it found."""
-    read_rows(lines, tally, reader.feed)
+    read_rows(content.texts(), tally, reader.feed)
     reader.end()
     return reader.found
 
 
-def no_row(text: str, tool: str) -> str:
+def no_row(text: str, tool: str) -> Notice:
     """Say that a line inside a tool's table is no row of it."""
-    return f"{text[:80]!r} is no row of a {tool} table"
+    return Notice("no-row", {"text": text[:80], "tool": tool})
 
 
-def no_size(text: str) -> str:
+def no_size(text: str) -> Notice:
     """Say that a line that should hold a size does not."""
-    return f"{text[:80]!r} holds no size"
+    return Notice("no-size", {"text": text[:80]})
+
+
+def is_object(line: bytes) -> bool:
+    """Return whether a line is a JSON object of its own."""
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+_PROCESS = re.compile(r"Process:\s+(.*?)\s*\[(\d+)\]\s*$")
+_FOOTPRINT = re.compile(r"Physical footprint( \(peak\))?:\s+(\S.*?)\s*$")
+_OTHER = re.compile(
+    r"(?:Path|Load Address|Identifier|Version|Code Type|Platform|Parent Process|Target Type"
+    r"|Launch Time|OS Version|Report Version|Analysis Tool(?: Version)?|Idle exit|Build Info"
+    r"|Command line|Hardware Model|Responsible|User ID|Sharing mode|Load address):?(?:\s|$)"
+    r"|-{4,}$"
+)
+
+
+class Header:
+    """The block of facts that vmmap, heap and leaks print first: what is known of a process."""
+
+    def __init__(self, process: str = "", pid: int = 0, line: int = 0) -> None:
+        self.process = process
+        self.pid = pid
+        self.line = line
+        self.when = ""
+        self.footprint: int | None = None
+        self.peak: int | None = None
+
+    def feed(self, text: str) -> Said:
+        """Read a line of the block, but not the one that begins it: see `begun`."""
+        found = _FOOTPRINT.match(text)
+        if found is not None:
+            size = read_size(found[2])
+            if size is None:
+                return no_size(text)
+            if found[1]:
+                self.peak = size
+            else:
+                self.footprint = size
+            return True
+        if text.startswith("Date/Time:"):
+            self.when = text.partition(":")[2].strip()
+            return True
+        return _OTHER.match(text) is not None
+
+    @classmethod
+    def begun(cls, text: str, number: int) -> Header | None:
+        """Return a new process's block, where this line begins one."""
+        found = _PROCESS.match(text)
+        return None if found is None else cls(found[1], int(found[2][:15]), number)

@@ -1,4 +1,4 @@
-"""The one schema for what the tools print of a process's memory.
+"""The one schema for what the tools print of a process's memory, and for memory over time.
 
 Every tool names its categories and columns differently. Here each category has the same columns,
 in bytes; None where the tool does not say:
@@ -24,20 +24,28 @@ holds both, and `swapped` is None. Android has no footprint; there `dirty` is pr
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from listen2lab.device.formats.reading import Header
 
 __all__ = [
     "COLUMNS",
     "LAB_OWNERS",
     "OWNERS",
+    "REST",
     "Category",
+    "Change",
+    "Series",
     "Snapshot",
     "Zone",
     "difference",
+    "make_snapshot",
     "owner_of",
 ]
 
@@ -58,6 +66,9 @@ _RULES = (
 OWNERS = (*(name for name, _ in _RULES[2:5]), "mapped files", "graphics and UI", "stacks", "code",
           "frameworks and others")  # fmt: skip
 """Owners, in the order in which they are shown."""
+
+REST = "not in any category"
+"""What a footprint holds beyond all of its categories."""
 
 LAB_OWNERS = (*OWNERS[:4], "stacks")
 """Owners whose memory the lab's pipeline has too: its engine, models, audio and alignments."""
@@ -84,9 +95,8 @@ def owner_of(category: str) -> str:
     return OWNERS[-1]
 
 
-@dataclass(frozen=True)
-class Category:
-    """One category of a snapshot; see the module for its columns."""
+class Category(msgspec.Struct, frozen=True):
+    """One category of a snapshot, or the sum of an owner's; see the module for its columns."""
 
     name: str
     virtual: int | None = None
@@ -104,8 +114,7 @@ class Category:
         return owner_of(self.name)
 
 
-@dataclass(frozen=True)
-class Zone:
+class Zone(msgspec.Struct, frozen=True):
     """A malloc zone: what is allocated in it, and what it holds.
 
     Attributes
@@ -121,14 +130,13 @@ class Zone:
     """
 
     name: str
-    allocated: int | None
-    held: int | None
-    blocks: int | None
+    allocated: int
+    held: int
+    blocks: int
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """A process's memory at one moment.
+class Snapshot(msgspec.Struct, frozen=True):
+    """A process's memory at one moment; see `make_snapshot`.
 
     Attributes
     ----------
@@ -141,8 +149,13 @@ class Snapshot:
         far, in bytes; None where not printed.
     resident
         Resident bytes of the whole process.
+    counted
+        What the kill limit counts: the footprint, or else the categories' sum.
     categories, zones
         In the order printed.
+    owners
+        The categories' sums by owner, in the order of `OWNERS`; owners of nothing are left out.
+        `REST` is what the footprint holds beyond all categories.
     when
         Date and time as printed.
     source, line
@@ -155,110 +168,169 @@ class Snapshot:
     footprint: int | None
     peak: int | None
     resident: int | None
+    counted: int | None
     categories: tuple[Category, ...]
-    zones: tuple[Zone, ...] = ()
-    when: str = ""
-    source: str = ""
-    line: int = 0
-
-    @property
-    def counted(self) -> int | None:
-        """What the kill limit counts: the footprint, or else the categories' sum."""
-        return self.footprint if self.footprint is not None else _sum(self.categories, "counted")
+    zones: tuple[Zone, ...]
+    owners: tuple[Category, ...]
+    when: str
+    source: str
+    line: int
 
     @property
     def swapped(self) -> int | None:
         """Compressed or swapped bytes, where the tool says."""
         return _sum(self.categories, "swapped")
 
-    def by_owner(self) -> dict[str, dict[str, int | None]]:
-        """Return the columns' sums by owner, in the order of `OWNERS`; owners of nothing left out.
-
-        What the footprint holds beyond all categories stands as ``not in any category``.
-        """
-        out: dict[str, dict[str, int | None]] = {}
-        for owner in OWNERS:
-            mine = [c for c in self.categories if c.owner == owner]
-            if mine:
-                out[owner] = {column: _sum(mine, column) for column in COLUMNS}
-        known = _sum(self.categories, "counted")
-        if self.footprint is not None and known is not None and self.footprint > known:
-            rest = dict.fromkeys(COLUMNS, None) | {"counted": self.footprint - known}
-            if self.footprint - known > 0.01 * self.footprint:
-                out["not in any category"] = rest
-        return out
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON values; bytes."""
-        out = asdict(self)
-        out["categories"] = [{**asdict(c), "owner": c.owner} for c in self.categories]
-        out["zones"] = [asdict(z) for z in self.zones]
-        return {**out, "counted": self.counted, "owners": self.by_owner()}
+    def owner(self, name: str) -> Category | None:
+        """Return the sums of an owner, or None where it has nothing."""
+        return next((o for o in self.owners if o.name == name), None)
 
 
-def difference(before: Snapshot, after: Snapshot) -> dict[str, Any]:
-    """Subtract two snapshots.
+def make_snapshot(  # noqa: PLR0917 - a record's fields
+    tool: str,
+    head: Header,
+    footprint: int | None,
+    peak: int | None,
+    resident: int | None,
+    categories: Iterable[Category],
+    source: str,
+    zones: Iterable[Zone] = (),
+) -> Snapshot:
+    """Return a snapshot of what a tool printed, with what follows from its categories.
+
+    Parameters
+    ----------
+    tool, footprint, peak, resident, categories, source, zones
+        See `Snapshot`.
+    head
+        Whose memory it is, when, and in which line the report begins.
+    """
+    some = tuple(categories)
+    owners = [
+        _added(owner, mine) for owner in OWNERS if (mine := [c for c in some if c.owner == owner])
+    ]
+    known = _sum(some, "counted")
+    counted = known if footprint is None else footprint
+    if footprint is not None and known is not None and footprint - known > 0.01 * footprint:
+        owners.append(Category(REST, counted=footprint - known))
+    return Snapshot(
+        tool, head.process, head.pid, footprint, peak, resident, counted, some, tuple(zones),
+        tuple(owners), head.when, source, head.line,
+    )  # fmt: skip
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What one snapshot holds more than another; negative where it holds less.
+
+    Attributes
+    ----------
+    before, after
+        The files.
+    same_tool, same_process
+        How far to trust it: only `counted` of different tools can be compared.
+    counted, resident
+        Of the whole process, in bytes; None where unknown.
+    owners, categories
+        One that only one of the snapshots has counts as nothing in the other.
+    """
+
+    before: str
+    after: str
+    same_tool: bool
+    same_process: bool
+    counted: int | None
+    resident: int | None
+    owners: tuple[Category, ...]
+    categories: tuple[Category, ...]
+
+
+def difference(before: Snapshot, after: Snapshot) -> Change:
+    """Subtract two snapshots, of the same process at best.
 
     Parameters
     ----------
     before, after
-        Of the same process; from the same tool, or only `counted` can be compared.
+        From the same tool, or only `counted` can be compared.
 
     Returns
     -------
-    dict
-        ``counted`` and ``resident`` (after less before, bytes, None where unknown), ``owners`` and
-        ``categories``: name to column to difference. A category that only one of them has counts
-        as nothing in the other. ``same_tool`` and ``same_process`` say how far to trust it.
+    Change
+        After less before.
     """
     same = before.tool == after.tool
-    columns = COLUMNS if same else ("counted",)
-    sides = [{c.name: c for c in _merged(s.categories)} for s in (before, after)]
-    categories = {
-        name: {
-            column: _minus(*(getattr(side.get(name), column, 0) for side in reversed(sides)))
-            for column in columns
-        }
-        for name in dict.fromkeys([*sides[0], *sides[1]])
-    }  # fmt: skip
-    owners = [s.by_owner() for s in (before, after)]
+    return Change(
+        before.source,
+        after.source,
+        same,
+        before.process == after.process,
+        _minus(after.counted, before.counted),
+        _minus(after.resident, before.resident) if same else None,
+        _subtracted(before.owners, after.owners, COLUMNS if same else ("counted",)),
+        _subtracted(before.categories, after.categories, COLUMNS) if same else (),
+    )
+
+
+def _subtracted(
+    before: Iterable[Category], after: Iterable[Category], columns: Iterable[str]
+) -> tuple[Category, ...]:
+    """Subtract categories by name; those of one name are added up first."""
+    sides: list[dict[str, list[Category]]] = [{}, {}]
+    for side, categories in zip(sides, (before, after), strict=True):
+        for each in categories:
+            side.setdefault(each.name, []).append(each)
     nothing = dict.fromkeys(COLUMNS, 0)
-    return {
-        "same_tool": same,
-        "same_process": before.process == after.process,
-        "counted": _minus(after.counted, before.counted),
-        "resident": _minus(after.resident, before.resident) if same else None,
-        "owners": {
-            owner: {
-                column: _minus(
-                    owners[1].get(owner, nothing)[column], owners[0].get(owner, nothing)[column]
-                )
-                for column in columns
-            }
-            for owner in dict.fromkeys([*owners[0], *owners[1]])
-        },
-        "categories": categories if same else {},
-    }
+    out = []
+    for name in dict.fromkeys([*sides[0], *sides[1]]):
+        a, b = (
+            _added(name, side[name]) if name in side else Category(name, **nothing)
+            for side in sides
+        )
+        out.append(Category(name, **{c: _minus(getattr(b, c), getattr(a, c)) for c in columns}))
+    return tuple(out)
 
 
-def _merged(categories: Iterable[Category]) -> list[Category]:
-    """Return categories with those of one name added up."""
-    out: dict[str, Category] = {}
-    for each in categories:
-        if each.name in out:
-            both = (out[each.name], each)
-            sums = {f.name: _sum(both, f.name) for f in fields(Category) if f.name != "name"}
-            out[each.name] = Category(each.name, **sums)
-        else:
-            out[each.name] = each
-    return list(out.values())
+def _added(name: str, categories: Iterable[Category]) -> Category:
+    some = tuple(categories)
+    return Category(name, **{column: _sum(some, column) for column in (*COLUMNS, "regions")})
 
 
 def _sum(categories: Iterable[Category], column: str) -> int | None:
-    values = [getattr(c, column) for c in categories]
-    known = [v for v in values if v is not None]
+    known = [v for c in categories if (v := getattr(c, column)) is not None]
     return sum(known) if known else None
 
 
 def _minus(a: int | None, b: int | None) -> int | None:
     return None if a is None or b is None else a - b
+
+
+class Series(msgspec.Struct, frozen=True, eq=False):
+    """Memory over time.
+
+    Attributes
+    ----------
+    quantity
+        The column's name.
+    footprint
+        Whether it is what a kill limit counts (a footprint or private dirty memory).
+    time
+        Seconds from the first sample: an array.
+    memory
+        Bytes: an array.
+    source
+        The file.
+    """
+
+    quantity: str
+    footprint: bool
+    time: Any
+    memory: Any
+    source: str
+
+    @property
+    def is_even(self) -> bool:
+        """Whether the samples stand about equally far from each other."""
+        gaps = np.diff(self.time)
+        if len(gaps) < 2 or not (gaps > 0).any():
+            return True
+        low, high = np.quantile(gaps, [0.05, 0.95])
+        return bool(high <= 2.0 * max(low, 1e-9))

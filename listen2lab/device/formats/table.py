@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import csv
-import datetime as dt
 import json
 import math
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from listen2lab.device.formats.reading import read_lines
-from listen2lab.device.formats.sizes import MOST_BYTES, read_number, read_size
+from listen2lab.device.formats.numbers import MOST_BYTES, before_day, read_number, read_size
+from listen2lab.device.formats.reading import Format, is_object, read_lines
+from listen2lab.device.formats.schema import Series
+from listen2lab.notice import Notice
 from listen2lab.units import KIB, MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    import numpy.typing as npt
-
+    from listen2lab.device.formats.lines import Content
     from listen2lab.device.formats.reading import Said
     from listen2lab.device.formats.tally import Tally
 
-__all__ = ["Series", "columns_of", "read_csv", "read_jsonl"]
+__all__ = ["FORMAT", "FORMAT_JSON", "read_csv", "read_jsonl"]
 
 _TIME = re.compile(
     r"^(?:t|ts|time|date|datetime|timestamp|elapsed|seconds?|secs?|ms|epoch|when|clock)(?:\b|_|$)",
@@ -53,45 +52,10 @@ MOST_SECONDS = 1e13
 _SCALES = ((r"ms|milli", 1e-3), (r"us\b|micro", 1e-6), (r"\bns\b|nano", 1e-9))
 
 
-@dataclass(frozen=True)
-class Series:
-    """Memory over time.
-
-    Attributes
-    ----------
-    quantity
-        The column's name.
-    footprint
-        Whether it is what a kill limit counts (a footprint or private dirty memory).
-    time
-        Seconds from the first sample.
-    memory
-        Bytes.
-    """
-
-    quantity: str
-    footprint: bool
-    time: npt.NDArray[np.float64]
-    memory: npt.NDArray[np.float64]
-    source: str = ""
-
-    @property
-    def is_even(self) -> bool:
-        """Whether the samples stand about equally far from each other."""
-        gaps = np.diff(self.time)
-        if len(gaps) < 2 or not (gaps > 0).any():
-            return True
-        low, high = np.quantile(gaps, [0.05, 0.95])
-        return bool(high <= 2.0 * max(low, 1e-9))
-
-
-def columns_of(names: Sequence[str]) -> tuple[int, int] | None:
+def _columns_of(names: Sequence[str]) -> tuple[int, int] | None:
     """Return the columns of time and memory, or None where there are not both.
 
-    Parameters
-    ----------
-    names
-        A header's names. A footprint is preferred to resident memory, and that to just "memory".
+    A footprint is preferred to resident memory, and that to just "memory".
     """
     times = [i for i, name in enumerate(names) if _TIME.search(name.strip())]
     if not times:
@@ -104,57 +68,48 @@ def columns_of(names: Sequence[str]) -> tuple[int, int] | None:
     return None
 
 
-def read_csv(lines: Iterable[tuple[int, str]], tally: Tally, source: str) -> list[Series]:
-    """Read a table with a header, separated by commas, semicolons or tabs.
-
-    Parameters
-    ----------
-    lines
-        Line numbers and texts.
-    tally
-        Gets the counts, and a note for each line that cannot be read.
-    source
-        The file's name.
-
-    Returns
-    -------
-    list of Series
-        One, or none where no header names a time and a memory.
-    """
-    return _Csv(tally, source).read(lines)
+def read_csv(content: Content, tally: Tally) -> list[Series]:
+    """Read a table whose header names a time and a memory: commas, semicolons or tabs."""
+    return _Csv(tally).read(content)
 
 
-def read_jsonl(lines: Iterable[tuple[int, str]], tally: Tally, source: str) -> list[Series]:
-    """Read one JSON object a line.
+def read_jsonl(content: Content, tally: Tally) -> list[Series]:
+    """Read one JSON object a line, of which one names a time and a memory."""
+    return _Jsonl(tally).read(content)
 
-    Parameters
-    ----------
-    lines
-        Line numbers and texts.
-    tally
-        Gets the counts, and a note for each line that cannot be read.
-    source
-        The file's name.
 
-    Returns
-    -------
-    list of Series
-        One, or none where no object names a time and a memory.
-    """
-    return _Jsonl(tally, source).read(lines)
+def _has_header(first: list[bytes]) -> bool:
+    for line in first:
+        text = line.decode("utf-8", "replace")
+        mark = max(";\t,", key=text.count)
+        if mark in text and _columns_of(text.split(mark)) is not None:
+            return not first[0].lstrip().startswith(b"{")
+    return False
+
+
+def _names_memory(first: list[bytes]) -> bool:
+    return any(
+        _columns_of([str(name) for name in json.loads(line)]) is not None
+        for line in first
+        if is_object(line)
+    )
+
+
+FORMAT = Format("csv", read_csv, begins=_has_header)
+FORMAT_JSON = Format("jsonl", read_jsonl, begins=_names_memory)
 
 
 class _Table:
     """A table whose header, or first object, says which columns are time and memory."""
 
-    def __init__(self, tally: Tally, source: str) -> None:
-        self.tally, self.source = tally, source
+    def __init__(self, tally: Tally) -> None:
+        self.tally = tally
         self.samples: _Samples | None = None
 
-    def read(self, lines: Iterable[tuple[int, str]]) -> list[Series]:
+    def read(self, content: Content) -> list[Series]:
         """Return the series, or nothing."""
-        read_lines(lines, self.tally, self.feed)
-        return [] if self.samples is None else self.samples.series(self.source)
+        read_lines(content.texts(), self.tally, self.feed)
+        return [] if self.samples is None else self.samples.series()
 
     def feed(self, number: int, line: str) -> Said:
         """Read a line; see `listen2lab.device.formats.reading.Said`."""
@@ -171,14 +126,14 @@ class _Csv(_Table):
             return self._header(line)
         cells = self._cells(line)
         if len(cells) != self.width:
-            return f"has {len(cells)} cells where the header has {self.width}"
+            return Notice("cells", {"cells": len(cells), "header": self.width})
         time, memory = self.columns
         return self.samples.add(number, cells[time], cells[memory])
 
     def _header(self, line: str) -> Said:
         self.mark = max(";\t,", key=line.count)
         names = self._cells(line)
-        found = columns_of(names)
+        found = _columns_of(names)
         if found is None:
             return False
         self.columns, self.width = found, len(names)
@@ -201,12 +156,12 @@ class _Jsonl(_Table):
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
-            return "is no JSON"
+            return Notice("no-json")
         if not isinstance(row, dict):
-            return "is no JSON object"
+            return Notice("no-json")
         if self.samples is None:
             names = [str(name) for name in row]
-            found = columns_of(names)
+            found = _columns_of(names)
             if found is None:
                 return False
             self.keys = (names[found[0]], names[found[1]])
@@ -235,11 +190,11 @@ class _Samples:
         """Take a sample."""
         when, value = self._time(time), self._memory(memory)
         if when is None or not abs(when) < MOST_SECONDS:
-            return f"{str(time)[:40]!r} is no time"
+            return Notice("no-time", {"text": str(time)[:40]})
         if value is None or not 0 <= value <= MOST_BYTES:
-            return f"{str(memory)[:40]!r} is no memory"
+            return Notice("no-memory", {"text": str(memory)[:40]})
         if when < self.last:
-            self.tally.note(number, f"the time goes back by {self.last - when:,.3g} s", "back")
+            self.tally.note(number, "time-goes-back", seconds=self.last - when)
         self.last = when
         self.times.append(when)
         self.values.append(value)
@@ -273,7 +228,7 @@ class _Samples:
         self.with_units = self.with_units or size is not None
         return None if size is None else float(size)
 
-    def series(self, source: str) -> list[Series]:
+    def series(self) -> list[Series]:
         """Return what was collected; a unit that no name gives is taken from the size."""
         if not self.values:
             return []
@@ -284,22 +239,21 @@ class _Samples:
             if 64 * KIB <= top < 4 * MIB:
                 by, unit = float(KIB), "KiB"
             memory = memory * by
-            self.tally.note(0, f"no unit stands in {self.name!r}; it was taken as {unit}")
+            self.tally.note(0, "unit-guessed", column=self.name, unit=unit)
         time = np.array(self.times)
         words = self.name.lower()
         counted = bool(re.search(r"footprint|dirty|anonymous|uss", words))
-        return [Series(self.name, counted, time - time[0], memory, source)]
+        return [Series(self.name, counted, time - time[0], memory, self.tally.name)]
 
 
 def _of_clock(clock: re.Match[str]) -> float | None:
     """Return seconds of a time of day, with its date's and zone's where they stand."""
     seconds = int(clock[4]) * 3600 + int(clock[5]) * 60 + float(clock[6].replace(",", "."))
     if clock[1] is not None:
-        try:
-            day = dt.date(int(clock[1]), int(clock[2]), int(clock[3]))
-        except ValueError:
+        day = before_day(int(clock[1]), int(clock[2]), int(clock[3]))
+        if math.isnan(day):
             return None
-        seconds += day.toordinal() * 86400.0
+        seconds += day
     if clock[7] is not None:
         offset = int(clock[8]) * 3600 + int(clock[9]) * 60
         seconds -= offset if clock[7] == "+" else -offset

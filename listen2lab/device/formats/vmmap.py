@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from listen2lab.device.formats.header import Header, feed
-from listen2lab.device.formats.reading import no_row, no_size, read_rows
-from listen2lab.device.formats.schema import Category, Snapshot, Zone
-from listen2lab.device.formats.sizes import read_count, read_size
+from listen2lab.device.formats.numbers import read_count, read_size
+from listen2lab.device.formats.reading import Format, Header, no_row, read_report
+from listen2lab.device.formats.schema import Category, Snapshot, Zone, make_snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from listen2lab.device.formats.lines import Content
     from listen2lab.device.formats.reading import Said
     from listen2lab.device.formats.tally import Tally
 
-__all__ = ["read_vmmap"]
+__all__ = ["FORMAT", "read_vmmap"]
 
 _SIZE = r"[\d.,'\u2019\u00a0\u202f]*\d(?:[BKMGTP](?:i?B)?)?"
 _ROW = re.compile(rf"(\S.*?)\s{{1,}}((?:-?{_SIZE}%?\s+)+-?{_SIZE}%?)(?:\s{{2,}}\D.*)?\s*$")
@@ -35,49 +32,35 @@ _PLAIN = re.compile(
 )
 
 
-@dataclass
-class _Vmmap:
-    """One process's report while it is read."""
-
-    header: Header
-    rows: list[Category] = field(default_factory=list)
-    regions: dict[str, list[int]] = field(default_factory=dict)
-    zones: list[Zone] = field(default_factory=list)
-    resident: int | None = None
-
-
-def read_vmmap(lines: Iterable[tuple[int, str]], tally: Tally, source: str) -> list[Snapshot]:
+def read_vmmap(content: Content, tally: Tally) -> list[Snapshot]:
     """Read what ``vmmap`` or ``vmmap -summary`` printed, of one process or several.
 
-    Parameters
-    ----------
-    lines
-        Line numbers and texts.
-    tally
-        Gets the counts, and a note for each line that cannot be read.
-    source
-        The file's name.
-
-    Returns
-    -------
-    list of Snapshot
-        One a process. Where the summary table is missing (a report that was cut), the regions are
-        added up instead.
+    Where the summary table is missing (a report that was cut), the regions are added up instead.
     """
-    reader = _Reader()
-    read_rows(lines, tally, reader.feed)
-    return [_finished(one, source) for one in reader.found if one.rows or one.regions]
+    return read_report(content, tally, _Reader(tally.name))
+
+
+FORMAT = Format("vmmap", read_vmmap, marks=(b"REGION TYPE ",))
 
 
 class _Reader:
     """A state for each table."""
 
-    def __init__(self) -> None:
-        self.found = [_Vmmap(Header())]
-        self.header = Header()
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.found: list[Snapshot] = []
         self.table = ""
         self.columns: list[str] = []
         self.above: list[str] = []
+        self._begin(Header())
+
+    def _begin(self, header: Header) -> None:
+        self.header = header
+        self.rows: list[Category] = []
+        self.regions: dict[str, list[int]] = {}
+        self.zones: list[Zone] = []
+        self.resident: int | None = None
+        self.table = ""
 
     def feed(self, number: int, text: str) -> Said:
         """Read a line; see `listen2lab.device.formats.reading.Said`."""
@@ -86,9 +69,14 @@ class _Reader:
         if not text:
             self.table = "" if self.table == "regions" else self.table
             return False
-        known = feed(self.header, text, number)
-        if known is not None:
-            return self._head(known, text)
+        header = Header.begun(text, number)
+        if header is not None:
+            self.end()
+            self._begin(header)
+            return True
+        known = self.header.feed(text)
+        if known is not False:
+            return known
         if text.startswith("REGION TYPE") and "START" in text:
             self.table = "regions"
         elif text.startswith(("REGION TYPE", "MALLOC ZONE")):
@@ -98,15 +86,6 @@ class _Reader:
             self.above = text.replace("%", " ").split()
         elif not _RULE.match(text) and not _PLAIN.match(text):
             return self._row(text)
-        return True
-
-    def _head(self, known: str, text: str) -> Said:
-        if known == "bad":
-            return no_size(text)
-        if known == "new":
-            self.table = ""
-            self.found.append(_Vmmap(self.header))
-        self.found[-1].header = replace(self.header)
         return True
 
     def _row(self, text: str) -> Said:
@@ -126,7 +105,7 @@ class _Reader:
         sizes = [read_size(part) for part in found[2].split()]
         if not sizes or None in sizes:
             return False
-        sums = self.found[-1].regions.setdefault(found[1].strip(), [0, 0, 0, 0, 0])
+        sums = self.regions.setdefault(found[1].strip(), [0, 0, 0, 0, 0])
         for k, size in enumerate(sizes[:4]):
             sums[k] += size or 0
         sums[4] += 1
@@ -151,9 +130,9 @@ class _Reader:
         by = dict(zip(columns, sizes, strict=True))
         if name.startswith("TOTAL"):
             if "minus" not in name:
-                self.found[-1].resident = by.get("RESIDENT")
+                self.resident = by.get("RESIDENT")
             return True
-        self.found[-1].rows.append(_category(name, by, count))
+        self.rows.append(_category(name, by, count))
         return True
 
     def _zone(self, text: str) -> bool | None:
@@ -172,8 +151,27 @@ class _Reader:
         if name != "TOTAL":
             dirty, swapped, allocated = (size or 0 for size in sizes)
             zone = Zone(_ADDRESS.sub("", name), allocated, dirty + swapped, blocks)
-            self.found[-1].zones.append(zone)
+            self.zones.append(zone)
         return True
+
+    def end(self) -> None:
+        """Close the process that was being read."""
+        if not self.rows and not self.regions:
+            return
+        categories = self.rows or [
+            _category(name, dict(zip(_COLUMNS[:4], sums[:4], strict=True)), sums[4])
+            for name, sums in self.regions.items()
+        ]
+        if self.resident is None:
+            known = [c.resident for c in categories if c.resident is not None]
+            self.resident = sum(known) if known else None
+        head = self.header
+        self.found.append(
+            make_snapshot(
+                "vmmap", head, head.footprint, head.peak, self.resident, categories, self.source,
+                self.zones,
+            )
+        )  # fmt: skip
 
 
 def _category(name: str, by: dict[str, int | None], regions: int) -> Category:
@@ -197,19 +195,3 @@ def _category(name: str, by: dict[str, int | None], regions: int) -> Category:
     return Category(
         name, by.get("VIRTUAL"), resident, dirty, clean, reclaimable, swapped, counted, regions
     )
-
-
-def _finished(one: _Vmmap, source: str) -> Snapshot:
-    categories = tuple(one.rows) or tuple(
-        _category(name, dict(zip(_COLUMNS[:4], sums[:4], strict=True)), sums[4])
-        for name, sums in one.regions.items()
-    )
-    resident = one.resident
-    if resident is None:
-        known = [c.resident for c in categories if c.resident is not None]
-        resident = sum(known) if known else None
-    head = one.header
-    return Snapshot(
-        "vmmap", head.process, head.pid, head.footprint, head.peak, resident, categories,
-        tuple(one.zones), head.when, source, head.line,
-    )  # fmt: skip

@@ -1,47 +1,142 @@
-"""Numbers, codes and verdicts in words, as the terminal and the pages say them."""
+"""Evidence from a phone in words: verdicts, caveats, and what was understood of each file."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from listen2lab.device.caveats import Caveat
-from listen2lab.device.detect import KINDS
-from listen2lab.report.text import verdicts
-from listen2lab.units import MIB
+from listen2lab.report.text.format import DASH, fill, rate, size
+from listen2lab.report.text.verdicts import REASONS, confidence
+
+if TYPE_CHECKING:
+    from listen2lab.device.formats.tally import Source
+    from listen2lab.device.judging import Judged
+    from listen2lab.device.log_summary import SessionFacts
+    from listen2lab.notice import Notice
 
 __all__ = [
+    "CAVEATS",
+    "KINDS",
+    "READABLE",
+    "cell",
     "counted",
-    "number",
+    "note_text",
+    "nothing_read",
+    "problem_text",
     "sentence_of",
+    "session_began",
+    "session_name",
     "signed",
-    "size",
     "source_line",
     "subject",
     "verdict",
 ]
 
-_SENTENCES = verdicts.REASONS | {str(c): c.sentence for c in Caveat}
+KINDS = {
+    "app-log": "the app's log",
+    "vmmap": "vmmap",
+    "footprint": "footprint",
+    "footprint-json": "footprint, as JSON",
+    "heap": "heap",
+    "leaks": "leaks",
+    "dumpsys": "dumpsys meminfo",
+    "csv": "a table of time and memory",
+    "jsonl": "JSON lines of time and memory",
+}
+READABLE = (
+    "the app's log; what vmmap, footprint (as text or JSON), heap, leaks or dumpsys meminfo "
+    "printed; a CSV or JSON lines of time and memory"
+)
+CAVEATS = {
+    "resident-size": "Only resident size was logged; the kill limit counts the footprint. Freed "
+    "pages may stay resident, and compressed ones leave it: the footprint decides.",
+    "compressed": "A report shows more than a tenth of the footprint compressed or swapped: "
+    "resident size says too little, so no verdict on it stands.",
+    "restarted": "The log holds several processes (the app was restarted, or two ran at once): the "
+    "series is split there, and each part counts as a process of its own.",
+    "few-breakdowns": "Fewer than 15 memory breakdowns: what the app cannot account for is not "
+    "judged by itself, but through the memory logged with each paragraph.",
+    "overlapping-syntheses": "Several syntheses ran at once, so memory after one of them holds the "
+    "others' working memory too.",
+    "no-audio-lengths": "The log does not say how long the paragraphs are, so a level that follows "
+    "the longest one is known by its shape only.",
+    "lines-lost": "More than one in fifty of the app's lines is damaged; paragraphs may be "
+    "missing.",
+    "time-backwards": "Times go backwards somewhere; the order of the lines was used.",
+    "uneven-times": "The samples do not stand evenly in time; they were put on an even grid first.",
+}
+_NOTES = {
+    "no-row": "{text!r} is no row of a {tool} table",
+    "no-size": "{text!r} holds no size",
+    "no-count": "{text!r} holds no count",
+    "no-time": "{text!r} is no time",
+    "no-memory": "{text!r} is no memory",
+    "no-json": "is no JSON object",
+    "json-damaged": "here it stops being JSON; nothing of it was read",
+    "cells": "has {cells} cells where the header has {header}",
+    "time-goes-back": "the time goes back by {seconds:seconds}",
+    "unit-guessed": "no unit stands in {column!r}; it was taken as {unit}",
+    "line-too-long": "longer than {most:size}; it was not read",
+    "ends-early": "the stream ends early ({error}); what came before is kept",
+    "nul-bytes": "holds NUL bytes; they were left out",
+    "cut-or-damaged": "begins like a line of the app ({words}) and is cut or damaged",
+    "number-negative": "a {field} of {text} is negative",
+    "number-absurd": "a {field} of {text} is absurd or no number",
+}
+_PROBLEMS = {
+    "no-file": "{file} cannot be read ({error}); it was left out; name a file that there is",
+    "directory": "{file} is a directory; it was left out; name files",
+    "empty": "{file} is empty; there is nothing to read in it",
+    "cannot-unpack": "{file} cannot be unpacked ({error}); it was left out; pack it again",
+    "same-run": "{file} and {other} hold the same run of the app; it was counted once; give each "
+    "run's log once, the longest",
+}
+_NOT_TEXT = {
+    "binary": "binary, not text; give the text that a tool printed",
+    "property-list": "a binary property list, probably a .memgraph; run footprint, vmmap -summary, "
+    "heap or leaks on it, and give what they print",
+    "gzip-twice": "compressed twice; unpack it once",
+    "zip": "a zip archive; unpack it first",
+    "database": "a database; export it as CSV",
+    "executable": "an executable",
+}
+_LOOKS = {
+    "not-allowed": "the tool was not allowed to look at the process; use sudo, or a build that can "
+    "be debugged",
+    "no-process": "the tool found no such process, or was not allowed to; use sudo",
+    "not-running": "the app was not running",
+    "jetsam": "it is a JetsamEvent report, which is not read: the app's rpages in it, times "
+    "pageSize, is its footprint when it was killed, and reason says why",
+    "instruments": "it is an export of Instruments, which is not read: take footprint, vmmap "
+    "-summary and heap of a memory graph instead",
+    "table-without-names": "it looks like a table: its first line must name its columns, one of "
+    "them a time and one a memory, as in time,footprint_mb",
+    "json-array": "it looks like one JSON array: write an object a line, as jq -c '.[]' FILE does",
+    "heading-only": "it holds a report's heading, and nothing of its tables",
+}
+_BEGAN = {
+    "process": "process {pid}",
+    "counts-again": "line {line:count}: the alignment cache counts from the beginning again",
+    "reads-again": "line {line:count}: reading begins again at paragraph {paragraph}, with memory "
+    "back near the first level",
+}
+_TIMES = ("", "once", "twice", "three times", "four times")
+_CODECS = {"mac_roman": "Mac Roman", "latin-1": "Latin-1", "cp1252": "Windows-1252"}
 _SHAPES = {
-    "high-water": "A high-water mark: memory follows the longest paragraph so far, and stays.",
+    "high-water": "A high-water mark: memory follows the {largest} so far, and stays.",
     "plateau": "A plateau: memory rose, then settled (or fell).",
     "baseline": "A baseline: memory is flat.",
     "sawtooth": "A sawtooth: memory is cleared again and again, to the same level.",
 }
 
 
-def number(value: float | None, digits: int = 1) -> str:
-    """Return a number for a sentence; a dash for one that there is not."""
-    return "–" if value is None else f"{value:,.{digits}f}"
-
-
-def size(value: float | None) -> str:
-    """Return bytes as MiB for a sentence; a dash where there are none."""
-    return number(None if value is None else value / MIB)
+def cell(value: float | None) -> str:
+    """Return bytes for a table; a dash where there are none."""
+    return DASH if value is None else size(value)
 
 
 def signed(value: float | None) -> str:
-    """Return a change in bytes as MiB, with its sign; a dash where there is none."""
-    return "–" if value is None else f"{value / MIB:+,.1f}"
+    """Return a change in bytes, with its sign; a dash where there is none."""
+    return DASH if value is None else f"{'+' if value > 0 else ''}{size(value)}"
 
 
 def counted(many: int, what: str) -> str:
@@ -51,65 +146,104 @@ def counted(many: int, what: str) -> str:
 
 def sentence_of(code: str) -> str:
     """Return the sentence of a reason or a caveat."""
-    return _SENTENCES.get(code, code)
+    return CAVEATS.get(code) or REASONS.get(code, code)
 
 
-def subject(judged: dict[str, Any]) -> str:
+def subject(judged: Judged) -> str:
     """Say what a log's verdict is about."""
-    if judged["unit"] == "paragraph":
+    if judged.unit == "paragraph":
         return "Resident size, as the app logs it"
     return "Memory, as the app logs it in its breakdowns only"
 
 
-def verdict(judged: dict[str, Any]) -> str:
-    """Say a verdict in a sentence or two.
-
-    Parameters
-    ----------
-    judged
-        What `listen2lab.device.judging.Judged.to_dict` gives.
-    """
-    unit = judged["unit"]
-    name = judged["verdict"]
-    confidence = verdicts.confidence(judged["confidence"], judged["reasons"])
-    if name == "leak":
-        low, high = judged[f"interval_kib_per_{unit}"]
-        rate = judged[f"rate_kib_per_{unit}"]
+def verdict(judged: Judged) -> str:
+    """Say a verdict in a sentence or two."""
+    unit, sure = judged.unit, confidence(judged.confidence, judged.reasons)
+    if judged.verdict == "leak" and judged.interval is not None:
+        low, high = judged.interval
         return (
-            f"Leak: {_rate(rate)} a {unit} (95 % between {_rate(low)} and {_rate(high)}); "
-            f"confidence: {confidence}."
+            f"Leak: {rate(judged.rate)} a {unit} (95 % between {rate(low)} and {rate(high)}); "
+            f"confidence: {sure}."
         )
-    if name == "inconclusive":
-        withdrawn = [c for c in judged["caveats"] if _withdraws(c)]
-        first = next(iter([*withdrawn, *judged["reasons"]]), None)
-        return f"Inconclusive. {'' if first is None else sentence_of(first)}"
-    hidden = judged[f"upper_kib_per_{unit}"]
-    bound = (
-        "" if hidden is None else f" No growth above {_rate(max(hidden, 0))} a {unit} is hidden."
-    )
-    shape = _SHAPES[name]
-    if unit != "paragraph":
-        shape = shape.replace("longest paragraph", "largest input")
-    return f"{shape}{bound} Confidence: {confidence}."
+    if judged.verdict == "inconclusive":
+        codes = judged.reasons if judged.taken_back is None else judged.caveats
+        return f"Inconclusive. {sentence_of(codes[0])}" if codes else "Inconclusive."
+    largest = "longest paragraph" if unit == "paragraph" else "largest input"
+    shape = _SHAPES[judged.verdict].format(largest=largest)
+    if judged.upper is not None:
+        shape += f" No growth above {rate(max(judged.upper, 0))} a {unit} is hidden."
+    return f"{shape} Confidence: {sure}."
 
 
-def _withdraws(code: str) -> bool:
-    return any(str(c) == code and c.withdraws for c in Caveat)
+def session_name(session: SessionFacts) -> str:
+    """Return the file and, where it has several sessions, which one."""
+    if session.number == 0:
+        return session.source
+    is_process = session.began is not None and session.began.code == "process"
+    which = session_began(session) if is_process else f"restart {session.number}"
+    return f"{session.source}, {which}"
 
 
-def _rate(kib: float | None) -> str:
-    if kib is None:
-        return "an unknown amount"
-    if abs(kib) >= 1023.5:
-        return f"{kib / 1024:,.2f} MiB"
-    return f"{kib:,.0f} KiB" if abs(kib) >= 100 else f"{kib:,.3g} KiB"
+def session_began(session: SessionFacts) -> str:
+    """Say how it is known that this is another process than the one before."""
+    began = session.began
+    return "" if began is None else fill(_BEGAN[began.code], began.values)
 
 
-def source_line(source: dict[str, Any]) -> str:
+def source_line(source: Source) -> str:
     """Return what was understood of a file, in one line."""
-    kinds = ", ".join(KINDS[kind] for kind in source["kinds"])
+    kinds = ", ".join(KINDS[kind] for kind in source.kinds)
     return (
-        f"{source['name']}: {kinds}; {counted(source['lines'], 'line')}: {source['recognised']:,} "
-        f"recognised, {source['ignored']:,} ignored, {source['malformed']:,} malformed; "
-        f"{source['encoding']}"
+        f"{source.name}: {kinds}; {counted(source.lines, 'line')}: {source.recognised:,} "
+        f"recognised, {source.ignored:,} ignored, {source.malformed:,} malformed; "
+        f"{source.encoding}"
     )
+
+
+def note_text(note: Notice) -> str:
+    """Return what is worth telling of a line of a file, or of the file."""
+    line = note.values["line"]
+    where = f"line {line:,}: " if isinstance(line, int) and line else ""
+    if note.code == "emoji-misread":
+        return where + _misread(note)
+    return where + fill(_NOTES[note.code], {k: v for k, v in note.values.items() if k != "line"})
+
+
+def _misread(note: Notice) -> str:
+    codecs, times = note.values["codecs"], note.values["times"]
+    assert isinstance(codecs, list)
+    assert isinstance(times, list)
+    ways = [
+        "lost in another encoding"
+        if codec == "lost"
+        else f"UTF-8 that was read as {_CODECS.get(str(codec), codec)} {_TIMES[int(often)]}"
+        for codec, often in zip(codecs, times, strict=True)
+    ]
+    partly = "partly " if note.values["partly"] else ""
+    return f"the emoji are {partly}{'; '.join(ways)}; the lines were understood"
+
+
+def problem_text(problem: Notice) -> str:
+    """Return why a file could not be used, or was not counted."""
+    values, file = problem.values, problem.values["file"]
+    if problem.code == "not-text":
+        what = str(values["what"])
+        return f"{file} is {_NOT_TEXT.get(what) or f'compressed as {what}; unpack it first'}"
+    if problem.code == "nothing-understood":
+        looks = _LOOKS.get(str(values["looks"]))
+        why = f"; {looks}" if looks else ""
+        if values["malformed"]:
+            first = values["first_line"]
+            why = f", {values['malformed']:,} of them malformed (the first: line {first:,})"
+        lines = counted(int(str(values["lines"])), "line")
+        return f"nothing was understood in {file}: {lines}{why}; it was left out"
+    if problem.code == "directory" and values["trace"]:
+        return f"{file} is a directory; it was left out; export what it shows as text"
+    return fill(_PROBLEMS[problem.code], values)
+
+
+def nothing_read(problems: tuple[Notice, ...]) -> str:
+    """Say why nothing was understood at all, and what can be read."""
+    why = "; ".join(problem_text(problem) for problem in problems)
+    unknown = any(problem.code == "nothing-understood" for problem in problems)
+    return f"{why}; what can be read: {READABLE}" if unknown else why

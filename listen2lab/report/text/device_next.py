@@ -1,0 +1,126 @@
+"""What to measure next, in words, with the commands for a Mac or a phone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from listen2lab.report.text.device import counted
+
+if TYPE_CHECKING:
+    from listen2lab.notice import Notice
+
+__all__ = ["LAB_EXPERIMENTS", "next_step"]
+
+_GRAPH = (
+    "# Xcode, app running on the phone: Debug > Debug Workflow > View Memory Graph Hierarchy, then",
+    "# File > Export Memory Graph... as early.memgraph; once more at the end as late.memgraph",
+)
+_STACKS = (
+    "# Xcode: Product > Scheme > Edit Scheme > Run > Diagnostics: switch on",
+    "# Malloc Stack Logging (Live Allocations Only); export late.memgraph again",
+    "malloc_history late.memgraph -allBySize | head -200",
+)
+_FOOTPRINTS = (
+    *_GRAPH,
+    "footprint early.memgraph > early.txt",
+    "footprint late.memgraph > late.txt",
+    "listen2lab device phone.log early.txt late.txt",
+)
+_DEVICES = "xcrun devicectl list devices"
+_LAUNCH = (
+    "xcrun devicectl device process launch --console --terminate-existing --device DEVICE-NAME "
+    "BUNDLE-ID | tee "
+)
+_LOG = (_DEVICES, f"{_LAUNCH}phone.log", "listen2lab device phone.log")
+_AGAIN = (
+    _DEVICES,
+    f"{_LAUNCH}first.log    # then second.log, and third.log",
+    "listen2lab device first.log second.log third.log",
+)
+LAB_EXPERIMENTS = {
+    "lab-concurrency": ("concurrency",),
+    "lab-lengths": ("utterance-length",),
+    "lab-causes": ("session-recreation", "alignment", "cache-size"),
+}
+"""Which of the lab's experiments a step asks for."""
+_PLAY = "play 60 in one go, three times, each in a freshly started app"
+
+_WHY = {
+    "android-two-reports": "One report says nothing of growth: take one early and one late, in one "
+    "run of the app.",
+    "android-samples": "A sample every five seconds shows the curve between the reports.",
+    "log-beside-series": "A series over time says nothing of paragraphs, nor whether memory "
+    "follows the longest one: save the app's log of the same run.",
+    "log-at-all": "There is no log, so nothing is known of growth: save one.",
+    "log-without-memory": "The log holds no memory after a paragraph, so nothing is known of "
+    f"growth: {_PLAY}, and give all the logs together.",
+    "more-steps": f"{{many}} too few for a firm verdict: {_PLAY}, and give all the logs together.",
+    "longest-first": f"{{many}} left it open (the reasons stand with the verdict): {_PLAY}, the "
+    "longest paragraph among the first ten, and give all the logs together.",
+    "footprints-of-a-leak": "Resident size grows. Whether it is a leak, only the footprint tells: "
+    "if it grows by as much from an early to a late snapshot, the memory is held; if not, these "
+    "are freed pages that the system has not taken back.",
+    "footprints": "The app logs resident size. A footprint early and one late say how much of it "
+    "the kill limit counts, and of what kind it is.",
+    "footprints-at-all": "No report says what kind of memory it is: take one.",
+    "who-allocated": "Most of it lies in {owner}, and its blocks are counted: see who allocated "
+    "them.",
+    "which-blocks": "Most of it lies in {owner}: see which blocks are live, and who allocated "
+    "them.",
+    "look-at-graphics": "Most of it is graphics and UI, which speech synthesis has none of: see "
+    "whose it is.",
+    "look-at-vm-allocate": "Most of it was asked of the system directly, not of malloc: see who "
+    "asked.",
+    "which-regions": "Most of it lies in {owner}: see which regions, and what they map.",
+    "lab-concurrency": "Several syntheses ran at once on the phone: the lab measures what that "
+    "costs.",
+    "lab-lengths": "Memory rose mostly at the longest paragraphs: the lab varies just that.",
+    "lab-causes": "Growth with each paragraph: the lab switches its possible causes off one by "
+    "one.",
+}
+_SAMPLER = (
+    "while sleep 5; do echo $(date +%s),$(adb shell dumpsys meminfo PACKAGE | "
+    "awk '$1 == \"TOTAL\" {print $2; exit}'); done >> phone.csv    # Ctrl-C ends it"
+)
+_COMMANDS: dict[str, tuple[str, ...]] = {
+    "android-two-reports": (
+        "adb shell dumpsys meminfo PACKAGE > early.txt    # after some five paragraphs",
+        "adb shell dumpsys meminfo PACKAGE > late.txt     # at the end",
+        "listen2lab device early.txt late.txt",
+    ),
+    "android-samples": (
+        "echo time,pss_kb > phone.csv",
+        _SAMPLER,
+        "listen2lab device phone.csv",
+    ),
+    **dict.fromkeys(("log-beside-series", "log-at-all"), _LOG),
+    **dict.fromkeys(("log-without-memory", "more-steps", "longest-first"), _AGAIN),
+    **dict.fromkeys(("footprints", "footprints-of-a-leak", "footprints-at-all"), _FOOTPRINTS),
+    "who-allocated": _STACKS,
+    "which-blocks": (
+        *_STACKS,
+        "heap -s late.memgraph > heap.txt",
+        "leaks late.memgraph > leaks.txt",
+        "vmmap -summary late.memgraph > zones.txt",
+        "listen2lab device heap.txt leaks.txt zones.txt",
+    ),
+    "look-at-graphics": ("vmmap late.memgraph | grep -E 'IOSurface|CG |Core|graphics'",),
+    "look-at-vm-allocate": ("malloc_history late.memgraph -callTree -invert | head -200",),
+    "which-regions": ("vmmap late.memgraph > regions.txt", "listen2lab device regions.txt"),
+    **{
+        code: (f"listen2lab run {' '.join(names)} --voice medium",)
+        for code, names in LAB_EXPERIMENTS.items()
+    },
+}
+
+
+def next_step(step: Notice) -> tuple[str, tuple[str, ...]]:
+    """Return why something should be measured next, and the commands that do it."""
+    many = ""
+    if "steps" in step.values:
+        steps = int(str(step.values["steps"]))
+        many = counted(steps, str(step.values["unit"]))
+        if step.code == "more-steps":
+            many += " is" if steps == 1 else " are"
+    why = _WHY[step.code].format(many=many, owner=step.values.get("owner"))
+    return why, _COMMANDS[step.code]
