@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from listen2lab.experiment.progress import Progress
     from listen2lab.findings.records import ConditionNumbers
     from listen2lab.study.data import StudyData
+    from listen2lab.study.plan import KnobValue
 
 __all__ = ["selftest"]
 
 # One length and ever new texts: nothing but the fault can make memory grow, and a cache that is
 # keyed by the text meets a new key each time. Many short words make alignments of some weight.
 _SENTENCE = "it is {} of us to go on as we do by day or by sea as it is so"
-_KNOBS = {"noise_scale_w": 0.0, "alignment": "off"}
+_KNOBS: dict[str, KnobValue] = {"noise_scale_w": 0.0, "alignment": "off"}
 _COLLECTED_KIB = 16.0  # freed by the collector alone, in each step: more is a cycle
 
 

@@ -11,9 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
+from small_studies import plan_of
 
 import listen2lab as lab
 from listen2lab.study.folder import StudyFolder
+from listen2lab.study.records import Manifest, Spec
 
 SHORT = ("--quick", "--steps", "12", "--repeats", "1", "--no-trace")
 
@@ -55,10 +57,10 @@ def test_the_cache_holds_what_its_knob_says(study):
 
 
 def test_the_engine_gives_its_memory_back_when_its_session_goes(study):
-    """The level after the long paragraph goes with the teardown: held, not lost."""
-    level = study.samples.query("not traced").groupby("phase")["rss"].mean() / 2**20
-    assert level["end"] - level["setup"] > 40
-    assert level["released"] < level["setup"] + 30
+    """What the long paragraph left goes with the teardown: held, not lost."""
+    rss = study.samples.query("not traced").groupby("phase")["rss"].mean() / 2**20
+    assert rss["end"] - rss["setup"] > 40
+    assert rss["released"] < rss["setup"] + 30
 
 
 def test_the_level_steps_up_where_the_longest_sentence_was_spoken(study):
@@ -81,11 +83,11 @@ def test_the_log_is_in_the_app_s_grammar(study):
 
 def test_a_heap_trace_names_the_engine(study):
     """Native frames resolve in the process that recorded them."""
-    heap = study.heap("cache-size", "1")
-    assert heap["peak"] > 80 * 2**20
-    largest = heap["at_peak"][0]
-    assert largest["engine"]
-    assert largest["bytes"] > 0.5 * heap["peak"]
+    trace = study.trace("cache-size", "1")
+    assert trace.peak > 80 * 2**20
+    largest = trace.at_peak[0]
+    assert largest.engine
+    assert largest.bytes > 0.5 * trace.peak
 
 
 def test_the_summary_has_the_promised_numbers(study):
@@ -93,14 +95,12 @@ def test_the_summary_has_the_promised_numbers(study):
     page = study.report()
     summary = json.loads((study.folder.path / "summary.json").read_text())
     numbers = summary["experiments"]["cache-size"]["conditions"]["1"]
-    assert numbers["runs"] == {
-        "complete": 2, "killed": 0, "crashed": 0, "timed-out": 0, "missing": 0,
-    }  # fmt: skip
-    assert numbers["peak_mib"] >= numbers["level_mib"] > numbers["anonymous_mib"] > 50
-    low, high = numbers["rate_interval"]
+    assert numbers["runs"]["complete"] == 2
+    assert numbers["peak_mib"] >= numbers["end_mib"] > numbers["anonymous_mib"] > 50
+    low, high = numbers["rate_interval_kib_per_step"]
     assert low <= numbers["rate_kib_per_step"] <= high
     whole = sum(numbers["components_mib"].values()) + numbers["unaccounted_mib"]
-    assert whole == pytest.approx(numbers["level_mib"], abs=0.1)
+    assert whole == pytest.approx(numbers["end_mib"], abs=0.1)
     shown = command("report", study.folder.path, "--json")
     assert json.loads(shown.stdout) == summary
     assert page.stat().st_size < 2**20
@@ -122,7 +122,7 @@ def test_pictures_can_be_drawn(study):
     curves = study.plot("cache-size")
     assert [axes.get_title("left") for axes in curves.axes] == ["1", "unbounded"]
     assert all(len(axes.lines) >= 4 for axes in curves.axes)
-    assert study.plot_levels().axes
+    assert study.plot_ends().axes
     with pytest.raises(lab.LabError, match="did you mean 'cache-size'"):
         study.plot("cache-sise")
 
@@ -130,10 +130,12 @@ def test_pictures_can_be_drawn(study):
 def test_a_manifest_says_what_it_was(study):
     """Seed, voice, versions, machine and settings: enough to run it again."""
     manifest = study.manifest
-    assert len(manifest["inputs"]["voice_hash"]) == 64
-    assert manifest["versions"]["sherpa-onnx"]
-    assert manifest["environment"]["OMP_NUM_THREADS"] == "1"
-    assert manifest["plan"]["seed"] == 0
+    assert len(manifest.inputs.voice_hash) == 64
+    assert manifest.setup.versions["sherpa-onnx"]
+    assert manifest.setup.environment["OMP_NUM_THREADS"] == "1"
+    assert manifest.plan.seed == 0
+    assert list(manifest.hypotheses) == list(lab.HYPOTHESES)
+    assert set(manifest.plan.experiments[0].predictions) == {"H4"}
 
 
 def wait_for(condition, seconds=60):
@@ -184,23 +186,20 @@ def test_an_interrupted_study_is_completed(tmp_path, how):
 def test_a_killed_parent_leaves_no_worker_behind(tmp_path):
     """A worker that nobody watches would measure and eat memory for nothing."""
     study = StudyFolder(tmp_path / "study")
-    study.create({}, [])
+    study.create(Manifest(plan=plan_of({"own": 0})), [])
     study.release()
     file = tmp_path / "sleep.py"
     file.write_text("import time\ndef setup(): pass\ndef step(i): time.sleep(60)\n")
     run = study.run("a/b/00")
-    run.prepare({
-        "workload": {"kind": "file", "path": str(file)},
-        "warmup": 0, "steps": 1, "sample_every": 1, "traced": False,
-    })  # fmt: skip
+    run.prepare(Spec(workload={"kind": "file", "path": str(file)}, steps=1))
     code = (
         "import sys; from listen2lab.study.folder import StudyFolder; "
         "from listen2lab.experiment.runner import execute; "
         "execute(StudyFolder(sys.argv[1]).run('a/b/00'))"
     )
     parent = subprocess.Popen([sys.executable, "-c", code, str(study.path)])
-    wait_for(lambda: any(line["phase"] == "setup" for line in run.lines()))
-    pid = next(line["pid"] for line in run.lines() if line["phase"] == "meter")
+    wait_for(lambda: any(each.phase == "setup" for each in run.samples()))
+    pid = next(each.pid for each in run.samples() if each.phase == "meter")
     parent.kill()
     parent.wait()
     wait_for(lambda: not Path(f"/proc/{pid}").exists(), seconds=10)
@@ -215,7 +214,8 @@ def test_over_the_limit_every_run_is_a_result_and_nothing_measured_is_an_error(t
     assert (folder / "report.html").exists()
     study = lab.Study(folder)
     assert list(study.runs["outcome"]) == ["killed"]
-    assert "over the limit of 38 MiB" in study.runs["because"][0]
+    why = study.runs["why"][0]
+    assert (why.code, why.values["limit"]) == ("over-limit", 40_000_000)
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_a_book_of_one_s_own_is_read(tmp_path):
 def test_a_study_being_written_is_left_alone(tmp_path):
     """A second process that wants the same folder is told who has it."""
     study = StudyFolder(tmp_path / "study")
-    study.create({"plan": {}}, [])
+    study.create(Manifest(plan=plan_of({"own": 0})), [])
     done = command("run", "baseline", "--study", study.path)
     assert done.returncode == 2
     assert "holds a study already" in done.stderr

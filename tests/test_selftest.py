@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from listen2lab.pipeline.planted import FAULTS
-from listen2lab.report.terminal import selftest_table
+from listen2lab.report import terminal
 from listen2lab.selftest import selftest
 
 
 def test_each_planted_fault_is_found_and_nothing_else(tmp_path):
     """Small: 40 steps, 3 repeats. Rates of what grows are right within 20 %."""
     findings = selftest(tmp_path / "study", steps=40, repeats=3)
-    table = selftest_table(findings)
+    table = terminal.selftest(findings)
     assert [finding.fault for finding in findings] == list(FAULTS)
     assert all(finding.is_right for finding in findings), table
     for finding in findings:

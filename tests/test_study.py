@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from small_studies import holding
+from small_studies import edit, holding
 
 import listen2lab as lab
 from listen2lab import notebook
+from listen2lab.study.records import Call
 
 ROOT = Path(__file__).parents[1]
+STORED = "when it was stored"
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     """Return a study of one condition, with its summary stored."""
     made = holding(tmp_path_factory.mktemp("study"))
-    made.folder.write_summary(made.summary(anew=True))
+    made.folder.write("summary.json", made.summary(anew=True))
     return made
 
 
@@ -30,8 +31,7 @@ def copy(study, tmp_path):
     """Return a function that opens a copy of the study, whose stored summary says so."""
     folder = tmp_path / "copy"
     shutil.copytree(study.folder.path, folder)
-    stored = json.loads((folder / "summary.json").read_text())
-    (folder / "summary.json").write_text(json.dumps({**stored, "subject": "the stored one"}))
+    edit(folder / "summary.json", lambda stored: stored.update(created=STORED))
     return lambda: lab.Study(folder)
 
 
@@ -51,8 +51,7 @@ def test_steps_are_the_measured_ones_of_complete_plain_runs(study):
 def test_a_run_that_was_not_complete_has_no_steps(copy):
     """A killed run's samples stay in `samples` and out of `steps`."""
     path = next((copy().folder.path / "runs").rglob("01/result.json"))
-    result = json.loads(path.read_text())
-    path.write_text(json.dumps({**result, "outcome": "killed", "because": "the limit"}))
+    edit(path, lambda result: result.update(outcome="killed"))
     changed = copy()
     assert set(changed.steps["repeat"]) == {0, 2}
     assert set(changed.samples["repeat"]) == {0, 1, 2}
@@ -68,8 +67,8 @@ def test_a_stored_summary_is_used_where_nothing_has_changed(copy):
     """Not the files' times count, which a copy or a checkout changes, but what is in them."""
     for path in (copy().folder.path / "runs").rglob("*"):
         os.utime(path)
-    assert copy().summary()["subject"] == "the stored one"
-    assert copy().summary(anew=True)["subject"] != "the stored one"
+    assert copy().summary().created == STORED
+    assert copy().summary(anew=True).created != STORED
 
 
 @pytest.mark.parametrize("change", ["sample", "run", "version", "cut", "old"])
@@ -77,30 +76,27 @@ def test_a_stored_summary_is_not_used_where_something_has_changed(copy, change):
     """Another sample, a run less, another version of the package, a damaged or an older file."""
     folder = copy().folder.path
     stored = folder / "summary.json"
-    summary = json.loads(stored.read_text())
     steps = next((folder / "runs").rglob("steps.jsonl"))
     if change == "sample":
         steps.write_text(steps.read_text() + steps.read_text().splitlines()[-1] + "\n")
     elif change == "run":
         shutil.rmtree(steps.parent)
     elif change == "version":
-        summary["made_from"]["listen2lab"] = "0.0.1"
-        stored.write_text(json.dumps(summary))
+        edit(stored, lambda summary: summary["made_from"].update(listen2lab="0.0.1"))
     elif change == "cut":
         stored.write_text(stored.read_text()[:100])
     else:
-        del summary["made_from"]
-        stored.write_text(json.dumps(summary))
-    assert copy().summary()["subject"] == "workload holds.py"
+        edit(stored, lambda summary: summary.pop("made_from") and None)
+    assert copy().summary().created != STORED
 
 
 def test_conditions_and_phases_are_in_mib(study):
-    """20 MiB are loaded by the setup, and are in the level."""
+    """20 MiB are loaded by the setup, and are held at the end."""
     numbers = study.conditions().loc[("holds", "this")]
     phases = study.phases().loc["this"]
     assert list(phases.index)[:3] == ["start", "import", "setup"]
     assert phases.loc["setup", "rss"] - phases.loc["start", "rss"] > 19
-    assert numbers["level_mib"] == pytest.approx(phases.loc["end", "rss"], abs=0.1)
+    assert numbers["end_mib"] == pytest.approx(phases.loc["end", "rss"], abs=0.1)
     assert numbers["complete"] == 3
 
 
@@ -125,7 +121,7 @@ def test_a_study_shows_itself(study, tmp_path, monkeypatch):
     assert study.conditions()["verdict"].iloc[0] in card
     assert str(study.folder.path) not in card
     assert "study.report()" in card
-    study.folder.write_report("<p>a report</p>")
+    study.folder.write("report.html", "<p>a report</p>")
     assert '<a href="report.html">' in study._repr_html_()
     assert "var(--jp-ui-font-color1, inherit)" in card  # the theme's colours, light and dark
 
@@ -133,9 +129,11 @@ def test_a_study_shows_itself(study, tmp_path, monkeypatch):
 def test_names_that_come_from_outside_are_escaped(tmp_path):
     """A study made by somebody else cannot put markup into a notebook."""
     given = holding(tmp_path, repeats=1)
-    manifest = json.loads(given.folder.manifest_path.read_text())
-    manifest["plan"]["experiments"][0]["question"] = "<script>alert(1)</script>"
-    given.folder.manifest_path.write_text(json.dumps(manifest))
+    question = "<script>alert(1)</script>"
+    edit(
+        given.folder.manifest_path,
+        lambda manifest: manifest["plan"]["experiments"][0].update(question=question),
+    )
     assert "<script>" not in lab.Study(given.folder.path)._repr_html_()
 
 
@@ -160,7 +158,7 @@ def test_the_reference_study_is_there(monkeypatch, tmp_path):
     """All experiments with the medium voice; an installation without it says so."""
     reference = lab.Study.reference()
     assert {item.name for item in reference.plan.experiments} == set(lab.EXPERIMENTS)
-    assert reference.manifest["inputs"]["voice"] == "medium"
+    assert reference.manifest.inputs.voice == "medium"
     monkeypatch.setattr("listen2lab.facade.__file__", str(tmp_path / "listen2lab" / "facade.py"))
     with pytest.raises(lab.LabError, match="not installed with the package"):
         lab.Study.reference()
@@ -190,7 +188,7 @@ def test_the_manifest_of_a_call_names_the_call(tmp_path):
         "cache-size", levels=[1], knobs={"num_threads": 2}, quick=True, steps=2, warmup=0,
         repeats=1, trace=False, jobs=1, study=tmp_path / "s",
     )  # fmt: skip
-    assert study.manifest["command"] == (
-        "lab.run(['cache-size'], levels=[1], repeats=1, steps=2, warmup=0, "
-        "knobs={'num_threads': 2}, trace=False, quick=True)"
+    told = {"levels": [1], "repeats": 1, "steps": 2, "warmup": 0, "knobs": {"num_threads": 2}}
+    assert study.manifest.call == Call(
+        "run", {"experiments": ["cache-size"], **told, "trace": False, "quick": True}, shell=False
     )

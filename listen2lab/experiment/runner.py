@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import IO
 
+    from listen2lab.notice import Value
     from listen2lab.study.folder import RunFolder
 
 __all__ = ["child_environment", "execute", "fixed_environment"]
@@ -267,11 +268,12 @@ def _wait(
         footprint = watch.over_limit()
         watch.look()
         if footprint is not None:
-            over = {"footprint": footprint, "limit": watch.limit, "step": watch.last_step}
-            return _End("killed", Notice("over-limit", over), None, "SIGKILL")
+            over: dict[str, Value] = {"footprint": footprint, "limit": watch.limit}
+            why = Notice("over-limit", {**over, "step": watch.last_step})
+            return _End("killed", why, None, "SIGKILL")
         if time.monotonic() - watch.changed > timeout:
-            hung = {"seconds": timeout, "step": watch.last_step}
-            return _End("timed-out", Notice("no-sample", hung), None, "SIGKILL")
+            why = Notice("no-sample", {"seconds": timeout, "step": watch.last_step})
+            return _End("timed-out", why, None, "SIGKILL")
         time.sleep(_POLL_SECONDS)
     return None
 

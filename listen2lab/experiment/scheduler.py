@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from listen2lab.experiment.capacity import Expectation
     from listen2lab.experiment.machine import Machine
+    from listen2lab.notice import Value
     from listen2lab.study.folder import StudyFolder
     from listen2lab.study.plan import Run
     from listen2lab.study.records import RunRecord, Sample
@@ -152,8 +153,8 @@ class Scheduler:
             machine = self._drop(run)
             lost = self._losses[run.key] = self._losses.get(run.key, 0) + 1
             is_over = lost >= MOST_LOSSES
-            values = {"run": run.key, "machine": machine, "times": lost}
-            self._notify(Notice("run-given-up" if is_over else "run-lost", {**values}))
+            code = "run-given-up" if is_over else "run-lost"
+            self._notify(Notice(code, {"run": run.key, "machine": machine, "times": lost}))
             if is_over:
                 self.given_up.append(run.key)
                 return
@@ -213,8 +214,8 @@ class Scheduler:
             if beside:
                 return None
             if expected is not None:
-                room = {"machine": machine, "expected": expected, "available": available}
-                self._notify(Notice("runs-alone", {"run": run.key, **room}))
+                room: dict[str, Value] = {"expected": expected, "available": available}
+                self._notify(Notice("runs-alone", {"run": run.key, "machine": machine, **room}))
         self._left.remove(run)
         self._under_way[run.key] = (run, machine)
         if not run.traced:

@@ -27,7 +27,7 @@ TEMPLATES: dict[str, str] = {
     "not-planned": "the manifest plans no {condition}, but {runs} runs of it lie in the study",
     # -- why a run was not complete
     "over-limit": "{footprint:size} of anonymous memory {step}, over the limit of {limit:size}",
-    "no-sample": "no new sample for {seconds:number} s {step}",
+    "no-sample": "no new sample for {seconds:g} s {step}",
     "signal": "ended by {name}",
     "ended-early": "it ended before its last step",
     "status": "ended the process with status {status}",
