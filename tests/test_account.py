@@ -271,11 +271,7 @@ READINGS = ("file", "data", "stack", "heap", "mapped", "other", "python", "pytho
 
 @given(
     st.fixed_dictionaries(dict.fromkeys(("rss", "in_use", "kept", "mapped"), SIZES)),
-    st.fixed_dictionaries(
-        dict.fromkeys(
-            (*("file", "data", "stack", "heap", "mapped", "other", "python", "python_free"),), SIZES
-        )
-    ),
+    st.fixed_dictionaries(dict.fromkeys(READINGS, SIZES)),
 )
 def test_the_account_parts_pages_as_the_probe_does(sample, reading):
     """One rule, in the worker and in tables: kinds and what is left are the same."""
