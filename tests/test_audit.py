@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from listen2lab.findings.conditions import contrast, summarize
+from listen2lab.findings.conditions import contrast, numbers_of
 from listen2lab.report.text import verdicts
 from listen2lab.verdict.audit import audit
 from listen2lab.verdict.judge import judge
@@ -161,7 +161,7 @@ def _study(*, repeats=5, steps=60, run=None, **columns):
 
 
 def _judged(**columns):
-    return summarize(*_study(**columns))["own"]["this"]
+    return numbers_of(*_study(**columns))["own"]["this"]
 
 
 def test_a_good_run_keeps_its_verdict():
@@ -174,8 +174,8 @@ def test_a_good_run_keeps_its_verdict():
             "component.service_cache": lambda k: 900.0 * k,
         }
     )
-    assert found["verdict"] == "baseline"
-    assert found["reasons"] == ["flat"]
+    assert found.verdict == "baseline"
+    assert found.reasons == ("flat",)
 
 
 @pytest.mark.parametrize(
@@ -184,16 +184,16 @@ def test_a_good_run_keeps_its_verdict():
 def test_steps_that_did_nothing_have_no_verdict(work):
     """A run whose steps made no sound, or all failed, is no baseline."""
     found = _judged(**work)
-    assert found["verdict"] == "inconclusive"
-    assert found["reasons"][0] == "nothing-measured"
+    assert found.verdict == "inconclusive"
+    assert found.reasons[0] == "nothing-measured"
 
 
 @pytest.mark.parametrize(("stalled", "withdrawn"), [(0.2, False), (4.0, True), (None, False)])
 def test_memory_pressure_withdraws_from_a_share_of_the_time_on(stalled, withdrawn):
     """4 of 30 s spent waiting for memory are too much; an unknown number says nothing."""
     found = _judged(run={"pressure_s": stalled})
-    assert ("memory-pressure" in found["reasons"]) == withdrawn
-    assert found["verdict"] == ("inconclusive" if withdrawn else "baseline")
+    assert ("memory-pressure" in found.reasons) == withdrawn
+    assert found.verdict == ("inconclusive" if withdrawn else "baseline")
 
 
 def _filling(capacity=100, *, each=20e3, of=20e3):
@@ -212,14 +212,14 @@ def _filling(capacity=100, *, each=20e3, of=20e3):
 def test_a_cache_that_still_fills_makes_a_leak_inconclusive():
     """Its bytes are the growth, and it had room left at the end."""
     found = _filling()
-    assert found["verdict"] == "inconclusive"
-    assert found["reasons"][0] == "cache-never-full"
+    assert found.verdict == "inconclusive"
+    assert found.reasons[0] == "cache-never-full"
 
 
 def test_a_cache_that_still_fills_hides_no_leak_beside_it():
     """A leak of four times what the cache takes stays one; so does one without any limit."""
-    assert _filling(each=4e3)["verdict"] == "leak"
-    assert _filling(-1)["verdict"] == "leak"
+    assert _filling(each=4e3).verdict == "leak"
+    assert _filling(-1).verdict == "leak"
 
 
 # -- series of the real pipeline -----------------------------------------------------------------
@@ -244,7 +244,7 @@ def _summary_of(columns):
     at = samples["phase"] == "step"
     for name, values in columns.items():
         samples.loc[at, name] = values.ravel()
-    return summarize(runs, samples)["own"]["this"]
+    return numbers_of(runs, samples)["own"]["this"]
 
 
 @pytest.mark.parametrize("path", sorted(PIPELINE.glob("*.json")), ids=lambda p: p.stem)
@@ -252,21 +252,21 @@ def test_recorded_series_of_the_pipeline_are_judged_rightly(path):
     """The known cases, as the pipeline and the worker gave them (see record_pipeline.py)."""
     data, columns = _recorded(path.stem)
     found = _summary_of(columns)
-    assert found["verdict"] in data["right"], found["reasons"]
+    assert found.verdict in data["right"], found.reasons
 
 
 def test_the_medium_voice_follows_its_longest_sentence():
     """The step up of 2.6 GiB is a high-water mark, by the inputs."""
     _, columns = _recorded("medium_baseline")
     found = _summary_of(columns)
-    assert "follows-largest-input" in found["reasons"]
+    assert "follows-largest-input" in found.reasons
     assert columns["size"].max() > 100
 
 
 def test_one_kib_a_step_is_measured_to_a_twentieth():
     """500 steps of microseconds: the rate that was planted, in bytes with malloc's own 16."""
     _, columns = _recorded("microsecond")
-    assert _summary_of(columns)["rate_kib_per_step"] == pytest.approx(1040 / 1024, rel=0.05)
+    assert _summary_of(columns).rate_kib_per_step == pytest.approx(1040 / 1024, rel=0.05)
 
 
 # -- small leaks, and two conditions -------------------------------------------------------------
@@ -295,17 +295,17 @@ def _two(first, second):
 def test_a_contrast_of_a_study_names_both_conditions():
     """What a fixed version of a package shows: the leak is gone."""
     found = contrast(_two(2e4, 0.0), "own", "this", "against", ("leak", "baseline"))
-    assert (found["verdict"], found["about"]) == ("removed", "rate")
-    assert (found["to"], found["why"], found["quantity"]) == ("this", "leak-gone", "anonymous")
-    assert found["rate_of_first"] == pytest.approx(2e4, rel=0.05)
+    assert (found.verdict, found.about) == ("removed", "rate")
+    assert (found.to, found.why, found.quantity) == ("this", "leak-gone", "anonymous")
+    assert found.rate_of_first == pytest.approx(2e4, rel=0.05)
     assert verdicts.contrast("against", found).startswith("this leaks 19.")
     same = contrast(_two(0.0, 0.0), "own", "this", "against", ("baseline", "baseline"))
-    assert (same["verdict"], same["about"]) == ("unchanged", "level")
-    assert same["why"] == "level"
+    assert (same.verdict, same.about) == ("unchanged", "level")
+    assert same.why == "level"
 
 
 def test_no_contrast_claims_a_leak_that_the_verdicts_deny():
     """A verdict weighs more quantities: a cure was called a leak under a verdict of none."""
     found = contrast(_two(0.0, 2e4), "own", "this", "against", ("high-water", "inconclusive"))
-    assert found["about"] == "level"
-    assert found["why"] == "level"
+    assert found.about == "level"
+    assert found.why == "level"
