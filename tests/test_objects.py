@@ -160,13 +160,13 @@ def test_a_traced_run_tells_of_its_objects(prepared):
         """,
         traced=True,
     )
-    assert execute(run)["outcome"] == "complete"
+    assert execute(run).outcome == "complete"
     found = run.objects()
-    assert found["buffers"][0]["path"].startswith("listen2lab_workload['held'][")
-    assert len(found["buffers"]) == 5
-    assert "setup -> end" in found["growth"]
-    assert {"listen2lab_workload.Leak"} <= {each["type"] for each in found["cycles"]}
-    (left,) = found["survivors"]  # not the module's constant
-    assert (left["type"], left["objects"]) == ("listen2lab_workload.Leak", 1)
-    assert left["chain"].startswith("listen2lab_workload -> dict -> list")
-    assert found["notes"] == []
+    assert found.buffers[0].path.startswith("listen2lab_workload['held'][")
+    assert len(found.buffers) == 5
+    assert "setup -> end" in found.growth
+    assert "listen2lab_workload.Leak" in {each["type"] for each in found.cycles}
+    (left,) = found.survivors  # not the module's constant
+    assert (left.type, left.objects) == ("listen2lab_workload.Leak", 1)
+    assert left.chain.startswith("listen2lab_workload -> dict -> list")
+    assert found.notes == ()

@@ -78,6 +78,8 @@ TEMPLATES: dict[str, str] = {
         "The traced run {run} did not reach its end; its capture was read just now."
     ),
     "capture-unreadable": "{run}: {message}",
+    "objects-not-looked-at": "Python's objects could not be looked at in {phase}: {message}.",
+    "no-module-holds": "No module holds {type}: a thread, a C library or a cycle does.",
     "capture-cut": (
         "The capture ends in the middle ({message}): the run was killed while it recorded. What "
         "was written before is told."
