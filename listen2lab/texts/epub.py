@@ -237,20 +237,22 @@ def _spoken(markup: str, name: str) -> list[str]:
         except ParserRejectedMarkup as error:
             raise TextError(f"{name} is no page that can be read ({error})") from error
     parts: list[str] = []
-    waiting: list[PageElement | str] = [soup]  # a stack: pages may be nested deeper than calls
+    # A stack with what is spoken: pages may be nested deeper than calls may be.
+    waiting: list[tuple[PageElement | str, bool]] = [(soup, True)]
     while waiting:
-        node = waiting.pop()
+        node, is_spoken = waiting.pop()
         if not isinstance(node, Tag):
-            if type(node) in (str, NavigableString):  # no comment, no declaration
+            if is_spoken and type(node) in (str, NavigableString):  # no comment, no declaration
                 parts.append(str(node))
-        elif node.name in _UNSPOKEN:
-            waiting += node.find_all("body", limit=1)  # in a head that was never closed
         elif node.name == "br":
             parts.append("\n")
         else:
+            # A body may be in a head that was never closed.
+            is_spoken = node.name == "body" or (is_spoken and node.name not in _UNSPOKEN)
             edge = _BLOCK_EDGE if node.name in _BLOCKS else ""
-            parts.append(_CELL_EDGE if node.name in _CELLS else edge)
-            waiting += [edge, *reversed(node.contents)]
+            parts.append(_CELL_EDGE if is_spoken and node.name in _CELLS else edge)
+            waiting.append((edge, True))
+            waiting += [(child, is_spoken) for child in reversed(node.contents)]
     return [_joined(block) for block in "".join(parts).split(_BLOCK_EDGE) if block.strip()]
 
 
