@@ -222,7 +222,7 @@ def held(study: StudyData, experiment: str, condition: str) -> pd.DataFrame:
         ``bytes`` and ``example`` (the whole path to the largest), the largest first; empty where
         nothing was looked at.
     """
-    found = traced_run(study, experiment, condition).objects() or Objects()
+    found = _objects(study, experiment, condition)
     sums: dict[str, list[Any]] = {}
     for each in found.buffers:
         entry = sums.setdefault(each.holder, [0, 0, each.path])
@@ -247,7 +247,7 @@ def grown(study: StudyData, experiment: str, condition: str) -> pd.DataFrame:
         ``between`` (two phases), ``type``, ``objects`` (more than before) and ``now``, the largest
         change of each stretch first; empty where nothing was looked at.
     """
-    found = traced_run(study, experiment, condition).objects() or Objects()
+    found = _objects(study, experiment, condition)
     rows = [
         (between, each.type, each.objects, each.now)
         for between, types in found.growth.items()
@@ -271,14 +271,19 @@ def survivors(study: StudyData, experiment: str, condition: str) -> pd.DataFrame
         (of what refers to it, a file relative to the study; "" where graphviz was not installed);
         empty where there is none, or nothing was looked at.
     """
-    folder = traced_run(study, experiment, condition)
-    found = folder.objects() or Objects()
+    folder, found = traced_run(study, experiment, condition), _objects(study, experiment, condition)
     home = folder.path.relative_to(study.folder.path).as_posix()
     rows = [
         (each.type, each.objects, each.chain, f"{home}/{each.picture}" if each.picture else "")
         for each in found.survivors
     ]
     return pd.DataFrame(rows, columns=["type", "objects", "chain", "picture"])
+
+
+def _objects(study: StudyData, experiment: str, condition: str) -> Objects:
+    """Return what the traced run that tells of a condition says, as the study may tell it."""
+    name, level, _ = traced_run(study, experiment, condition).key.split("/")
+    return study.objects(name, level) or Objects()
 
 
 def _one_run(

@@ -1,15 +1,17 @@
 """All hypotheses, and what a study says about each: supported, refuted, inconclusive, not tested.
 
 The unit of replication is the process: one number each, and Welch's interval over them. To add a
-hypothesis, write its module as `listen2lab.findings.h1` is written, and name it here.
+hypothesis, write its module beside this one, as `listen2lab.findings.h1` is written: every module
+that is named so is found.
 """
 
 from __future__ import annotations
 
 import math
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from listen2lab.findings import h0, h1, h2, h3, h4, h5, h6, h7
 from listen2lab.findings.effects import DOUBTS, average
 from listen2lab.findings.measured import LACKS
 from listen2lab.findings.records import Finding
@@ -23,9 +25,15 @@ if TYPE_CHECKING:
 
 __all__ = ["EXPERIMENTS", "HYPOTHESES", "SENTENCES", "find", "predictions"]
 
-HYPOTHESES: dict[str, Hypothesis] = {
-    each.HYPOTHESIS.name: each.HYPOTHESIS for each in (h0, h1, h2, h3, h4, h5, h6, h7)
-}
+
+def _collected() -> list[Hypothesis]:
+    """Return the hypothesis of each module ``hN`` beside this one, by number."""
+    names = [path.stem for path in Path(__file__).parent.glob("h*.py") if path.stem[1:].isdigit()]
+    names.sort(key=lambda name: int(name[1:]))
+    return [import_module(f"listen2lab.findings.{name}").HYPOTHESIS for name in names]
+
+
+HYPOTHESES: dict[str, Hypothesis] = {each.name: each for each in _collected()}
 """Hypotheses by name."""
 
 EXPERIMENTS = frozenset(
