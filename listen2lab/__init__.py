@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from listen2lab.api import compare, merge, rerun, resume, run, watch
+    from listen2lab.api import resume, run, watch
     from listen2lab.errors import LabError
     from listen2lab.experiment.catalog import EXPERIMENTS
     from listen2lab.facade import Study
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from listen2lab.notebook.panel import panel
     from listen2lab.pipeline.knobs import Knobs
     from listen2lab.report.text.knobs import KNOB_MEANINGS
+    from listen2lab.studies import compare, merge, rerun
 
 __all__ = [
     "EXPERIMENTS",
@@ -49,9 +50,9 @@ _HOMES = {
     "Study": "listen2lab.facade",
     "experiments": "listen2lab.names",
     "panel": "listen2lab.notebook.panel",
-    "compare": "listen2lab.api",
-    "merge": "listen2lab.api",
-    "rerun": "listen2lab.api",
+    "compare": "listen2lab.studies",
+    "merge": "listen2lab.studies",
+    "rerun": "listen2lab.studies",
     "resume": "listen2lab.api",
     "run": "listen2lab.api",
     "watch": "listen2lab.api",

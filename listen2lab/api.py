@@ -1,4 +1,4 @@
-"""What a notebook and the command line call alike: run, complete, repeat, compare, join studies."""
+"""What a notebook and the command line call alike: run experiments, complete a study."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tqdm.std import tqdm
 from listen2lab.errors import InputError
 from listen2lab.experiment import catalog, inputs, run_study
 from listen2lab.experiment.progress import Bar
-from listen2lab.facade import Comparison, Merged, Rerun, Study
+from listen2lab.facade import Study
 from listen2lab.findings.hypotheses import HYPOTHESES, predictions
 from listen2lab.report.text.notices import say
 from listen2lab.report.text.study import ended
@@ -29,14 +29,10 @@ if TYPE_CHECKING:
 
     from listen2lab.experiment.progress import Progress
     from listen2lab.notice import Notice
-    from listen2lab.study.data import StudyData
 
 __all__ = [
-    "compare",
-    "merge",
     "new_folder",
     "progress_bar",
-    "rerun",
     "resume",
     "run",
     "tell",
@@ -253,90 +249,6 @@ def resume(study: Path | str, *, jobs: int | None = None, on: str | None = None)
     finally:
         bar.close()
     return Study(study)
-
-
-def rerun(
-    source: Study | Path | str,
-    *experiments: str,
-    study: Path | str | None = None,
-    resume: Path | str | None = None,
-    texts: Sequence[Path | str] = (),
-    workload: Path | str | None = None,
-    voice: Path | str | None = None,
-    recognizer: Path | str | None = None,
-) -> Rerun:
-    """Repeat a study, and say what came out the same; see `listen2lab.compare.rerun.rerun`.
-
-    Parameters
-    ----------
-    source
-        A study, its folder, or its report (HTML).
-    *experiments, texts, workload, voice, recognizer
-        As there.
-    study
-        The new study's folder, new or empty; None: a new one under ``studies/``.
-    resume
-        The folder of a rerun of the same that was interrupted: complete that one instead.
-
-    Returns
-    -------
-    Rerun
-        The new study, and what it has in common with the one before.
-
-    Raises
-    ------
-    LabError
-        The source cannot be read or repeated, or what it needs is not there or not the same.
-    """
-    from listen2lab.compare.rerun import rerun as repeat  # noqa: PLC0415 - scipy
-
-    bar = progress_bar()
-    try:
-        again, found = repeat(
-            _data(source),
-            *experiments,
-            study=resume or study or new_folder(),
-            resume=resume is not None,
-            texts=texts,
-            workload=workload,
-            voice=voice,
-            recognizer=recognizer,
-            progress=bar,
-            tell=tell,
-        )
-    finally:
-        bar.close()
-    return Rerun(Study(again), found)
-
-
-def compare(a: Study | Path | str, b: Study | Path | str) -> Comparison:
-    """Compare two studies, or two conditions of one study or of two.
-
-    Parameters
-    ----------
-    a, b
-        See `listen2lab.compare.comparison.compare`.
-    """
-    from listen2lab.compare.comparison import compare as side_by_side  # noqa: PLC0415 - scipy
-
-    return Comparison(side_by_side(_data(a), _data(b)))
-
-
-def merge(*studies: Study | Path | str, study: Path | str, from_shell: bool = False) -> Merged:
-    """Join studies, maybe of several machines, into one that keeps their machines apart.
-
-    Parameters
-    ----------
-    *studies, study, from_shell
-        See `listen2lab.compare.merge.merge`, of which the last is ``shell``.
-    """
-    from listen2lab.compare.merge import merge as join  # noqa: PLC0415 - scipy
-
-    return Merged(*join(*map(_data, studies), study=study, shell=from_shell))
-
-
-def _data(given: Study | Path | str) -> StudyData | Path | str:
-    return given.data if isinstance(given, Study) else given
 
 
 def new_folder() -> Path:

@@ -1,4 +1,4 @@
-"""A study as people hold it: data, what it says, pictures, a report; and studies side by side."""
+"""A study as people hold it: its data, what it says, pictures and a report."""
 
 from __future__ import annotations
 
@@ -14,12 +14,8 @@ from listen2lab.study.data import open_study
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from matplotlib.figure import Figure
 
-    from listen2lab.compare.comparison import Comparison as ComparisonRecord
-    from listen2lab.compare.rerun import Rerun as RerunRecord
     from listen2lab.device.answer import Answer
     from listen2lab.findings.records import Summary
     from listen2lab.notice import Notice
@@ -29,7 +25,7 @@ if TYPE_CHECKING:
     from listen2lab.study.records import Manifest, Objects, Trace
     from listen2lab.study.redact import PublicNames
 
-__all__ = ["Comparison", "Merged", "Rerun", "Study", "public_names"]
+__all__ = ["Study", "public_names"]
 
 _PHASE_COLUMNS = ["rss", "anonymous", "private_dirty", "in_use", "kept"]
 _CONDITION_COLUMNS = ("verdict", "end_mib", "peak_mib", "released_mib", "rate_kib_per_step")
@@ -341,88 +337,3 @@ def public_names() -> PublicNames:
         )
     }
     return names._replace(sentences=names.sentences | of_hypotheses)
-
-
-class Comparison:
-    """Two studies or conditions side by side; printed, it is a table.
-
-    Attributes
-    ----------
-    record
-        What was found; see `listen2lab.compare.comparison.Comparison`.
-    """
-
-    def __init__(self, record: ComparisonRecord) -> None:
-        self.record = record
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON values, as ``compare --json`` prints them."""
-        found: dict[str, Any] = msgspec.to_builtins(self.record)
-        return found
-
-    def plot(self) -> Figure:
-        """Plot memory at the end, one mark a process, and beside them the differences."""
-        from listen2lab.report.comparison import plot_comparison  # noqa: PLC0415 - matplotlib
-
-        return plot_comparison(self.record)
-
-    def write(self, path: Path | str) -> Path:
-        """Write a picture (``.svg``, ``.png``) or a page (``.html``); return its path."""
-        from listen2lab.report.comparison import write_comparison  # noqa: PLC0415 - matplotlib
-
-        return write_comparison(self.record, Path(path))
-
-    def __repr__(self) -> str:
-        from listen2lab.report.text.compare import comparison_text  # noqa: PLC0415 - as above
-
-        return comparison_text(self.record)
-
-
-class Rerun:
-    """A repeated study beside the one before; printed, it says what came out the same.
-
-    Attributes
-    ----------
-    study
-        The new one.
-    record
-        What they have in common; see `listen2lab.compare.rerun.Rerun`.
-    """
-
-    def __init__(self, study: Study, record: RerunRecord) -> None:
-        self.study, self.record = study, record
-
-    @property
-    def is_reproduced(self) -> bool:
-        """Whether there was something to compare with, and all of it came out the same."""
-        return self.record.is_reproduced
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON values, as ``rerun --json`` prints them."""
-        found: dict[str, Any] = msgspec.to_builtins(self.record)
-        return {"is_reproduced": self.is_reproduced, **found}
-
-    def __repr__(self) -> str:
-        from listen2lab.report.text.compare import rerun_text  # noqa: PLC0415 - as in `Comparison`
-
-        return rerun_text(self.record)
-
-
-class Merged(Study):
-    """A study that was just merged of others.
-
-    Attributes
-    ----------
-    notes
-        What was put together and what was left out.
-    """
-
-    def __init__(self, path: StudyData, notes: Sequence[Notice]) -> None:
-        super().__init__(path)
-        self.notes = tuple(notes)
-
-    def words(self) -> str:
-        """Return what was put together and left out, in words."""
-        from listen2lab.report.text.compare import merge_text  # noqa: PLC0415 - as in `Comparison`
-
-        return merge_text(self.notes, self.folder.path)

@@ -46,11 +46,12 @@ def rerun(
     Exit status: 0 when memory, rate and verdict of each was reproduced, 1 when not, 2 when what was
     given cannot be used.
     """
-    from listen2lab import api  # noqa: PLC0415 - a quick --help
+    from listen2lab.api import new_folder  # noqa: PLC0415 - a quick --help
+    from listen2lab.studies import rerun as repeat  # noqa: PLC0415 - a quick --help
 
-    folder = resume or study or api.new_folder()
+    folder = resume or study or new_folder()
     try:
-        done = api.rerun(
+        done = repeat(
             source,
             *(experiments or ()),
             study=folder,
@@ -87,9 +88,9 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Compare two studies or two conditions: memory, peaks and rates, with intervals."""
-    from listen2lab import api  # noqa: PLC0415 - a quick --help
+    from listen2lab.studies import compare as side_by_side  # noqa: PLC0415 - a quick --help
 
-    found = api.compare(a, b)
+    found = side_by_side(a, b)
     print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False) if as_json else found)
     if out is not None:
         path = found.write(out)
@@ -103,6 +104,6 @@ def merge(
     study: Annotated[Path, typer.Option(help="The new folder, new or empty.")],
 ) -> None:
     """Join studies, maybe of several machines, into one that keeps machines and voices apart."""
-    from listen2lab import api  # noqa: PLC0415 - a quick --help
+    from listen2lab.studies import merge as join  # noqa: PLC0415 - a quick --help
 
-    print(api.merge(*studies, study=study, from_shell=True).words())
+    print(join(*studies, study=study, from_shell=True).words())

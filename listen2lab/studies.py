@@ -1,0 +1,192 @@
+"""Several studies, as a notebook and the command line call it: repeat, compare, join them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from listen2lab.api import new_folder, progress_bar, tell
+from listen2lab.facade import Study
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.figure import Figure
+
+    from listen2lab.compare.comparison import Comparison as ComparisonRecord
+    from listen2lab.compare.rerun import Rerun as RerunRecord
+    from listen2lab.notice import Notice
+    from listen2lab.study.data import StudyData
+
+__all__ = ["Comparison", "Merged", "Rerun", "compare", "merge", "rerun"]
+
+
+class Comparison:
+    """Two studies or conditions side by side; printed, it is a table.
+
+    Attributes
+    ----------
+    record
+        What was found; see `listen2lab.compare.comparison.Comparison`.
+    """
+
+    def __init__(self, record: ComparisonRecord) -> None:
+        self.record = record
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values, as ``compare --json`` prints them."""
+        found: dict[str, Any] = msgspec.to_builtins(self.record)
+        return found
+
+    def plot(self) -> Figure:
+        """Plot memory at the end, one mark a process, and beside them the differences."""
+        from listen2lab.report.comparison import plot_comparison  # noqa: PLC0415 - matplotlib
+
+        return plot_comparison(self.record)
+
+    def write(self, path: Path | str) -> Path:
+        """Write a picture (``.svg``, ``.png``) or a page (``.html``); return its path."""
+        from listen2lab.report.comparison import write_comparison  # noqa: PLC0415 - matplotlib
+
+        return write_comparison(self.record, Path(path))
+
+    def __repr__(self) -> str:
+        from listen2lab.report.text.compare import comparison_text  # noqa: PLC0415 - as above
+
+        return comparison_text(self.record)
+
+
+class Rerun:
+    """A repeated study beside the one before; printed, it says what came out the same.
+
+    Attributes
+    ----------
+    study
+        The new one.
+    record
+        What they have in common; see `listen2lab.compare.rerun.Rerun`.
+    """
+
+    def __init__(self, study: Study, record: RerunRecord) -> None:
+        self.study, self.record = study, record
+
+    @property
+    def is_reproduced(self) -> bool:
+        """Whether there was something to compare with, and all of it came out the same."""
+        return self.record.is_reproduced
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values, as ``rerun --json`` prints them."""
+        found: dict[str, Any] = msgspec.to_builtins(self.record)
+        return {"is_reproduced": self.is_reproduced, **found}
+
+    def __repr__(self) -> str:
+        from listen2lab.report.text.compare import rerun_text  # noqa: PLC0415 - as in `Comparison`
+
+        return rerun_text(self.record)
+
+
+class Merged(Study):
+    """A study that was just merged of others.
+
+    Attributes
+    ----------
+    notes
+        What was put together and what was left out.
+    """
+
+    def __init__(self, path: StudyData, notes: Sequence[Notice]) -> None:
+        super().__init__(path)
+        self.notes = tuple(notes)
+
+    def words(self) -> str:
+        """Return what was put together and left out, in words."""
+        from listen2lab.report.text.compare import merge_text  # noqa: PLC0415 - as in `Comparison`
+
+        return merge_text(self.notes, self.folder.path)
+
+
+def rerun(
+    source: Study | Path | str,
+    *experiments: str,
+    study: Path | str | None = None,
+    resume: Path | str | None = None,
+    texts: Sequence[Path | str] = (),
+    workload: Path | str | None = None,
+    voice: Path | str | None = None,
+    recognizer: Path | str | None = None,
+) -> Rerun:
+    """Repeat a study, and say what came out the same; see `listen2lab.compare.rerun.rerun`.
+
+    Parameters
+    ----------
+    source
+        A study, its folder, or its report (HTML).
+    *experiments, texts, workload, voice, recognizer
+        As there.
+    study
+        The new study's folder, new or empty; None: a new one under ``studies/``.
+    resume
+        The folder of a rerun of the same that was interrupted: complete that one instead.
+
+    Returns
+    -------
+    Rerun
+        The new study, and what it has in common with the one before.
+
+    Raises
+    ------
+    LabError
+        The source cannot be read or repeated, or what it needs is not there or not the same.
+    """
+    from listen2lab.compare.rerun import rerun as repeat  # noqa: PLC0415 - scipy
+
+    bar = progress_bar()
+    try:
+        again, found = repeat(
+            _data(source),
+            *experiments,
+            study=resume or study or new_folder(),
+            resume=resume is not None,
+            texts=texts,
+            workload=workload,
+            voice=voice,
+            recognizer=recognizer,
+            progress=bar,
+            tell=tell,
+        )
+    finally:
+        bar.close()
+    return Rerun(Study(again), found)
+
+
+def compare(a: Study | Path | str, b: Study | Path | str) -> Comparison:
+    """Compare two studies, or two conditions of one study or of two.
+
+    Parameters
+    ----------
+    a, b
+        See `listen2lab.compare.comparison.compare`.
+    """
+    from listen2lab.compare.comparison import compare as side_by_side  # noqa: PLC0415 - scipy
+
+    return Comparison(side_by_side(_data(a), _data(b)))
+
+
+def merge(*studies: Study | Path | str, study: Path | str, from_shell: bool = False) -> Merged:
+    """Join studies, maybe of several machines, into one that keeps their machines apart.
+
+    Parameters
+    ----------
+    *studies, study, from_shell
+        See `listen2lab.compare.merge.merge`, of which the last is ``shell``.
+    """
+    from listen2lab.compare.merge import merge as join  # noqa: PLC0415 - scipy
+
+    return Merged(*join(*map(_data, studies), study=study, shell=from_shell))
+
+
+def _data(given: Study | Path | str) -> StudyData | Path | str:
+    return given.data if isinstance(given, Study) else given
