@@ -17,8 +17,8 @@ import tempfile
 from pathlib import Path
 
 from listen2lab import api
-from listen2lab.compare.reproduced import SAME_SHARE, Point, points
-from listen2lab.compare.rerun import rerun
+from listen2lab.comparison.reproduced import SAME_SHARE, Point, points
+from listen2lab.comparison.rerun import rerun
 from listen2lab.findings.summary import summary_of
 from listen2lab.study.data import open_study
 

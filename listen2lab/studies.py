@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from listen2lab.compare.comparison import Comparison as ComparisonRecord
-    from listen2lab.compare.rerun import Rerun as RerunRecord
+    from listen2lab.comparison.comparison import Comparison as ComparisonRecord
+    from listen2lab.comparison.rerun import Rerun as RerunRecord
     from listen2lab.notice import Notice
     from listen2lab.study.data import StudyData
 
@@ -29,7 +29,7 @@ class Comparison:
     Attributes
     ----------
     record
-        What was found; see `listen2lab.compare.comparison.Comparison`.
+        What was found; see `listen2lab.comparison.comparison.Comparison`.
     """
 
     def __init__(self, record: ComparisonRecord) -> None:
@@ -66,7 +66,7 @@ class Rerun:
     study
         The new one.
     record
-        What they have in common; see `listen2lab.compare.rerun.Rerun`.
+        What they have in common; see `listen2lab.comparison.rerun.Rerun`.
     """
 
     def __init__(self, study: Study, record: RerunRecord) -> None:
@@ -118,7 +118,7 @@ def rerun(
     voice: Path | str | None = None,
     recognizer: Path | str | None = None,
 ) -> Rerun:
-    """Repeat a study, and say what came out the same; see `listen2lab.compare.rerun.rerun`.
+    """Repeat a study, and say what came out the same; see `listen2lab.comparison.rerun.rerun`.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def rerun(
     LabError
         The source cannot be read or repeated, or what it needs is not there or not the same.
     """
-    from listen2lab.compare.rerun import rerun as repeat  # noqa: PLC0415 - scipy
+    from listen2lab.comparison.rerun import rerun as repeat  # noqa: PLC0415 - scipy
 
     bar = progress_bar()
     try:
@@ -168,9 +168,9 @@ def compare(a: Study | Path | str, b: Study | Path | str) -> Comparison:
     Parameters
     ----------
     a, b
-        See `listen2lab.compare.comparison.compare`.
+        See `listen2lab.comparison.comparison.compare`.
     """
-    from listen2lab.compare.comparison import compare as side_by_side  # noqa: PLC0415 - scipy
+    from listen2lab.comparison.comparison import compare as side_by_side  # noqa: PLC0415 - scipy
 
     return Comparison(side_by_side(_data(a), _data(b)))
 
@@ -181,9 +181,9 @@ def merge(*studies: Study | Path | str, study: Path | str, from_shell: bool = Fa
     Parameters
     ----------
     *studies, study, from_shell
-        See `listen2lab.compare.merge.merge`, of which the last is ``shell``.
+        See `listen2lab.comparison.merge.merge`, of which the last is ``shell``.
     """
-    from listen2lab.compare.merge import merge as join  # noqa: PLC0415 - scipy
+    from listen2lab.comparison.merge import merge as join  # noqa: PLC0415 - scipy
 
     return Merged(*join(*map(_data, studies), study=study, shell=from_shell))
 

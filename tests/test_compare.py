@@ -11,7 +11,7 @@ import pytest
 from small_studies import edit, holding
 
 import listen2lab as lab
-from listen2lab.compare.comparison import compare
+from listen2lab.comparison.comparison import compare
 from listen2lab.errors import InputError, UnknownNameError
 from listen2lab.report.comparison import write_comparison
 from listen2lab.report.text.compare import comparison_text

@@ -23,10 +23,10 @@ ALLOWED = {
     "account": {"study", "verdict"},
     "experiment": {"study", "pipeline", "probes", "models", "texts", "workload"},
     "findings": {"study", "verdict", "account", "experiment"},
-    "compare": {"study", "verdict", "account", "findings", "experiment", "texts"},
+    "comparison": {"study", "verdict", "account", "findings", "experiment", "texts"},
     "device": {"study", "verdict", "findings"},
     "report": {
-        *("study", "verdict", "account", "findings", "compare", "device", "experiment"),
+        *("study", "verdict", "account", "findings", "comparison", "device", "experiment"),
         "models",
     },
 }

@@ -10,9 +10,9 @@ import pytest
 from small_studies import edit, holding
 
 import listen2lab as lab
-from listen2lab.compare.comparison import compare
-from listen2lab.compare.merge import merge
-from listen2lab.compare.rerun import rerun
+from listen2lab.comparison.comparison import compare
+from listen2lab.comparison.merge import merge
+from listen2lab.comparison.rerun import rerun
 from listen2lab.errors import InputError, StudyError
 from listen2lab.findings.summary import summary_of
 from listen2lab.study.data import open_study

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 from small_studies import edit, edit_lines, holding, page
 
 import listen2lab as lab
-from listen2lab.compare.reproduced import points
-from listen2lab.compare.rerun import rerun
+from listen2lab.comparison.reproduced import points
+from listen2lab.comparison.rerun import rerun
 from listen2lab.errors import InputError, StudyError, UnknownNameError
 from listen2lab.experiment import catalog, inputs
 from listen2lab.findings.records import ConditionNumbers, ExperimentSummary, Summary

@@ -182,6 +182,12 @@ def test_names_are_found_and_misspelt_ones_suggest_the_right_one():
         lab.run("cache-size", levels=["unbound"])
 
 
+def test_no_room_takes_the_name_of_what_is_called():
+    """A room that is imported becomes an attribute of the package, over a function of that name."""
+    rooms = {path.parent.name for path in (ROOT / "listen2lab").glob("*/__init__.py")}
+    assert not rooms & set(lab.__all__)
+
+
 def test_the_manifest_of_a_call_names_the_call(tmp_path):
     """What is not the default is in it, so that it does the same again; where and how fast not."""
     study = lab.run(

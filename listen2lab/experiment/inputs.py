@@ -332,7 +332,7 @@ def is_same(kind: str, was: InputsRecord, now: InputsRecord) -> bool:
     bool
         Whether their hashes are the same. A recognizer that the lab generates is also the same by
         its name: it is fitted on sums over audio, whose last digits depend on the processor and on
-        numpy; memory depends on its shapes. `listen2lab.compare.differences` names the hashes.
+        numpy; memory depends on its shapes. `listen2lab.comparison.differences` names the hashes.
     """
     if kind == "recognizer" and was.recognizer == now.recognizer == GENERATED_RECOGNIZER:
         return True

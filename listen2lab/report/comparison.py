@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from listen2lab.compare.comparison import Change, Comparison, Pair
+    from listen2lab.comparison.comparison import Change, Comparison, Pair
 
 __all__ = ["plot_comparison", "write_comparison"]
 
@@ -29,7 +29,7 @@ def plot_comparison(comparison: Comparison) -> Figure:
     Parameters
     ----------
     comparison
-        What `listen2lab.compare.comparison.compare` found.
+        What `listen2lab.comparison.comparison.compare` found.
 
     Returns
     -------

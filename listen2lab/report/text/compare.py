@@ -11,10 +11,10 @@ from listen2lab.report.text.notices import say
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from listen2lab.compare.comparison import Change, Comparison, Pair
-    from listen2lab.compare.differences import Difference
-    from listen2lab.compare.reproduced import Point
-    from listen2lab.compare.rerun import Rerun
+    from listen2lab.comparison.comparison import Change, Comparison, Pair
+    from listen2lab.comparison.differences import Difference
+    from listen2lab.comparison.reproduced import Point
+    from listen2lab.comparison.rerun import Rerun
     from listen2lab.notice import Notice
 
 __all__ = [
@@ -115,7 +115,7 @@ def comparison_text(comparison: Comparison) -> str:
     Parameters
     ----------
     comparison
-        What `listen2lab.compare.comparison.compare` found.
+        What `listen2lab.comparison.comparison.compare` found.
     """
     lines = [f"A: {comparison.a}", f"B: {comparison.b}", *caveats(comparison)]
     rows = []

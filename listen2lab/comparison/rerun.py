@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from listen2lab.compare.differences import Difference, differences
-from listen2lab.compare.reproduced import Point, points
-from listen2lab.compare.rerun_inputs import Source, same_inputs
+from listen2lab.comparison.differences import Difference, differences
+from listen2lab.comparison.reproduced import Point, points
+from listen2lab.comparison.rerun_inputs import Source, same_inputs
 from listen2lab.errors import InputError, StudyError, UnknownNameError
 from listen2lab.experiment import run_study
 from listen2lab.experiment.catalog import public_names

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from listen2lab.compare.comparison import interval_of_difference
+from listen2lab.comparison.comparison import interval_of_difference
 from listen2lab.findings.records import ConditionNumbers, VerdictName, Where
 from listen2lab.privacy import ConditionName, ExperimentName
 from listen2lab.units import MIB
@@ -84,8 +84,8 @@ def points(
     Notes
     -----
     Ends: Welch's interval over processes. Rates: the interval of a difference from the two
-    intervals (`listen2lab.compare.comparison.interval_of_difference`), because a summary holds no
-    variance of a rate.
+    intervals (see `listen2lab.comparison.comparison.interval_of_difference`), because a summary
+    holds no variance of a rate.
     """
     found: list[Point] = []
     for experiment, item in before.items():

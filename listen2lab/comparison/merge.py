@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from listen2lab.compare.merge_groups import Group, Source, name_groups, sort_runs
+from listen2lab.comparison.merge_groups import Group, Source, name_groups, sort_runs
 from listen2lab.errors import InputError, StudyError
 from listen2lab.notice import Notice
 from listen2lab.study.data import StudyData, open_study

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import pandas as pd
 
-from listen2lab.compare.differences import Difference, differences
+from listen2lab.comparison.differences import Difference, differences
 from listen2lab.errors import InputError, UnknownNameError
 from listen2lab.findings.conditions import contrast
 from listen2lab.findings.records import ConditionContrast, VerdictName, Where

@@ -46,7 +46,7 @@ def same_inputs(
     before
         The study.
     texts, workload, voice, recognizer
-        Where they lie now; see `listen2lab.compare.rerun.rerun`.
+        Where they lie now; see `listen2lab.comparison.rerun.rerun`.
 
     Returns
     -------
