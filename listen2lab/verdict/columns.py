@@ -27,10 +27,8 @@ def jumps(rows: Array, sigma: float) -> Array:
 
     Parameters
     ----------
-    rows
-        Shape (repeats, samples).
-    sigma
-        Standard deviation of the noise.
+    rows, sigma
+        Of shape (repeats, samples), and the noise's standard deviation.
 
     Returns
     -------
@@ -66,17 +64,7 @@ def jumps(rows: Array, sigma: float) -> Array:
 def records(sizes: Array, most: int = 8) -> Array:
     """Return columns that step up where the largest input so far grows, the largest step first.
 
-    Parameters
-    ----------
-    sizes
-        Shape (repeats, samples).
-    most
-        How many columns.
-
-    Returns
-    -------
-    ndarray of shape (repeats, samples, most)
-        Zero where a repeat has fewer records.
+    Shape (repeats, samples, most): zero where a repeat has fewer records.
     """
     top = np.maximum.accumulate(sizes, axis=1)
     growth = np.diff(top, prepend=top[:, :1])
@@ -145,19 +133,8 @@ def fitted(y: Array, u: Array) -> dict[str, Array]:
     """Return saturating exponentials and ramps of fitted time: for all repeats, and for each.
 
     The shared grid of times is too coarse for a rise of many times the noise. Each is fitted
-    once beside a level and once beside a level and a slope.
-
-    Parameters
-    ----------
-    y
-        Shape (repeats, samples), without its mean.
-    u
-        Times of the samples.
-
-    Returns
-    -------
-    dict
-        Name to (repeats, samples, 2).
+    once beside a level and once beside a level and a slope: name to (repeats, samples, 2). `y` is
+    without its mean, `u` the times of its samples.
     """
     repeats, m = y.shape
     level = np.full(m, m**-0.5)

@@ -140,14 +140,12 @@ def _in_lumps(y: Array, grain: float) -> bool:
 def _rises_late(found: Features) -> bool:
     """Return whether half of the rise comes at the very end, the median repeat."""
     late, whole = [], []
-    for x in _whole(found.y):
-        n = x.shape[1]
-        if n >= limits.FEWEST_STEPS:
-            w = max(3, n // 20)
-            start = int((1 - limits.LATE_RISE) * n)
-            end = row_medians(x[:, -w:])[:, 0]
-            late.append(end - row_medians(x[:, max(start - w, 0) : start])[:, 0])
-            whole.append(end - x[:, :3].min(axis=1))
+    for x, n in _long(found.y):
+        w = max(3, n // 20)
+        start = int((1 - limits.LATE_RISE) * n)
+        end = row_medians(x[:, -w:])[:, 0]
+        late.append(end - row_medians(x[:, max(start - w, 0) : start])[:, 0])
+        whole.append(end - x[:, :3].min(axis=1))
     if not late:
         return False
     rise, all_of_it = (median(np.concatenate(x)) for x in (late, whole))
@@ -158,12 +156,15 @@ def _rises_late(found: Features) -> bool:
 def _movement(found: Features) -> float:
     """Return how far the level moves after the first fifth of the run, the median repeat."""
     moves = []
-    for x in _whole(found.y):
-        n = x.shape[1]
-        if n >= limits.FEWEST_STEPS:
-            early = x[:, int(0.15 * n) : max(int(0.25 * n), int(0.15 * n) + 3)]
-            moves.append(np.abs(row_medians(x[:, -max(3, n // 4) :]) - row_medians(early)))
+    for x, n in _long(found.y):
+        early = x[:, int(0.15 * n) : max(int(0.25 * n), int(0.15 * n) + 3)]
+        moves.append(np.abs(row_medians(x[:, -max(3, n // 4) :]) - row_medians(early)))
     return median(np.concatenate(moves)) if moves else 0.0
+
+
+def _long(y: Array) -> list[tuple[Array, int]]:
+    """Return the repeats as `_whole` does, with their lengths, where they are long enough."""
+    return [(x, x.shape[1]) for x in _whole(y) if x.shape[1] >= limits.FEWEST_STEPS]
 
 
 def _whole(y: Array) -> list[Array]:
@@ -180,12 +181,10 @@ def late_growth(found: Features) -> float:
     if found.teeth is not None:
         return float("inf")
     parts = []
-    for x in _whole(found.y):
-        n = x.shape[1]
-        if n >= limits.FEWEST_STEPS:
-            w = max(3, n // 10)
-            middle = int(0.6 * n) - w // 2
-            parts.append(row_medians(x[:, -w:]) - row_medians(x[:, middle : middle + w]))
+    for x, n in _long(found.y):
+        w = max(3, n // 10)
+        middle = int(0.6 * n) - w // 2
+        parts.append(row_medians(x[:, -w:]) - row_medians(x[:, middle : middle + w]))
     if not parts:
         return float("inf")
     moves = np.concatenate(parts)
@@ -204,10 +203,7 @@ def grows_everywhere(found: Features, growth: float) -> bool:
     if found.teeth is not None:
         return True
     seen, does = 0, 0
-    for x in _whole(found.y):
-        n = x.shape[1]
-        if n < limits.FEWEST_STEPS:
-            continue
+    for x, n in _long(found.y):
         w = max(3, n // 12)
         start = int(0.64 * n) - w // 2
         late = row_medians(x[:, -w:]) - row_medians(x[:, start : start + w])

@@ -131,24 +131,20 @@ def prepare(y: Any, sizes: Any = None, shapes: Any = None) -> Rows:
         Not numbers, more than two dimensions, or lengths that do not match.
     """
     values = matrix(y, "y")
-    told = {
-        name: _covariate(given, values.shape, name)
+    size, shape = (
+        None if given is None else _covariate(given, values.shape, name)
         for name, given in (("sizes", sizes), ("shapes", shapes))
-    }
-    there = np.isfinite(values)
-    keep = there.any(axis=1)
+    )
     notes = []
+    seen = np.isfinite(values)
+    keep = seen.any(axis=1)
     if not keep.all():
         notes.append(Reason.REPEAT_EMPTY)
-    values = values[keep]
-    told = {name: None if a is None else a[keep] for name, a in told.items()}
-    if values.size:
-        values = values[:, : int(np.flatnonzero(np.isfinite(values).any(axis=0))[-1]) + 1]
-    repeats, steps = values.shape
-    told = {name: None if a is None else a[:, :steps] for name, a in told.items()}
+    steps = int(np.flatnonzero(seen.any(axis=0)).max(initial=-1)) + 1
+    values, seen = values[keep, :steps], seen[keep, :steps]
+    size, shape = (None if x is None else x[keep, :steps] for x in (size, shape))
     if (values < 0).any():
         notes.append(Reason.NEGATIVE_VALUES)
-    size, shape = told["sizes"], told["shapes"]
     if size is not None and size.size and np.ptp(size) == 0:
         size = None
     distinct = None
@@ -157,11 +153,10 @@ def prepare(y: Any, sizes: Any = None, shapes: Any = None) -> Rows:
         if steps > 1 and bool(np.all(np.diff(distinct, axis=1) == 1)):
             notes.append(Reason.EVERY_INPUT_NEW)
             distinct = None
-    ends = [np.flatnonzero(np.isfinite(row))[-1] + 1 for row in values]
-    missing = sum(int(np.isnan(row[:end]).sum()) for row, end in zip(values, ends, strict=True))
-    if steps >= limits.FEWEST_STEPS and missing > limits.MOST_MISSING * sum(ends):
+    ends = steps - np.argmax(seen[:, ::-1], axis=1) if steps else np.zeros(1)
+    if steps >= limits.FEWEST_STEPS and 1 - seen.sum() / ends.sum() > limits.MOST_MISSING:
         notes.append(Reason.MANY_MISSING)
-    if repeats:
+    if steps:
         values = _cleaned(values)
     every = max(1, -(-steps // limits.MOST_SAMPLES))
     grain = _grain(values)
@@ -174,8 +169,6 @@ def prepare(y: Any, sizes: Any = None, shapes: Any = None) -> Rows:
 
 
 def _covariate(given: Any, shape: tuple[int, ...], name: str) -> Array | None:
-    if given is None:
-        return None
     array = matrix(given, name)
     if array.shape[0] not in {1, shape[0]} or array.shape[1] != shape[1]:
         raise InputError(
@@ -206,13 +199,7 @@ def _cleaned(values: Array) -> Array:
 
 
 def _without_spikes(x: Array) -> Array:
-    """Replace samples that stand out from both neighbours by far; steps and teeth stay.
-
-    Parameters
-    ----------
-    x
-        Shape (repeats, samples), no NaN.
-    """
+    """Replace samples that stand out from both neighbours by far; steps and teeth stay."""
     if x.shape[1] < limits.FEWEST_STEPS:
         return x
     moves = np.diff(x, axis=1)
@@ -243,8 +230,7 @@ def _averaged(values: Array, every: int) -> Array:
     """Average neighbours; where they jump, keep the last, so that a step stays a step."""
     mean, last = _block(values, every, np.nanmean), _block(values, every, _last)
     apart = np.abs(last - mean)
-    typical = row_medians(apart)
-    return np.where(apart > limits.SPIKE * typical, last, mean)
+    return np.where(apart > limits.SPIKE * row_medians(apart), last, mean)
 
 
 def _last(blocks: Array, axis: int) -> Array:

@@ -102,9 +102,21 @@ class Whitened:
         )
         self.at_place = np.searchsorted(self.alike, [p.start for p in self.places])
         self._samples = samples
-        parts = [_columns(b) for b in blocks]
+        # Of each block y and the trends, then nested, single and covariate columns.
+        parts = [
+            [
+                np.concatenate([b.y[None], b.trends]).transpose(1, 2, 0),
+                *b.nested.values(),
+                *b.single.values(),
+                *b.bases,
+            ]
+            for b in blocks
+        ]
         stops = np.cumsum([0, *(x.shape[2] for x in parts[0])])
-        white = self._whiten(_stacked([np.concatenate(x, axis=2) for x in parts]))
+        raw = _stacked([np.concatenate(x, axis=2) for x in parts])
+        white = np.empty((len(self.kinds), *raw.shape))
+        for i, k in enumerate(self.kinds):
+            apply(KINDS[k], self.design.white[k], raw, white[i])
         first_base = len(parts[0]) - len(first.bases)
         self._white = white[..., : stops[first_base]]
         self._bases = [
@@ -143,13 +155,6 @@ class Whitened:
                     price -= np.log(SEARCHED) * (1 - 1 / len(block.y))
             cost[p.start : p.stop] = price
         return cost
-
-    def _whiten(self, cols: Array) -> Array:
-        """Whiten columns (repeats, samples, columns), for each kind."""
-        out = np.empty((len(self.kinds), *cols.shape))
-        for i, k in enumerate(self.kinds):
-            apply(KINDS[k], self.design.white[k], cols, out[i])
-        return out
 
     def _products(self, base: int, kinds: Sequence[int]) -> _Products:
         known = self._known.get(base)
@@ -237,17 +242,8 @@ class Whitened:
     ) -> tuple[Array, Array]:
         """Return how well the best history does, with growth, and each family's without.
 
-        Parameters
-        ----------
-        base, kinds, trend
-            Covariate set, kinds of noise, and trend.
-        prior
-            Logarithm of each family's prior weight.
-
-        Returns
-        -------
-        tuple of ndarray
-            Log likelihoods summed over the repeats: (kinds,), and (kinds, families).
+        Log likelihoods summed over the repeats: (kinds,), and (kinds, families). `prior` is the
+        logarithm of each family's prior weight.
         """
         still, least, _, _ = self._quadratics(base, kinds, trend)
         fixed = self._fixed(base, kinds)[..., None] - self.cost[:, self.alike]
@@ -317,12 +313,6 @@ class Whitened:
                     out[0, rows, p.start : p.stop] = (z[:, 1] - z[:, 0]) * lasting
                     out[1, rows, p.start : p.stop] = (z[:, 3] - z[:, 2]) * lasting
         return out[0], out[1]
-
-
-def _columns(block: Block) -> list[Array]:
-    """Return all columns of a block: y and the trends, nested, single, covariates."""
-    own = np.concatenate([block.y[None], block.trends]).transpose(1, 2, 0)
-    return [own, *block.nested.values(), *block.single.values(), *block.bases]
 
 
 def _stacked(parts: list[Array]) -> Array:
