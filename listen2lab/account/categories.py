@@ -275,7 +275,9 @@ def _engine(run: pd.DataFrame, native: Floats) -> tuple[Floats, Floats]:
     is_loaded = ~np.isin(phase.astype(str), ["start", "import", "released"])
     grown = np.where(is_loaded, np.maximum(native - native[at_import[0]], 0.0), 0.0)
     weights = np.minimum(grown, grown[setup])
-    if "account.engine_mapped" not in run:  # an older study: all that steps added is the arena's
+    if (
+        "account.engine_mapped" not in run
+    ):  # mappings were not read: the arena's is all that steps added
         return weights, grown - weights
     mapped = _column(run, "account.engine_mapped", 0.0)
     blocks = np.maximum(mapped - mapped[setup], 0.0)
@@ -289,7 +291,7 @@ def _engine(run: pd.DataFrame, native: Floats) -> tuple[Floats, Floats]:
 
 
 def _has_engine(run: pd.DataFrame) -> bool:
-    """Return whether ONNX Runtime was loaded in this run; an older study is taken at its word."""
+    """Return whether ONNX Runtime was loaded, by mapped files or by the caches that there are."""
     if "account.engine_mapped" not in run:
         return "component.audio_cache" in run
     if (_column(run, "account.engine_mapped", 0.0) > 0).any():
@@ -331,9 +333,9 @@ def cannot_tell(samples: pd.DataFrame) -> list[Notice]:
     Returns
     -------
     list of Notice
-        ``no-samples``, ``no-mappings`` (read by an older listen2lab, or where /proc/self/smaps
-        cannot be), ``no-anonymous``, ``no-malloc-counters``, ``no-sizes``, ``no-setup``; none when
-        every category could be measured.
+        ``no-samples``, ``no-mappings`` (/proc/self/smaps could not be read), ``no-anonymous``,
+        ``no-malloc-counters``, ``no-sizes``, ``no-setup``; none when every category could be
+        measured.
     """
     if samples.empty:
         return [Notice("no-samples")]
@@ -360,7 +362,7 @@ def libraries(samples: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         The run's keys, ``phase``, ``file`` and ``bytes``, the largest first in each phase; empty
-        for an older study.
+        where mappings were not read.
     """
     keys = [name for name in _KEYS if name in samples]
     rows = []

@@ -87,7 +87,7 @@ def _consumes(m: Measured) -> ConsumesAnswer:
 
 
 _BY_COUNTERS = ("code and libraries", "Python", "engine arena")
-"""The groups that older studies, which did not look at mappings, measured another way."""
+"""The groups that are measured another way where mappings were not read."""
 
 
 def _how(part: str, *, has_readings: bool) -> str:

@@ -21,9 +21,7 @@ _WORK = ("fact.work_done", "fact.made_s")
 # What a step's facts may say that it did; the pipeline's are the seconds of speech that were made.
 
 _HELD_BY = {"cache": ("audio_cache", "alignments"), "service": ("service_cache",)}
-_APP = {"cache": 2.0, "service": 100.0}
-# The pipeline's caches: the facts' name, and the components that are theirs; their limits in the
-# app, for studies that were run before steps said them.
+# The pipeline's caches: the facts' name, and the components that are theirs.
 
 
 def against(steps: pd.DataFrame, runs: pd.DataFrame) -> tuple[Reason, ...]:
@@ -33,9 +31,9 @@ def against(steps: pd.DataFrame, runs: pd.DataFrame) -> tuple[Reason, ...]:
     ----------
     steps
         The measured steps of complete plain runs of one condition (see
-        `listen2lab.facade.Study.samples`).
+        `listen2lab.study.data.StudyData.samples`).
     runs
-        These runs (see `listen2lab.facade.Study.runs`).
+        These runs (see `listen2lab.study.data.StudyData.runs`).
     """
     if steps.empty:
         return audit(steps_done=0)
@@ -66,14 +64,14 @@ def caches(steps: pd.DataFrame) -> list[Cache]:
     found = []
     for column in steps.columns:
         name = column.removeprefix("fact.").removesuffix("_entries")
-        entries = rows(steps, column) if column == f"fact.{name}_entries" else None
-        if entries is None:
+        if column != f"fact.{name}_entries":
             continue
-        told = rows(steps, f"fact.{name}_capacity")
-        capacity = _APP.get(name, 0.0) if told is None else float(told[0][-1])
+        entries, capacities = rows(steps, column), rows(steps, f"fact.{name}_capacity")
+        if entries is None or capacities is None:
+            continue
         held = float(np.median([row[-1] for row in entries]))
         parts = [rows(steps, f"component.{each}") for each in _HELD_BY.get(name, (name,))]
-        found += [Cache(held, capacity, part) for part in parts if part is not None]
+        found += [Cache(held, capacities[0][-1], part) for part in parts if part is not None]
     return found
 
 

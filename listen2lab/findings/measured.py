@@ -94,7 +94,7 @@ class Measured:
         return self._parts[where]
 
     def has_readings(self, where: Where) -> bool:
-        """Return whether mappings were read in a condition's runs; older studies lack it."""
+        """Return whether mappings were read in a condition's runs."""
         rows = self.all_rows(where)
         return "account.heap" in rows and bool(rows["account.heap"].notna().any())
 
