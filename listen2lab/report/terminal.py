@@ -14,6 +14,7 @@ from rich.text import Text
 
 from listen2lab.report.text import findings as finding_words
 from listen2lab.report.text import study as words
+from listen2lab.report.text.account import NOT_HELD
 from listen2lab.report.text.answers import QUESTIONS, answers
 from listen2lab.report.text.escape import one_line, printable
 from listen2lab.report.text.format import DASH, number, span
@@ -253,7 +254,7 @@ def attribution(
     if len(left):
         title = "the workload's own objects that were there after the teardown, and how one is held"
         lines = [
-            f"{row['objects']} {row['type']}: {row['chain']}"
+            f"{row['objects']} {row['type']}: {row['chain'] or NOT_HELD}"
             for row in left.head(_SHOWN).to_dict("records")
         ]
         parts.append("\n".join([title, *lines]))

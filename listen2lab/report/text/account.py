@@ -12,10 +12,21 @@ from listen2lab.units import MIB
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CODE_OF_PART", "caption", "flame_graph_label", "how_measured", "label", "part"]
+__all__ = [
+    "CODE_OF_PART",
+    "NOT_HELD",
+    "caption",
+    "flame_graph_label",
+    "how_measured",
+    "label",
+    "part",
+]
 
 CODE_OF_PART = UNACCOUNTED
 """The part that is nobody's."""
+
+NOT_HELD = "no module holds it: a thread, a C library or a cycle does"
+"""In the place of a chain of references, where none leads to a module."""
 
 _GROUPS: dict[str, tuple[str, str]] = {
     "code and libraries": (
