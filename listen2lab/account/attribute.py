@@ -268,8 +268,8 @@ def survivors(study: StudyData, experiment: str, condition: str) -> pd.DataFrame
     -------
     DataFrame
         ``type``, ``objects``, ``chain`` (how a module holds one of them; empty where
-        none does) and ``picture`` (of what refers to it, a file relative to the study; "" where graphviz was not installed);
-        empty where there is none, or nothing was looked at.
+        none does) and ``picture`` (of what refers to it, a file relative to the study; "" where
+        graphviz was not installed); empty where there is none, or nothing was looked at.
     """
     folder, found = traced_run(study, experiment, condition), _objects(study, experiment, condition)
     home = folder.path.relative_to(study.folder.path).as_posix()
