@@ -73,6 +73,7 @@ def test_same_bits_at_every_length(traits):
     changed, did = bounded_model(model, 32)
     onnx.checker.check_model(changed, full_check=True)
     assert (did.margin, did.products) == (did.reach + 1, 2)
+    assert did.attentions == (2 if traits.get("opset") == 17 else 0)
     lengths = set()
     for count in (1, 2, 3, 9, 20, 21, 22, 23, 24, 25, 60, 300):
         ids = tokens(count, seed=count)
@@ -125,6 +126,21 @@ def test_what_is_dead_is_removed():
     assert did.nodes_after == len(kinds) < did.nodes_before
     assert {each.key: each.value for each in changed.metadata_props}[MARK].startswith("window=64")
     assert model.SerializeToString() == before
+
+
+def test_no_matrix_of_all_tokens_is_left():
+    """Each layer of attention is a loop; what stays outside has one row, or no square."""
+    model = voice_model(SIZES["tiny"], 0)
+    changed, did = bounded_model(model, 256)
+    assert did.attentions == SIZES["tiny"].layers
+    kinds = [node.op_type for node in changed.graph.node]
+    assert kinds.count("Loop") == did.attentions + 1
+    assert "Softmax" not in kinds
+    # of the path, the speech's products and the tones' are left as one with the waves
+    assert (did.products, kinds.count("MatMul")) == (3, 1)
+    for count in (1, 2, 5, 256, 257, 600):
+        was, now = (speak(each, tokens(count)) for each in (model, changed))
+        assert was.tobytes() == now.tobytes()
 
 
 # The whole way

@@ -23,6 +23,7 @@ import onnx
 from onnx import TensorProto
 
 from listen2lab.errors import InputError, VoiceError
+from listen2lab.models.bounding.attention import find_attention, put_in_blocks
 from listen2lab.models.bounding.comparison import (
     Cost,
     LengthCheck,
@@ -48,6 +49,8 @@ LENGTHS_S = (5.0, 25.0, 110.0)
 WINDOWS = (256, 512, 1024)
 """That are tried when none is given, in frames."""
 
+# Rows of an attention's step: its matrices are as many rows of all tokens.
+_ROWS = 256
 # A longer window costs memory: it must be cheaper by more than this to be taken.
 _WORTH = 0.03
 _ALLOWED_DIFFERENCE = 1e-6
@@ -74,6 +77,9 @@ class Rewriting(msgspec.Struct, frozen=True):
     """Samples a frame."""
     products: int
     """With the path's matrix, replaced by a Gather."""
+    attentions: int
+    """Layers that go by blocks of rows; 0 where they were not found, and memory has a part that
+    grows with the square of the tokens."""
     nodes_before: int
     nodes_after: int
 
@@ -190,7 +196,10 @@ def bounded_model(
     margin = decoder.reach + 1 if margin is None else margin
     gather_path(s, path)
     put_in_windows(s, find_decoder(s), window, margin)
-    s.remove_dead()
+    layers = find_attention(s)
+    for number, layer in enumerate(layers):
+        put_in_blocks(s, layer, _ROWS, f"attention{number}")
+    s.finish()
     changed.metadata_props.add(key=MARK, value=f"window={window} margin={margin}")
     rewriting = Rewriting(
         window=window,
@@ -198,6 +207,7 @@ def bounded_model(
         reach=decoder.reach,
         hop=decoder.hop,
         products=len(path.products),
+        attentions=len(layers),
         nodes_before=before,
         nodes_after=len(s.nodes),
     )

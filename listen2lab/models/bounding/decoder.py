@@ -11,10 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-from onnx import TensorProto, helper
-
-from listen2lab.models.bounding.building import Builder
+from listen2lab.models.bounding.building import Builder, Steps
 from listen2lab.models.bounding.structure import PREFIX, Structure, attributes, not_understood
 
 if TYPE_CHECKING:
@@ -210,65 +207,32 @@ def put_in_windows(s: Structure, decoder: Decoder, window: int, margin: int) -> 
     decoder
         Of this graph.
     window
-        The most frames of one step. All steps of an utterance have one length, as even as can be:
-        the utterance is cut into as few windows as this allows, and the last one overlaps the one
-        before by less than their number.
+        The most frames of one step.
     margin
         Frames more, on either side; at least the decoder's reach.
     """
     b = Builder("windows")
-    zero, one = b.number(0), b.number(1)
     length = b.length(decoder.frames, _TIME)
-    count = b.op("Div", b.op("Add", length, b.number(window - 1)), b.number(window))
-    size = b.op("Div", b.op("Sub", b.op("Add", length, count), one), count)
-    last = b.op("Sub", length, size)
-    read = b.op("Min", length, b.op("Add", size, b.number(2 * margin)))
-    last_read = b.op("Sub", length, read)
+    steps = Steps(b, "windows", length, window)
     hop = b.number(decoder.hop)
-    kept = b.op("Mul", size, hop)
+    kept = b.op("Mul", steps.size, hop)
+    read = b.op("Min", length, b.op("Add", steps.size, b.number(2 * margin)))
+    last_read = b.op("Sub", length, read)
 
-    before = Builder("step", b.constants)
-    step, go_on = PREFIX + "step/number", PREFIX + "step/go_on"
-    start = before.op("Min", before.op("Mul", step, size), last)
-    begin = before.op("Max", before.op("Sub", start, b.number(margin)), zero)
-    begin = before.op("Min", begin, last_read)
-    frames = before.slice(decoder.frames, begin, before.op("Add", begin, read), _TIME)
-    after = Builder("crop", b.constants)
-    samples = PREFIX + "step/samples"
-    crop = after.op("Mul", after.op("Sub", start, begin), hop)
-    out = after.slice(samples, crop, after.op("Add", crop, kept), _TIME)
-    still = after.op("Identity", go_on)
-
-    renamed = {decoder.frames: frames, decoder.samples: samples}
-    inside = [s.nodes[i] for i in decoder.nodes]
-    for node in inside:
-        for names in (node.input, node.output):
+    t = steps.body
+    begin = t.op("Max", t.op("Sub", steps.start, b.number(margin)), b.number(0))
+    begin = t.op("Min", begin, last_read)
+    frames = t.slice(decoder.frames, begin, t.op("Add", begin, read), _TIME)
+    renamed = {decoder.frames: frames, decoder.samples: PREFIX + "windows/samples"}
+    for i in decoder.nodes:
+        for names in (s.nodes[i].input, s.nodes[i].output):
             names[:] = [renamed.get(name, name) for name in names]
-    body = helper.make_graph(
-        [*before.nodes, *inside, *after.nodes],
-        PREFIX + "step",
-        [
-            helper.make_tensor_value_info(step, TensorProto.INT64, []),
-            helper.make_tensor_value_info(go_on, TensorProto.BOOL, []),
-        ],
-        [
-            helper.make_tensor_value_info(still, TensorProto.BOOL, []),
-            helper.make_tensor_value_info(out, TensorProto.FLOAT, [1, 1, None]),
-        ],
-    )
-    always = b.constant("true", np.array(True))  # noqa: FBT003 - an array of it
-    windows = b.op("Loop", count, always, body=body)
-    # [windows, 1, 1, samples]; the beginning of the last one is the end of the one before
-    row = b.op("Reshape", windows, b.numbers(-1))
-    others = b.op("Mul", b.op("Sub", count, one), kept)
-    total = b.op("Mul", length, hop)
-    rest = b.op("Sub", b.op("Mul", count, kept), b.op("Sub", total, others))
-    row = b.op(
-        "Concat",
-        b.slice(row, zero, others, 0),
-        b.slice(row, rest, b.number(np.iinfo(np.int64).max), 0),
-        axis=0,
-    )
-    b.named(decoder.samples, "Reshape", row, b.numbers(1, 1, -1))
+        t.nodes.append(s.nodes[i])
+    crop = t.op("Mul", t.op("Sub", steps.start, begin), hop)
+    out = t.slice(renamed[decoder.samples], crop, t.op("Add", crop, kept), _TIME)
+
+    row = b.op("Reshape", steps.loop(out, 3), b.numbers(-1))
+    steps.join(PREFIX + "windows/joined", row, 0, hop)
+    b.named(decoder.samples, "Reshape", PREFIX + "windows/joined", b.numbers(1, 1, -1))
     s.add_weights(b.constants)
     s.replace(decoder.nodes[-1] + 1, decoder.nodes, b.nodes)

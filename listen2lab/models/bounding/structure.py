@@ -41,18 +41,17 @@ class Structure:
     Parameters
     ----------
     model
-        Changed in place; after changes `refresh` makes the edges anew.
+        Changed once all is done, by `finish`.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.model = model
         self.graph = model.graph
-        self._shapes: dict[str, list[int | None]] | None = None
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Read the edges again."""
         self.nodes = list(self.graph.node)
+        self._shapes: dict[str, list[int | None]] | None = None
+        self._refresh()
+
+    def _refresh(self) -> None:
         self.weights = {each.name: each for each in self.graph.initializer}
         self.producer = {name: i for i, node in enumerate(self.nodes) for name in node.output}
         self.consumers: dict[str, list[int]] = {}
@@ -117,37 +116,32 @@ class Structure:
         return None
 
     def replace(self, at: int, gone: Iterable[int], fresh: Iterable[onnx.NodeProto]) -> None:
-        """Put nodes before the place ``at`` and take others out, then `refresh`."""
+        """Put nodes before the place ``at`` and take others out."""
         out = set(gone)
         nodes = [node for i, node in enumerate(self.nodes[:at]) if i not in out]
         nodes += fresh
         nodes += [node for i, node in enumerate(self.nodes[at:], at) if i not in out]
-        self._set(nodes)
+        self.nodes = nodes
+        self._refresh()
 
     def add_weights(self, weights: Mapping[str, onnx.TensorProto]) -> None:
         """Add initializers, those that are new by their names."""
-        self.graph.initializer.extend(w for w in weights.values() if w.name not in self.weights)
-        self.refresh()
+        fresh = {name: w for w in weights.values() if (name := w.name) not in self.weights}
+        self.graph.initializer.extend(fresh.values())
+        self.weights.update(fresh)
 
-    def remove_dead(self) -> int:
-        """Remove nodes and weights that no output needs; return how many nodes."""
+    def finish(self) -> None:
+        """Remove nodes and weights that no output needs, and hand the rest to the model."""
         alive = self.upstream(self.outputs)
-        before = len(self.nodes)
-        self._set([node for i, node in enumerate(self.nodes) if i in alive])
+        self.nodes = [node for i, node in enumerate(self.nodes) if i in alive]
         read = {name for node in self.nodes for name in _reads(node)} | self.outputs
-        weights = [each for each in self.graph.initializer if each.name in read]
-        del self.graph.initializer[:]
-        self.graph.initializer.extend(weights)
-        del self.graph.value_info[:]  # of tensors that may be gone
-        self.refresh()
-        return before - len(self.nodes)
-
-    def _set(self, nodes: list[onnx.NodeProto]) -> None:
-        # copies: the graph's own would be gone once the list is cleared
-        copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-        del self.graph.node[:]
-        self.graph.node.extend(copies)
-        self.refresh()
+        # copied first: what is cleared may be gone
+        kept = onnx.GraphProto()
+        kept.node.extend(self.nodes)
+        kept.initializer.extend(w for w in self.graph.initializer if w.name in read)
+        for field in ("node", "initializer", "value_info"):
+            self.graph.ClearField(field)
+        self.graph.MergeFrom(kept)
 
 
 def _reads(node: onnx.NodeProto) -> list[str]:

@@ -32,7 +32,16 @@ def bounded(report: BoundReport) -> str:
     reach = f"margin {done.margin} (a frame's samples depend on {done.reach} frames each way)"
     path = f"path by Gather in the place of {done.products} products"
     nodes = f"{done.nodes_after:,} nodes, were {done.nodes_before:,}"
-    lines = [report.model, "", f"decoder in windows of {window}, {reach}", f"{path}; {nodes}"]
+    attention = f"attention by blocks of rows in {done.attentions} layers"
+    if not done.attentions:
+        attention = "attention left as it was: a part of the memory grows with the square of tokens"
+    lines = [
+        report.model,
+        "",
+        f"decoder in windows of {window}, {reach}",
+        f"{path}; {nodes}",
+        attention,
+    ]
     if report.windows:
         costs = ", ".join(f"{window}: {cost:.2f}" for window, cost in report.windows.items())
         lines.append(f"CPU at 25 s by window, the original being 1: {costs}")
