@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import msgspec
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 from scipy import stats
 
 from listen2lab.errors import InputError
-from listen2lab.verdict.contrast import by_level, judge_pair
+from listen2lab.report.text import verdicts
+from listen2lab.report.text.verdicts import REASONS
+from listen2lab.verdict.contrast import ContrastWhy, by_level, judge_pair
 from listen2lab.verdict.intervals import welch
 from listen2lab.verdict.reasons import Reason
 
@@ -130,6 +133,7 @@ def test_each_condition_has_its_own_thinning():
     assert pair.verdict == "unchanged"
 
 
+@pytest.mark.slow
 def test_two_processes_a_side_seldom_differ_by_chance():
     """With two repeats, how far processes are apart is hardly known: the interval says so."""
     rng = np.random.default_rng(3)
@@ -143,3 +147,16 @@ def test_two_processes_a_side_seldom_differ_by_chance():
         pair = judge_pair(*sides)
         apart += pair.verdict in {"worse", "reduced", "removed"}
     assert apart <= 1  # five of these were, with the samples' degrees of freedom
+
+
+@pytest.mark.parametrize("why", sorted(set(get_args(ContrastWhy)) - {"no-leak"}))
+@pytest.mark.parametrize("verdict", ["reduced", "worse", "unchanged", "inconclusive"])
+def test_every_contrast_has_its_sentence(why, verdict):
+    """Each code is worded, and names the conditions or the reason."""
+    found = {"to": "old", "about": "rate", "verdict": verdict, "why": why, "quantity": "in_use"}
+    found |= {"rate_of_first": 2e4, "rate": 3.0, "upper": 3.0, "unjudged": "too-few-steps"}
+    told = verdicts.contrast("new", found)
+    assert told.endswith(".")
+    assert ("old" in told and "new" in told) or REASONS["too-few-steps"] in told
+    level = {"to": "old", "about": "level", "verdict": verdict, "level_difference_mib": -3.0}
+    assert verdicts.contrast("new", level).startswith("new holds 3 MiB less than old")

@@ -328,6 +328,7 @@ def test_audit_is_silent_on_a_good_run():
 # -- known cases ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_one_kib_a_step_in_pages_is_a_leak():
     """1 KiB a step over 500 steps, seen in whole pages, after free heap took the first 100."""
     t = np.arange(500)
