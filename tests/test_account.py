@@ -200,7 +200,7 @@ def test_a_workload_s_account_adds_up_at_every_sample(prepared):
         def teardown(): held.clear()
     """)
     assert execute(run).outcome == "complete"
-    table = account(_samples(run), levels=True)
+    table = account(_samples(run), between_phases=True)
     parts = categories(table)
     assert table[parts].sum(axis=1).to_numpy() == pytest.approx(table["rss"].to_numpy(), abs=1)
     # A row's parts but the remainder are measured, and the remainder is small.
@@ -278,7 +278,7 @@ def test_the_account_parts_pages_as_the_probe_does(sample, reading):
     sample["in_use"] += sample["mapped"]  # which are a part of it
     kinds = split(sample, reading)
     row = {**sample, "phase": "end", **{f"account.{k}": v for k, v in reading.items()}}
-    (found,) = account(pd.DataFrame([row]), levels=True).to_dict("records")
+    (found,) = account(pd.DataFrame([row]), between_phases=True).to_dict("records")
     for name in ("files", "library_data", "stacks", "python", "python_kept", "native_kept"):
         assert found[name] == kinds[name], name
     assert found["native_in_use"] == kinds["native"]

@@ -46,7 +46,7 @@ def end_parts(samples: pd.DataFrame) -> pd.DataFrame:
     ends = between[between["phase"] == "end"]
     if ends.empty or "anonymous" not in ends or ends["anonymous"].isna().any():
         return pd.DataFrame()
-    table = account(between, levels=True)
+    table = account(between, between_phases=True)
     names = categories(table)
     at_end = table.loc[table["phase"] == "end", names].to_numpy(float)
     column = {name: at_end[:, k] for k, name in enumerate(names)}

@@ -146,8 +146,8 @@ def attribute(
             f"no sample was read at step {at}: steps go from {min(steps)} to {max(steps)}"
         )
     row = table[steps == (steps.iloc[-1] if at is None else at)].iloc[0]
-    name, level = str(row["experiment"]), str(row["condition"])
-    trace, found = trace_of(study, name, level, reduce)
+    name, own = str(row["experiment"]), str(row["condition"])
+    trace, found = trace_of(study, name, own, reduce)
     notes = [*cannot_tell(run), *found]
     moment, who, operators = None, pd.DataFrame(), pd.DataFrame()
     if trace is not None and trace.moments:
@@ -158,7 +158,7 @@ def attribute(
         notes += [] if note is None else [note]
     return Attribution(
         experiment=name,
-        condition=level,
+        condition=own,
         repeat=int(row["repeat"]),
         step=int(row["step"]),
         resident=int(row["rss"]),
@@ -282,8 +282,8 @@ def survivors(study: StudyData, experiment: str, condition: str) -> pd.DataFrame
 
 def _objects(study: StudyData, experiment: str, condition: str) -> Objects:
     """Return what the traced run that tells of a condition says, as the study may tell it."""
-    name, level, _ = traced_run(study, experiment, condition).key.split("/")
-    return study.objects(name, level) or Objects()
+    experiment, condition, _ = traced_run(study, experiment, condition).key.split("/")
+    return study.objects(experiment, condition) or Objects()
 
 
 def _one_run(
@@ -329,10 +329,10 @@ def _operators(study: StudyData, rules: list[Rule], reduce: Reducer | None) -> p
         for level in experiment.levels
         if not level.knobs.get("cpu_mem_arena", True)
     ]
-    for _, name, level in sorted(without):  # the pattern would hide operators as well
-        trace, _ = trace_of(study, name, level, reduce)
+    for _, name, condition in sorted(without):  # the pattern would hide operators as well
+        trace, _ = trace_of(study, name, condition, reduce)
         if trace is not None and trace.moments:
             table = holders(trace, PEAK, "owner", rules=rules)
-            table.insert(0, "condition", f"{name}/{level}")
+            table.insert(0, "condition", f"{name}/{condition}")
             return table
     return pd.DataFrame()

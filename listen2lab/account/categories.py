@@ -65,10 +65,9 @@ each is; ``docs/account.md`` says how each is measured."""
 _KEYS = ["experiment", "condition", "repeat", "traced"]
 _FROM_PYTHON = ("alignments", "service_cache")
 _HELD = ("audio_cache", "player", "alignments", "service_cache", "trellis")
-_LOADED = ("setup", "warmup", "step", "end")  # phases in which the workload is there
 
 
-def account(samples: pd.DataFrame, *, levels: bool = False) -> pd.DataFrame:
+def account(samples: pd.DataFrame, *, between_phases: bool = False) -> pd.DataFrame:
     """Take apart resident memory, sample by sample.
 
     Parameters
@@ -76,7 +75,7 @@ def account(samples: pd.DataFrame, *, levels: bool = False) -> pd.DataFrame:
     samples
         `listen2lab.study.data.StudyData.samples`, or a part of it. Columns that are not there are
         done without: see `cannot_tell`.
-    levels
+    between_phases
         Also the samples between phases (``start``, ``import``, ``setup``, ``end``, ...).
 
     Returns
@@ -94,7 +93,7 @@ def account(samples: pd.DataFrame, *, levels: bool = False) -> pd.DataFrame:
     table = pd.concat(tables) if tables else _one_run(samples)
     parts = categories(table)
     table[parts] = table[parts].fillna(0)
-    if not levels:
+    if not between_phases:
         table = table[table["phase"].isin(["warmup", "step"])]
     return table.reset_index(drop=True)
 
@@ -275,9 +274,7 @@ def _engine(run: pd.DataFrame, native: Floats) -> tuple[Floats, Floats]:
     is_loaded = ~np.isin(phase.astype(str), ["start", "import", "released"])
     grown = np.where(is_loaded, np.maximum(native - native[at_import[0]], 0.0), 0.0)
     weights = np.minimum(grown, grown[setup])
-    if (
-        "account.engine_mapped" not in run
-    ):  # mappings were not read: the arena's is all that steps added
+    if "account.engine_mapped" not in run:  # all that steps added is taken for the arena's
         return weights, grown - weights
     mapped = _column(run, "account.engine_mapped", 0.0)
     blocks = np.maximum(mapped - mapped[setup], 0.0)
@@ -312,13 +309,13 @@ def _needed(sizes: Floats, arena: Floats) -> Floats:
     A step whose input is longer than all before makes the arena as large as that input needs. In
     between, need grows with the input's length.
     """
-    longest, lengths, levels = 0.0, [0.0], [0.0]
-    for size, level in zip(sizes, arena, strict=True):
-        if size > longest and level > 0:
+    longest, lengths, needs = 0.0, [0.0], [0.0]
+    for size, held in zip(sizes, arena, strict=True):
+        if size > longest and held > 0:
             longest = float(size)
             lengths.append(longest)
-            levels.append(max(float(level), levels[-1]))
-    need = np.interp(np.nan_to_num(sizes), lengths, levels)
+            needs.append(max(float(held), needs[-1]))
+    need = np.interp(np.nan_to_num(sizes), lengths, needs)
     return np.minimum(need, arena)
 
 
