@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from listen2lab.errors import InputError
+from listen2lab.findings.records import ConditionContrast
 from listen2lab.report.text import verdicts
 from listen2lab.report.text.verdicts import REASONS
 from listen2lab.verdict.contrast import ContrastWhy, by_level, judge_pair
@@ -153,10 +154,20 @@ def test_two_processes_a_side_seldom_differ_by_chance():
 @pytest.mark.parametrize("verdict", ["reduced", "worse", "unchanged", "inconclusive"])
 def test_every_contrast_has_its_sentence(why, verdict):
     """Each code is worded, and names the conditions or the reason."""
-    found = {"to": "old", "about": "rate", "verdict": verdict, "why": why, "quantity": "in_use"}
-    found |= {"rate_of_first": 2e4, "rate": 3.0, "upper": 3.0, "unjudged": "too-few-steps"}
+    found = ConditionContrast(
+        to="old",
+        about="rate",
+        verdict=verdict,
+        why=why,
+        end_difference_mib=-3.0,
+        quantity="in_use",
+        rate_of_first=2e4,
+        rate=3.0,
+        upper=3.0,
+        unjudged="too-few-steps",
+    )
     told = verdicts.contrast("new", found)
     assert told.endswith(".")
     assert ("old" in told and "new" in told) or REASONS["too-few-steps"] in told
-    level = {"to": "old", "about": "level", "verdict": verdict, "level_difference_mib": -3.0}
+    level = msgspec.structs.replace(found, about="level")
     assert verdicts.contrast("new", level).startswith("new holds 3 MiB less than old")
