@@ -11,12 +11,6 @@ from typing import NamedTuple
 
 __all__ = ["HEAD", "SHAPES", "TAGS", "Kind", "Shape", "mojibake"]
 
-_NUMBER = rb"(-?[\d.,]+)"
-_COUNT = rb"(-?\d+)"
-_GAP = rb"(?:\s|\xc2\xa0|\xe2\x80\xaf)"  # also the no-break spaces of localised sizes, in UTF-8
-_MEMORY = rb"~?(-?[\d.,]+(?:" + _GAP + rb"\d[\d.,]*)*)" + _GAP + rb"?([KMG]i?B)"
-_PARAGRAPH = rb"for paragraph (-?\d+)"
-
 TAGS = (b"[SynthesisQueue]", b"[MEMORY]", b"[PiperTTS]", b"[PhonemeAlign]")
 """What the app's parts print first."""
 
@@ -71,122 +65,75 @@ class Shape(NamedTuple):
     fields: str
 
 
-def _shape(kind: int, fields: str, pattern: bytes) -> Shape:
+_GAP = rb"(?:\s|\xc2\xa0|\xe2\x80\xaf)"  # also the no-break spaces of localised sizes, in UTF-8
+_FIELDS = {
+    b"p": rb"(-?\d+)",
+    b"n": rb"(-?\d+)",
+    b"s": rb"(-?[\d.,]+)\s?s",
+    b"m": rb"~?(-?[\d.,]+(?:%b\d[\d.,]*)*)%b?([KMG]i?B)" % (_GAP, _GAP),
+}
+
+
+def _shape(kind: int, template: bytes) -> Shape:
+    """Return a shape; ``{p}`` and the like stand for the fields, all else is a pattern."""
+    fields = b"".join(re.findall(rb"\{(\w)\}", template)).decode()
+    pattern = re.sub(rb"\{(\w)\}", lambda found: _FIELDS[found[1]], template)
     return Shape(kind, re.compile(pattern), fields)
 
 
-SHAPES: dict[bytes, tuple[Shape, ...]] = {
+_TEMPLATES: dict[bytes, tuple[tuple[int, bytes], ...]] = {
     b"Starting on-demand synthesis": (
-        _shape(Kind.START_ON_DEMAND, "pm", rb" " + _PARAGRAPH + rb", memory: " + _MEMORY),
-        _shape(Kind.START_ON_DEMAND, "p", rb" " + _PARAGRAPH + rb"(?:\s*$|\.)"),
+        (Kind.START_ON_DEMAND, rb" for paragraph {p}, memory: {m}"),
+        (Kind.START_ON_DEMAND, rb" for paragraph {p}(?:\s*$|\.)"),
     ),
     b"On-demand synthesis": (
-        _shape(
-            Kind.DONE_ON_DEMAND,
-            "psm",
-            rb" "
-            + _PARAGRAPH
-            + rb" completed in "
-            + _NUMBER
-            + rb"\s?s(?:econds)?, memory: "
-            + _MEMORY,
-        ),
-        _shape(
-            Kind.DONE_ON_DEMAND,
-            "ps",
-            rb" " + _PARAGRAPH + rb" completed in " + _NUMBER + rb"\s?s(?:econds)?\s*$",
-        ),
+        (Kind.DONE_ON_DEMAND, rb" for paragraph {p} completed in {s}(?:econds)?, memory: {m}"),
+        (Kind.DONE_ON_DEMAND, rb" for paragraph {p} completed in {s}(?:econds)?\s*$"),
     ),
     b"Pre-synthesis": (
-        _shape(
-            Kind.DONE_PRE,
-            "psm",
-            rb" (?:for )?paragraph (-?\d+) done - " + _NUMBER + rb"\s?s, memory: " + _MEMORY,
-        ),
-        _shape(Kind.START_PRE, "pm", rb" (?:for )?paragraph (-?\d+), memory: " + _MEMORY),
-        _shape(
-            Kind.DONE_PRE, "ps", rb" (?:for )?paragraph (-?\d+) done - " + _NUMBER + rb"\s?s\s*$"
-        ),
-        _shape(Kind.START_PRE, "p", rb" (?:for )?paragraph (-?\d+)\s*$"),
+        (Kind.DONE_PRE, rb" (?:for )?paragraph {p} done - {s}, memory: {m}"),
+        (Kind.START_PRE, rb" (?:for )?paragraph {p}, memory: {m}"),
+        (Kind.DONE_PRE, rb" (?:for )?paragraph {p} done - {s}\s*$"),
+        (Kind.START_PRE, rb" (?:for )?paragraph {p}\s*$"),
     ),
-    b"Pre-synthesis failed": (
-        _shape(
-            Kind.FAILED_PRE, "ps", rb" (?:for )?paragraph (-?\d+) after " + _NUMBER + rb"\s?s\b"
-        ),
-    ),
-    b"Skipping pre-synthesis": (_shape(Kind.SKIPPED, "", rb"()(?= - |\s*$)"),),
+    b"Pre-synthesis failed": ((Kind.FAILED_PRE, rb" (?:for )?paragraph {p} after {s}\b"),),
+    b"Skipping pre-synthesis": ((Kind.SKIPPED, rb"(?= - |\s*$)"),),
     b"Total time": (
-        _shape(
+        (
             Kind.TOTAL_TIME,
-            "psssm",
-            rb" "
-            + _PARAGRAPH
-            + rb": "
-            + _NUMBER
-            + rb"\s?s \(synthesis: "
-            + _NUMBER
-            + rb"\s?s, alignment: "
-            + _NUMBER
-            + rb"\s?s\), final memory: "
-            + _MEMORY,
+            rb" for paragraph {p}: {s} \(synthesis: {s}, alignment: {s}\), final memory: {m}",
         ),
-        _shape(
-            Kind.TOTAL_TIME,
-            "psm",
-            rb" " + _PARAGRAPH + rb": " + _NUMBER + rb"\s?s\b.{0,60}?final memory: " + _MEMORY,
-        ),
-        _shape(
-            Kind.TOTAL_TIME,
-            "psss",
-            rb" "
-            + _PARAGRAPH
-            + rb": "
-            + _NUMBER
-            + rb"\s?s \(synthesis: "
-            + _NUMBER
-            + rb"\s?s, alignment: "
-            + _NUMBER
-            + rb"\s?s\)\s*$",
-        ),
-        _shape(Kind.TOTAL_TIME, "ps", rb" " + _PARAGRAPH + rb": " + _NUMBER + rb"\s?s\s*$"),
+        (Kind.TOTAL_TIME, rb" for paragraph {p}: {s}\b.{,60}?final memory: {m}"),
+        (Kind.TOTAL_TIME, rb" for paragraph {p}: {s} \(synthesis: {s}, alignment: {s}\)\s*$"),
+        (Kind.TOTAL_TIME, rb" for paragraph {p}: {s}\s*$"),
     ),
     b"Evicted": (
-        _shape(Kind.EVICTED_AUDIO, "p", rb" (?:audio )?cache " + _PARAGRAPH),
-        _shape(Kind.EVICTED_ALIGNMENT, "p", rb" alignment cache " + _PARAGRAPH),
+        (Kind.EVICTED_AUDIO, rb" (?:audio )?cache for paragraph {p}"),
+        (Kind.EVICTED_ALIGNMENT, rb" alignment cache for paragraph {p}"),
     ),
-    b"Alignment completed": (
-        _shape(
-            Kind.ALIGNED,
-            "pns",
-            rb" " + _PARAGRAPH + rb": " + _COUNT + rb" words, " + _NUMBER + rb"\s?s\b",
-        ),
-    ),
-    b"Synthesized": (
-        _shape(Kind.SYNTHESIZED, "nn", rb" " + _COUNT + rb" samples at " + _COUNT + rb"\s?Hz"),
-    ),
+    b"Alignment completed": ((Kind.ALIGNED, rb" for paragraph {p}: {n} words, {s}\b"),),
+    b"Synthesized": ((Kind.SYNTHESIZED, rb" {n} samples at {n}\s?Hz"),),
     b"Cache hit": (
-        _shape(
-            Kind.ALIGNMENT_HIT,
-            "pnn",
-            rb" " + _PARAGRAPH + rb" \(hits: " + _COUNT + rb", misses: " + _COUNT + rb"\b",
-        ),
-        _shape(Kind.ALIGNMENT_HIT, "p", rb" " + _PARAGRAPH + rb"\s*$"),
+        (Kind.ALIGNMENT_HIT, rb" for paragraph {p} \(hits: {n}, misses: {n}\b"),
+        (Kind.ALIGNMENT_HIT, rb" for paragraph {p}\s*$"),
     ),
-    b"Total": (_shape(Kind.TOTAL, "m", rb": " + _MEMORY),),
+    b"Total": ((Kind.TOTAL, rb": {m}"),),
     b"Audio cache": (
-        _shape(Kind.AUDIO_CACHE, "nm", rb": " + _COUNT + rb" (?:entries|entry|items?), " + _MEMORY),
-        _shape(Kind.AUDIO_CACHE, "m", rb": " + _MEMORY),
+        (Kind.AUDIO_CACHE, rb": {n} (?:entries|entry|items?), {m}"),
+        (Kind.AUDIO_CACHE, rb": {m}"),
     ),
     b"Alignment cache": (
-        _shape(
-            Kind.ALIGNMENT_CACHE, "nm", rb": " + _COUNT + rb" (?:entries|entry|items?), " + _MEMORY
-        ),
-        _shape(Kind.ALIGNMENT_CACHE, "m", rb": " + _MEMORY),
-        _shape(Kind.ALIGNMENT_CACHE, "n", rb": " + _COUNT + rb" (?:entries|entry|items?)\b"),
+        (Kind.ALIGNMENT_CACHE, rb": {n} (?:entries|entry|items?), {m}"),
+        (Kind.ALIGNMENT_CACHE, rb": {m}"),
+        (Kind.ALIGNMENT_CACHE, rb": {n} (?:entries|entry|items?)\b"),
     ),
-    b"Synthesizing": (_shape(Kind.SYNTHESIZING, "n", rb": " + _COUNT + rb"(?! ?[KMG.])"),),
-    b"Tasks": (_shape(Kind.TASKS, "n", rb": " + _COUNT + rb"(?! ?[KMG.])"),),
-    b"Unaccounted": (_shape(Kind.UNACCOUNTED, "m", rb": " + _MEMORY),),
+    b"Synthesizing": ((Kind.SYNTHESIZING, rb": {n}(?! ?[KMG.])"),),
+    b"Tasks": ((Kind.TASKS, rb": {n}(?! ?[KMG.])"),),
+    b"Unaccounted": ((Kind.UNACCOUNTED, rb": {m}"),),
+}
+
+SHAPES = {
+    words: tuple(_shape(*each) for each in templates) for words, templates in _TEMPLATES.items()
 }
 """First words to the shapes that a line may have, the usual one first."""
 
