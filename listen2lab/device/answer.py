@@ -49,7 +49,9 @@ class SeriesSummary(msgspec.Struct, frozen=True):
     """A table of time and memory, its points thinned for pictures; in seconds and bytes."""
 
     source: str
+    process: str
     quantity: str
+    timed: bool
     footprint: bool
     samples: int
     seconds: float
@@ -198,7 +200,9 @@ def _summarize(one: Series) -> SeriesSummary:
     every = max(1, len(one.time) // MOST_POINTS)
     return SeriesSummary(
         one.source,
+        one.process,
         one.quantity,
+        one.timed,
         one.footprint,
         len(one.time),
         float(one.time[-1]),

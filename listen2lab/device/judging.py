@@ -258,6 +258,6 @@ def judge_series(series: Series) -> Judged:
         caveats.append("uneven-times")
         memory = np.interp(np.linspace(time[0], time[-1], len(time)), time, memory)
     verdict = judge(memory)
-    if span > 0:
+    if span > 0 and series.timed:
         return _judged(verdict.per(span / 60.0 / (len(time) - 1)), caveats, "minute", [memory])
     return _judged(verdict, caveats, "sample", [memory])

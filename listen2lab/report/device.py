@@ -14,7 +14,7 @@ from listen2lab.report import device_plots as plots
 from listen2lab.report.style import to_svg
 from listen2lab.report.text import device as words
 from listen2lab.report.text import device_reports as of_reports
-from listen2lab.report.text.device_log import log_answers
+from listen2lab.report.text.device_log import log_answers, series_title
 from listen2lab.report.text.device_next import next_step
 from listen2lab.report.text.format import number
 
@@ -149,7 +149,7 @@ def _of_log(log: LogSummary) -> Part:
 
 def _of_series(one: SeriesSummary) -> Part:
     return Part(
-        f"{one.quantity} of {one.source}: {one.samples:,} samples",
+        series_title(one),
         judged=one.judged,
         verdict=words.verdict(one.judged),
         curves=[(one.memory, "")],

@@ -10,6 +10,7 @@ from listen2lab.device.formats import (
     footprint,
     heap,
     leaks,
+    memory_lines,
     table,
     vmmap,
 )
@@ -31,6 +32,8 @@ FORMATS: tuple[Format, ...] = (
     dumpsys.FORMAT,
     table.FORMAT,
     table.FORMAT_JSON,
+    table.FORMAT_BLANKS,
+    memory_lines.FORMAT,
 )
 """All that can be read: a new format's module is named here, and nowhere else."""
 

@@ -318,6 +318,10 @@ class Series(msgspec.Struct, frozen=True, eq=False):
         Bytes: an array.
     source
         The file.
+    process
+        Whose memory it is, where the file holds several.
+    timed
+        Whether the file says when; else `time` counts the samples.
     """
 
     quantity: str
@@ -325,6 +329,8 @@ class Series(msgspec.Struct, frozen=True, eq=False):
     time: Any
     memory: Any
     source: str
+    process: str = ""
+    timed: bool = True
 
     @property
     def is_even(self) -> bool:

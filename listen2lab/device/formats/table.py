@@ -1,110 +1,114 @@
-"""A CSV or JSONL of time and memory, from any tool that samples a process."""
+"""Tables of memory over time from any tool that samples a process: CSV, blanks, JSON lines."""
 
 from __future__ import annotations
 
 import csv
 import json
-import math
 import re
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from listen2lab.device.formats.numbers import MOST_BYTES, before_day, read_number, read_size
+from listen2lab.device.formats.columns import Samples, find_columns
+from listen2lab.device.formats.numbers import read_number, read_size
 from listen2lab.device.formats.reading import Format, is_object, read_lines
-from listen2lab.device.formats.schema import Series
 from listen2lab.notice import Notice
-from listen2lab.units import KIB, MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator
 
     from listen2lab.device.formats.lines import Content
     from listen2lab.device.formats.reading import Said
+    from listen2lab.device.formats.schema import Series
     from listen2lab.device.formats.tally import Tally
 
-__all__ = ["FORMAT", "FORMAT_JSON", "read_csv", "read_jsonl"]
+    Cells = Callable[[str], list[str]]
 
-_TIME = re.compile(
-    r"^(?:t|ts|time|date|datetime|timestamp|elapsed|seconds?|secs?|ms|epoch|when|clock)(?:\b|_|$)",
-    re.IGNORECASE,
-)
-_MEMORY = (
-    r"phys_?footprint|footprint",
-    r"private_?dirty|dirty|anonymous|uss",
-    r"rss|resident|pss|real_?mem",
-    r"memory|mem|used|usage|ram|bytes|mb|mib",
-)
-_UNITS = (
-    (r"(?:^|[^a-z])(?:gib|gb|g)(?:$|[^a-z])", 1024.0 * MIB),
-    (r"(?:^|[^a-z])(?:mib|mb|m)(?:$|[^a-z])", float(MIB)),
-    (r"(?:^|[^a-z])(?:kib|kb|k)(?:$|[^a-z])", float(KIB)),
-    (r"(?:^|[^a-z])(?:bytes?|b)(?:$|[^a-z])", 1.0),
-)
-_CLOCK = re.compile(
-    r"(?:([12]\d{3})-(\d\d)-(\d\d)[T ])?(\d{1,3}):([0-5]\d):(\d\d(?:[.,]\d{1,9})?)"
-    r"\s*(?:Z|UTC|([+-])(\d\d):?(\d\d))?$"
-)
-_INSTRUMENTS = re.compile(r"(\d{1,4}):([0-5]\d)\.(\d{3})\.(\d{3})$")
-"""Minutes, seconds, milliseconds and microseconds, as Instruments writes them."""
-MOST_SECONDS = 1e13
-"""No clock shows more, not even one of milliseconds."""
-_SCALES = ((r"ms|milli", 1e-3), (r"us\b|micro", 1e-6), (r"\bns\b|nano", 1e-9))
+__all__ = ["FORMAT", "FORMAT_BLANKS", "FORMAT_JSON", "read_blanks", "read_csv", "read_jsonl"]
 
-
-def _columns_of(names: Sequence[str]) -> tuple[int, int] | None:
-    """Return the columns of time and memory, or None where there are not both.
-
-    A footprint is preferred to resident memory, and that to just "memory".
-    """
-    times = [i for i, name in enumerate(names) if _TIME.search(name.strip())]
-    if not times:
-        return None
-    for pattern in _MEMORY:
-        for i, name in enumerate(names):
-            words = re.sub(r"[^a-z]+", "_", name.strip().lower())
-            if i not in times and re.search(rf"(?:^|_)(?:{pattern})(?:_|$)", words):
-                return times[0], i
-    return None
+_WIDE = re.compile(r"\s{2,}")
+_ROWS_LOOKED_AT = 20
 
 
 def read_csv(content: Content, tally: Tally) -> list[Series]:
-    """Read a table whose header names a time and a memory: commas, semicolons or tabs."""
-    return _Csv(tally).read(content)
+    """Read a table whose header names a memory: commas, semicolons or tabs, quoted or not."""
+    return _Table(tally, _csv_headers).read(content)
+
+
+def read_blanks(content: Content, tally: Tally) -> list[Series]:
+    """Read a table with blanks between columns, as ps, pidstat, top and psrecord write them."""
+    return _Table(tally, _blank_headers).read(content)
 
 
 def read_jsonl(content: Content, tally: Tally) -> list[Series]:
-    """Read one JSON object a line, of which one names a time and a memory."""
-    return _Jsonl(tally).read(content)
+    """Read one JSON object a line, of which one names a memory; names may be nested."""
+    reader = _Jsonl(tally)
+    read_lines(content.texts(), tally, reader.feed)
+    return [] if reader.samples is None else reader.samples.series()
 
 
-def _has_header(first: list[bytes]) -> bool:
-    for line in first:
-        text = line.decode("utf-8", "replace")
-        mark = max(";\t,", key=text.count)
-        if mark in text and _columns_of(text.split(mark)) is not None:
-            return not first[0].lstrip().startswith(b"{")
-    return False
+def _csv_headers(line: str) -> Iterator[tuple[list[str], Cells]]:
+    """Yield a line's names, with what splits the rows below it."""
+    mark = max(";\t,", key=line.count)
+    if mark in line:
+        yield _split(line, mark), lambda row: _split(row, mark)
 
 
-def _names_memory(first: list[bytes]) -> bool:
+def _split(line: str, mark: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=mark, skipinitialspace=True))
+    except (csv.Error, StopIteration):
+        return []
+
+
+def _blank_headers(line: str) -> Iterator[tuple[list[str], Cells]]:
+    text = line.strip().lstrip("#").strip()
+    for names in (_WIDE.split(text), text.split()):
+        if len(names) > 1:
+            last = len(names) - 1
+            yield names, lambda row, last=last: row.split(None, last)  # type: ignore[misc]
+
+
+def _begins(
+    first: list[bytes], headers: Callable[[str], Iterator[tuple[list[str], Cells]]]
+) -> bool:
+    """Return whether a line names a memory, and one below it holds it."""
+    if first[0].lstrip().startswith(b"{"):
+        return False
+    lines = [line.decode("utf-8", "replace") for line in first]
     return any(
-        _columns_of([str(name) for name in json.loads(line)]) is not None
-        for line in first
-        if is_object(line)
+        _fits(names, cells, lines[k + 1 : k + 1 + _ROWS_LOOKED_AT])
+        for k, line in enumerate(lines)
+        for names, cells in headers(line)
     )
 
 
-FORMAT = Format("csv", read_csv, begins=_has_header)
-FORMAT_JSON = Format("jsonl", read_jsonl, begins=_names_memory)
+def _is_header(names: list[str]) -> bool:
+    """Return whether these are names, and not a row of numbers with units."""
+    return find_columns(names) is not None and not any(name[:1].isdigit() for name in names)
+
+
+def _fits(names: list[str], cells: Cells, rows: list[str]) -> bool:
+    columns = find_columns(names) if _is_header(names) else None
+    if columns is None:
+        return False
+    for row in rows:
+        given = cells(row)
+        if len(given) == len(names):
+            memory = given[columns.memory]
+            if read_number(memory) is not None or read_size(memory) is not None:
+                return True
+    return False
 
 
 class _Table:
-    """A table whose header, or first object, says which columns are time and memory."""
+    """A table whose header says which columns are time and memory."""
 
-    def __init__(self, tally: Tally) -> None:
-        self.tally = tally
-        self.samples: _Samples | None = None
+    def __init__(
+        self, tally: Tally, headers: Callable[[str], Iterator[tuple[list[str], Cells]]]
+    ) -> None:
+        self.tally, self.headers = tally, headers
+        self.header = ""
+        self.possible: list[tuple[list[str], Cells]] = []
+        self.samples: Samples | None = None
 
     def read(self, content: Content) -> list[Series]:
         """Return the series, or nothing."""
@@ -113,44 +117,39 @@ class _Table:
 
     def feed(self, number: int, line: str) -> Said:
         """Read a line; see `listen2lab.device.formats.reading.Said`."""
-        raise NotImplementedError
+        if not line.strip() or line == self.header:
+            return bool(line.strip())  # some tools print their header again and again
+        if not self.possible or (self.samples is None and self._new_header(line)):
+            return self._new_header(line)
+        if line.startswith("#"):
+            return False
+        for names, cells in self.possible:
+            given = cells(line)
+            if len(given) == len(names):
+                if self.samples is None:
+                    self.possible = [(names, cells)]
+                    columns = find_columns(names)
+                    assert columns is not None
+                    self.samples = Samples(names, self.tally, columns)
+                return self.samples.add(number, given)
+        names, cells = self.possible[0]
+        return Notice("cells", {"cells": len(cells(line)), "header": len(names)})
+
+    def _new_header(self, line: str) -> bool:
+        found = [each for each in self.headers(line) if _is_header(each[0])]
+        if found:
+            self.possible, self.header = found, line
+        return bool(found)
 
 
-class _Csv(_Table):
-    mark, width, columns = ",", 0, (0, 0)
+class _Jsonl:
+    def __init__(self, tally: Tally) -> None:
+        self.tally = tally
+        self.names: list[str] = []
+        self.samples: Samples | None = None
 
     def feed(self, number: int, line: str) -> Said:
-        if not line.strip() or line.startswith("#"):
-            return False
-        if self.samples is None:
-            return self._header(line)
-        cells = self._cells(line)
-        if len(cells) != self.width:
-            return Notice("cells", {"cells": len(cells), "header": self.width})
-        time, memory = self.columns
-        return self.samples.add(number, cells[time], cells[memory])
-
-    def _header(self, line: str) -> Said:
-        self.mark = max(";\t,", key=line.count)
-        names = self._cells(line)
-        found = _columns_of(names)
-        if found is None:
-            return False
-        self.columns, self.width = found, len(names)
-        self.samples = _Samples(names[found[0]], names[found[1]], self.tally)
-        return True
-
-    def _cells(self, line: str) -> list[str]:
-        try:
-            return next(csv.reader([line], delimiter=self.mark))
-        except (csv.Error, StopIteration):
-            return []
-
-
-class _Jsonl(_Table):
-    keys = ("", "")
-
-    def feed(self, number: int, line: str) -> Said:
+        """Read a line; see `listen2lab.device.formats.reading.Said`."""
         if not line.strip():
             return False
         try:
@@ -159,110 +158,37 @@ class _Jsonl(_Table):
             return Notice("no-json")
         if not isinstance(row, dict):
             return Notice("no-json")
+        flat = _flat(row)
         if self.samples is None:
-            names = [str(name) for name in row]
-            found = _columns_of(names)
-            if found is None:
+            columns = find_columns([*flat])
+            if columns is None:
                 return False
-            self.keys = (names[found[0]], names[found[1]])
-            self.samples = _Samples(*self.keys, self.tally)
-        time, memory = self.keys
-        if time not in row or memory not in row:
+            self.names = [*flat]
+            self.samples = Samples(self.names, self.tally, columns)
+        taken = self.samples.columns
+        needed = {self.names[k] for k in (*taken.time, taken.memory)}
+        if not needed <= flat.keys():
             return False
-        return self.samples.add(number, row[time], row[memory])
+        return self.samples.add(number, [flat.get(name) for name in self.names])
 
 
-class _Samples:
-    """Collects samples, and says why one is left out."""
-
-    def __init__(self, time: str, memory: str, tally: Tally) -> None:
-        self.tally, self.name = tally, memory.strip()
-        words = self.name.lower()
-        self.scale = next((by for unit, by in _UNITS if re.search(unit, words)), None)
-        label = time.strip().lower()
-        self.seconds = next((by for unit, by in _SCALES if re.search(unit, label)), 1.0)
-        self.times: list[float] = []
-        self.values: list[float] = []
-        self.last = -math.inf
-        self.with_units = False
-
-    def add(self, number: int, time: Any, memory: Any) -> Said:
-        """Take a sample."""
-        when, value = self._time(time), self._memory(memory)
-        if when is None or not abs(when) < MOST_SECONDS:
-            return Notice("no-time", {"text": str(time)[:40]})
-        if value is None or not 0 <= value <= MOST_BYTES:
-            return Notice("no-memory", {"text": str(memory)[:40]})
-        if when < self.last:
-            self.tally.note(number, "time-goes-back", seconds=self.last - when)
-        self.last = when
-        self.times.append(when)
-        self.values.append(value)
-        return True
-
-    def _time(self, given: Any) -> float | None:
-        if isinstance(given, (int, float)) and not isinstance(given, bool):
-            return _float(given) * self.seconds
-        text = str(given).strip()
-        value = read_number(text)
-        if value is not None:
-            return value * self.seconds
-        clock = _CLOCK.match(text)
-        if clock is not None:
-            return _of_clock(clock)
-        clock = _INSTRUMENTS.match(text)
-        return (
-            None
-            if clock is None
-            else int(clock[1]) * 60 + float(f"{clock[2]}.{clock[3]}{clock[4]}")
-        )
-
-    def _memory(self, given: Any) -> float | None:
-        if isinstance(given, (int, float)) and not isinstance(given, bool):
-            return _float(given) * (self.scale or 1.0)
-        text = str(given).strip()
-        value = read_number(text)
-        if value is not None:
-            return value * (self.scale or 1.0)
-        size = read_size(text)
-        self.with_units = self.with_units or size is not None
-        return None if size is None else float(size)
-
-    def series(self) -> list[Series]:
-        """Return what was collected; a unit that no name gives is taken from the size."""
-        if not self.values:
-            return []
-        memory = np.array(self.values)
-        if self.scale is None and not self.with_units:
-            top = float(memory.max())
-            by, unit = (1.0, "bytes") if top >= 4 * MIB else (float(MIB), "MiB")
-            if 64 * KIB <= top < 4 * MIB:
-                by, unit = float(KIB), "KiB"
-            memory = memory * by
-            self.tally.note(0, "unit-guessed", column=self.name, unit=unit)
-        time = np.array(self.times)
-        words = self.name.lower()
-        counted = bool(re.search(r"footprint|dirty|anonymous|uss", words))
-        return [Series(self.name, counted, time - time[0], memory, self.tally.name)]
+def _flat(row: dict[str, Any], prefix: str = "", depth: int = 0) -> dict[str, Any]:
+    """Return an object's values, those of objects in it under names with points between."""
+    out: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, dict) and depth < 4:
+            out |= _flat(value, f"{prefix}{name}.", depth + 1)
+        else:
+            out[f"{prefix}{name}"] = value
+    return out
 
 
-def _of_clock(clock: re.Match[str]) -> float | None:
-    """Return seconds of a time of day, with its date's and zone's where they stand."""
-    seconds = int(clock[4]) * 3600 + int(clock[5]) * 60 + float(clock[6].replace(",", "."))
-    if clock[1] is not None:
-        day = before_day(int(clock[1]), int(clock[2]), int(clock[3]))
-        if math.isnan(day):
-            return None
-        seconds += day
-    if clock[7] is not None:
-        offset = int(clock[8]) * 3600 + int(clock[9]) * 60
-        seconds -= offset if clock[7] == "+" else -offset
-    return seconds
+def _names_memory(first: list[bytes]) -> bool:
+    return any(
+        find_columns([*_flat(json.loads(line))]) is not None for line in first if is_object(line)
+    )
 
 
-def _float(value: float) -> float:
-    """Return a float; NaN for an integer that none can hold."""
-    try:
-        return float(value)
-    except OverflowError:
-        return math.nan
+FORMAT = Format("csv", read_csv, begins=lambda first: _begins(first, _csv_headers))
+FORMAT_BLANKS = Format("blanks", read_blanks, begins=lambda first: _begins(first, _blank_headers))
+FORMAT_JSON = Format("jsonl", read_jsonl, begins=_names_memory)

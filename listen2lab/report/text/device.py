@@ -41,10 +41,12 @@ KINDS = {
     "dumpsys": "dumpsys meminfo",
     "csv": "a table of time and memory",
     "jsonl": "JSON lines of time and memory",
+    "blanks": "a table of memory, with blanks between columns",
+    "memory-lines": "lines that name a memory",
 }
 READABLE = (
     "the app's log; what vmmap, footprint (as text or JSON), heap, leaks or dumpsys meminfo "
-    "printed; a CSV or JSON lines of time and memory"
+    "printed; a table, JSON lines or log lines of time and memory"
 )
 CAVEATS = {
     "resident-size": "Only resident size was logged; the kill limit counts the footprint. Freed "
@@ -122,7 +124,9 @@ _BEGAN = {
 _TIMES = ("", "once", "twice", "three times", "four times")
 _CODECS = {"mac_roman": "Mac Roman", "latin-1": "Latin-1", "cp1252": "Windows-1252"}
 _SHAPES = {
-    "high-water": "A high-water mark: memory follows the {largest} so far, and stays.",
+    "high-water": "A high-water mark: memory follows the longest paragraph so far, and stays.",
+    "steps": "It rises in steps and is flat between: like a high-water mark, if the steps came at "
+    "larger inputs.",
     "plateau": "A plateau: memory rose, then settled (or fell).",
     "baseline": "A baseline: memory is flat.",
     "sawtooth": "A sawtooth: memory is cleared again and again, to the same level.",
@@ -168,8 +172,12 @@ def verdict(judged: Judged) -> str:
     if judged.verdict == "inconclusive":
         codes = judged.reasons if judged.taken_back is None else judged.caveats
         return f"Inconclusive. {sentence_of(codes[0])}" if codes else "Inconclusive."
-    largest = "longest paragraph" if unit == "paragraph" else "largest input"
-    shape = _SHAPES[judged.verdict].format(largest=largest)
+    known = "follows-largest-input" in judged.reasons
+    shape = (
+        _SHAPES["high-water" if known else "steps"]
+        if judged.verdict == "high-water"
+        else (_SHAPES[judged.verdict])
+    )
     if judged.upper is not None:
         shape += f" No growth above {rate(max(judged.upper, 0))} a {unit} is hidden."
     return f"{shape} Confidence: {sure}."

@@ -1,0 +1,286 @@
+"""Which columns of a table are time, memory and process, in which units; and samples of them."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from listen2lab.device.formats.numbers import MOST_BYTES, before_day, read_number, read_size
+from listen2lab.device.formats.schema import Series
+from listen2lab.notice import Notice
+from listen2lab.units import KIB, MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from listen2lab.device.formats.reading import Said
+    from listen2lab.device.formats.tally import Tally
+
+__all__ = ["Columns", "Samples", "find_columns", "rank_of"]
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_UNIT = re.compile(r"(?<![A-Za-z])([KMG])iB(?![A-Za-z])")
+_TIMES = {"time", "timestamp", "date", "datetime", "elapsed", "epoch", "clock", "uptime"}
+_FIRST_TIMES = {
+    "t", "ts", "s", "sec", "secs", "second", "seconds", "ms", "min", "mins", "minute", "minutes",
+    "hours", "when", "at",
+}  # fmt: skip
+_NO_TIME = {"cpu", "user", "sys", "system"}
+_RANKS = (
+    {"footprint"},
+    {"dirty", "anonymous", "anon", "uss"},
+    {"rss", "resident", "pss", "real", "res"},
+    {"memory", "mem", "used", "usage", "ram"},
+    {"heap", "bytes", "mb", "mib", "kb", "kib", "gb", "gib"},
+)
+"""Words of names for memory in use; a footprint is preferred to resident memory, and that to just
+"memory"."""
+_NOT_IN_USE = {
+    "available", "avail", "free", "limit", "max", "maximum", "peak", "hwm", "highest", "percent",
+    "pct", "perc", "total", "virtual", "virt", "vsz", "vms", "vsize", "swap", "cached", "buffers",
+    "capacity", "quota", "budget", "threshold"
+}  # fmt: skip
+_PROCESSES = ("pid", "process", "processname", "container", "name", "command")
+_UNITS = {
+    **dict.fromkeys(("gib", "gb", "g"), 1024.0 * MIB),
+    **dict.fromkeys(("mib", "mb", "m"), float(MIB)),
+    **dict.fromkeys(("kib", "kb", "k"), float(KIB)),
+    **dict.fromkeys(("byte", "bytes", "b"), 1.0),
+}
+_SECONDS = {
+    **dict.fromkeys(("h", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("min", "mins", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("ms", "msec", "millis", "milliseconds"), 1e-3),
+    **dict.fromkeys(("us", "micros", "microseconds"), 1e-6),
+    **dict.fromkeys(("ns", "nanos", "nanoseconds"), 1e-9),
+}
+_EPOCHS = ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3))
+"""Seconds since 1970 do not reach these: larger ones are nano-, micro- or milliseconds."""
+_CLOCK = re.compile(
+    r"(?:(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})[T ,]\s*)?(\d{1,3}):([0-5]\d):(\d\d(?:[.,]\d{1,9})?)"
+    r"\s*([AaPp][Mm])?\s*(?:Z|UTC|([+-])(\d\d):?(\d\d))?$"
+)
+_INSTRUMENTS = re.compile(r"(\d{1,4}):([0-5]\d)\.(\d{3})\.(\d{3})$")
+"""Minutes, seconds, milliseconds and microseconds, as Instruments writes them."""
+MOST_SECONDS = 1e19
+"""No clock shows more, not even one of nanoseconds."""
+
+
+class Columns(NamedTuple):
+    """Places of what is taken: times (none, one, or a date and a time), memory, process."""
+
+    time: tuple[int, ...]
+    memory: int
+    process: int | None
+
+
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in _WORD.findall(_UNIT.sub(r"_\1B", name))]
+
+
+def rank_of(name: str) -> int | None:
+    """Return how well a column's name says that it is memory in use, 0 best; None: it is not."""
+    words = set(_words(name))
+    if "%" in name or words & _NOT_IN_USE:
+        return None
+    if "heap" in words:
+        return len(_RANKS) - 1
+    return next((k for k, rank in enumerate(_RANKS) if words & rank), None)
+
+
+def _is_time(name: str) -> bool:
+    words = _words(name)
+    if not words or set(words) & _NO_TIME:
+        return False
+    return bool(set(words) & _TIMES) or words[0] in _FIRST_TIMES
+
+
+def find_columns(names: Sequence[str]) -> Columns | None:
+    """Return the columns that are taken, or None where none is memory in use.
+
+    Parameters
+    ----------
+    names
+        A header's names; nested ones with points between.
+    """
+    times = [k for k, name in enumerate(names) if _is_time(name)]
+    ranked = [
+        (rank, name.count("."), k)
+        for k, name in enumerate(names)
+        if k not in times and (rank := rank_of(name)) is not None
+    ]
+    if not ranked:
+        return None
+    kinds = {tuple(_words(names[k])): k for k in reversed(times)}
+    both = ("date",) in kinds and ("time",) in kinds
+    time = (kinds["date",], kinds["time",]) if both else tuple(times[:1])
+    low = [name.strip().lower() for name in names]
+    process = next((low.index(name) for name in _PROCESSES if name in low), None)
+    return Columns(time, min(ranked)[2], process)
+
+
+class Samples:
+    """Collects samples, and says why one is left out.
+
+    Parameters
+    ----------
+    names
+        Of the columns of which one is memory.
+    tally
+        Gets notes on what had to be guessed.
+    columns
+        Which are taken.
+    """
+
+    def __init__(self, names: Sequence[str], tally: Tally, columns: Columns) -> None:
+        self.tally, self.columns = tally, columns
+        self.name = names[columns.memory].strip()
+        self.scale = next((_UNITS[w] for w in reversed(_words(self.name)) if w in _UNITS), None)
+        if self.scale is None and self.name in {"RSS", "RES"} and {"VSZ", "VIRT"} & set(names):
+            self.scale = float(KIB)  # as ps, pidstat and top print them
+        label = [word for k in columns.time for word in _words(names[k])]
+        self.seconds = next((_SECONDS[word] for word in label if word in _SECONDS), None)
+        self.times: list[tuple[float, float]] = []
+        self.memory: list[float] = []
+        self.processes: list[str] = []
+        self.lines: list[int] = []
+        self.with_units = self.is_clock = False
+
+    def add(self, number: int, cells: Sequence[Any]) -> Said:
+        """Take a sample."""
+        given = [cells[k] for k in self.columns.time]
+        when = self._time(given[0] if len(given) == 1 else " ".join(map(str, given)))
+        value = self._memory(cells[self.columns.memory])
+        if given and (when is None or not min(map(abs, when)) < MOST_SECONDS):
+            return Notice("no-time", {"text": str(given[0])[:40]})
+        if value is None or not 0 <= value <= MOST_BYTES:
+            return Notice("no-memory", {"text": str(cells[self.columns.memory])[:40]})
+        self.times.append(when or (math.nan, math.nan))
+        self.memory.append(value)
+        self.lines.append(number)
+        if self.columns.process is not None:
+            self.processes.append(str(cells[self.columns.process]).strip())
+        return True
+
+    def _time(self, given: Any) -> tuple[float, float] | None:
+        """Return seconds, with the month and with the day first in a date."""
+        if isinstance(given, (int, float)) and not isinstance(given, bool):
+            value: float | None = _float(given)
+        else:
+            value = read_number(str(given))
+        if value is not None:
+            return value, value
+        text = str(given).strip()
+        clock = _CLOCK.match(text)
+        if clock is not None:
+            self.is_clock = True
+            return _of_clock(clock)
+        clock = _INSTRUMENTS.match(text)
+        if clock is None:
+            return None
+        self.is_clock = True
+        value = int(clock[1]) * 60 + float(f"{clock[2]}.{clock[3]}{clock[4]}")
+        return value, value
+
+    def _memory(self, given: Any) -> float | None:
+        if isinstance(given, (int, float)) and not isinstance(given, bool):
+            return _float(given) * (self.scale or 1.0)
+        text = str(given).strip()
+        value = read_number(text)
+        if value is not None:
+            return value * (self.scale or 1.0)
+        size = read_size(text)
+        self.with_units = self.with_units or size is not None
+        return None if size is None else float(size)
+
+    def series(self) -> list[Series]:
+        """Return what was collected, one series a process."""
+        if not self.memory:
+            return []
+        memory, time = self._scaled(), self._seconds()
+        words = set(_words(self.name))
+        counted = bool(words & (_RANKS[0] | _RANKS[1]))
+        out = []
+        who = np.array(self.processes or [""] * len(memory))
+        names = list(dict.fromkeys(who.tolist()))
+        if len(names) > max(1, len(memory) // 3):  # rather a name a row than a process
+            names, who = [""], np.full(len(memory), "")
+        for name in names:
+            mine = who == name
+            several = name if len(names) > 1 else ""
+            at = time[mine] if self.columns.time else np.arange(float(mine.sum()))
+            self._note_backwards(at, np.array(self.lines)[mine])
+            out.append(
+                Series(
+                    self.name, counted, at - at[0], memory[mine], self.tally.name, several,
+                    bool(self.columns.time),
+                )
+            )  # fmt: skip
+        return out
+
+    def _note_backwards(self, time: npt.NDArray[np.float64], lines: npt.NDArray[np.intp]) -> None:
+        moves = np.diff(time)
+        for k in np.flatnonzero(moves < 0).tolist():
+            self.tally.note(int(lines[k + 1]), "time-goes-back", seconds=float(-moves[k]))
+
+    def _scaled(self) -> npt.NDArray[np.float64]:
+        """Return bytes; a unit that no name gives is taken from the size."""
+        memory = np.array(self.memory)
+        if self.scale is not None or self.with_units:
+            return memory
+        top = float(memory.max())
+        by, unit = (1.0, "bytes") if top >= 4 * MIB else (float(MIB), "MiB")
+        if 64 * KIB <= top < 4 * MIB:
+            by, unit = float(KIB), "KiB"
+        self.tally.note(0, "unit-guessed", column=self.name, unit=unit)
+        return memory * by
+
+    def _seconds(self) -> npt.NDArray[np.float64]:
+        """Return seconds; of dates, those whose order of day and month makes sense."""
+        month_first, day_first = np.array(self.times, dtype=np.float64).T
+        if self.is_clock:
+            given = [each for each in (month_first, day_first) if np.isfinite(each).all()]
+            return min(given or [np.nan_to_num(month_first)], key=_disorder)
+        if self.seconds is not None:
+            return np.asarray(month_first * self.seconds)
+        by = next((by for least, by in _EPOCHS if abs(month_first[0]) > least), 1.0)
+        return np.asarray(month_first * by)
+
+
+def _disorder(time: npt.NDArray[np.float64]) -> tuple[int, float]:
+    """Return how often times go back, and how far they reach."""
+    moves = np.diff(time)
+    return int((moves < 0).sum()), float(np.abs(moves).sum())
+
+
+def _of_clock(clock: re.Match[str]) -> tuple[float, float] | None:
+    """Return seconds of a time of day, with its date's and zone's where they stand."""
+    hour = int(clock[5])
+    if clock[8] is not None:
+        hour = hour % 12 + (12 if clock[8].lower() == "pm" else 0)
+    seconds = hour * 3600 + int(clock[6]) * 60 + float(clock[7].replace(",", "."))
+    if clock[9] is not None:
+        offset = int(clock[10]) * 3600 + int(clock[11]) * 60
+        seconds -= offset if clock[9] == "+" else -offset
+    if clock[1] is None:
+        return seconds, seconds
+    a, b, c = int(clock[1]), int(clock[3]), int(clock[4])
+    if len(clock[1]) == 4:
+        days = (before_day(a, b, c),) * 2
+    else:
+        days = (before_day(c, a, b), before_day(c, b, a))
+    both = (days[0] + seconds, days[1] + seconds)
+    return None if math.isnan(both[0]) and math.isnan(both[1]) else both
+
+
+def _float(value: float) -> float:
+    """Return a float; NaN for an integer that none can hold."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.nan
