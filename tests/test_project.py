@@ -131,8 +131,8 @@ def test_notebooks_are_kept_without_outputs(path):
 
 def test_every_reason_and_quantity_is_explained():
     """A code that a report shows can be looked up."""
-    from listen2lab.facade import BYTES
     from listen2lab.report.text.verdicts import REASONS
+    from listen2lab.study.data import BYTES
     from listen2lab.verdict.reasons import Reason
 
     verdicts = (ROOT / "docs" / "reading-verdicts.md").read_text()
