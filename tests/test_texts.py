@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from listen2lab.errors import TextError, UnknownNameError
 from listen2lab.notice import Notice
+from listen2lab.report.text.notices import TEMPLATES, say
 from listen2lab.texts import books
 from listen2lab.texts import epub as _epub
 from listen2lab.texts import markdown as _markdown
@@ -620,6 +621,17 @@ def test_a_shortened_paragraph_keeps_its_sentences():
     assert shorten("Short. This one, however, goes on and on.", 12) == "Short. This one."
     (long,) = read_book(built_in("long_sentence")).paragraphs
     assert len(shorten(long, 185)) <= 185
+
+
+def test_every_notice_has_its_sentence():
+    """What was left out of a text can be told in words, with nothing missing in them."""
+    for notice in (
+        Notice("text-header-left-out"),
+        Notice("text-silent-left-out", {"paragraphs": 2}),
+        Notice("text-decoded", {"name": "a", "encoding": "utf-16-le", "said_by": "declaration"}),
+    ):
+        assert notice.code in TEMPLATES
+        assert not set(say(notice)) & set("{}")
 
 
 def test_what_a_worker_needs_of_texts_is_light():

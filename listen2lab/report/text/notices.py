@@ -33,6 +33,14 @@ TEMPLATES: dict[str, str] = {
     "status": "ended the process with status {status}",
     "raised": "{type}",
     "not-ended": "it has not ended",
+    # -- what was repaired or left out of a text
+    "text-decoded": "{name}: decoded from {encoding}, by its {said_by}",
+    "text-header-left-out": "the header between the --- lines at its top was left out",
+    "text-comments-left-out": "HTML comments were left out: {comments}",
+    "text-nesting-left-out": "what is nested over {levels} levels deep was left out",
+    "text-documents-left-out": "documents outside the reading order were left out: {documents}",
+    "text-silent-left-out": "paragraphs without a letter or digit were left out: {paragraphs}",
+    "text-controls-left-out": "control characters were left out: {characters}",
     # -- what is told while a study runs
     "run-again": "{run}: it is run again",
     "run-lost": "{run}: lost with its worker on {machine}; it is run again",
