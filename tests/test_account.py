@@ -10,7 +10,7 @@ import textwrap
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from listen2lab.account.at_end import GROUPS
@@ -269,6 +269,7 @@ SIZES = st.integers(0, 2**33)
 READINGS = ("file", "data", "stack", "heap", "mapped", "other", "python", "python_free")
 
 
+@settings(deadline=None, max_examples=40)
 @given(
     st.fixed_dictionaries(dict.fromkeys(("rss", "in_use", "kept", "mapped"), SIZES)),
     st.fixed_dictionaries(dict.fromkeys(READINGS, SIZES)),
