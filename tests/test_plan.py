@@ -172,3 +172,15 @@ def test_sizes_are_read_with_their_units():
     for wrong in ("2.5", "many", "-1GB", "0MB", "5XB", "5ib"):
         with pytest.raises(InputError):
             parse_bytes(wrong)
+
+
+def test_a_level_knows_how_it_differs_from_the_app():
+    """By its settings, whatever is written down; short texts are not the app's."""
+    cache, long = (catalog.EXPERIMENTS[name] for name in ("cache-size", "alignment-cache"))
+    differing = {level.name: cache.differing(level) for level in cache.levels}
+    assert differing["1"] == {"max_cache_size": 1}
+    assert differing["2"] == {}
+    assert [level.name for level in cache.levels if cache.is_app(level)] == ["2"]
+    assert cache.reference.name == "2"
+    assert long.is_shortened
+    assert not any(long.is_app(level) for level in long.levels)
