@@ -240,7 +240,7 @@ def attribution(
         title = "largest buffers that Python held at the end (traced run), by holder"
         parts.append(f"{title}\n{table(('holder', 'MiB', 'buffers'), cells)}")
     if len(lost):
-        cells = [
+        found_lost = [
             (
                 row["fingerprint"],
                 row["owner"],
@@ -250,7 +250,7 @@ def attribution(
             for row in lost.head(_SHOWN).to_dict("records")
         ]
         title = "not freed after the teardown (traced run)"
-        parts.append(f"{title}\n{table(('', 'owner', '', 'MiB'), cells, numbers_from=3)}")
+        parts.append(f"{title}\n{table(('', 'owner', '', 'MiB'), found_lost, numbers_from=3)}")
     if len(left):
         title = "the workload's own objects that were there after the teardown, and how one is held"
         lines = [

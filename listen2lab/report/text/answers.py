@@ -115,16 +115,16 @@ def _leak(found: Leak) -> list[str]:
         return [_NO_APP]
     first = found.verdicts[found.experiment]
     by_verdict: dict[str, list[str]] = {}
-    for experiment, verdict in found.verdicts.items():
+    for experiment, each in found.verdicts.items():
         if experiment != found.experiment:
-            by_verdict.setdefault(verdict, []).append(experiment)
+            by_verdict.setdefault(each, []).append(experiment)
     series = (
         f"{found.experiment}: {first} (confidence: {confidence(found.confidence, found.reasons)})"
     )
     if alike := by_verdict.pop(first, None):
         series += f"; the app's own condition is the same in {', '.join(alike)}"
-    for verdict, names in by_verdict.items():
-        series += f"; {verdict} in {', '.join(names)}"
+    for other, names in by_verdict.items():
+        series += f"; {other} in {', '.join(names)}"
     said = [" ".join(nature(found)), f"{series}."]
     if found.released_mib is not None and found.end_mib is not None:
         said.append(
