@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import re
-import shutil
 import string
 from html.parser import HTMLParser
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from listen2lab.report.command import command
-from listen2lab.study.public_names import Names, model
+from msgspec.structs import replace
+from small_studies import SETUP, build_study
 
-from listen2lab.device import read as read_evidence
-from listen2lab.device.answer import answer
-from listen2lab.experiment import catalog
-from listen2lab.facade import Study
+from listen2lab.experiment.catalog import EXPERIMENTS, public_names
+from listen2lab.findings.summary import summary_of
+from listen2lab.notice import Notice
 from listen2lab.report.html import page
+from listen2lab.report.text.command import rendered
 from listen2lab.report.write import write_report
-from listen2lab.study import redaction as private
-from listen2lab.study.folder import StudyFolder
-from listen2lab.study.payload import read
-from listen2lab.study.plan import Experiment, Level, Plan, schedule
+from listen2lab.study.data import open_study
+from listen2lab.study.payload import read_payload
+from listen2lab.study.plan import Experiment, Level, Plan
+from listen2lab.study.records import (
+    Allocator,
+    Call,
+    Curve,
+    HypothesisRecord,
+    InputsRecord,
+    MachineFacts,
+    Manifest,
+    RunRecord,
+    SourceText,
+    Trace,
+)
+from listen2lab.study.redact import Redaction
+from listen2lab.units import MIB
+
+if TYPE_CHECKING:
+    from listen2lab.study.data import StudyData
 
 USER, HOST = "mallory", "zeus-ws12"
 SECRETS = (
@@ -35,86 +48,41 @@ SECRETS = (
     "My Secret Books", "Secret", "Bücher", "größe", "grösse",
     "mallory@corp.example", "corp.example", "Call me Ishmael", "C:\\Users", "C:/Users", "Users\\",
 )  # fmt: skip
-PHONE = Path(__file__).parents[1] / "data" / "reference" / "device"
 HOME = f"/home/{USER}/My Secret Books"
 WINDOWS = f"C:\\Users\\{USER}\\Secret\\voice"
 BOOK = f"Call me Ishmael, or write to {USER}@corp.example from the /srv/Bücher/größe shelf."
-MIB = 2**20
 
 
-def sample(phase, step=None, level=60 * MIB, **more):
-    """Return a line as the worker writes it."""
-    line = {
-        "phase": phase, "t": 1.0, "rss": level, "peak": level,
-        "anonymous": level // 2, "private_dirty": level // 2, "in_use": level // 3,
-        "kept": MIB, "mapped": MIB, "swap": 0, "gc_found": 0, "components": {},
-    }  # fmt: skip
-    if step is not None:
-        line |= {"step": step, "steps": 1, "wall_s": 0.1, "cpu_s": 0.1, "python_blocks": 100000}
-    return {**line, **more}
-
-
-def write_runs(folder, plan, *, because="", components=None, heap=None):
-    """Write runs of a plan: quiet, the last one crashed."""
-    runs = schedule(plan)
-    for run in runs:
-        there = folder.run(run.key)
-        there.prepare({"workload": {"voice": HOME}, "traced": run.traced})
-        lines = [sample(phase) for phase in ("start", "import", "setup")]
-        lines += [
-            sample(
-                "step", k, 60 * MIB + 4096 * (k % 3), components=components or {}, size=k % 5 + 1.0
-            )
-            for k in range(20)
-        ]
-        lines += [
-            sample(phase, components=components or {})
-            for phase in ("end", *run.experiment.phases, "released")
-        ]
-        there.steps_path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        there.write_output(f"{HOST}: {BOOK}\n".encode())
-        is_last = run is runs[-1]
-        there.write_result(
-            {
-                "outcome": "crashed" if is_last else "complete",
-                "because": because if is_last else "",
-                "signal": None, "status": 0, "wall_s": 1.0, "peak_rss": 60 * MIB, "last_step": 19,
-            }
-        )  # fmt: skip
-        if run.traced and heap is not None:
-            there.write_heap(heap)
-
-
-def manifest_of(plan, inputs, command):
-    """Return a manifest with a secret wherever one can come from."""
-    facts = {
-        "machine": {
-            "system": "Linux", "kernel": f"6.1.0-{HOST}", "cpu": f"AMD EPYC of {USER}", "cores": 2,
-            "memory": 2**34, "swap": 0, "libc": "glibc 2.36", "page": 4096,
-            "transparent_hugepages": "madvise", "aslr": "2", "host": HOST,
-        },
-        "versions": {"python": "3.11.7", "listen2lab": "0.1.0", "sherpa-onnx": f"2.0.1+{USER}"},
-        "environment": {"MALLOC_ARENA_MAX": "1", "LD_PRELOAD": f"{HOME}/lib.so", "NODE": HOST},
-        "git": "4b33f5758156+",
-    }  # fmt: skip
+def manifest(call, inputs):
+    """Return fields of a manifest with a secret wherever one can come from."""
+    machine = MachineFacts(
+        system="Linux", kernel=f"6.1.0-{HOST}", cpu=f"AMD EPYC of {USER}", cores=2,
+        memory=2**34, libc="glibc 2.36",
+    )  # fmt: skip
+    setup = replace(
+        SETUP, machine=machine, identity="0123456789abcdef", git="4b33f5758156+",
+        versions={**SETUP.versions, "sherpa-onnx": f"2.0.1+{USER}"},
+        environment={"MALLOC_ARENA_MAX": "1", "LD_PRELOAD": f"{HOME}/lib.so", "NODE": HOST},
+    )  # fmt: skip
+    claim = HypothesisRecord(
+        claim=f"{HOME} leaks", supported_when=f"{USER} says so", refuted_when="never"
+    )
     return {
-        "created": "2026-11-23T17:41:52+00:00", "command": command,
-        "python": f"/home/{USER}/venv/bin/python", "plan": plan.to_json(), "inputs": inputs,
-        "hypotheses": {"H0": {"claim": f"{HOME} leaks"}}, "user": USER,
-        "machines": {HOST: {"id": "0" * 16, **facts}, "machine-2": facts}, **facts,
+        "call": call, "inputs": inputs, "setup": setup, "hypotheses": {"H0": claim},
+        "python": f"/home/{USER}/venv/bin/python", "machines": {HOST: setup, "machine-2": setup},
     }  # fmt: skip
 
 
 class Shared(NamedTuple):
     """A study, and the text of each of its files that are to be shared."""
 
-    study: Study
+    study: StudyData
     texts: dict[str, str]
 
 
 def written(study):
     """Write everything that is shared of a study."""
-    write_report(study, pictures=True)
+    write_report(study, summary_of(study), public_names(), with_pictures=True)
     folder = study.folder.path
     names = ["report.html", "summary.md", "ISSUE.md"]
     texts = {name: (folder / name).read_text() for name in names}
@@ -125,22 +93,26 @@ def written(study):
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory):
     """Return a study of the pipeline, full of secrets."""
-    plan = Plan((catalog.EXPERIMENTS["stop-release"].__class__(
-        **{**vars(catalog.EXPERIMENTS["stop-release"]), "steps": 20, "warmup": 0, "traced": None}
-    ),), repeats=3, traced=True)  # fmt: skip
-    inputs = {
-        "voice": WINDOWS, "voice_hash": "ab" * 32, "recognizer": f"/srv/Bücher/größe/{HOST}",
-        "recognizer_hash": "cd" * 32, "paragraphs_hash": "ef" * 32,
-        "texts": [
-            {"name": f"{USER}@corp.example Secret.epub", "paragraphs": 3, "notes": [BOOK]},
-            {"name": "novel.md", "paragraphs": 52, "notes": [HOME]},
-        ],
-    }  # fmt: skip
-    folder = StudyFolder(tmp_path_factory.mktemp("shared") / "größe Secret")
-    typed = (
-        f"listen2lab run stop-release --text '{HOME}/größe.txt' --voice={WINDOWS!r} "
-        f"--python /home/{USER}/v/bin/python --on tcp://{HOST}:8786 --repeats 3 --set num_threads=2"
+    item = replace(EXPERIMENTS["stop-release"], steps=20, warmup=0, traced=None)
+    inputs = InputsRecord(
+        voice=WINDOWS, voice_hash="ab" * 32, recognizer=f"/srv/Bücher/größe/{HOST}",
+        recognizer_hash="cd" * 32, paragraphs_hash="ef" * 32,
+        texts=(
+            SourceText(f"{USER}@corp.example Secret.epub", 3, (Notice("x", {"text": BOOK}),)),
+            SourceText("novel.md", 52),
+        ),
+    )  # fmt: skip
+    call = Call(
+        "run",
+        {"experiments": ["stop-release"], "texts": [f"{HOME}/größe.txt"], "voice": WINDOWS,
+         "python": f"/home/{USER}/v/bin/python", "repeats": 3, "knobs": {"num_threads": 2}},
+    )  # fmt: skip
+    allocators = (
+        ("onnxruntime::BFCArena::AllocateRawInternal", f"{HOME}/a.py"),
+        (f"{HOME}/b.so", "größe.py"),
+        (f"read_for_{USER}", ""),
     )
+<<<<<<< HEAD
     folder.create(manifest_of(plan, inputs, typed), [BOOK])
     folder.release()
     place = {"bytes": MIB, "blocks": 1, "engine": False}
@@ -161,6 +133,29 @@ def pipeline(tmp_path_factory):
     phone = answer(read_evidence(sorted(map(str, evidence.iterdir()))))
     folder.device_path.write_text(msgspec.json.encode(phone).decode(), "utf-8")
     return written(Study(folder.path))
+=======
+    trace = Trace(
+        allocations=10, peak=60 * MIB, curve=Curve((1.0, 2.0), (1, 60 * MIB), (1, 60 * MIB)),
+        at_peak=tuple(
+            Allocator(bytes=MIB, blocks=1, function=function, file=file)
+            for function, file in allocators
+        ),
+    )  # fmt: skip
+    refused = RunRecord(
+        outcome="crashed", why=Notice("raised", {"type": "OSError"}), last_step=15,
+        message=f"{HOST} refused {HOME}: {BOOK}", machine=HOST,
+    )  # fmt: skip
+    study = build_study(
+        tmp_path_factory.mktemp("shared") / "größe Secret",
+        {"stop-release/app": 60.0},
+        plan=Plan((item,), repeats=3),
+        results={"stop-release/app/02": refused},
+        traces={"stop-release/app/traced": trace},
+        paragraphs=[BOOK],
+        manifest=manifest(call, inputs),
+    )
+    return written(study)
+>>>>>>> 156e535 (Test that what is shared tells nothing of its owner, and that every notice has its words)
 
 
 @pytest.fixture(scope="module")
@@ -168,22 +163,26 @@ def own(tmp_path_factory):
     """Return a study of somebody's workload, whose very names are secrets."""
     experiment = Experiment(
         name=f"{USER}-Secret", question=f"Does {USER}-Secret.py hold more memory with every step?",
-        factor="interpreter", predictions={}, steps=20, warmup=0, unit="step",
+        factor=f"interpreter of {USER}", steps=20, warmup=0, unit=f"{USER} page",
+        predictions={"H1": f"{HOME} grows"}, phases=(f"{HOST} stopped",),
         levels=(Level("this"), Level("against", python=f"/home/{USER}/v/bin/python")),
     )  # fmt: skip
-    plan = Plan((experiment,), repeats=3, traced=False)
-    folder = StudyFolder(tmp_path_factory.mktemp("shared") / "own")
-    inputs = {"workload": f"{HOME}/{USER}-Secret.py", "workload_hash": "ab" * 32}
-    called = f"lab.watch('{HOME}/{USER}-Secret.py', steps=20, repeats=3)"
-    folder.create(manifest_of(plan, inputs, called), [])
-    folder.release()
-    write_runs(
-        folder, plan, because=f"the workload ended the process: sys.exit({HOME!r})",
-        components={f"{HOME}/cache": MIB, "plain cache": MIB, BOOK: 1},
-    )  # fmt: skip
-    damaged = folder.run(f"{USER}-Secret/this/01").steps_path
+    ended = RunRecord(outcome="crashed", message=f"sys.exit({HOME!r})", last_step=15)
+    components = {f"{HOME}/cache": MIB, "plain cache": MIB, BOOK: 1}
+    study = build_study(
+        tmp_path_factory.mktemp("shared") / "own",
+        {"this": 20.0, "against": 20.0},
+        plan=Plan((experiment,), repeats=3, traced=False),
+        results={f"{USER}-Secret/against/02": ended},
+        change=lambda _, sample: replace(sample, components=components),
+        manifest=manifest(
+            Call("watch", {"file": f"{HOME}/{USER}-Secret.py", "steps": 20}, shell=False),
+            InputsRecord(workload=f"{HOME}/{USER}-Secret.py", workload_hash="ab" * 32),
+        ),
+    )
+    damaged = study.folder.run(f"{USER}-Secret/this/01").steps_path
     damaged.write_text('{"phase": "' + BOOK + '\n{"phase":"end"}\n')
-    return written(Study(folder.path))
+    return written(open_study(study.folder.path))
 
 
 @pytest.fixture(params=["pipeline", "own"])
@@ -193,13 +192,13 @@ def secret(request):
 
 
 def test_no_secret_is_in_a_shared_file(secret):
-    """Manifest, reasons, logs, heap places, texts, interpreter and command: none of it leaks."""
+    """Manifest, reasons, units, phases, texts, interpreter and call: none of it leaks."""
     assert sum(name.endswith(".svg") for name in secret.texts) >= 2
     for name, text in secret.texts.items():
         # An embedded text may be escaped in JSON or in HTML.
         plain = text + text.encode().decode("unicode_escape", "replace")
-        told = [word for word in SECRETS if word and word.lower() in plain.lower()]
-        assert not told, name
+        leaked = [word for word in SECRETS if word and word.lower() in plain.lower()]
+        assert not leaked, name
         # A machine may be called "vm": only the name itself counts, not a word that is like it.
         assert not re.search(rf"(?<![\w-]){re.escape(platform.node())}(?![\w-])", plain), name
     for path in (secret.study.folder.path / "pictures").glob("*.png"):
@@ -208,49 +207,45 @@ def test_no_secret_is_in_a_shared_file(secret):
 
 
 def test_what_matters_is_still_told(pipeline, own):
-    """Numbers, versions, public names and the shape of the command stay."""
+    """Numbers, versions, public names and the shape of the call stay."""
     texts = pipeline.texts
     for name in ("report.html", "summary.md", "ISSUE.md"):
-        assert (
-            "--text TEXT --voice=VOICE --python PYTHON --on ON --repeats 3 --set num_threads=2"
-            in texts[name]
-        )
-        assert "it raised OSError; its message is left out" in texts[name]
+        assert "--repeats 3 --set num_threads=2" in texts[name]
+        assert "stop-release/app/2: crashed: OSError: (left out)" in texts[name]
     assert "novel.md (52)" in texts["report.html"]
     assert "a voice of one&#39;s own" in texts["report.html"].lower()
     assert "onnxruntime::BFCArena::AllocateRawInternal" in texts["report.html"]
-    assert '<section id="device">' in texts["report.html"]
-    assert "Of file 2. The kill limit counts" in texts["report.html"]
     assert "Linux 6.1.0, glibc 2.36" in texts["ISSUE.md"]
-    assert "LEFT_OUT" in own.texts["summary.md"]
+    assert "lab.watch(" in own.texts["summary.md"]
     assert "plain cache" in own.texts["report.html"]
-    assert "experiment-1/this/01 is damaged" in own.texts["summary.md"]
+    assert "experiment-1/this/01: steps.jsonl" in own.texts["summary.md"]
 
 
 def test_the_embedded_study_can_be_read_back(pipeline):
     """A rerun from the report gets plan, hashes and seed."""
-    manifest, summary = read(pipeline.study.folder.report_path)
-    assert Plan.from_json(manifest["plan"]) == pipeline.study.plan
-    assert manifest["inputs"]["voice_hash"] == "ab" * 32
-    assert summary["experiments"].keys() == {"stop-release"}
+    carried = read_payload(pipeline.study.folder.report_path)
+    assert carried.manifest.plan == pipeline.study.plan
+    assert carried.manifest.inputs.voice_hash == "ab" * 32
+    assert carried.manifest.inputs.paragraphs is None
+    assert b'"stop-release"' in carried.summary
 
 
 def test_private_things_are_told_when_asked_for(pipeline, tmp_path):
     """With --include-private the report says everything, and can be rerun alone."""
-    told = page(pipeline.study, pipeline.study.summary(), include_private=True)
-    (tmp_path / "private.html").write_text(told)
-    manifest, _ = read(tmp_path / "private.html")
-    assert manifest["inputs"]["paragraphs"] == [BOOK]
-    assert HOME in manifest["command"]
-    assert "paragraphs" not in read(pipeline.study.folder.report_path)[0]["inputs"]
+    study = pipeline.study
+    path = tmp_path / "private.html"
+    path.write_text(page(study, summary_of(study), include_private=True))
+    carried = read_payload(path).manifest
+    assert carried.inputs.paragraphs == (BOOK,)
+    assert HOME in rendered(carried.call)
 
 
 def test_looking_at_a_study_changes_nothing_of_it(own):
     """The view renames copies: the study's own tables keep their names."""
-    own = own.study
-    assert set(own.runs["experiment"]) == {f"{USER}-Secret"}
-    assert f"component.{HOME}/cache" in own.samples.columns
-    assert own.plan.experiments[0].name == f"{USER}-Secret"
+    study = own.study
+    assert set(study.runs["experiment"]) == {f"{USER}-Secret"}
+    assert f"component.{HOME}/cache" in study.samples.columns
+    assert study.plan.experiments[0].name == f"{USER}-Secret"
 
 
 class _Addresses(HTMLParser):
@@ -284,40 +279,50 @@ def test_the_page_asks_for_nothing(pipeline):
     assert "default-src 'none'" in text
 
 
-@given(st.text(alphabet=string.printable + "äß中", max_size=60))
+def redaction(**fields):
+    """Return what leaves private strings out of an empty study."""
+    plan = Plan((EXPERIMENTS["baseline"],))
+    return Redaction(Manifest(plan=plan, **fields), public_names())
+
+
+TEXT = st.text(alphabet=string.printable + "äß中", max_size=60)
+
+
+@given(TEXT)
 def test_a_message_of_others_is_never_told(text):
-    """Whatever a workload's error says, only the lab's own words are shared."""
-    names = Names({"command": HOME})
-    said = private.because(f"ValueError: {text}", names)
-    assert said == "it raised ValueError; its message is left out"
-    told = private.because(f"ended the process with status 3; it last printed: {text}", names)
-    assert told == "ended the process with status 3; its message is left out"
+    """Whatever a workload's error says, only the lab's own codes are shared."""
+    ended = RunRecord(
+        outcome="crashed", why=Notice("raised", {"type": "ValueError"}), message=f"{USER}{text}"
+    )
+    shared = redaction().record(ended)
+    assert shared == replace(ended, message="(left out)")
 
 
-@given(st.lists(st.text(alphabet=string.printable, min_size=1, max_size=30), max_size=4))
-def test_a_command_tells_only_options_numbers_and_public_names(words):
-    """Whatever was typed, a word that is not public is not in the shared command."""
-    import shlex
-
-    plan = {"experiments": []}
-    typed = shlex.join(["listen2lab", "run", "--text", *(f"{w}/{USER}" for w in words)])
-    said = command(typed, {"plan": plan}, Names({}))
+@given(st.lists(TEXT, max_size=4))
+def test_a_call_tells_only_numbers_and_public_names(words):
+    """Whatever was given, a word that is not public is not in the shared call."""
+    given_texts = [f"{w}/{USER}" for w in words]
+    call = Call("run", {"texts": given_texts, "python": f"{USER}/python", "repeats": 3})
+    said = rendered(redaction().record(call))
     assert USER not in said
-    assert said.startswith("listen2lab run --text")
+    assert said.endswith("--repeats 3")
 
 
 def test_common_words_are_no_names():
     """A user called root or a host called localhost must not empty a report."""
-    names = Names({"command": "listen2lab run --text /home/user/a.txt", "cwd": "/home/root"})
+    names = redaction(call=Call("run", {"texts": ["/home/user/a.txt", "/home/root"]}))
     assert not names.tells("the root of the user's tree on localhost")
-    assert names.of("experiment", "baseline") == "baseline"
-    assert names.of("component", "audio_cache") == "audio_cache"
+    assert names.name("experiment", "baseline") == "baseline"
+    assert names.name("component", "audio_cache") == "audio_cache"
 
 
 def test_a_folder_named_like_a_generated_model_is_somebody_s_own():
     """Told as the generated one, a rerun would take that instead."""
-    names = Names({})
-    assert model("recognizer", names) == "recognizer"
-    assert model("/home/me/recognizer", names) is None
-    assert model("/home/me/tiny/", names) is None
-    assert model("/voices/en_US-amy-medium", names) == "en_US-amy-medium"
+    for given_as, shared in (
+        ("recognizer", "recognizer"),
+        ("/home/me/recognizer", "(left out)"),
+        ("/home/me/tiny/", "(left out)"),
+        ("/voices/en_US-amy-medium", "en_US-amy-medium"),
+    ):
+        inputs = redaction().record(InputsRecord(voice=given_as))
+        assert inputs.voice == shared

@@ -46,6 +46,7 @@ _FACT = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ()@.,_+:-]{0,79}")
 _VERSION = re.compile(r"\d+(?:\.\d+)*(?:(?:a|b|rc|\.post|\.dev)\d+)*|[0-9a-f]{7,64}\+?")
 _KERNEL = re.compile(r"\d+(?:\.\d+)+(?:-\d+(?=\D|$))?")
 _NO_SENTENCE = re.compile(r"[\\@/]|[^\x20-\x7e–’×−]")
+_OWN_LABEL = re.compile(r"machine-\d{1,4}")
 _NO_FUNCTION = frozenset("/\\@\"';")
 # So many people's, or a word of the lab's own: to look for them says nothing.
 _NOBODY = frozenset(
@@ -83,6 +84,9 @@ class Redaction:
         self._public = public
         self._ours = public.names | public.experiments | {*Knobs._fields, "this", "against"}
         self._telling = _telling(_strings(msgspec.to_builtins(manifest)))
+        for label in manifest.machines:  # one that somebody else gave may be a host's name
+            if not _OWN_LABEL.fullmatch(label) and len(label) > 2:
+                self._telling |= {label.lower()} - _NOBODY
         self._given: dict[tuple[str, str], str] = {}
         self._rules: dict[str, Callable[[str], str]] = {
             "public": str,
@@ -206,7 +210,7 @@ class Redaction:
         return kept if _VERSION.fullmatch(kept) else LEFT_OUT
 
     def _machine(self, label: str) -> str:
-        return label if re.fullmatch(r"machine-\d{1,4}", label) else self.name("host", f"{label} ")
+        return label if _OWN_LABEL.fullmatch(label) else self.name("host", f"{label} ")
 
     def _run(self, key: str) -> str:
         parts = key.split("/")

@@ -53,7 +53,7 @@ def markdown(text: str) -> str:
     Examples
     --------
     >>> markdown("<b>x</b> [y](http://z) `a[0]`")
-    '\\\\<b\\\\>x\\\\</b\\\\> \\\\[y\\\\](http:\\\\/\\\\/z) `a[0]`'
+    '\\<b\\>x\\</b\\> \\[y\\](http:\\/\\/z) `a[0]`'
     """
     parts = _CODE.split(one_line(text))
     for at, part in enumerate(parts):

@@ -113,6 +113,32 @@ TEMPLATES: dict[str, str] = {
         "made it grow, not to the one that uses it. For the operators, look at a trace without "
         "the arena: `listen2lab run session-options`, condition 'neither'."
     ),
+    # -- what a comparison, a rerun or a merge must say beside its numbers
+    "other-machine": "The machines differ",
+    "other-version": "The versions differ",
+    "other-input": "The inputs differ",
+    "other-setting": "The settings differ",
+    "few-repeats": (
+        "Fewer than {needed} complete runs of {conditions}: too few for intervals that mean much."
+    ),
+    "texts-not-read": "the study's own texts cannot be read ({message})",
+    "no-numbers-before": (
+        "the report's numbers cannot be read: the study can be run again, but there is nothing to "
+        "compare it with"
+    ),
+    "other-interpreter": ("the runs had an interpreter of their own{path}; now they have this one"),
+    "merged-experiment": "{experiment}: {runs} runs of {studies}{apart}",
+    "traced-twice": (
+        "{study}: the traced run {run} is left out: another study has one of the same condition"
+    ),
+    # -- what of a text is not read
+    "text-silent-left-out": "{paragraphs} paragraphs without a letter were left out",
+    "text-controls-left-out": "{characters} control characters were left out",
+    "text-decoded": "{name} was read as {encoding}, by its {said_by}",
+    "text-documents-left-out": "{documents} documents of the book could not be read",
+    "text-nesting-left-out": "lists and quotations deeper than {levels} levels were left out",
+    "text-header-left-out": "the header between the --- lines at the top was left out",
+    "text-comments-left-out": "{comments} HTML comments were left out",
     # -- what a study cannot tell
     "generated-voice": (
         "A real voice: this one is generated, with a Piper voice's shapes, and memory follows "
@@ -125,6 +151,15 @@ TEMPLATES: dict[str, str] = {
     "one-change-each": "Combinations of cures: each condition changes one thing only.",
 }
 """Code to sentence; values in braces, see `listen2lab.report.text.format.fill`."""
+
+
+_OPTIONAL = {
+    "step": ("after step {step}", "before the first step"),
+    "line": (", line {line},", ""),
+    "apart": ("; apart from {first}, because of another {apart}", ""),
+    "path": (" ({path})", ""),
+}
+"""Values that may be missing: what stands in their place, with and without them."""
 
 
 def say(notice: Notice) -> str:
@@ -149,11 +184,10 @@ def say(notice: Notice) -> str:
     if template is None:  # of a newer version, in a file
         named = ", ".join(f"{name} {value}" for name, value in values.items())
         return f"{notice.code} ({named})" if named else notice.code
-    if "{step}" in template:
-        step = notice.values.get("step")
-        values["step"] = "before the first step" if step is None else f"after step {step}"
-    if "{line}" in template:
-        values["line"] = f", line {values['line']}," if "line" in values else ""
+    for name, (there, absent) in _OPTIONAL.items() if notice.code in TEMPLATES else ():
+        if f"{{{name}}}" in template:
+            value = notice.values.get(name)
+            values[name] = absent if value is None else there.format(**values)
     said = fill(template, values)
     if without := notice.values.get("without"):
         named = ", ".join(map(str, without)) if isinstance(without, list) else str(without)
