@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from html import escape
 
 import pytest
+from markupsafe import escape
 
 import listen2lab as lab
 

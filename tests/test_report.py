@@ -2,78 +2,51 @@
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
-from listen2lab.report.factors import grid
-from listen2lab.report.key_facts import headline
-from listen2lab.report.phases import phase_rows, phase_table
+from msgspec.structs import replace
+from small_studies import build_study
 
-from listen2lab.experiment import catalog
-from listen2lab.facade import Study
+from listen2lab.experiment.catalog import EXPERIMENTS, public_names
+from listen2lab.findings.summary import summary_of
 from listen2lab.report.html import page
-from listen2lab.report.plots import _thinned, plot_curves
+from listen2lab.report.plots import plot_curves, thinned
 from listen2lab.report.style import new_figure, share_styles, to_svg
-from listen2lab.report.text.study import with_code
+from listen2lab.report.tables import grid, phase_rows, phase_table
+from listen2lab.report.text.study import headline
 from listen2lab.report.write import write_report
-from listen2lab.study.folder import StudyFolder
-from listen2lab.study.plan import APART, Plan, schedule
-
-MIB = 2**20
-INPUTS = {
-    "voice": "tiny", "voice_hash": "ab" * 32, "recognizer": "recognizer",
-    "recognizer_hash": "cd" * 32, "paragraphs_hash": "ef" * 32, "texts": [],
-}  # fmt: skip
-FACTS = {
-    "machine": {
-        "system": "Linux", "kernel": "6.1.0", "cpu": "AMD EPYC", "cores": 2, "memory": 2**34,
-        "swap": 0, "libc": "glibc 2.36", "page": 4096, "transparent_hugepages": "madvise",
-    },
-    "versions": {"listen2lab": "0.1.0", "sherpa-onnx": "2.0.1"}, "environment": {}, "git": None,
-}  # fmt: skip
-
-
-def line(phase, level, step=None, **more):
-    """Return a line as the worker writes it."""
-    values = {
-        "phase": phase, "t": 1.0, "rss": level, "anonymous": level // 2, "peak": level,
-        "private_dirty": level // 2, "in_use": level // 3, "kept": MIB, "mapped": MIB, "swap": 0,
-        "components": {"audio_cache": 1000},
-    }  # fmt: skip
-    if step is not None:
-        values |= {"step": step, "steps": 1, "size": 1.0 + step, "python_blocks": 100}
-    return {**values, **more}
+from listen2lab.study.plan import APART, Plan
+from listen2lab.study.records import RunRecord
+from listen2lab.units import MIB
 
 
 def study_of(path, plan, *, outcome="complete"):
-    """Write a study of a plan, each run at a level of its own, and open it."""
-    folder = StudyFolder(path)
-    told = {"created": "2026-11-23T17:41:52+00:00", "command": "listen2lab run", "python": None}
-    folder.create({**told, "plan": plan.to_json(), "inputs": INPUTS, **FACTS}, ["A text."])
-    folder.release()
-    for number, run in enumerate(schedule(plan)):
-        there = folder.run(run.key)
-        there.prepare({})
-        level = (60 + number % 7) * MIB
-        lines = [line(phase, level) for phase in ("start", "import", "setup")]
-        lines += [line("step", level + k * 4096, k) for k in range(run.experiment.steps)]
-        lines += [
-            line(phase, level - MIB * k)
-            for k, phase in enumerate(("end", *run.experiment.phases, "released"))
-        ]
-        there.steps_path.write_text("".join(json.dumps(each) + "\n" for each in lines))
-        there.write_result(
-            {"outcome": outcome, "because": "", "wall_s": 1.0, "peak_rss": level, "last_step": 5}
-        )
-    return Study(folder.path)
+    """Write a study of a plan, each run at a size of its own, and open it."""
+    names = [f"{item.name}/{x.name}" for item in plan.experiments for x in item.levels]
+    results = {}
+    if outcome != "complete":
+        keys = [f"{name}/{k:02d}" for name in names for k in range(plan.repeats)]
+        results = dict.fromkeys(keys, RunRecord(outcome=outcome, last_step=5))
+
+    def change(run, sample):
+        phases = ["end", *run.experiment.phases, "released"]
+        if sample.phase not in phases:
+            return replace(sample, size=None if sample.step is None else 1.0 + sample.step)
+        # Each phase gives back a MiB more.
+        return replace(sample, rss=60 * MIB - MIB * phases.index(sample.phase))
+
+    shapes = {
+        name: lambda repeat, step, k=k: 60 + k % 7 + repeat % 3 + step / 256
+        for k, name in enumerate(names)
+    }
+    return build_study(path, shapes, plan=plan, change=change, results=results)
 
 
 def short(name, steps=6):
     """Return a built-in experiment of few steps."""
-    return replace(catalog.EXPERIMENTS[name], steps=steps, warmup=0)
+    return replace(EXPERIMENTS[name], steps=steps, warmup=0)
 
 
 @pytest.fixture(scope="module")
@@ -86,23 +59,23 @@ def many(tmp_path_factory):
 @pytest.fixture(scope="module")
 def text(many):
     """Return the report's page."""
-    return write_report(many).path.read_text()
+    return write_report(many, summary_of(many), public_names()).read_text()
 
 
 def test_two_factors_read_as_such(text):
     """One factor across, the other down; each crossing with its level and peak."""
-    crossed = grid(catalog.EXPERIMENTS["session-options"])
+    crossed = grid(EXPERIMENTS["session-options"])
     assert (crossed.across, crossed.down) == ("cpu_mem_arena", "mem_pattern")
     assert crossed.cells[1, 0] == "arena"  # the pattern off, the arena on
-    assert grid(catalog.EXPERIMENTS["cache-size"]) is None
-    assert grid(replace(catalog.EXPERIMENTS["session-options"], factor="moon x sun")) is None
+    assert grid(EXPERIMENTS["cache-size"]) is None
+    assert grid(replace(EXPERIMENTS["session-options"], factor="moon x sun")) is None
     (table,) = re.findall(r'<table class="grid">.*?</table>', text, re.DOTALL)
     assert table.count("<td><b>") == 4
 
 
 def test_a_crossing_that_was_not_run_is_said():
     """One synthesis in flight has no session each."""
-    crossed = grid(catalog.EXPERIMENTS["concurrency"])
+    crossed = grid(EXPERIMENTS["concurrency"])
     assert len(crossed.cells) == 5
     assert len(crossed.columns) * len(crossed.rows) == 6
 
@@ -116,11 +89,11 @@ def test_many_repeats_are_a_band(many, text):
     assert len(panel.collections) == 1
 
 
-def test_a_long_curve_is_thinned_and_keeps_its_spikes():
+def test_a_long_curve_isthinned_and_keeps_its_spikes():
     """A panel has few pixels; the one high step must still be seen."""
     y = np.zeros(10_000)
     y[4321] = 9.0
-    at, kept = _thinned(np.arange(10_000.0), y)
+    at, kept = thinned(np.arange(10_000.0), y)
     assert len(at) <= 240
     assert kept.max() == 9.0
     assert at[kept.argmax()] == 4321.0
@@ -130,10 +103,10 @@ def test_a_long_curve_is_thinned_and_keeps_its_spikes():
 def test_phases_are_a_table_and_a_picture(many, text):
     """What stopping, dropping and trimming give back is read off, phase by phase."""
     rows = phase_rows(phase_table(many, "stop-release", "app"))
-    names = [row[0] for row in rows]
+    names = [row.phase for row in rows]
     wanted = ["stopped", "session-dropped", "trimmed", "created-again"]
     assert names == ["setup", "end", *wanted, "released"]
-    resident = [row[1] for row in rows[1:]]
+    resident = [row.resident for row in rows[1:]]
     assert np.diff(resident) == pytest.approx([-1.0] * 5)
     assert all(f'<th scope="row">{name}</th>' in text for name in names)
     assert "Memory after each phase of stop-release" in text
@@ -158,7 +131,7 @@ def test_pictures_share_their_styles(many):
     assert len(shared[0]) < len(svgs[0])
     used = set(re.findall(r'class="(m\d+)"', shared[0]))
     assert used == set(re.findall(r"\.(m\d+)\{", rules))
-    assert 'aria-label="a &lt;b> &amp; c"' in shared[0]
+    assert 'aria-label="a &lt;b&gt; &amp; c"' in shared[0]
     assert "var(--series-0)" in rules
 
 
@@ -176,7 +149,7 @@ def test_markdown_is_short_and_whole(many, text):
         "What happens", "Versions", "Minimal settings", "To reproduce", "The curve",
         "What was ruled out", "What is asked",
     ]  # fmt: skip
-    assert "| sherpa-onnx | 2.0.1 |" in issue
+    assert "| sherpa-onnx | 1.12.0 |" in issue
     assert re.search(r"[▁▂▃▄▅▆▇█]{6}  \d", issue)
     assert "| session-dropped |" in issue
 
@@ -185,11 +158,12 @@ def test_a_study_in_which_nothing_was_measured_is_said_to_be(tmp_path):
     """A report of crashes alone has no numbers, and invents none."""
     plan = Plan((short("baseline"),), repeats=2, traced=False)
     study = study_of(tmp_path / "study", plan, outcome="crashed")
-    write_report(study)
+    summary = summary_of(study)
+    write_report(study, summary, public_names())
     assert "No run was complete" in (tmp_path / "study" / "summary.md").read_text()
     assert "Nothing to report" in (tmp_path / "study" / "ISSUE.md").read_text()
-    assert headline(study.summary()["experiments"]["baseline"]) == "No complete run."
-    assert "2 of\n    2 runs did not end well" in page(study, study.summary())
+    assert headline(summary.experiments["baseline"]) == "No complete run."
+    assert "2 of\n    2 runs did not end well" in page(study, summary_of(study))
 
 
 def test_a_condition_is_taken_apart_once(tmp_path):
@@ -198,17 +172,9 @@ def test_a_condition_is_taken_apart_once(tmp_path):
     apart = replace(other, name=f"cache-size{APART}machine-2")  # levels of machines stay apart
     plan = Plan((short("stop-release"), short("baseline"), other, apart), repeats=1, traced=False)
     study = study_of(tmp_path / "study", plan)
-    text = page(study, study.summary())
+    text = page(study, summary_of(study))
     assert text.count('<div class="account">') == 3
     assert re.findall(r'taken apart under\s+<a href="#([^"]*)"', text) == ["baseline"]
-
-
-def test_code_in_a_sentence_is_code_and_nothing_else_is():
-    """A path that holds audio reads as code; what comes from elsewhere stays text."""
-    told = with_code("`a.b[...]` holds <i>3</i> & `x`; one ` alone")
-    assert told == (
-        "<code>a.b[...]</code> holds &lt;i&gt;3&lt;/i&gt; &amp; <code>x</code>; one ` alone"
-    )
 
 
 def test_text_in_a_notebook_is_as_large_in_a_wide_picture(many):
