@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 import listen2lab as lab
 from listen2lab import notebook
 from listen2lab.errors import InputError, UnknownNameError
-from listen2lab.notebook import parameters as _cells
+from listen2lab.findings.conditions import numbers_of
+from listen2lab.findings.hypotheses import HYPOTHESES
+from listen2lab.findings.records import MadeFrom, Summary
+from listen2lab.notebook import parameter_cell as _cells
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -56,36 +59,35 @@ def test_a_notebook_runs_from_the_reference_study(path, tmp_path, monkeypatch):
 
 
 def test_the_reference_study_was_judged_by_this_code():
-    """Two of its experiments, judged anew, get the verdicts and levels that are stored."""
-    from listen2lab.findings.conditions import summarize
-
+    """Two of its experiments, judged anew, get the verdicts and sizes that are stored."""
     study = lab.Study.reference()
-    stored = study.folder.summary()
+    stored = study.folder.read("summary.json", Summary)
     assert stored is not None
-    assert stored["made_from"] == study._made_from
+    made_from = MadeFrom(listen2lab=lab.__version__, digest=study.folder.digest())
+    assert stored.made_from == made_from, "write it anew: listen2lab report data/reference/study"
     names = ("cache-size", "session-recreation")
     runs, samples = (t[t["experiment"].isin(names)] for t in (study.runs, study.samples))
-    for name, conditions in summarize(runs, samples).items():
+    for name, conditions in numbers_of(runs, samples).items():
         for condition, numbers in conditions.items():
-            before = stored["experiments"][name]["conditions"][condition]
-            assert numbers["verdict"] == before["verdict"]
-            assert numbers["level_mib"] == pytest.approx(before["level_mib"])
+            before = stored.experiments[name].conditions[condition]
+            assert numbers.verdict == before.verdict
+            assert numbers.end_mib == pytest.approx(before.end_mib)
 
 
 def test_the_readme_tells_what_the_reference_study_found():
     """Each row of its table is the stored finding, rounded."""
-    found = lab.Study.reference().summary()["findings"]
+    found = lab.Study.reference().summary().findings
     rows = re.findall(
         r"^\| (H\d) .*?\| \**(supported|refuted|inconclusive)\b.*\| ([^|]+) \|$",
         (ROOT / "README.md").read_text(), re.MULTILINE,
     )  # fmt: skip
     assert [name for name, _, _ in rows] == list(found)
-    for name, finding, told in rows:
+    for name, finding, shown in rows:
         each = found[name]
-        low, high = each["interval_mib"]
-        wanted = f"{each['effect_mib']:,.0f} [{low:,.0f}, {high:,.0f}]"
-        assert finding == each["finding"]
-        assert told == ("0" if name == "H0" else wanted)
+        low, high = each.interval_mib
+        wanted = f"{each.effect_mib:,.0f} [{low:,.0f}, {high:,.0f}]"
+        assert finding == each.finding
+        assert shown == ("0" if name == "H0" else wanted)
 
 
 @pytest.mark.parametrize("path", QUESTIONS, ids=lambda path: path.stem)
@@ -111,7 +113,7 @@ def test_the_notebooks_follow_one_template(path):
 def test_every_hypothesis_and_experiment_has_its_notebook():
     """Nothing of the catalog is left without a question."""
     everything = "".join("".join(code_of(path)) for path in QUESTIONS[1:8])
-    for name in (*lab.EXPERIMENTS, *lab.HYPOTHESES):
+    for name in (*lab.EXPERIMENTS, *HYPOTHESES):
         assert f'"{name}"' in everything
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import platform
 import re
+import shutil
 import string
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from small_studies import SETUP, build_study
 
+from listen2lab.device import answer, read
 from listen2lab.experiment.catalog import EXPERIMENTS, public_names
 from listen2lab.findings.summary import summary_of
 from listen2lab.notice import Notice
@@ -48,6 +51,7 @@ SECRETS = (
     "My Secret Books", "Secret", "Bücher", "größe", "grösse",
     "mallory@corp.example", "corp.example", "Call me Ishmael", "C:\\Users", "C:/Users", "Users\\",
 )  # fmt: skip
+PHONE = Path(__file__).parents[1] / "data" / "reference" / "device"
 HOME = f"/home/{USER}/My Secret Books"
 WINDOWS = f"C:\\Users\\{USER}\\Secret\\voice"
 BOOK = f"Call me Ishmael, or write to {USER}@corp.example from the /srv/Bücher/größe shelf."
@@ -112,28 +116,6 @@ def pipeline(tmp_path_factory):
         (f"{HOME}/b.so", "größe.py"),
         (f"read_for_{USER}", ""),
     )
-<<<<<<< HEAD
-    folder.create(manifest_of(plan, inputs, typed), [BOOK])
-    folder.release()
-    place = {"bytes": MIB, "blocks": 1, "engine": False}
-    heap = {
-        "allocations": 10, "peak": 60 * MIB,
-        "curve": {"epoch_s": [1.0, 2.0], "heap": [1, 60 * MIB], "rss": [1, 60 * MIB]},
-        "at_peak": [
-            {"bytes": MIB, "blocks": 1, "function": "onnxruntime::BFCArena::AllocateRawInternal",
-             "file": f"{HOME}/a.py", "engine": True},
-            {**place, "function": f"{HOME}/b.so", "file": "größe.py"},
-            {**place, "function": f"read_for_{USER}", "file": ""},
-        ],
-    }  # fmt: skip
-    write_runs(folder, plan, because=f"OSError: {HOST} refused {HOME}: {BOOK}", heap=heap)
-    evidence = tmp_path_factory.mktemp("phone")
-    for name, told in (("session-1.log", "größe Secret.log"), ("early.txt", f"{USER}.txt")):
-        shutil.copy(PHONE / name, evidence / told)
-    phone = answer(read_evidence(sorted(map(str, evidence.iterdir()))))
-    folder.device_path.write_text(msgspec.json.encode(phone).decode(), "utf-8")
-    return written(Study(folder.path))
-=======
     trace = Trace(
         allocations=10, peak=60 * MIB, curve=Curve((1.0, 2.0), (1, 60 * MIB), (1, 60 * MIB)),
         at_peak=tuple(
@@ -154,8 +136,12 @@ def pipeline(tmp_path_factory):
         paragraphs=[BOOK],
         manifest=manifest(call, inputs),
     )
+    evidence = tmp_path_factory.mktemp("phone")
+    for name, copied in (("session-1.log", "größe Secret.log"), ("early.txt", f"{USER}.txt")):
+        shutil.copy(PHONE / name, evidence / copied)
+    phone = answer(read(sorted(map(str, evidence.iterdir()))))
+    study.folder.device_path.write_bytes(msgspec.json.encode(phone))
     return written(study)
->>>>>>> 156e535 (Test that what is shared tells nothing of its owner, and that every notice has its words)
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +200,7 @@ def test_what_matters_is_still_told(pipeline, own):
         assert "stop-release/app/2: crashed: OSError: (left out)" in texts[name]
     assert "novel.md (52)" in texts["report.html"]
     assert "a voice of one&#39;s own" in texts["report.html"].lower()
+    assert '<section id="device">' in texts["report.html"]
     assert "onnxruntime::BFCArena::AllocateRawInternal" in texts["report.html"]
     assert "Linux 6.1.0, glibc 2.36" in texts["ISSUE.md"]
     assert "lab.watch(" in own.texts["summary.md"]

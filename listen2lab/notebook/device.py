@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+from markupsafe import Markup
 
 from listen2lab.device.answer import answer
 from listen2lab.device.evidence import Evidence, NothingReadError, read
@@ -157,8 +157,8 @@ def look(
 
 
 def _card(lines: list[str]) -> Card:
-    html: list[str] = []
-    for line in lines:
-        tag = "pre" if line.startswith("  ") else "p"
-        html.append(f"<{tag}>{escape(line)}</{tag}>")
-    return Card("".join(html), lines)
+    html = (
+        Markup("<{0}>{1}</{0}>").format("pre" if line.startswith("  ") else "p", line)
+        for line in lines
+    )
+    return Card(Markup("").join(html), lines)

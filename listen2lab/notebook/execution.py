@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from listen2lab.errors import InputError, LabError
-from listen2lab.notebook import parameters as _cells
+from listen2lab.notebook import parameter_cell as _cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
