@@ -131,14 +131,6 @@ TEMPLATES: dict[str, str] = {
     "traced-twice": (
         "{study}: the traced run {run} is left out: another study has one of the same condition"
     ),
-    # -- what of a text is not read
-    "text-silent-left-out": "{paragraphs} paragraphs without a letter were left out",
-    "text-controls-left-out": "{characters} control characters were left out",
-    "text-decoded": "{name} was read as {encoding}, by its {said_by}",
-    "text-documents-left-out": "{documents} documents of the book could not be read",
-    "text-nesting-left-out": "lists and quotations deeper than {levels} levels were left out",
-    "text-header-left-out": "the header between the --- lines at the top was left out",
-    "text-comments-left-out": "{comments} HTML comments were left out",
     # -- what a study cannot tell
     "generated-voice": (
         "A real voice: this one is generated, with a Piper voice's shapes, and memory follows "
