@@ -10,8 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-from listen2lab.notebook.execution import execute
 from listen2lab.notebook.parameters import parameters
+
+from listen2lab.notebook.execution import execute
 
 BOUND_S = 60.0
 NOTEBOOKS = {path.stem: path for path in Path(__file__).parents[1].glob("notebooks/*.ipynb")}
