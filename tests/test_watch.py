@@ -11,6 +11,7 @@ import pytest
 import listen2lab as lab
 from listen2lab.errors import WorkloadError
 from listen2lab.report.terminal import watched
+from listen2lab.study.records import Call
 
 LEAK_1_KIB = """
 import ctypes
@@ -58,6 +59,9 @@ def test_one_kib_a_step_of_a_microsecond_workload_is_a_leak(workload, tmp_path):
     assert 0 < answer["smallest_visible_kib_per_step"] < 1
     assert (answer["steps"], answer["repeats"]) == (500, 5)
     assert answer["study"] == str(tmp_path / "study")
+    called = lab.Study(tmp_path / "study").manifest.call
+    assert called == Call("watch", {"file": str(tmp_path / "workload.py"), "steps": 500})
+    assert called.shell
 
 
 def test_a_clean_workload_is_no_leak_and_exits_0(workload, tmp_path):
@@ -73,7 +77,8 @@ def test_a_leak_of_small_objects_shows_before_its_pages_do(workload, tmp_path):
     path = workload(
         "kept = []\ndef setup(): pass\ndef step(i): kept.extend((i + 1000, i + 2000))\n"
     )
-    study = lab.watch(path, steps=200, repeats=3, study=tmp_path / "study")
+    # The account's own blocks, one a step, are all there after some 100 steps.
+    study = lab.watch(path, steps=200, warmup=120, repeats=3, study=tmp_path / "study")
     numbers = study.summary().experiments["workload"].conditions["this"]
     assert numbers.quantities["python_blocks"].verdict == "leak"
     assert numbers.quantities["python_blocks"].rate_per_step == pytest.approx(2, abs=0.3)

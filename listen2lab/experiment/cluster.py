@@ -240,7 +240,7 @@ class ClusterBackend:
 
     def _hear(self, event: tuple[float, Any]) -> None:
         """Pass a sample on to who waits for its run."""
-        key, sample = remote.told(event[1])
+        key, sample = remote.sample_of(event[1])
         on_sample = self.listeners.get(key)
         if on_sample is not None:
             on_sample(sample)

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
     from listen2lab.experiment.inputs import Inputs
 
-__all__ = ["JobRequest", "WorkerStatus", "available", "carry", "code_hash", "status", "told"]
+__all__ = ["JobRequest", "WorkerStatus", "available", "carry", "code_hash", "sample_of", "status"]
 
-_TELL_SECONDS = 0.5  # a run's samples are told at most this often; all of them come with its files
+_EVENT_SECONDS = 0.5  # a run's samples are sent at most this often; all of them come with its files
 _CAPTURE_AT_MOST = MIB
 _ROOMS = (
     "experiment",
@@ -123,7 +123,7 @@ def carry(request: bytes, key: str, machine: str, topic: str) -> dict[str, bytes
     machine
         The label of this machine in the study.
     topic
-        Where its samples are told while it goes: events of the scheduler.
+        Where its samples are sent while it goes: events of the scheduler.
 
     Returns
     -------
@@ -141,9 +141,9 @@ def carry(request: bytes, key: str, machine: str, topic: str) -> dict[str, bytes
     run = next(item for item in schedule(plan) if item.key == key)
     last = time.monotonic()
 
-    def tell(sample: Sample) -> None:
+    def send(sample: Sample) -> None:
         nonlocal last
-        if time.monotonic() - last >= _TELL_SECONDS:
+        if time.monotonic() - last >= _EVENT_SECONDS:
             last = time.monotonic()
             worker.log_event(topic, [key, sample.phase, sample.step, sample.rss])
 
@@ -153,15 +153,15 @@ def carry(request: bytes, key: str, machine: str, topic: str) -> dict[str, bytes
         try:
             run_here(
                 study, run, plan, _same_inputs(asked), python=asked.python, machine=machine,
-                on_sample=tell, stop=_Unwanted(worker),
+                on_sample=send, stop=_Unwanted(worker),
             )  # fmt: skip
         finally:
             study.release()
         return study.run(key).pack(_CAPTURE_AT_MOST)
 
 
-def told(message: Any) -> tuple[str, Sample]:
-    """Return the run's key and what is told of a sample in an event that `carry` logged."""
+def sample_of(message: Any) -> tuple[str, Sample]:
+    """Return the key of a run, and its sample, from an event that `carry` logged."""
     key, phase, step, rss = message
     return key, Sample(phase=phase, step=step, rss=rss)
 
