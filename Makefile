@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: help lab test check format bench bench-verdicts bench-notebooks bench-device bench-large notebooks clean
+.PHONY: help lab test fast check format bench bench-verdicts bench-notebooks bench-device bench-large notebooks clean
 
 help:  ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,9 +16,13 @@ $(STAMP): pyproject.toml
 lab: $(STAMP)  ## run the quick study with the tiny voice, and write its report
 	$(BIN)/listen2lab run baseline alignment cache-size session-recreation --quick
 
-test: $(STAMP)  ## run the checks and the tests
+test: $(STAMP)  ## run the checks and the tests, and say how much of the code they reach
 	$(MAKE) --no-print-directory check
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q --cov=listen2lab --cov-report=
+	@echo "code reached by the tests in this process: $$($(BIN)/coverage report --format=total) %"
+
+fast: $(STAMP)  ## run the tests without the slow ones: a minute or two
+	$(BIN)/pytest -q -m "not slow"
 
 check: $(STAMP)  ## lint, types, notebooks without outputs
 	$(BIN)/ruff check --quiet .
