@@ -51,26 +51,9 @@ def check_voice(
 ) -> VoiceFiles:
     """Check a voice folder and choose its route.
 
-    Parameters
-    ----------
-    folder
-        The folder.
-    engine_version
-        sherpa-onnx's version that will load it; the installed one unless given.
-    needs_route
-        Whether it is an error if espeak-ng, which a real Piper voice needs, is not installed.
-    cache
-        Where the copy of a raw Piper voice is kept; the user's cache folder unless given.
-
-    Returns
-    -------
-    VoiceFiles
-        Files that the engine does not exit on.
-
-    Raises
-    ------
-    VoiceError
-        A file is missing, empty, truncated or of another kind, or no route can be taken.
+    `engine_version` is that of the sherpa-onnx that will load it, the installed one unless given;
+    without `needs_route` it is no error if espeak-ng, which a real Piper voice needs, is not
+    installed. The copy of a raw Piper voice is kept in `cache`, or else in the user's cache folder.
     """
     where = _folder(folder, "voice")
     model = _one_model(where, ("model.onnx",), "voice")
@@ -127,23 +110,7 @@ def check_voice(
 
 
 def check_recognizer(folder: str | os.PathLike[str]) -> RecognizerFiles:
-    """Check a folder with a NeMo CTC recognizer.
-
-    Parameters
-    ----------
-    folder
-        The folder: ``model.int8.onnx`` or ``model.onnx``, and ``tokens.txt``.
-
-    Returns
-    -------
-    RecognizerFiles
-        Files that the engine does not exit on.
-
-    Raises
-    ------
-    VoiceError
-        A file is missing, empty, truncated or of another kind.
-    """
+    """Check a folder with a NeMo CTC recognizer: a model (int8 or not) and ``tokens.txt``."""
     where = _folder(folder, "recognizer")
     model = _one_model(where, _RECOGNIZER_MODELS, "recognizer")
     tokens = where / "tokens.txt"

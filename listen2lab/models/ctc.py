@@ -67,24 +67,7 @@ class _Utterance(NamedTuple):
 def write_recognizer(
     folder: Path, voice: Path, seed: int, characters_per_length: int = _CHARACTERS_PER_LENGTH
 ) -> dict[str, Any]:
-    """Fit a recognizer on the voice and write ``model.onnx`` and ``tokens.txt``.
-
-    Parameters
-    ----------
-    folder
-        Where to.
-    voice
-        The voice's ``model.onnx``.
-    seed
-        Of the features, the texts and the voice's noise.
-    characters_per_length
-        How much it is fitted on, for each length of utterance.
-
-    Returns
-    -------
-    dict
-        Facts about it, for its stamp.
-    """
+    """Fit a recognizer on a voice's ``model.onnx`` and write it; return facts for its stamp."""
     random = np.random.default_rng(seed)
     weights = random.standard_normal((_FEATURES, MEL_BINS, _CONTEXT), np.float32)
     weights *= np.array(_TAPER, np.float32)

@@ -27,16 +27,10 @@ _WINDOW = 4  # relative positions that attention tells apart, each way
 
 
 def text_encoder(g: Graph, mask: str, count: str, *, hidden: int, inner: int, layers: int) -> str:
-    """Return the encoded tokens, [1, hidden, tokens].
+    """Encode the graph's ``input``, token numbers: [1, hidden, tokens].
 
-    Parameters
-    ----------
-    g
-        The graph; its input ``input`` holds the token numbers.
-    mask, count
-        Ones where a token is, [1, 1, tokens], and the number of tokens, a scalar.
-    hidden, inner, layers
-        Channels, channels between the two convolutions of a layer, and layers.
+    `mask` is 1 where a token is, [1, 1, tokens]; `count` their number; `inner` the channels between
+    the two convolutions of a layer.
     """
     table = g.normal(TOKENS, hidden, scale=hidden**-0.5)
     x = g.op("Mul", g.op("Gather", table, "input"), g.number(hidden**0.5))

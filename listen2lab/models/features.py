@@ -53,23 +53,12 @@ _SIDE_BY_SIDE = 40  # results of one product: more of them would multiply more z
 def log_mel(
     samples: NDArray[np.float32], guard: Literal["floor", "add"] | None = None
 ) -> NDArray[np.float32]:
-    """Compute the frames that sherpa-onnx feeds a NeMo CTC model.
+    """Compute the frames that sherpa-onnx feeds a NeMo CTC model: float32, (frames, 80).
 
-    Hann windows of 25 ms every 10 ms, 80 mel bins after librosa from 0 to 8 kHz, no dither;
-    then each bin less its mean and divided by its deviation over the recording.
-
-    Parameters
-    ----------
-    samples
-        One-dimensional, at 16 kHz, between -1 and 1.
-    guard
-        How silent bins are treated: ``floor`` as sherpa-onnx 1.13.8 does, ``add`` as 2.0.1 does,
-        or, if not given, as the installed version.
-
-    Returns
-    -------
-    ndarray, float32, (frames, 80)
-        One frame each 10 ms, the first centred at 5 ms; none for no samples.
+    Hann windows of 25 ms every 10 ms, 80 mel bins after librosa from 0 to 8 kHz, no dither; then
+    each bin less its mean and divided by its deviation over the recording. `guard` is how silent
+    bins are treated: ``floor`` as sherpa-onnx 1.13.8 does, ``add`` as 2.0.1, or else as the
+    installed version.
     """
     import kaldi_native_fbank as knf  # only where features are needed
 
@@ -114,23 +103,8 @@ def resample(
 ) -> NDArray[np.float32]:
     """Change the sampling rate with a Kaiser-windowed sinc filter.
 
-    Parameters
-    ----------
-    samples
-        One-dimensional.
-    from_hz, to_hz
-        The rates.
-
-    Returns
-    -------
-    ndarray, float32
-        ``ceil(len(samples) * to_hz / from_hz)`` samples, the first at the same time as before;
-        the samples themselves if the rates are equal.
-
-    Raises
-    ------
-    InputError
-        A rate is not positive.
+    Returns ``ceil(len(samples) * to_hz / from_hz)`` float32 samples, the first at the same time as
+    before.
     """
     if from_hz <= 0 or to_hz <= 0:
         raise InputError(f"a sampling rate must be positive, not {from_hz} or {to_hz} Hz")
@@ -158,13 +132,9 @@ def resample(
 def _bands(up: int, down: int) -> tuple[list[tuple[int, int, NDArray[np.float32]]], int]:
     """Return the filter as matrices, each for some results of a block that lie side by side.
 
-    Returns
-    -------
-    bands : list of (int, int, ndarray)
-        The first sample that it reads, the first result that it gives, and float32 weights
-        (samples, results): a column is the filter at that result's place between two samples.
-    taps : int
-        How many samples one result depends on.
+    Each has the first sample that it reads, the first result that it gives, and weights (samples,
+    results): a column is the filter at that result's place between two samples. The second value is
+    how many samples one result depends on.
     """
     cutoff = _CUTOFF * min(1.0, up / down)  # of the input's Nyquist frequency
     half = math.ceil(_ZERO_CROSSINGS / cutoff)

@@ -53,25 +53,11 @@ def build_voice(
     seed: int = 0,
     route: Literal["characters", "codepoints"] = "characters",
 ) -> None:
-    """Write a voice: ``model.onnx``, ``tokens.txt`` and ``voice.json``.
+    """Write a voice (``tiny``, ``medium`` or ``high``): model, tokens and ``voice.json``.
 
-    Parameters
-    ----------
-    size
-        ``tiny``, ``medium`` (in Piper medium's shapes) or ``high`` (in Piper high's).
-    folder
-        Where to; made if it is missing.
-    seed
-        Of the weights. The same seed gives the same bytes with the same version of onnx.
-    route
-        ``characters``: the engine takes text, by the metadata ``frontend=characters``.
-        ``codepoints``: without that metadata, as a Piper voice is; sherpa-onnx from 2.0 on then
-        takes ``GenerationConfig.phoneme_codepoints``, and only then. The graph is the same.
-
-    Raises
-    ------
-    UnknownNameError
-        There is no such size.
+    The same seed gives the same bytes with the same version of onnx. On the route ``codepoints``
+    the metadata ``frontend=characters`` is left out, as in a Piper voice; sherpa-onnx from 2.0 on
+    then takes ``GenerationConfig.phoneme_codepoints``, and only then. The graph is the same.
     """
     from listen2lab.models import vits as _vits  # noqa: PLC0415 - onnx, only where models are built
 
@@ -95,17 +81,7 @@ def build_voice(
 
 
 def build_recognizer(folder: Path, voice_folder: Path, seed: int = 0) -> None:
-    """Write a recognizer that reads the voice: ``model.onnx``, ``tokens.txt``, ``recognizer.json``.
-
-    Parameters
-    ----------
-    folder
-        Where to; made if it is missing.
-    voice_folder
-        A voice of `build_voice`, whose audio the recognizer is fitted on.
-    seed
-        Of its random features, and of the texts and noise that it is fitted on.
-    """
+    """Write a recognizer that is fitted on a voice's audio: model, tokens, ``recognizer.json``."""
     from listen2lab.models import ctc as _ctc  # noqa: PLC0415 - onnx, only where models are built
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -158,13 +134,7 @@ def ensure(name: str, root: Path) -> Path:
 
 
 def content_hash(folder: Path) -> str:
-    """Return one SHA-256, in hex, over the names and bytes of a model folder's files.
-
-    Parameters
-    ----------
-    folder
-        A voice's or recognizer's folder, generated or real. Hidden files do not count.
-    """
+    """Return one SHA-256 over names and bytes of a model folder's files, hidden ones left out."""
     total = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()

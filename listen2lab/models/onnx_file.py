@@ -26,23 +26,7 @@ class ModelFacts(NamedTuple):
 
 
 def read_model(path: Path) -> ModelFacts:
-    """Read a model's metadata and the names of its inputs and outputs.
-
-    Parameters
-    ----------
-    path
-        An ``.onnx`` file. Weights in other files are not looked for.
-
-    Returns
-    -------
-    ModelFacts
-        Its facts.
-
-    Raises
-    ------
-    VoiceError
-        The file cannot be read, is empty, a Git LFS pointer, truncated, or no ONNX model.
-    """
+    """Read a model's metadata and the names of its inputs; weights elsewhere are not looked for."""
     import onnx  # noqa: PLC0415 - 30 MiB and half a second, which only a check need pay
     from google.protobuf.message import DecodeError  # noqa: PLC0415 - as onnx
 
@@ -78,16 +62,6 @@ def metadata_entries(metadata: Mapping[str, str]) -> bytes:
     """Encode metadata so that, appended to an ONNX file, it belongs to the model.
 
     Protobuf concatenates repeated fields, and ``metadata_props`` is one: no rewriting is needed.
-
-    Parameters
-    ----------
-    metadata
-        Keys and values to add.
-
-    Returns
-    -------
-    bytes
-        The encoded entries.
     """
     import onnx  # noqa: PLC0415 - as above
 

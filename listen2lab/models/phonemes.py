@@ -55,13 +55,7 @@ _voice_now = ""
 
 
 def sherpa_version() -> str:
-    """Return the installed sherpa-onnx's version, without loading it.
-
-    Raises
-    ------
-    VoiceError
-        sherpa-onnx is not installed.
-    """
+    """Return the installed sherpa-onnx's version, without loading it."""
     loaded = getattr(sys.modules.get("sherpa_onnx"), "__version__", None)
     if isinstance(loaded, str):
         return loaded
@@ -81,26 +75,8 @@ def choose_route(
 ) -> tuple[Route, str]:
     """Choose between espeak-ng inside the engine (before 2.0) and phonemes from outside.
 
-    Parameters
-    ----------
-    folder
-        Of the voice.
-    engine_version
-        sherpa-onnx's; the installed one unless given. A worker's may be another than its parent's.
-    needs_route
-        Whether it is an error if what the route needs is not there.
-
-    Returns
-    -------
-    route
-        ``"phonemes"`` or ``"espeak-data"``.
-    data_dir
-        espeak-ng's data for the second, or empty.
-
-    Raises
-    ------
-    VoiceError
-        espeak-ng or its data is missing.
+    Returns the route and espeak-ng's data for it, or "". A worker's `engine_version` may be another
+    than its parent's; without `needs_route` it is no error if something is missing.
     """
     version = engine_version or sherpa_version()
     if int(version.split(".")[0]) >= 2:
@@ -135,29 +111,11 @@ def espeak_data() -> str | None:
 
 
 def phonemize(text: str, espeak_voice: str) -> list[list[int]]:
-    """Turn a text into the codepoints of its phonemes, a list for each sentence.
+    """Turn a text into the codepoints of its phonemes, a list for each sentence that sounds.
 
-    Clauses keep their marks, and combining characters stand apart (Unicode's NFD), as Piper's
-    voices were trained. May be called from several threads; they take turns.
-
-    Parameters
-    ----------
-    text
-        A paragraph.
-    espeak_voice
-        espeak-ng's name of a language: ``en-us``.
-
-    Returns
-    -------
-    list of list of int
-        Sentences without a sound are left out.
-
-    Raises
-    ------
-    VoiceError
-        The extra is not installed, or espeak-ng does not know the voice.
-    TextError
-        The text holds a zero character.
+    `espeak_voice` is espeak-ng's name of a language: ``en-us``. Clauses keep their marks, and
+    combining characters stand apart (Unicode's NFD), as Piper's voices were trained. May be called
+    from several threads; they take turns.
     """
     if "\0" in text:
         raise TextError("the text holds a zero character, which espeak-ng cannot read; remove it")

@@ -29,24 +29,8 @@ _MISWRITTEN_RATE = 22_500
 def ready_copy(model: Path, config_path: Path, cache: Path | None = None) -> Path:
     """Make a folder that sherpa-onnx can load of a raw Piper voice, or find the one made before.
 
-    Parameters
-    ----------
-    model
-        The ``.onnx`` file.
-    config_path
-        Its ``.onnx.json``.
-    cache
-        Where copies are kept; the user's cache folder unless given.
-
-    Returns
-    -------
-    Path
-        A folder with the same model, metadata appended, and a tokens.txt.
-
-    Raises
-    ------
-    VoiceError
-        The JSON is not one of Piper's, the model is damaged, or the copy cannot be written.
+    The same model with metadata appended, and a tokens.txt, in `cache` or else the user's cache
+    folder.
     """
     config, raw = _read_config(config_path)
     tokens = _tokens(config, config_path)

@@ -48,17 +48,7 @@ _ZIP = b"PK\x03\x04"
 def unpack(archive: Path, folder: Path) -> None:
     """Unpack a tar (bzip2, gzip, xz or plain) or zip archive into an empty folder.
 
-    Parameters
-    ----------
-    archive
-        The file; its first bytes tell its kind.
-    folder
-        Where to; it exists. After an error it holds a part, which the caller deletes.
-
-    Raises
-    ------
-    FetchError
-        The archive is damaged, of another kind, a bomb, or has a member that is refused.
+    Its first bytes tell its kind. After an error the folder holds a part, which the caller deletes.
     """
     guard = _Guard(archive.stat().st_size)
     try:

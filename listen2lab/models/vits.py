@@ -65,23 +65,10 @@ SIZES = {
 
 
 def voice_model(size: VoiceSize, seed: int, *, takes_text: bool = True) -> onnx.ModelProto:
-    """Build a voice.
+    """Build a voice; `takes_text`: the metadata ask for the engine's characters frontend.
 
-    Parameters
-    ----------
-    size
-        Its dimensions, of `SIZES`.
-    seed
-        Of the weights.
-    takes_text
-        Whether the metadata ask for the engine's characters frontend.
-
-    Returns
-    -------
-    onnx.ModelProto
-        Inputs ``input`` (int64, [1, tokens]), ``input_lengths`` (int64, [1]) and ``scales``
-        (float32, [3]: noise, length, duration noise); output ``output`` (float32,
-        [1, 1, samples]).
+    Inputs ``input`` (int64, [1, tokens]), ``input_lengths`` (int64, [1]) and ``scales`` (float32,
+    [3]: noise, length, duration noise); output ``output`` (float32, [1, 1, samples]).
     """
     g = Graph(seed)
     count = g.op("Gather", g.op("Shape", "input"), g.number_int(1))

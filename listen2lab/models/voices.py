@@ -67,18 +67,7 @@ class RecognizerFiles(NamedTuple):
 
 
 def require_unchanged(files: VoiceFiles | RecognizerFiles) -> None:
-    """Look whether a model is still as large as when it was checked.
-
-    Parameters
-    ----------
-    files
-        What was checked, maybe in another process.
-
-    Raises
-    ------
-    VoiceError
-        It is not, so the engine might end the process on it.
-    """
+    """Refuse a model that is not as large as when it was checked: the engine might exit on it."""
     try:
         size = os.stat(files.model).st_size
     except OSError as error:
@@ -91,29 +80,11 @@ def require_unchanged(files: VoiceFiles | RecognizerFiles) -> None:
 
 
 def read_tokens(path: str, *, single_characters: bool) -> dict[str, int]:
-    """Read a tokens.txt as the engine does, and refuse it where the engine would exit.
+    """Read a tokens.txt (token to ID) as the engine does; refuse it where the engine would exit.
 
     A line is ``TOKEN ID``, cut at ASCII whitespace; a line with an ID alone means the space. The
-    engine ends the process on a third word, and for voices on a token of several characters or
-    one that is listed twice.
-
-    Parameters
-    ----------
-    path
-        The file.
-    single_characters
-        Whether each token must be one Unicode character, listed once, as for voices. Several
-        characters may share an ID.
-
-    Returns
-    -------
-    dict of str to int
-        Token to ID.
-
-    Raises
-    ------
-    VoiceError
-        The file is missing, empty, not UTF-8, or has a line that the engine does not accept.
+    engine ends the process on a third word, and for voices on a token of several characters or one
+    that is listed twice; several characters may share an ID.
     """
     try:
         with open(path, "rb") as stream:

@@ -48,18 +48,8 @@ class Word(NamedTuple):
 class Alignment:
     """The words of a paragraph in time.
 
-    Parameters
-    ----------
-    words
-        In the order of the text.
-    is_estimated
-        Nothing of the text was found in the speech: the times are only spread over it.
-
-    Attributes
-    ----------
-    n_bytes : int
-        What it takes in memory: the objects, their strings and numbers. Counted once, here, so
-        that asking a large cache for its size costs little.
+    `is_estimated`: nothing of the text was found in the speech. `n_bytes` (objects, strings,
+    numbers) is counted once, here, so that asking a large cache for its size costs little.
     """
 
     __slots__ = ("is_estimated", "n_bytes", "words")
@@ -75,24 +65,8 @@ class Alignment:
 class AlignmentService:
     """Alignments, the latest of them in memory under ``"<paragraph>:<text>"`` as in the app.
 
-    The key does not hold the audio. A text that is synthesized again, with other durations,
-    gets the times of the first time; that is the app's behaviour.
-
-    Parameters
-    ----------
-    aligner
-        Makes what is not there.
-    log
-        Where the app's lines go.
-    max_size
-        How many are kept, the least recently used leaving first; None: all, 0: none.
-    executor
-        Where the aligner runs; None: the loop's own.
-
-    Attributes
-    ----------
-    hits, misses : int
-        Of the memory.
+    The key does not hold the audio. A text that is synthesized again, with other durations, gets
+    the times of the first time; that is the app's behaviour. `max_size`: None keeps all, 0 none.
     """
 
     def __init__(
@@ -122,20 +96,7 @@ class AlignmentService:
         return sum(map(sys.getsizeof, self._kept)) + sys.getsizeof(self._kept)
 
     async def align(self, paragraph: int, text: str, speech: Speech) -> Alignment:
-        """Return a paragraph's alignment: kept, or made now.
-
-        Parameters
-        ----------
-        paragraph, text
-            The key.
-        speech
-            What was synthesized of the text.
-
-        Raises
-        ------
-        LabError
-            What the aligner raises.
-        """
+        """Return a paragraph's alignment: kept, or made now."""
         key = f"{paragraph}:{text}"
         kept = self._kept.get(key)
         if kept is not None:
@@ -157,15 +118,7 @@ class AlignmentService:
 
 
 class LateAligner:
-    """An aligner that is loaded when it is needed.
-
-    Parameters
-    ----------
-    load
-        Loads it.
-    keeps
-        Keep it from its first use on; otherwise each use loads one, and drops it.
-    """
+    """An aligner that is loaded when needed, and kept from then on or dropped after each use."""
 
     def __init__(self, load: Callable[[], Aligner], *, keeps: bool) -> None:
         self._load = load
@@ -208,22 +161,8 @@ def match_words(
 ) -> Alignment:
     """Find a text's words in what a recognizer heard, which may have misread or missed some.
 
-    Characters are matched in blocks, the longest first (Ratcliff and Obershelp's method, as
-    difflib has it).
-
-    Parameters
-    ----------
-    text
-        What was spoken.
-    heard
-        Characters with the times of their beginning and end in seconds, in order.
-    duration_s
-        How long the speech is.
-
-    Returns
-    -------
-    Alignment
-        As `place_words`.
+    What was heard is characters with their begin and end in seconds. They are matched in blocks,
+    the longest first (Ratcliff and Obershelp's method, as difflib has it).
     """
     import difflib  # only where words are aligned
 
@@ -243,21 +182,9 @@ def place_words(
 ) -> Alignment:
     """Give each word the time from its first character to its last.
 
-    Parameters
-    ----------
-    text
-        What was spoken.
-    times
-        Beginning and end in seconds of those characters whose times are known, in order.
-        Characters are counted without the spaces between words; the others are interpolated.
-    duration_s
-        How long the speech is.
-
-    Returns
-    -------
-    Alignment
-        One entry for each of ``text.split()``: beginnings do not decrease, and all times lie
-        within the speech.
+    `times` holds begin and end in seconds of the characters that are known, in order and counted
+    without spaces; the others are interpolated. Beginnings do not decrease, and all times lie
+    within the speech.
     """
     import numpy as np  # not before the engine
 

@@ -45,22 +45,8 @@ class Label(NamedTuple):
 class ForcedAligner:
     """Aligns text with speech through a CTC trellis, as a version of the app did.
 
-    Parameters
-    ----------
-    recognizer
-        Checked files of a NeMo CTC model.
-
-    Attributes
-    ----------
-    trellis_bytes : int
-        Bytes of the trellis that is there now; 0 when nothing is being aligned.
-    peak_trellis_bytes : int
-        The largest one. May be set back to 0.
-
-    Raises
-    ------
-    VoiceError
-        onnxruntime does not accept the model, or its frames are not normalised per feature.
+    `trellis_bytes` is the trellis that is there now; `peak_trellis_bytes`, the largest one, may be
+    set back to 0.
     """
 
     def __init__(self, recognizer: RecognizerFiles) -> None:
@@ -93,21 +79,9 @@ class ForcedAligner:
     def align(self, text: str, speech: Speech) -> Alignment:
         """Return the text's words with the times of the best path.
 
-        Parameters
-        ----------
-        text
-            What was spoken.
-        speech
-            It.
-
-        Returns
-        -------
-        Alignment
-            Words that hold no token of the model lie between their neighbours. When the speech
-            has too few frames for the text, all times are estimated, and it says so.
-            Measured on the generated voices, times are 5 ± 6 ms late, and always within the
-            20 ms of one output; that bias is left in, so that they agree with the times that
-            sherpa-onnx gives.
+        Words that hold no token of the model lie between their neighbours; when the speech has too
+        few frames for the text, all times are estimated. On the generated voices, times are 5 ± 6
+        ms late; that bias is left in, so that they agree with the times that sherpa-onnx gives.
         """
         labels = labels_of(text, self._ids)
         numbers = np.array([label.number for label in labels], dtype=np.int64)
@@ -144,20 +118,10 @@ class ForcedAligner:
 
 
 def labels_of(text: str, ids: Mapping[str, int]) -> list[Label]:
-    """Spell a text with a model's tokens, the longest that fits first.
+    """Spell a text with a model's tokens, the longest that fits first; ``▁`` begins a word.
 
-    Parameters
-    ----------
-    text
-        What was spoken.
-    ids
-        Tokens to numbers, with ``▁`` for the beginning of a word, alone or in front of others.
-
-    Returns
-    -------
-    list of Label
-        A character that has no token, neither as a small letter nor without its accent, goes
-        with the one before it, or at a word's beginning with the one after it.
+    A character that has no token, neither as a small letter nor without its accent, goes with the
+    one before it, or at a word's beginning with the one after it.
     """
     has_pieces = any(token.startswith(_SPACE) and len(token) > 1 for token in ids)
     longest = max(map(len, ids))

@@ -171,16 +171,11 @@ class Listen2:
         return self._size_s if i == self._sized_step else None
 
     def components(self) -> dict[str, int]:
-        """Return the bytes that the pipeline knows it holds.
+        """Return the bytes that the pipeline knows it holds, by `sys.getsizeof` and once each.
 
-        Returns
-        -------
-        dict of str to int
-            Objects counted with `sys.getsizeof` and once each, in this order: `audio_cache`
-            (WAV files in the queue), `player` (what is scheduled and not in the cache as well),
-            `alignments` (in the queue), `service_cache` (keys, and alignments not in the queue
-            as well), `trellis` (0 between steps: it lives as long as an alignment is made; its
-            peak is among a step's facts).
+        `audio_cache` (WAV files in the queue), `player` (what is scheduled and not in the cache as
+        well), `alignments` (in the queue), `service_cache` (keys, and alignments not in the queue
+        as well), `trellis` (0 between steps: it lives as long as an alignment is made).
         """
         audio = {id(each.wav): sys.getsizeof(each.wav) for each in self._queue.cached.values()}
         player = {id(each): sys.getsizeof(each) for each in self._player.scheduled}
@@ -205,16 +200,8 @@ class Listen2:
     def enter(self, phase: str) -> None:
         """Do what an experiment asks for after its steps.
 
-        Parameters
-        ----------
-        phase
-            ``stopped`` (as the app's ``stop()``: the queue is cleared), ``session-dropped`` or
-            ``created-again``.
-
-        Raises
-        ------
-        UnknownNameError
-            The pipeline has no such phase.
+        ``stopped`` (as the app's ``stop()``: the queue is cleared), ``session-dropped`` or
+        ``created-again``.
         """
         phases = {
             "stopped": lambda: self._loop.run_until_complete(self._stop()),

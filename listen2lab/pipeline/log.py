@@ -18,19 +18,7 @@ _MIB = 1024 * 1024
 
 
 class AppLog:
-    """Writes the lines that the app writes.
-
-    Parameters
-    ----------
-    write
-        Takes one line, without a line end. Called in the event loop's thread only.
-    resident
-        Returns the process's resident bytes. The app logs this and not the footprint, so the
-        lab's lines do too.
-    account
-        Returns the resident bytes by kind, ``unaccounted`` among them (see
-        `listen2lab.probes.readings.split`), or nothing where they cannot be told; None: nothing.
-    """
+    """Writes the lines that the app writes."""
 
     def __init__(
         self,

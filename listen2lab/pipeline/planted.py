@@ -44,15 +44,7 @@ FAULTS: dict[str, Fault] = {
 
 
 class Planted:
-    """The reading pipeline with a fault.
-
-    Parameters
-    ----------
-    inner
-        The pipeline; a fault that is made of knobs is in it already.
-    fault
-        One of `FAULTS`.
-    """
+    """The pipeline with one of `FAULTS`; one that is made of knobs is in `inner` already."""
 
     def __init__(self, inner: Listen2, fault: str) -> None:
         if fault not in FAULTS:

@@ -19,18 +19,9 @@ __all__ = ["AudioPlayer", "ReadingSession"]
 class AudioPlayer:
     """Plays one WAV at a time, on a clock that moves as soon as somebody waits.
 
-    Memory does not depend on how long it sounds, so nothing waits for real.
-
-    Parameters
-    ----------
-    retains
-        Leave what was scheduled when playback ends or is stopped: stopping a player's node does
-        not by itself drop what is scheduled on it. Otherwise it is dropped.
-
-    Attributes
-    ----------
-    scheduled : list of bytes
-        The WAV files that are held, uncopied.
+    Memory does not depend on how long it sounds, so nothing waits for real. `retains`: leave what
+    was scheduled when playback ends or is stopped, because stopping a player's node does not by
+    itself drop what is scheduled on it.
     """
 
     def __init__(self, *, retains: bool = False) -> None:
@@ -39,21 +30,7 @@ class AudioPlayer:
         self.scheduled: list[bytes] = []
 
     async def play(self, speech: Speech, *, share: float = 1.0) -> None:
-        """Play from the beginning; at the end it stops.
-
-        Parameters
-        ----------
-        speech
-            What to play. Something else that plays must have been stopped before.
-        share
-            Return when so much of it has played, still playing, so that the caller can do
-            something mid-way.
-
-        Raises
-        ------
-        InputError
-            Something else plays.
-        """
+        """Play to the end, or return, still playing, when this share of it has played."""
         if self._is_playing:
             raise InputError("the player plays already; stop() it first")
         self._is_playing = True
@@ -70,20 +47,7 @@ class AudioPlayer:
 
 
 class ReadingSession:
-    """Reads a document aloud, paragraph by paragraph.
-
-    Parameters
-    ----------
-    queue
-        Gives the audio.
-    player
-        Plays it.
-
-    Attributes
-    ----------
-    current : int
-        The paragraph that is played next.
-    """
+    """Reads a document aloud, paragraph by paragraph; `current` is played next."""
 
     def __init__(self, queue: SynthesisQueue, player: AudioPlayer) -> None:
         self._queue = queue
@@ -97,33 +61,17 @@ class ReadingSession:
         return self._n_paragraphs > 0
 
     def open(self, paragraphs: Sequence[str], start: int = 0) -> None:
-        """Take a document.
-
-        Parameters
-        ----------
-        paragraphs
-            The texts.
-        start
-            The paragraph to begin with.
-        """
+        """Take a document, and begin with paragraph `start`."""
         self._player.stop()
         self._queue.set_content(paragraphs, start)
         self._n_paragraphs = len(paragraphs)
         self.current = start
 
     async def play_one(self, *, skip_at: float | None = None) -> Speech | None:
-        """Play the current paragraph and move on to the next one.
+        """Play the current paragraph and move on; None when the document was replaced meanwhile.
 
-        Parameters
-        ----------
-        skip_at
-            Skip to the next paragraph when this share of the audio has been played. As in the
-            app, its audio is asked for at once.
-
-        Returns
-        -------
-        Speech or None
-            What was played; None when the document was replaced in the meantime.
+        `skip_at`: skip to the next paragraph when this share of the audio has been played. As in
+        the app, its audio is asked for at once.
         """
         speech = await self._queue.get_audio(self.current)
         if speech is None:

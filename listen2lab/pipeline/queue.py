@@ -31,16 +31,11 @@ __all__ = ["Permits", "SynthesisQueue"]
 
 
 class Permits:
-    """The lock around the engine: n permits, waiters first come first served.
+    """The lock around the engine: n permits (the app's flag is one), first come first served.
 
     A release hands its permit to the longest waiter; it is never free in between, so nobody can
     overtake. asyncio's own semaphore cannot be used: `resume_all`, the app's fault, has no
     counterpart in it.
-
-    Parameters
-    ----------
-    n
-        How many may be held at once. The app's flag is one permit.
     """
 
     def __init__(self, n: int) -> None:
@@ -75,22 +70,7 @@ class Permits:
 
 
 class _Job:
-    """A synthesis that was asked for.
-
-    Parameters
-    ----------
-    paragraph, text
-        What is synthesized.
-    epoch
-        The queue's count of changes to content and voice when it was asked for.
-    is_on_demand
-        Whether somebody asked for it, rather than the look-ahead.
-
-    Attributes
-    ----------
-    task : asyncio.Task
-        Its way through the engine.
-    """
+    """A synthesis that was asked for: by somebody, or by the look-ahead."""
 
     __slots__ = ("epoch", "is_on_demand", "paragraph", "task", "text")
 
@@ -105,28 +85,9 @@ class _Job:
 class SynthesisQueue:
     """Paragraphs in, audio out: the one that is asked for, and those after it in advance.
 
-    Parameters
-    ----------
-    synthesize
-        Makes speech of a text; called with at most `knobs.in_flight` in flight, but see
-        `cancel_all`.
-    log
-        Where the app's lines go.
-    knobs
-        The queue's knobs.
-    align
-        Makes an alignment of a paragraph's number, text and speech; None: no alignments.
-    trim
-        Gives the allocator's free memory back; used by ``after_eviction="clear+trim"``.
-    now
-        The clock of the logged durations, in seconds.
-
-    Attributes
-    ----------
-    peak_in_flight : int
-        The most syntheses that were in the engine at once. May be set back to 0.
-    n_syntheses, n_evictions : int
-        Since the beginning. An eviction counts the audio of one paragraph.
+    `synthesize` makes speech of a text, `align` an alignment of a paragraph's number, text and
+    speech; `trim` gives the allocator's free memory back, for ``after_eviction="clear+trim"``.
+    `peak_in_flight` may be set back to 0; `n_evictions` counts paragraphs' audio.
     """
 
     def __init__(
@@ -176,15 +137,7 @@ class SynthesisQueue:
     # What it reads
 
     def set_content(self, paragraphs: Sequence[str], start: int = 0) -> None:
-        """Replace what is read; whatever was under way for the old content comes to nothing.
-
-        Parameters
-        ----------
-        paragraphs
-            The texts, one synthesis each.
-        start
-            The paragraph to begin with.
-        """
+        """Replace what is read; whatever was under way for the old content comes to nothing."""
         self.clear_all()
         self._paragraphs = paragraphs
         self._current = start
@@ -215,28 +168,11 @@ class SynthesisQueue:
     # What it gives
 
     async def get_audio(self, paragraph: int) -> Speech | None:
-        """Return a paragraph's audio, and begin the ones after it.
+        """Return a paragraph's audio, and begin the ones after it; None when content was replaced.
 
         Cached audio comes at once. A pre-synthesis in progress is waited for rather than done
-        twice; if it fails, the paragraph is tried again on demand. A cancelled caller does not
-        stop the synthesis: its result is cached.
-
-        Parameters
-        ----------
-        paragraph
-            Its number; it becomes the current one.
-
-        Returns
-        -------
-        Speech or None
-            None when the content was replaced or cleared in the meantime.
-
-        Raises
-        ------
-        InputError
-            There is no such paragraph.
-        LabError
-            The synthesis on demand failed.
+        twice; if it fails, the paragraph is tried again on demand, and what that raises is raised
+        here. A cancelled caller does not stop the synthesis: its result is cached.
         """
         if not 0 <= paragraph < len(self._paragraphs):
             raise InputError(

@@ -23,18 +23,7 @@ _LONGEST_TOKEN_S = 0.5  # a token that a pause follows does not last to the paus
 
 
 class RecognizerAligner:
-    """Reads speech with sherpa-onnx, and finds the text's words in what it read.
-
-    Parameters
-    ----------
-    recognizer
-        Checked files of a NeMo CTC model.
-
-    Raises
-    ------
-    VoiceError
-        The engine does not accept the files.
-    """
+    """Reads speech with sherpa-onnx, and finds the text's words in what it read."""
 
     def __init__(self, recognizer: RecognizerFiles) -> None:
         import sherpa_onnx  # the engine is loaded when a model is
@@ -55,20 +44,7 @@ class RecognizerAligner:
             ) from error
 
     def align(self, text: str, speech: Speech) -> Alignment:
-        """Return the text's words with the times at which they were heard.
-
-        Parameters
-        ----------
-        text
-            What was spoken.
-        speech
-            It.
-
-        Returns
-        -------
-        Alignment
-            A word that was not recognised lies between its neighbours.
-        """
+        """Return the text's words as heard; one that was not lies between its neighbours."""
         engine = self._engine
         if engine is None:
             raise EngineError("the recognizer was closed; build another one")
@@ -85,17 +61,9 @@ class RecognizerAligner:
 
 
 def floats_of(speech: Speech) -> Any:
-    """Return speech as a recognizer wants it.
+    """Return speech as float32 in -1..1 at 16 kHz, as a recognizer wants it.
 
-    Parameters
-    ----------
-    speech
-        At any sample rate.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32 in -1..1, at 16 kHz: the engine takes other rates, and prints four lines a stream.
+    The engine takes other rates, and prints four lines a stream.
     """
     pcm = np.frombuffer(speech.wav, dtype="<i2", offset=_HEADER_BYTES)
     samples = pcm.astype(np.float32)
@@ -106,24 +74,10 @@ def floats_of(speech: Speech) -> Any:
 def heard_characters(
     tokens: list[str], starts_s: list[float], duration_s: float
 ) -> list[tuple[str, float, float]]:
-    """Give each character of the tokens a beginning and an end.
+    """Give each character of the tokens a beginning and an end in seconds.
 
-    A token lasts until the next one, but no longer than half a second; the characters of one
-    token share its time evenly.
-
-    Parameters
-    ----------
-    tokens
-        Characters or word pieces, spaces included.
-    starts_s
-        When each begins.
-    duration_s
-        How long the speech is.
-
-    Returns
-    -------
-    list of (str, float, float)
-        Character, beginning and end in seconds.
+    A token lasts until the next one, but no longer than half a second; the characters of one token
+    share its time evenly.
     """
     heard = []
     for token, start, following in zip(tokens, starts_s, [*starts_s[1:], duration_s], strict=True):

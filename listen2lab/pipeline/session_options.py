@@ -27,14 +27,8 @@ _LIBRARY = re.compile(r"(onnxruntime|sherpa)[^/]*\.(so|dylib|pyd|dll)\b[^/]*$")
 class IgnoredOption(NamedTuple):
     """An option that changes nothing.
 
-    Attributes
-    ----------
-    code
-        ``engine-ignores-options`` (sherpa-onnx has no such option),
-        ``runtime-ignores-option`` (ONNX Runtime knows no such entry), or ``option-unchecked`` (no
-        library could be looked into).
-    option
-        Its name.
+    ``engine-ignores-options``: sherpa-onnx has no such option. ``runtime-ignores-option``: ONNX
+    Runtime knows no such entry. ``option-unchecked``: no library could be looked into.
     """
 
     code: Literal["engine-ignores-options", "runtime-ignores-option", "option-unchecked"]
@@ -70,20 +64,7 @@ def loaded_libraries() -> list[str]:
 
 
 def ignored_options(options: Iterable[str], libraries: Iterable[str]) -> list[IgnoredOption]:
-    """Return those options that the engine at hand does not pass on or know.
-
-    Parameters
-    ----------
-    options
-        Names, as `session_options` gives them.
-    libraries
-        Files, as `loaded_libraries` gives them.
-
-    Returns
-    -------
-    list of IgnoredOption
-        Empty when each reaches ONNX Runtime.
-    """
+    """Return those options that the engine at hand (its `libraries`) does not pass on or know."""
     wanted = sorted(options)
     runtime = [name.removeprefix(_ENTRY) for name in wanted if name.startswith(_ENTRY)]
     engine = sorted({_ENTRY if name.startswith(_ENTRY) else name for name in wanted})

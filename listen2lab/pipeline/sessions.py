@@ -27,22 +27,7 @@ class _Slot:
 
 
 class Sessions:
-    """All engine sessions of a reading.
-
-    Parameters
-    ----------
-    voice
-        Checked files of a voice.
-    knobs
-        `sessions`, `in_flight`, `session_every`, `recreate_after_s`, and those of `Synthesizer`.
-    scratch
-        A folder for short-lived files.
-
-    Attributes
-    ----------
-    n_created : int
-        Sessions built so far.
-    """
+    """All engine sessions of a reading; `n_created` counts those built so far."""
 
     def __init__(self, voice: VoiceFiles, knobs: Knobs, scratch: str) -> None:
         self._voice = voice
@@ -80,11 +65,6 @@ class Sessions:
 
         Every `session_every` texts of a session, and after a stretch above `recreate_after_s`, it
         is dropped and built anew, as soon as nobody is in it.
-
-        Raises
-        ------
-        LabError
-            As `Synthesizer.synthesize`; EngineError when there is no session.
         """
         slot = self._enter()
         try:

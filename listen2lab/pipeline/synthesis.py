@@ -35,19 +35,10 @@ _CONTINUE = 1  # what a generate callback returns so that the engine goes on
 
 
 class Speech(NamedTuple):
-    """What one synthesis made.
+    """What one synthesis made: a WAV file (one channel, 16 bits) and its number of samples.
 
-    Attributes
-    ----------
-    wav
-        A WAV file: one channel, 16 bits.
-    n_samples
-        Its length.
-    sample_rate
-        In Hz.
-    stretches
-        Samples that the engine made in one go each: a sentence, with ``max_num_sentences=1``.
-        Their largest is what memory follows.
+    `stretches` are the samples that the engine made in one go each: a sentence, with
+    ``max_num_sentences=1``. Their largest is what memory follows.
     """
 
     wav: bytes
@@ -62,23 +53,10 @@ class Speech(NamedTuple):
 
 
 class Synthesizer:
-    """An engine session, and what is asked of it.
+    """An engine session on a checked voice, and what is asked of it.
 
-    Parameters
-    ----------
-    voice
-        Checked files of a voice.
-    knobs
-        The session's knobs; `split_sentences_s` as well.
-    scratch
-        A folder for the file of session options, which lives only while a session is built.
-
-    Attributes
-    ----------
-    n_done : int
-        Texts synthesized with the present session.
-    longest_s : float
-        The longest stretch that the present session made, in seconds.
+    `scratch` holds the file of session options while a session is built. `n_done` texts were
+    synthesized with the present session; `longest_s` is its longest stretch in seconds.
     """
 
     def __init__(self, voice: VoiceFiles, knobs: Knobs, scratch: str) -> None:
@@ -90,13 +68,7 @@ class Synthesizer:
         self.longest_s = 0.0
 
     def load(self) -> None:
-        """Build the session; one that is there is dropped first.
-
-        Raises
-        ------
-        VoiceError
-            The engine does not accept the files.
-        """
+        """Build the session; one that is there is dropped first."""
         import sherpa_onnx  # the engine is loaded when a session is built
 
         self.cleanup()
@@ -130,25 +102,8 @@ class Synthesizer:
     def synthesize(self, text: str) -> Speech:
         """Make speech of a text, in one call of the engine as the app does.
 
-        With the knob ``split_sentences_s`` it is a call a piece instead. May be called from
-        several threads.
-
-        Parameters
-        ----------
-        text
-            A paragraph, at most `MAX_TEXT_BYTES` in UTF-8.
-
-        Returns
-        -------
-        Speech
-            The WAV file and what is known about it.
-
-        Raises
-        ------
-        TextError
-            The text is empty or too long.
-        EngineError
-            There is no session, or the engine made no sound of the text.
+        With the knob ``split_sentences_s`` it is a call a piece instead. May be called from several
+        threads.
         """
         _check_text(text)
         session = self._session
@@ -207,20 +162,7 @@ class Synthesizer:
 
 
 def wav_bytes(chunks: list[bytes], sample_rate: int) -> bytes:
-    """Put 16-bit PCM into a WAV file.
-
-    Parameters
-    ----------
-    chunks
-        The samples, little endian, one channel.
-    sample_rate
-        In Hz.
-
-    Returns
-    -------
-    bytes
-        A 44-byte header and the chunks.
-    """
+    """Put 16-bit PCM (little endian, one channel) into a WAV file with a 44-byte header."""
     held = io.BytesIO()
     with wave.open(held, "wb") as file:
         file.setparams((1, 2, sample_rate, sum(map(len, chunks)) // 2, "NONE", ""))

@@ -22,39 +22,17 @@ class Span(NamedTuple):
 def can_align(n_frames: int, labels: Any) -> bool:
     """Tell whether so many frames can hold the labels.
 
-    Parameters
-    ----------
-    n_frames
-        Frames.
-    labels
-        Label numbers, shape (labels,).
-
-    Returns
-    -------
-    bool
-        Each label takes a frame, and two equal ones in a row a blank between them.
+    Each label takes a frame, and two equal ones in a row a blank between them.
     """
     n_repeats = int((labels[1:] == labels[:-1]).sum())
     return bool(n_frames >= max(1, len(labels) + n_repeats))
 
 
 def trellis(log_probs: Any, labels: Any, blank: int) -> Any:
-    """Fill the trellis.
+    """Fill the trellis: the log probability of the best path that ends in each state at each frame.
 
-    Parameters
-    ----------
-    log_probs
-        Log probabilities, float32, shape (frames, classes).
-    labels
-        Label numbers, shape (labels,).
-    blank
-        The blank's number.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32, shape (frames, 2 x labels + 1): the log probability of the best path that ends
-        in each state at each frame. Even states are blanks, state 2k + 1 is label k.
+    From log probabilities (frames, classes) to float32 (frames, 2 x labels + 1). Even states are
+    blanks, state 2k + 1 is label k.
     """
     import numpy as np  # only where alignment is forced
 
@@ -76,20 +54,7 @@ def trellis(log_probs: Any, labels: Any, blank: int) -> Any:
 
 
 def best_path(cells: Any, labels: Any) -> list[int]:
-    """Walk back through a trellis.
-
-    Parameters
-    ----------
-    cells
-        What `trellis` filled. The labels must fit, see `can_align`.
-    labels
-        The same labels.
-
-    Returns
-    -------
-    list of int
-        The state at each frame.
-    """
+    """Walk back through a trellis: the state at each frame. The labels fit, see `can_align`."""
     n_frames, n_states = cells.shape
     state = n_states - 1
     if n_states > 1 and cells[-1, state - 1] > cells[-1, state]:
@@ -109,20 +74,7 @@ def best_path(cells: Any, labels: Any) -> list[int]:
 
 
 def spans(path: list[int], n_labels: int) -> list[Span]:
-    """Return the frames of each label on a path.
-
-    Parameters
-    ----------
-    path
-        A state for each frame.
-    n_labels
-        How many labels there are.
-
-    Returns
-    -------
-    list of Span
-        One for each label, in order.
-    """
+    """Return the frames of each label on a path."""
     first = [-1] * n_labels
     end = [0] * n_labels
     for frame, state in enumerate(path):

@@ -54,18 +54,7 @@ _MOST_STATS = 1 << 16
 
 
 class Pages:
-    """The pages of a process.
-
-    Parameters
-    ----------
-    proc
-        The folder with its /proc files.
-
-    Raises
-    ------
-    OSError
-        They are not told here.
-    """
+    """The pages of a process; OSError where they are not told."""
 
     def __init__(self, proc: str = "/proc/self") -> None:
         self._fd = os.open(f"{proc}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
@@ -102,20 +91,7 @@ class Block(NamedTuple):
 
 
 class Memory:
-    """The memory of this process, read as a file.
-
-    Parameters
-    ----------
-    proc
-        The folder with this process's /proc files.
-    pages
-        Tells which pages were touched: no others are read.
-
-    Raises
-    ------
-    OSError
-        It cannot be read here.
-    """
+    """The memory of this process, read as a file: of its pages, those that were touched."""
 
     def __init__(self, proc: str = "/proc/self", pages: Pages | None = None) -> None:
         self._pages = pages
@@ -124,13 +100,7 @@ class Memory:
         self._buffer = mmap.mmap(-1, _PIECE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
     def mapped_blocks(self, start: int, end: int) -> list[Block]:
-        """Return malloc's blocks with mappings of their own in a range of addresses.
-
-        Parameters
-        ----------
-        start, end
-            Addresses of pages, all of them mapped.
-        """
+        """Return malloc's blocks with mappings of their own in a mapped range of whole pages."""
         found: list[Block] = []
         words = memoryview(self._buffer).cast("Q")
         at = start
@@ -180,15 +150,7 @@ class Memory:
     def engine_blocks(self, start: int, end: int) -> int | None:
         """Return the bytes of live blocks of the arena's sizes in malloc's main heap.
 
-        Parameters
-        ----------
-        start, end
-            The heap's addresses.
-
-        Returns
-        -------
-        int or None
-            Bytes; None where the heap could not be followed to its end.
+        None where the heap could not be followed to its end.
         """
         total, at, behind = 0, start, 0
         words = memoryview(self._buffer).cast("Q")
@@ -238,13 +200,7 @@ class PythonHeap(NamedTuple):
 
 
 def parse_stats(text: bytes) -> PythonHeap | None:
-    """Read what ``sys._debugmallocstats`` prints; None where it prints something else.
-
-    Parameters
-    ----------
-    text
-        What was printed.
-    """
+    """Read what ``sys._debugmallocstats`` prints; None where it prints something else."""
     arenas = live = None
     for found in _STATS_LINE.finditer(text):
         name, value = found[1], int(found[2].replace(b",", b"") or 0)
@@ -258,13 +214,7 @@ def parse_stats(text: bytes) -> PythonHeap | None:
 
 
 def python_heap() -> PythonHeap | None:
-    """Ask the interpreter. It answers on the error output only, which leads elsewhere meanwhile.
-
-    Returns
-    -------
-    PythonHeap or None
-        None for an interpreter that does not answer in these words.
-    """
+    """Ask the interpreter, which answers on the error output only; None where it does not."""
     tell = getattr(sys, "_debugmallocstats", None)
     if tell is None or not hasattr(os, "memfd_create"):
         return None

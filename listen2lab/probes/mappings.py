@@ -45,13 +45,7 @@ class Area(NamedTuple):
 
 
 def areas(text: bytes) -> list[Area]:
-    """Return the mappings of an smaps text in the order of their addresses.
-
-    Parameters
-    ----------
-    text
-        The file's bytes; a last mapping that was cut short is left out.
-    """
+    """Return the mappings of an smaps text in the order of their addresses; none cut short."""
     return [
         Area(
             int(found[1], 16),
@@ -67,21 +61,11 @@ def areas(text: bytes) -> list[Area]:
 
 
 def kind_of(found: list[Area]) -> Iterator[tuple[str, Area]]:
-    """Yield each resident mapping with its kind.
+    """Yield each resident mapping with its kind: a nameless one's shows in its neighbours.
 
-    Parameters
-    ----------
-    found
-        All mappings, in order: what a nameless one is for shows in its neighbours.
-
-    Yields
-    ------
-    kind
-        ``file``; ``data`` (begins with a library's zeroed data); ``stack`` (a thread's, behind its
-        guard page); ``heap`` (malloc's main heap, or another thread's); ``other`` (large
-        blocks of malloc, arenas of Python's objects, and whatever else was mapped).
-    area
-        The mapping.
+    ``file``; ``data`` (begins with a library's zeroed data); ``stack`` (a thread's, behind its
+    guard page); ``heap`` (malloc's main heap, or another thread's); ``other`` (large blocks of
+    malloc, arenas of Python's objects, and whatever else was mapped).
     """
     nothing = Area(0, 0, "", 1, "", 0, 0)
     heaps = [

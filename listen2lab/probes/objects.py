@@ -36,13 +36,7 @@ _CLOSED = (ModuleType, CodeType, FrameType, type)
 
 
 class ObjectsProbe:
-    """Collects what a traced run tells of Python's objects, and writes it at the end.
-
-    Parameters
-    ----------
-    folder
-        Where ``objects.json`` goes, and pictures where graphviz is there.
-    """
+    """Collects what a traced run tells of Python's objects, for ``objects.json`` in a folder."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
@@ -52,15 +46,7 @@ class ObjectsProbe:
         self._before: frozenset[int] = frozenset()  # the workload's objects from before its setup
 
     def phase(self, name: str, workload: object | None = None) -> None:
-        """Count types; with a workload also look for the largest buffers that it holds.
-
-        Parameters
-        ----------
-        name
-            The phase.
-        workload
-            What the walk begins with; None after the teardown, when what is left of it is told.
-        """
+        """Count types, and look for what a workload holds; it is None after its teardown."""
         try:
             self._look(name, workload)
         except Exception as error:  # noqa: BLE001 - a look is never worth a run
@@ -102,19 +88,7 @@ class ObjectsProbe:
 
 
 def growth(before: Mapping[str, int], after: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Return by how many objects each type grew.
-
-    Parameters
-    ----------
-    before, after
-        Objects by type.
-
-    Returns
-    -------
-    list of dict
-        ``type``, ``objects`` (more than before; less when negative) and ``now``, the largest
-        change first.
-    """
+    """Return by how many objects each type grew, the largest change first."""
     changes = [
         {
             "type": name,
@@ -131,23 +105,10 @@ def growth(before: Mapping[str, int], after: Mapping[str, int]) -> list[dict[str
 def buffers(
     roots: Mapping[str, object], *, at_least: int = _SMALLEST, most: int = _MAX_BUFFERS
 ) -> list[dict[str, Any]]:
-    """Return the largest buffers that can be reached, each with the path that holds it.
+    """Return the largest buffers that can be reached, each once, with the path that holds it.
 
-    Parameters
-    ----------
-    roots
-        What the walk begins with, by name.
-    at_least
-        Bytes from which on a buffer counts.
-    most
-        How many are returned.
-
-    Returns
-    -------
-    list of dict
-        ``type``, ``bytes``, ``path`` (the shortest from a root, as Python would write it) and
-        ``holder`` (the path with numbers and keys left out, so that like buffers have one
-        holder); the largest first. Each buffer is there once.
+    ``path`` is the shortest from a root, as Python would write it; ``holder`` is the path with
+    numbers and keys left out, so that like buffers have one holder.
     """
     seen = {id(value) for value in roots.values()}
     queue: deque[tuple[str, str, object, int]] = deque(
@@ -175,13 +136,7 @@ def buffers(
 
 
 def cycles() -> list[dict[str, Any]]:
-    """Collect, and return what was garbage only because of reference cycles.
-
-    Returns
-    -------
-    list of dict
-        ``type`` and ``objects``, the most frequent first. All of it is freed afterwards.
-    """
+    """Collect, and return the types of what was garbage only because of reference cycles."""
     flags, already = gc.get_debug(), len(gc.garbage)
     gc.set_debug(gc.DEBUG_SAVEALL)
     try:
@@ -199,19 +154,9 @@ def survivors(
 ) -> list[dict[str, Any]]:
     """Return objects of the workload's own classes that are there after its teardown.
 
-    Parameters
-    ----------
-    folder
-        Where pictures of their back-references go, if graphviz is installed; None: no pictures.
-    before
-        Ids of objects that were there before the setup: a module's constants stay.
-
-    Returns
-    -------
-    list of dict
-        ``type``, ``objects``, ``chain`` (from a module to one of them, ``module -> dict -> ...``;
-        empty where a thread, a C library or a cycle holds it) and ``picture`` (a file's name, or
-        None).
+    ``chain`` goes from a module to one of them, and is empty where a thread, a C library or a cycle
+    holds it; ``picture`` is a file's name, where graphviz drew one. Objects of `before` (ids) are a
+    module's constants, and stay.
     """
     alive: dict[str, list[object]] = {}
     for each in _own_objects():

@@ -40,18 +40,10 @@ _RESET_PEAK = b"5"  # what Documentation/filesystems/proc names for clear_refs
 class Meter:
     """Reads this process's memory, with whatever this system gives.
 
-    Parameters
-    ----------
-    proc
-        The folder with this process's /proc files; another one only in tests.
-
-    Attributes
-    ----------
-    gaps : dict of str to str
-        Quantities that cannot be read here, each with the reason's code: ``no-proc`` (psutil's
-        unique set size stands in for anonymous memory), ``no-smaps-rollup`` (a counter of status
-        does), ``smaps-rollup-failed``, ``no-mallinfo2`` (glibc 2.33 or newer has it),
-        ``peak-not-reset``.
+    `gaps` has the quantities that cannot be read here, each with the reason's code: ``no-proc``
+    (psutil's unique set size stands in for anonymous memory), ``no-smaps-rollup`` (a counter of
+    status does), ``smaps-rollup-failed``, ``no-mallinfo2`` (glibc 2.33 or newer has it),
+    ``peak-not-reset``.
     """
 
     def __init__(self, proc: str = "/proc/self") -> None:
@@ -72,23 +64,14 @@ class Meter:
         self.reset_peak()
 
     def read(self, *, walk: bool = True) -> dict[str, int]:
-        """Read one sample.
+        """Read one sample, in bytes (``minor_faults``: a count since the process began).
 
-        Parameters
-        ----------
-        walk
-            Also read smaps_rollup, for which the kernel walks every page: 10 ms for 500 MB.
-            Without it ``rss`` and ``anonymous`` come from the kernel's counters where those follow
-            every page, as newer kernels' do, and ``private_dirty`` and ``lazy_free`` are absent.
-
-        Returns
-        -------
-        dict of str to int
-            Bytes: ``rss``, ``anonymous``, ``shared`` (memory that processes share and no file on a
-            disk backs), ``private_dirty``, ``lazy_free``, ``swap``, ``peak``
-            (resident, since `reset_peak`), ``in_use``, ``kept`` and ``mapped`` (malloc's live
-            bytes, its free ones, and the part of the live ones in mappings of their own); and
-            ``minor_faults``, a count since the process began.
+        ``shared`` is what processes share and no file on a disk backs, ``peak`` counts since
+        `reset_peak`; ``in_use``, ``kept`` and ``mapped`` are malloc's live bytes, its free ones,
+        and the part of the live ones in mappings of their own. With `walk` smaps_rollup is read as
+        well, for which the kernel walks every page: 10 ms for 500 MB. Without it ``private_dirty``
+        and ``lazy_free`` are absent, and ``rss`` and ``anonymous`` come from counters where those
+        follow every page, as newer kernels' do.
         """
         sample: dict[str, int] = {}
         if self._psutil is not None:
@@ -158,21 +141,10 @@ class Meter:
 
 
 def outside(pid: int) -> dict[str, int]:
-    """Read another process's counters, without walking its page tables.
+    """Read another process's counters, without walking its page tables; nothing when it is gone.
 
     The counters of status cost microseconds and hold no lock, so that a parent may poll them;
     smaps_rollup of a large process would stop the process while it is read.
-
-    Parameters
-    ----------
-    pid
-        The process.
-
-    Returns
-    -------
-    dict of str to int
-        ``rss``, ``anonymous``, ``shared``, ``peak`` and ``swap`` in bytes, those that are told;
-        empty when the process is gone.
     """
     try:
         with open(f"/proc/{pid}/status", "rb") as file:

@@ -53,17 +53,8 @@ _PYTHON_ARENA = 1024 * 1024
 class AccountProbe:
     """Reads of what resident memory is made.
 
-    Parameters
-    ----------
-    proc
-        The folder with this process's /proc files; another one only in tests.
-    instrument
-        Anonymous bytes that the lab itself had added when it began; repeated in each reading.
-
-    Attributes
-    ----------
-    gaps : dict of str to str
-        What cannot be told here, each with the reason's code.
+    `instrument`: anonymous bytes that the lab itself had added when it began, repeated in each
+    reading. `gaps` has what cannot be told here, each with the reason's code.
     """
 
     def __init__(self, proc: str = "/proc/self", *, instrument: int = 0) -> None:
@@ -96,31 +87,17 @@ class AccountProbe:
     def read(
         self, sample: Mapping[str, int], *, level: bool = False, engine: bool = False
     ) -> dict[str, Any]:
-        """Take apart what a sample says is resident.
+        """Take apart what a sample of `Meter.read` says is resident; empty where that is unknown.
 
-        Parameters
-        ----------
-        sample
-            What `Meter.read` returned just now.
-        level
-            This is a reading between phases: walk whatever it costs, and say which files are
-            mapped.
-        engine
-            Also look for the engine's arena in malloc's heap, block by block: 20 ms for a
-            session's 130,000 blocks.
+        Resident bytes: ``file``, ``data`` (libraries' written pages), ``stack``, ``heap``,
+        ``mapped`` (malloc's blocks in mappings of their own), ``other``, ``engine_mapped`` (in
+        blocks of the sizes that ONNX Runtime's arena asks for). Resident or not: ``python`` and
+        ``python_free``, handed out and free in Python's arenas. ``walked``: mappings were looked at
+        just now; ``ms``: processor time.
 
-        Returns
-        -------
-        dict
-            Bytes that are resident: ``file``, ``data`` (libraries' written pages), ``stack``,
-            ``heap``, ``mapped`` (malloc's blocks in mappings of their own), ``other``; and
-            ``python`` and ``python_free`` (handed out and free in Python's arenas, resident or
-            not), ``engine_mapped`` (resident, in blocks of the sizes that ONNX Runtime's arena
-            asks for, where that library is loaded); ``instrument``. ``walked`` tells
-            whether mappings were looked at just now, ``ms`` its processor time.
-            With `level` also ``files`` (name to resident bytes), with `engine`
-            ``engine_heap`` (bytes of such blocks in the heap).
-            Empty where nothing can be read.
+        With `level` this is a reading between phases: walk whatever it costs, and give ``files``
+        (name to resident bytes). With `engine` also ``engine_heap``, the arena's blocks in malloc's
+        heap, looked for block by block: 20 ms for a session's 130,000 blocks.
         """
         if "account" in self.gaps or "anonymous" not in sample:
             return {}
@@ -155,13 +132,7 @@ class AccountProbe:
         return found
 
     def parts(self, sample: Mapping[str, int]) -> dict[str, int]:
-        """Part what a sample says is resident, in the middle of a step: counters only, no walk.
-
-        Returns
-        -------
-        dict of str to int
-            As `split`; empty where there was no reading before.
-        """
+        """Part what a sample says is resident, in the middle of a step: counters only, no walk."""
         if not self._last or "anonymous" not in sample:
             return {}
         carried = self._carried(self._counters(sample, self._python))
@@ -318,21 +289,11 @@ def _joined(found: list[Area]) -> list[Area]:
 
 
 def split(sample: Mapping[str, Any], reading: Mapping[str, Any]) -> dict[str, int]:
-    """Part resident memory into kinds that do not overlap.
+    """Part what a sample says is resident into kinds that do not overlap, by `AccountProbe.read`.
 
-    Parameters
-    ----------
-    sample
-        With ``rss``, ``in_use``, ``kept`` and ``mapped``, in bytes.
-    reading
-        What `AccountProbe.read` returned for it, not empty.
-
-    Returns
-    -------
-    dict of str to int
-        Bytes: the kinds of `SPLIT`; ``unaccounted``, so that the sum is ``rss`` (negative when
-        more was found than is resident); and, not part of the sum, ``untouched``: what malloc
-        reserved and nobody touched.
+    The kinds of `SPLIT`; ``unaccounted``, so that the sum is ``rss`` (negative when more was found
+    than is resident); and, not part of the sum, ``untouched``: what malloc reserved and nobody
+    touched.
     """
     in_use, kept, mapped = (int(sample.get(name, 0)) for name in ("in_use", "kept", "mapped"))
     heap, blocks, other = (int(reading[name]) for name in ("heap", "mapped", "other"))

@@ -62,18 +62,7 @@ _BEHIND_S = (0.1, 0.5)
 
 
 def recording(path: str) -> AbstractContextManager[Any]:
-    """Record every allocation with native frames while the context is open.
-
-    Parameters
-    ----------
-    path
-        The capture to write; an older one there is overwritten.
-
-    Returns
-    -------
-    context manager
-        memray's tracker. Only one can be open in a process at a time.
-    """
+    """Record every allocation with native frames while the context is open, one at a time."""
     import memray  # only traced runs load it
 
     return memray.Tracker(
@@ -82,22 +71,9 @@ def recording(path: str) -> AbstractContextManager[Any]:
 
 
 def write_reduced(capture: str, path: str, marks: Sequence[tuple[str, float]] = ()) -> bool:
-    """Reduce a capture and write it as JSON, in one rename.
+    """Reduce a capture and write it as JSON; return whether it goes up to the last mark.
 
-    Parameters
-    ----------
-    capture
-        A memray capture.
-    path
-        The JSON file to write.
-    marks
-        As for `reduce_capture`.
-
-    Returns
-    -------
-    bool
-        Whether the capture goes up to the last mark: memray stops without an error when it cannot
-        write on.
+    memray stops without an error when it cannot write on.
     """
     heap = reduce_capture(capture, marks)
     temporary = f"{path}.tmp"
@@ -110,35 +86,19 @@ def write_reduced(capture: str, path: str, marks: Sequence[tuple[str, float]] = 
 def reduce_capture(capture: str, marks: Sequence[tuple[str, float]] = ()) -> dict[str, Any]:
     """Reduce a capture to its curve, and to what was live at each moment that matters.
 
-    Parameters
-    ----------
-    capture
-        A memray capture, recorded on this machine; one that a kill cut short is read as far as
-        it goes.
-    marks
-        Names of moments with their time in seconds since 1970, in order: ``setup``, ``step 0``.
+    `marks` are names of moments (``setup``, ``step 0``) with seconds since 1970, in order. A
+    capture that a kill cut short is read as far as it goes.
 
-    Returns
-    -------
-    dict
-        ``allocations`` (how many), ``peak`` (bytes), ``curve`` (``epoch_s``, ``heap`` and ``rss``
-        bytes, thinned so that the peak stays); ``frames``, a list of ``[function, file, line]``;
-        ``stacks``, each ``{"frames", "lines"}``: numbers of frames from the innermost, native
-        and Python's together, and Python's own; ``moments``, each ``{"name", "bytes", "rows",
-        "rest"}`` with rows ``[stack, bytes, blocks]``, the largest first, and the bytes of all
-        other stacks: ``peak``, every mark, and ``not-freed`` at the end of the recording;
-        ``at_peak``, a list of ``{"bytes", "blocks", "function", "file", "engine"}`` by the
-        innermost function that is no allocator, the last, ``"(others)"``, with the rest; and
-        ``notes``, what this capture cannot tell, each ``{"code", "values"}``: ``capture-cut``
-        (``message``), ``capture-ends-before`` (``phase``), ``nothing-allocated``,
-        ``no-native-traces`` (allocations of libraries stand at the Python line that called them),
-        ``native-names-unknown`` (another machine's capture, or libraries without symbols),
-        ``recording-not-ended`` (the run was killed).
-
-    Raises
-    ------
-    ProbeError
-        This is no capture that memray can read.
+    ``allocations`` (how many), ``peak`` (bytes), ``curve`` (``epoch_s``, ``heap`` and ``rss``
+    bytes, thinned so that the peak stays); ``frames``, each ``[function, file, line]``; ``stacks``,
+    numbers of frames from the innermost: ``frames``, native and Python's together, and ``lines``,
+    Python's own; ``moments``, each ``{"name", "bytes", "rows", "rest"}`` with rows ``[stack, bytes,
+    blocks]``, the largest first, and the bytes of all other stacks: ``peak``, every mark, and
+    ``not-freed`` at the end of the recording; ``at_peak``, the peak by the innermost function that
+    is no allocator, at last ``(others)``; and ``notes`` of what this capture cannot tell:
+    ``capture-cut``, ``capture-ends-before`` a mark, ``nothing-allocated``, ``no-native-traces``
+    (libraries' allocations stand at the Python line that called them), ``native-names-unknown``
+    (another machine's capture, or no symbols), ``recording-not-ended`` (the run was killed).
     """
     import memray  # only traced runs load it
 

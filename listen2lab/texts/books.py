@@ -98,26 +98,7 @@ def read_book(path: str | os.PathLike[str]) -> Book:
 
 
 def built_in(name: str) -> Path:
-    """Find one of the texts that come with the lab.
-
-    Parameters
-    ----------
-    name
-        A key of `BUILT_IN`.
-
-    Returns
-    -------
-    Path
-        The file: the package's own copy where the lab was installed from a wheel, otherwise the
-        checkout's ``data/texts``.
-
-    Raises
-    ------
-    UnknownNameError
-        There is no such text.
-    TextError
-        The installation lacks its texts.
-    """
+    """Find one of the texts that come with the lab: in the wheel, or else in the checkout."""
     if name not in BUILT_IN:
         raise UnknownNameError("text", name, BUILT_IN)
     package = Path(__file__).resolve().parents[1]

@@ -26,28 +26,10 @@ _CHARACTER_SETS = re.compile(
 
 
 def decode(data: bytes, name: str, *, is_markup: bool = False) -> tuple[str, list[Notice]]:
-    r"""Decode UTF-8, or what a byte order mark or an XML declaration says instead.
+    r"""Decode UTF-8, or what a byte order mark says instead, or in markup an XML declaration.
 
-    Parameters
-    ----------
-    data
-        The bytes.
-    name
-        What an error calls them.
-    is_markup
-        Whether an ``<?xml encoding="..."?>`` may name the character set.
-
-    Returns
-    -------
-    text : str
-        With every line end as ``\n``.
-    notices : list of Notice
-        What told the encoding, where it is not UTF-8.
-
-    Raises
-    ------
-    TextError
-        The bytes are not text in that encoding; it names the first bad byte and its offset.
+    `name` is what an error calls the bytes: it tells the first bad one and its offset. Line ends
+    become ``\n``; a notice says what told an encoding that is not UTF-8.
     """
     encoding, start, said_by = "utf-8", 0, ""
     for mark, marked in _MARKS:

@@ -66,27 +66,7 @@ class _Package(NamedTuple):
 
 
 def read(path: Path) -> tuple[str | None, list[str], list[Notice]]:
-    """Read an EPUB's spine in order.
-
-    Parameters
-    ----------
-    path
-        The file.
-
-    Returns
-    -------
-    title : str or None
-        The package's ``dc:title``.
-    paragraphs : list of str
-        One for each block of text.
-    notices : list of Notice
-        What was left out or repaired.
-
-    Raises
-    ------
-    TextError
-        The archive is damaged, locked, too large when unpacked, or has no text.
-    """
+    """Read an EPUB's spine in order: its ``dc:title``, a paragraph for each block, and notices."""
     name = path.name
     try:
         with ZipFile(path) as zip_file:

@@ -30,22 +30,10 @@ _TASK = re.compile(r"\A\[[ xX]\]\s+")
 
 
 def blocks(text: str) -> tuple[str | None, list[str], list[Notice]]:
-    r"""Split Markdown into the paragraphs that are spoken.
+    """Split Markdown into its first heading and the paragraphs that are spoken.
 
-    Parameters
-    ----------
-    text
-        The file's text with ``\n`` line ends.
-
-    Returns
-    -------
-    title : str or None
-        The first heading.
-    paragraphs : list of str
-        Headings, paragraphs, list items, table rows and pieces of code, in order. Tags, addresses
-        of links and marks of footnotes are left out.
-    notices : list of Notice
-        What was left out on purpose.
+    Headings, paragraphs, list items, table rows and pieces of code, in order. Tags, addresses of
+    links and marks of footnotes are left out; notices say what else was.
     """
     text, notices = _without_unspoken(text)
     tokens = _parse(text)

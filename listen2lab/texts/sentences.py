@@ -34,34 +34,12 @@ _CLAUSE_END = re.compile(r"[,;:–—)]['\"”’]?$")
 
 
 def speakable(text: str) -> str:
-    """Collapse whitespace to single spaces and strip control characters; nothing else.
-
-    Parameters
-    ----------
-    text
-        Any text.
-
-    Returns
-    -------
-    str
-        One line, without space at its ends.
-    """
+    """Collapse whitespace to single spaces and strip control characters; nothing else."""
     return " ".join(text.translate(CONTROLS).split())
 
 
 def split_sentences(text: str) -> list[str]:
-    """Cut a text after ``.``, ``:``, ``?`` or ``!`` where a space follows.
-
-    Parameters
-    ----------
-    text
-        A paragraph; it is made `speakable` first.
-
-    Returns
-    -------
-    list of str
-        The sentences. Joined with spaces they are the speakable text.
-    """
+    """Cut a text, made `speakable`, after ``.``, ``:``, ``?`` or ``!`` where a space follows."""
     line = speakable(text)
     sentences = []
     start = 0
@@ -75,20 +53,8 @@ def split_long(text: str, limit_characters: int) -> list[str]:
     """Cut a text into sentences, and those longer than a limit into pieces.
 
     A piece ends at the last clause mark (comma, semicolon, dash, closing bracket) in the second
-    half of what fits, or else at the last space that fits. A single word is never cut.
-
-    Parameters
-    ----------
-    text
-        A paragraph; it is made `speakable` first.
-    limit_characters
-        The longest piece, at least 1.
-
-    Returns
-    -------
-    list of str
-        The pieces. Joined with spaces they are the speakable text; each is at most
-        `limit_characters` long unless it is one word.
+    half of what fits, or else at the last space that fits. A single word is never cut. Joined with
+    spaces the pieces are the speakable text.
     """
     if limit_characters < 1:
         raise ValueError(f"a piece needs at least 1 character, got {limit_characters}")
@@ -101,18 +67,7 @@ def split_long(text: str, limit_characters: int) -> list[str]:
 def shorten(text: str, limit_characters: int) -> str:
     """Cut off what makes a sentence longer than a limit.
 
-    Parameters
-    ----------
-    text
-        A paragraph; it is made `speakable` first.
-    limit_characters
-        The longest sentence, at least 1.
-
-    Returns
-    -------
-    str
-        The paragraph with the same number of sentences; of a longer one the first piece, as
-        `split_long` cuts it, and its last mark.
+    Of a longer one stays the first piece, as `split_long` cuts it, and its last mark.
     """
     kept = []
     for sentence in split_sentences(text):
@@ -122,18 +77,7 @@ def shorten(text: str, limit_characters: int) -> str:
 
 
 def longest_sentence(text: str) -> int:
-    """Count the characters of the longest sentence as the engine's characters frontend splits.
-
-    Parameters
-    ----------
-    text
-        What is given to the engine, as it is.
-
-    Returns
-    -------
-    int
-        Characters, the mark and spaces included; 0 for an empty text.
-    """
+    """Count the characters of the longest sentence as the engine's characters frontend splits."""
     return max((len(piece[0]) for piece in _ENGINE_SENTENCE.finditer(text)), default=0)
 
 
