@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from listen2lab.errors import InputError, StudyError
+from listen2lab.units import parse_bytes
 
 if TYPE_CHECKING:
     from listen2lab.device import Answer
@@ -39,6 +40,10 @@ def device(
         Path | None,
         typer.Option(help="Write device.html and device.json here; with --study: the study."),
     ] = None,
+    limit: Annotated[
+        str | None,
+        typer.Option(help="Footprint at which the system kills the app: 2.5GB, 1400MiB."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Read evidence from a phone, and judge it with the words of the lab's own runs."""
@@ -55,7 +60,7 @@ def device(
         evidence = read(files, process=process)
     except NothingReadError as error:
         raise InputError(nothing_read(error.problems)) from error
-    found = answer(evidence, opened)
+    found = answer(evidence, opened, limit=None if limit is None else parse_bytes(limit))
     data = msgspec.json.format(msgspec.json.encode(found), indent=1)
     print(data.decode() if as_json else as_text(found))
     folder = out if out is not None or opened is None else opened.folder.path

@@ -6,10 +6,11 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
 from listen2lab.device.formats.heap import ClassChange, HeapCensus, compare_heaps
 from listen2lab.device.formats.leaks import Leaks
-from listen2lab.device.formats.schema import Change, Snapshot, difference
+from listen2lab.device.formats.schema import Change, Series, Snapshot, difference
 from listen2lab.device.formats.tally import Source
 from listen2lab.device.judging import Judged, judge_log, judge_series
 from listen2lab.device.lab_match import Ceiling, LabMatch, compare_with_study, find_ceiling
@@ -23,10 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from listen2lab.device.evidence import Evidence
-    from listen2lab.device.formats.schema import Series
     from listen2lab.study.data import StudyData
 
-__all__ = ["FORMAT", "LIMIT", "Answer", "SeriesSummary", "Together", "answer", "load_answer"]
+__all__ = ["FORMAT", "Answer", "SeriesSummary", "Together", "answer", "load_answer"]
 
 FORMAT = 2
 """Version of the record."""
@@ -41,8 +41,8 @@ does not. The two snapshots rarely stand just at the log's ends, so the shares a
 MORE = 1.5
 """A footprint that grew by more than this share of the logged rise is more than the log shows."""
 
-LIMIT = 2_500_000_000
-"""Bytes of footprint at which the test phone kills the app."""
+FEWEST_IN_A_SERIES = 8
+"""As many reports of one process, by one tool, are a series over time."""
 
 
 class SeriesSummary(msgspec.Struct, frozen=True):
@@ -100,14 +100,15 @@ class Answer(msgspec.Struct, frozen=True):
         The app's first and last snapshot by one tool, subtracted.
     together
         That and the log.
-    heap_growth
-        What grew most from the first heap to the last.
+    heap_growth, live_growth
+        What grew and what shrank most from the first heap to the last; all of it together, in
+        bytes.
     lab
         Beside a study.
     ceiling
         How much of it the lab can explain.
     limit
-        Bytes of footprint at which the app is killed.
+        Bytes of footprint at which the app is killed, where that is known.
     next
         What to measure next, what decides most first.
     """
@@ -126,10 +127,11 @@ class Answer(msgspec.Struct, frozen=True):
     together: Together | None
     heaps: tuple[HeapCensus, ...]
     heap_growth: tuple[ClassChange, ...]
+    live_growth: int | None
     leaks: tuple[Leaks, ...]
     lab: LabMatch | None
     ceiling: Ceiling | None
-    limit: int
+    limit: int | None
     next: tuple[Notice, ...]
 
     def snapshots_of_app(self) -> list[Snapshot]:
@@ -137,7 +139,9 @@ class Answer(msgspec.Struct, frozen=True):
         return [s for s in self.snapshots if self.app is None or s.process == self.app]
 
 
-def answer(evidence: Evidence, study: StudyData | None = None) -> Answer:
+def answer(
+    evidence: Evidence, study: StudyData | None = None, *, limit: int | None = None
+) -> Answer:
     """Answer what the evidence can answer.
 
     Parameters
@@ -146,14 +150,17 @@ def answer(evidence: Evidence, study: StudyData | None = None) -> Answer:
         What was read.
     study
         A lab study to put beside it.
+    limit
+        Bytes of footprint at which the system kills the app.
     """
     judged = judge_log(evidence)
     log = summarize_log(evidence, judged) if evidence.sessions else None
-    series = tuple(_summarize(one) for one in evidence.series)
+    some = evidence.snapshots_of_app()
+    over_time = _series_of(some)
+    series = tuple(_summarize(one) for one in (*evidence.series, *over_time))
     first = judged or (series[0].judged if series else None)
     verdict = None if judged is None else judged.verdict
     lab = None if study is None else compare_with_study(evidence, study, verdict)
-    some = evidence.snapshots_of_app()
     change = _change(some)
     grew = compare_heaps(evidence.heaps[0], evidence.heaps[-1]) if len(evidence.heaps) > 1 else []
     return Answer(
@@ -174,11 +181,18 @@ def answer(evidence: Evidence, study: StudyData | None = None) -> Answer:
         tuple(
             msgspec.structs.replace(h, classes=h.classes[:_MOST_CLASSES]) for h in evidence.heaps
         ),
-        tuple(grew[:_MOST_ROWS]),
+        tuple(
+            grew
+            if len(grew) <= _MOST_ROWS
+            else [*grew[: _MOST_ROWS // 2], *grew[-_MOST_ROWS // 2 :]]
+        ),
+        None
+        if len(evidence.heaps) < 2
+        else _minus(evidence.heaps[-1].size, evidence.heaps[0].size),
         tuple(msgspec.structs.replace(x, roots=x.roots[:_MOST_ROWS]) for x in evidence.leaks),
         lab,
         find_ceiling(evidence, None) if lab is None else lab.ceiling,
-        LIMIT,
+        limit,
         tuple(next_steps(evidence, log, has_series=bool(series), change=change)),
     )
 
@@ -211,6 +225,19 @@ def _summarize(one: Series) -> SeriesSummary:
         tuple(round(t, 3) for t in one.time[::every].tolist()),
         tuple(one.memory[::every].tolist()),
     )
+
+
+def _minus(a: int | None, b: int | None) -> int | None:
+    return None if a is None or b is None else a - b
+
+
+def _series_of(some: Sequence[Snapshot]) -> list[Series]:
+    """Return the reports of one process over time as a series, where they say when."""
+    known = [(s.uptime, s.counted) for s in some if s.uptime is not None and s.counted is not None]
+    if len(known) < FEWEST_IN_A_SERIES:
+        return []
+    time, memory = np.array(known, dtype=float).T
+    return [Series(some[0].quantity, True, time - time[0], memory, some[0].source)]  # noqa: FBT003 - a record's field
 
 
 def _change(some: Sequence[Snapshot]) -> Change | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from listen2lab.device.formats.schema import FREED, LAB_OWNERS, REST
 from listen2lab.device.lab_match import largest_snapshot
 from listen2lab.notice import Notice
 
@@ -17,10 +18,17 @@ if TYPE_CHECKING:
 
 __all__ = ["FIRM", "next_steps"]
 
+_PHONES = {"iOS", "watchOS", "tvOS", "visionOS"}
 FIRM = 50
 """Paragraphs below which no verdict is firm (see `listen2lab.verdict.judge`)."""
 
-_LOOK_AT = {"graphics and UI": "look-at-graphics", "VM allocate": "look-at-vm-allocate"}
+_LOOK_AT = {
+    "graphics and UI": "look-at-graphics",
+    "GPU buffers": "look-at-gpu",
+    "VM allocate": "look-at-vm-allocate",
+    FREED: "freed-and-kept",
+    REST: "whole-report",
+}
 
 
 def next_steps(
@@ -39,26 +47,50 @@ def next_steps(
     log, has_series, change
         What it says: see `listen2lab.device.answer.Answer`.
     """
-    snapshots = evidence.snapshots_of_app()
-    if any(s.tool == "dumpsys" for s in snapshots):
-        if change is None:
-            yield Notice("android-two-reports")
-        if not has_series:
-            yield Notice("android-samples")
-        return
-    judged = None if log is None else log.judged
-    if log is None:
-        yield Notice("log-beside-series" if has_series else "log-at-all")
+    if _platform(evidence) == "Android":
+        yield from _on_android(evidence, has_series=has_series, change=change)
+    elif log is None and has_series and not evidence.snapshots:
+        yield Notice("log-beside-series")
     else:
-        yield from _longer(judged)
-    if log is not None and change is None:
-        leaks = judged is not None and judged.verdict == "leak"
-        yield Notice("footprints-of-a-leak" if leaks else "footprints")
-    elif not snapshots:
-        yield Notice("footprints-at-all")
-    yield from _by_owner(evidence)
+        yield from _of_growth(evidence, log, change)
+        yield from _by_owner(evidence)
+        if log is not None:
+            yield from _in_the_lab(log)
+
+
+def _on_android(evidence: Evidence, *, has_series: bool, change: Change | None) -> Iterator[Notice]:
+    if not evidence.snapshots_of_app():
+        yield Notice("android-one-process")
+        return
+    if change is None:
+        yield Notice("android-two-reports")
+    if not has_series:
+        yield Notice("android-samples")
+    elif change is not None:
+        yield Notice("android-heap-dump")
+
+
+def _of_growth(
+    evidence: Evidence, log: LogSummary | None, change: Change | None
+) -> Iterator[Notice]:
+    """Yield what would show whether memory grows, and of what kind it is."""
     if log is not None:
-        yield from _in_the_lab(log)
+        yield from _longer(log.judged)
+        if change is None:
+            leaks = log.judged is not None and log.judged.verdict == "leak"
+            yield Notice("footprints-of-a-leak" if leaks else "footprints")
+    elif _platform(evidence) in _PHONES:
+        yield Notice("log-at-all")
+    elif evidence.snapshots and not any(s.counted for s in evidence.snapshots):
+        yield Notice("whole-report")
+    elif change is None:
+        yield Notice("early-and-late")
+
+
+def _platform(evidence: Evidence) -> str:
+    """Return what the reports themselves name; empty where none does."""
+    reports = (*evidence.snapshots, *evidence.heaps, *evidence.leaks)
+    return next((report.platform for report in reports if report.platform), "")
 
 
 def _longer(judged: Judged | None) -> Iterator[Notice]:
@@ -74,14 +106,16 @@ def _longer(judged: Judged | None) -> Iterator[Notice]:
 def _by_owner(evidence: Evidence) -> Iterator[Notice]:
     """Yield what to look at in the owner that holds most."""
     snapshot = largest_snapshot(evidence)
-    if snapshot is None or not snapshot.owners:
+    if snapshot is None or not snapshot.counted:
         return
     owner = max(snapshot.owners, key=lambda o: o.counted or 0).name
-    if owner.startswith("heap"):
+    if owner in LAB_OWNERS[:2]:
         code = "who-allocated" if evidence.heaps else "which-blocks"
     else:
         code = _LOOK_AT.get(owner, "which-regions")
-    yield Notice(code, {"owner": owner})
+    # A phone's memory is looked at in a memory graph; a Mac's and the Simulator's in the process.
+    is_phone = bool(evidence.sessions) or _platform(evidence) in _PHONES
+    yield Notice(code, {"owner": owner, "in": "memgraph" if is_phone else "process"})
 
 
 def _in_the_lab(log: LogSummary) -> Iterator[Notice]:

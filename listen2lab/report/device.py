@@ -14,7 +14,7 @@ from listen2lab.report import device_plots as plots
 from listen2lab.report.style import to_svg
 from listen2lab.report.text import device as words
 from listen2lab.report.text import device_reports as of_reports
-from listen2lab.report.text.device_log import log_answers, series_title
+from listen2lab.report.text.device_log import log_answers
 from listen2lab.report.text.device_next import next_step
 from listen2lab.report.text.format import number
 
@@ -35,6 +35,8 @@ _COLUMNS = ("counted", "dirty", "swapped", "clean", "reclaimable")
 _ALL = (*_COLUMNS, "resident", "virtual")
 _MOST_ROWS = 40
 _MOST_CLASSES = 12
+_MOST_REPORTS = 4
+"""Of more of one process the first and the last are shown; the rest is in the series."""
 
 
 @dataclass(frozen=True)
@@ -108,17 +110,36 @@ def parts(answer: Answer) -> Iterator[Part]:
         yield _of_series(one)
     if answer.app is not None:
         yield Part(lines=[of_reports.app_sentence(answer)])
-    for snapshot in answer.snapshots_of_app():
-        yield _of_snapshot(snapshot, answer.limit)
+    some = answer.snapshots_of_app()
+    for snapshot in some if len(some) <= _MOST_REPORTS else (some[0], some[-1]):
+        if snapshot.categories or not _is_device(answer):
+            yield _of_snapshot(snapshot, answer.limit)
+    if _is_device(answer):
+        yield _of_device(answer)
     yield from _compared(answer)
     yield from _of_blocks(answer)
     if answer.lab is not None:
         yield _beside_the_lab(answer, answer.lab)
-    if answer.ceiling is not None:
+    if answer.ceiling is not None and answer.lab is not None:
         yield Part("What the lab can explain", lines=of_reports.ceiling_lines(answer.ceiling))
     for k, step in enumerate(answer.next, start=1):
         why, commands = next_step(step)
         yield Part(f"Next, {k}", lines=[why], commands=commands)
+
+
+def _is_device(answer: Answer) -> bool:
+    """Return whether these are processes of a whole device, of which only sums are told."""
+    return len(answer.snapshots) > 1 and not any(s.categories for s in answer.snapshots)
+
+
+def _of_device(answer: Answer) -> Part:
+    most = sorted(answer.snapshots, key=lambda s: -(s.counted or 0))[:_MOST_ROWS]
+    rows = [(s.process, f"{s.pid}", words.cell(s.counted)) for s in most]
+    return Part(
+        "Processes of the whole device",
+        lines=["dumpsys meminfo of the whole device; dumpsys meminfo PACKAGE has the rest of one."],
+        tables=[Table(("process", "pid", "PSS"), rows)],
+    )
 
 
 def _of_log(log: LogSummary) -> Part:
@@ -149,7 +170,7 @@ def _of_log(log: LogSummary) -> Part:
 
 def _of_series(one: SeriesSummary) -> Part:
     return Part(
-        series_title(one),
+        of_reports.series_title(one),
         judged=one.judged,
         verdict=words.verdict(one.judged),
         curves=[(one.memory, "")],
@@ -158,7 +179,7 @@ def _of_series(one: SeriesSummary) -> Part:
     )
 
 
-def _of_snapshot(snapshot: Snapshot, limit: int) -> Part:
+def _of_snapshot(snapshot: Snapshot, limit: int | None) -> Part:
     rows = sorted(
         (c for c in snapshot.categories if c.counted or c.clean),
         key=lambda c: (-(c.counted or 0), -(c.clean or 0)),
@@ -175,11 +196,11 @@ def _of_snapshot(snapshot: Snapshot, limit: int) -> Part:
     return Part(
         title + (f", {snapshot.when}" if snapshot.when else ""),
         lines=of_reports.snapshot_lines(snapshot, limit),
-        draw=partial(plots.plot_owners, snapshot) if snapshot.categories else None,
+        draw=partial(plots.plot_owners, snapshot) if snapshot.counted else None,
         label=f"Memory by owner, by {snapshot.tool}",
         caption=f"Of {snapshot.source}. The kill limit counts what is dirty, compressed or "
         "swapped; clean and reclaimable pages can be taken at any time.",
-        tables=tables if snapshot.categories else (),
+        tables=tables if any(c.resident or c.counted for c in snapshot.categories) else (),
     )
 
 
@@ -192,7 +213,7 @@ def _compared(answer: Answer) -> Iterator[Part]:
     change = answer.change
     if change is None:
         return
-    lines = [of_reports.change_line(change)]
+    lines = of_reports.change_lines(change)
     if answer.together is not None:
         lines.append(of_reports.together_line(answer.together))
     moved = sorted((o for o in change.owners if o.counted), key=lambda o: -abs(o.counted or 0))
@@ -214,7 +235,7 @@ def _of_blocks(answer: Answer) -> Iterator[Part]:
         ]
         yield Part(
             f"Live blocks of {heap.process or 'a process'}, by heap ({heap.source})",
-            lines=[of_reports.heap_line(heap)],
+            lines=of_reports.heap_lines(heap),
             tables=[Table(("class", "kind", "binary", "blocks", "size"), rows)],
         )
     if answer.heap_growth:
@@ -223,9 +244,18 @@ def _of_blocks(answer: Answer) -> Iterator[Part]:
             for row in answer.heap_growth[:_MOST_CLASSES]
         ]
         table = Table(("class", "binary", "blocks", "size"), grew)
-        yield Part("What grew most from the first heap to the last", tables=[table])
+        yield Part(
+            "What changed most from the first heap to the last",
+            lines=[of_reports.growth_line(answer)],
+            tables=[table],
+        )
     for leaks in answer.leaks:
-        yield Part(lines=[of_reports.leaks_line(leaks)])
+        roots = [(name or "a block without a type", words.cell(held)) for name, held in leaks.roots]
+        yield Part(
+            f"Lost blocks of {leaks.process or 'a process'}, by leaks ({leaks.source})",
+            lines=of_reports.leaks_lines(leaks),
+            tables=[Table(("root of a leak or cycle", "size"), roots[:_MOST_CLASSES])],
+        )
 
 
 def _beside_the_lab(answer: Answer, lab: LabMatch) -> Part:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from listen2lab.device.formats.numbers import MOST_BYTES, before_day, read_number, read_size
+from listen2lab.device.formats.reading import clean
 from listen2lab.device.formats.schema import Series
 from listen2lab.notice import Notice
 from listen2lab.units import KIB, MIB
@@ -157,14 +158,14 @@ class Samples:
         when = self._time(given[0] if len(given) == 1 else " ".join(map(str, given)))
         value = self._memory(cells[self.columns.memory])
         if given and (when is None or not min(map(abs, when)) < MOST_SECONDS):
-            return Notice("no-time", {"text": str(given[0])[:40]})
+            return Notice("no-time", {"text": clean(str(given[0])[:40])})
         if value is None or not 0 <= value <= MOST_BYTES:
-            return Notice("no-memory", {"text": str(cells[self.columns.memory])[:40]})
+            return Notice("no-memory", {"text": clean(str(cells[self.columns.memory])[:40])})
         self.times.append(when or (math.nan, math.nan))
         self.memory.append(value)
         self.lines.append(number)
         if self.columns.process is not None:
-            self.processes.append(str(cells[self.columns.process]).strip())
+            self.processes.append(clean(str(cells[self.columns.process])).strip())
         return True
 
     def _time(self, given: Any) -> tuple[float, float] | None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from listen2lab.device.formats.numbers import read_number
 from listen2lab.device.formats.reading import Format, Header, no_row, read_report
 from listen2lab.device.formats.schema import Category, Snapshot, make_snapshot
-from listen2lab.units import KIB
+from listen2lab.notice import Notice
+from listen2lab.units import KIB, MIB
 
 if TYPE_CHECKING:
     from listen2lab.device.formats.lines import Content
@@ -21,8 +22,13 @@ _PROCESS = re.compile(r"\*\* MEMINFO in pid (\d+) \[(.*?)\](?: \*\*)?")
 _ROW = re.compile(r"([A-Za-z.?][\w.?/ ()-]*?)\s+((?:-?[\d,]+\s+)*-?[\d,]+)$")
 _TOTALS = re.compile(r"TOTAL (PSS|RSS|SWAP PSS|SWAP \(KB\)):\s+(-?[\d,]+)")
 _RULE = re.compile(r"[-\s]+$")
-_BEFORE = re.compile(r"Applications Memory Usage|Uptime:|App Summary|------")
-_SUMMARY = re.compile(r"(Java Heap|Native Heap|Code|Stack|Graphics|Private Other|System|Unknown):")
+_BEFORE = re.compile(r"Applications Memory Usage|------")
+_UPTIME = re.compile(r"Uptime: (\d{1,15})")
+_SUMMARY = re.compile(
+    r"(Java Heap|Native Heap|Code|Stack|Graphics|Private Other|System|Unknown):((?:\s+[\d,]+)*)$"
+)
+_OBJECT = re.compile(r"([A-Za-z][\w ]*):\s+(\d{1,12})")
+_OF_DEVICE = re.compile(r"([\d,]+)\s?[kK]B?: (\S+) \(pid (\d+)[^)]*\)")
 _TITLES = {
     ("Pss", "Total"): "pss",
     ("Pss", "Clean"): "pss_clean",
@@ -39,6 +45,7 @@ _TITLES = {
     ("Heap", "Free"): "heap_free",
 }
 _HEADINGS = {"Pss", "Private", "Shared", "SwapPss", "Swap", "Swapped", "Rss", "Heap"}
+_SECTIONS = {"App Summary": "summary", "Objects": "objects", "SQL": "other", "DATABASES": "other"}
 MOST_KIB = 2**40
 """More is a damaged number."""
 
@@ -52,7 +59,7 @@ def read_dumpsys(content: Content, tally: Tally) -> list[Snapshot]:
     return read_report(content, tally, _Reader(tally.name))
 
 
-FORMAT = Format("dumpsys", read_dumpsys, marks=(b"** MEMINFO in pid ",))
+FORMAT = Format("dumpsys", read_dumpsys, marks=(b"** MEMINFO in pid ", b"Total PSS by process:"))
 
 
 class _Reader:
@@ -62,31 +69,88 @@ class _Reader:
         self.header: Header | None = None
         self.titles: list[str] = []
         self.above: list[str] = []
-        self.rows: list[Category] = []
-        self.total: dict[str, int] = {}
-        self.in_table = False
+        self.uptime: float | None = None
+        self._begin(None)
+        self.of_device = False
 
-    def feed(self, number: int, text: str) -> Said:
+    def _begin(self, header: Header | None) -> None:
+        self.header = header
+        self.rows: list[Category] = []
+        self.summary: list[Category] = []
+        self.objects: list[tuple[str, int]] = []
+        self.total: dict[str, int] = {}
+        self.free = 0
+        self.section = ""
+
+    def feed(self, number: int, text: str) -> Said:  # noqa: PLR0911 - one for each kind of line
         """Read a line; see `listen2lab.device.formats.reading.Said`."""
         begin = _PROCESS.search(text)
         if begin is not None:
             self.end()
-            self.header = Header(begin[2], int(begin[1][:15]), number)
+            self._begin(Header(begin[2], int(begin[1][:15]), number))
+            return True
+        uptime = _UPTIME.match(text)
+        if uptime is not None:
+            self.end()
+            self._begin(None)
+            self.uptime = int(uptime[1]) / 1000
             return True
         if _BEFORE.match(text):
             return True
+        if text.startswith("Total PSS by "):
+            self.end()
+            self._begin(None)
+            self.of_device = text.startswith("Total PSS by process")
+            return True
+        if self.of_device and self.header is None:
+            return self._of_device(number, text)
         if self.header is None or not text:
             return False
+        if text in _SECTIONS:
+            self.section = _SECTIONS[text]
+            return True
         if self._heading(text.split()):
             return True
-        if self.in_table:
+        if self.section == "table":
             return self._row(text)
+        return self._below(text)
+
+    def _of_device(self, number: int, text: str) -> Said:
+        """Read a process of ``dumpsys meminfo`` without one's name."""
+        found = _OF_DEVICE.match(text)
+        if found is None:
+            self.of_device = bool(not text)
+            return False
+        size = self._kib(found[1])
+        head = Header(found[2], int(found[3][:15]), number)
+        head.platform = "Android"
+        self.found.append(
+            make_snapshot(
+                "dumpsys", head, size, None, None, (), self.source, quantity="pss",
+                uptime=self.uptime,
+            )
+        )  # fmt: skip
+        return True
+
+    def _below(self, text: str) -> Said:
+        """Read a line below the table."""
         totals = _TOTALS.findall(text)
         for name, value in totals:
             size = self._kib(value)
             if size is not None:
                 self.total.setdefault(name, size)
-        return bool(totals) or _SUMMARY.match(text) is not None
+        if totals:
+            return True
+        row = _SUMMARY.match(text)
+        if row is not None:
+            sizes = [self._kib(value) for value in row[2].split()]
+            both = sizes if len(sizes) == 2 else [*sizes[:1], None]
+            if sizes and row[1] != "Unknown":
+                self.summary.append(Category(row[1], resident=both[1], counted=both[0]))
+            return True
+        objects = _OBJECT.findall(text) if self.section == "objects" else []
+        self.objects += [(name.strip(), int(value)) for name, value in objects]
+        return bool(objects)
 
     def _heading(self, words: list[str]) -> bool:
         """Read one of the two lines of titles."""
@@ -96,7 +160,7 @@ class _Reader:
         if self.above and len(words) == len(self.above) and {"Total", "Dirty"} <= set(words):
             pairs = zip(self.above, words, strict=True)
             self.titles = [_TITLES.get(pair, "") for pair in pairs]
-            self.above, self.in_table = [], True
+            self.above, self.section = [], "table"
             return True
         return False
 
@@ -111,11 +175,13 @@ class _Reader:
         dirty, swapped = by.get("dirty"), by.get("swapped")
         counted = None if dirty is None else dirty + (swapped or 0)
         if row[1] == "TOTAL":
-            self.in_table = False
+            self.section = ""
             self.total |= {"counted": counted or 0}
             if by.get("resident") is not None:
                 self.total["RSS"] = by["resident"] or 0
             return True
+        if row[1] == "Native Heap":
+            self.free = by.get("heap_free") or 0
         resident = by.get("resident", by.get("pss"))
         self.rows.append(
             Category(row[1], None, resident, dirty, by.get("clean"), None, swapped, counted, None)
@@ -128,13 +194,27 @@ class _Reader:
 
     def end(self) -> None:
         """Close the process that was being read."""
-        if self.header is not None and (self.rows or self.total):
-            resident = self.total.get("RSS", self.total.get("PSS"))
-            self.found.append(
-                make_snapshot(
-                    "dumpsys", self.header, self.total.get("counted"), None, resident, self.rows,
-                    self.source,
-                )
-            )  # fmt: skip
-        self.header, self.rows, self.total, self.titles = None, [], {}, []
-        self.in_table = False
+        head, total = self.header, self.total
+        if head is None or not (self.rows or self.summary or total):
+            return
+        head.platform = "Android"
+        rows, counted, quantity = self.rows, total.get("counted"), "private-dirty"
+        if not rows:
+            rows, counted, quantity = self.summary, total.get("PSS"), "pss"
+        notes = []
+        if self.free > _WORTH_FREE:
+            notes.append(Notice("heap-free", {"size": self.free}))
+        if quantity == "pss" and total.get("SWAP PSS") is not None:
+            notes.append(Notice("swap", {"size": total["SWAP PSS"]}))
+        self.found.append(
+            make_snapshot(
+                "dumpsys", head, counted, None, total.get("RSS", total.get("PSS")), rows,
+                self.source, quantity=quantity, objects=tuple(self.objects), notes=notes,
+                is_cut=counted is None, uptime=self.uptime,
+            )
+        )  # fmt: skip
+        self._begin(None)
+
+
+_WORTH_FREE = 4 * MIB
+"""Less free memory in its heaps is what any app keeps."""

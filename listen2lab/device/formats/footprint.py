@@ -13,6 +13,7 @@ from listen2lab.device.formats.numbers import MOST_BYTES, read_count, read_size
 from listen2lab.device.formats.reading import (
     Format,
     Header,
+    clean,
     is_object,
     no_row,
     no_size,
@@ -32,6 +33,15 @@ _PROCESS = re.compile(
     rf"(.*?)\s*\[(\d+)\](?:\s*\([^)]*\))?:(?:\s*\d+-bit)?(?:\s*\([^)]*\))?\s+Footprint:\s+({_SIZE})"
 )
 _ROW = re.compile(rf"((?:{_SIZE}\s+)+?)(\d[\d,.]*)\s{{2,}}(\S.*)$")
+_UNITS_ROW = re.compile(
+    r"((?:\d[\d.,]*\s?(?:bytes|[KMGTP]i?B|B)\s+)+)(\d[\d,.]*)\s+([A-Za-z_\"(.].*)$"
+)
+"""The same where every size has its unit: blanks may have been lost, as on a web page."""
+_USUAL = {
+    3: ["Dirty", "Clean", "Reclaimable"],
+    4: ["Dirty", "Swapped", "Clean", "Reclaimable"],
+}
+"""Columns of rows whose heading was left out, by the number of sizes."""
 _AUXILIARY = re.compile(rf"(phys_footprint(?:_peak)?):\s+({_SIZE})\s*$")
 _SIZES = re.compile(_SIZE)
 _COLUMNS = ("Dirty", "Swapped", "Clean", "Reclaimable", "Wired")
@@ -60,7 +70,7 @@ class _Reader:
         self.rows: list[Category] = []
         self.auxiliary: dict[str, int] = {}
         self.in_table = False
-        self.skipping = False
+        self.skipping = self.has_total = False
 
     def feed(self, number: int, text: str) -> Said:  # noqa: PLR0911 - a return for each kind of line
         """Read a line; see `listen2lab.device.formats.reading.Said`."""
@@ -72,6 +82,7 @@ class _Reader:
             self.skipping = False
             self.header = Header(begin[1], int(begin[2][:15]), number)
             self.header.footprint = read_size(begin[3])
+            self.columns, self.in_table = [], True  # the heading of the columns may be missing
             return True
         if self.skipping:  # all processes together: not another one
             self.skipping = not text.endswith(" TOTAL")
@@ -99,19 +110,20 @@ class _Reader:
         return True
 
     def _row(self, text: str) -> Said:
-        row = _ROW.match(text)
+        row = _UNITS_ROW.match(text) or _ROW.match(text)
         if row is None:
             if _PLAIN.match(text):
                 return True
             return no_row(text, "footprint") if text[0] in "-0123456789" else False
         sizes = [read_size(size) for size in _SIZES.findall(row[1])]
         regions = read_count(row[2])
-        if len(sizes) != len(self.columns) or None in sizes or regions is None:
+        columns = self.columns or _USUAL.get(len(sizes), [])
+        if len(sizes) != len(columns) or None in sizes or regions is None:
             return no_row(text, "footprint")
         if row[3] == "TOTAL":
-            self.in_table = False
+            self.in_table, self.has_total = False, True
             return True
-        by = {name.lower(): size for name, size in zip(self.columns, sizes, strict=True)}
+        by = {name.lower(): size for name, size in zip(columns, sizes, strict=True)}
         self.rows.append(_category(row[3], by, regions))
         return True
 
@@ -122,9 +134,13 @@ class _Reader:
             footprint = self.auxiliary.get("phys_footprint", head.footprint)
             peak = self.auxiliary.get("phys_footprint_peak")
             self.found.append(
-                make_snapshot("footprint", head, footprint, peak, None, self.rows, self.source)
-            )
+                make_snapshot(
+                    "footprint", head, footprint, peak, None, self.rows, self.source,
+                    is_cut=bool(self.rows) and not self.has_total,
+                )
+            )  # fmt: skip
         self.header, self.rows, self.auxiliary, self.in_table = None, [], {}, False
+        self.has_total = False
 
 
 def _category(name: str, by: dict[str, int | None], regions: int) -> Category:
@@ -198,7 +214,7 @@ def _processes(data: Any, scale: float, source: str) -> list[Snapshot]:
         raw, extra = one.get("categories"), one.get("auxiliary")
         categories = [
             _category(
-                str(name),
+                clean(str(name)),
                 {
                     key: _bytes(values.get(key), scale)
                     for key in ("dirty", "swapped", "clean", "reclaimable")
@@ -213,7 +229,7 @@ def _processes(data: Any, scale: float, source: str) -> list[Snapshot]:
         if footprint is None and not categories:
             continue
         pid = one.get("pid")
-        head = Header(str(one.get("name", "")), pid if isinstance(pid, int) else 0, 1)
+        head = Header(clean(str(one.get("name", ""))), pid if isinstance(pid, int) else 0, 1)
         peak = _bytes(extra.get("phys_footprint_peak"), scale)
         out.append(make_snapshot("footprint", head, footprint, peak, None, categories, source))
     return out

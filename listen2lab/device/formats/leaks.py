@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from listen2lab.device.formats.numbers import read_count, read_size
-from listen2lab.device.formats.reading import Format, Header, read_report
+from listen2lab.device.formats.reading import MOST_ROW, Format, Header, read_lines
 from listen2lab.notice import Notice
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _MALLOCED = re.compile(
 _LEAKED = re.compile(rf"Process (\d+):\s+({_NUMBER}) leaks? for ({_NUMBER}) total leaked bytes")
 _ROOT = re.compile(
     r"(?:([\d.,]+) \(([^)]+)\) )?ROOT (LEAK|CYCLE):"
-    r"\s+(?:<([^>]*?)(?: 0x[0-9a-fA-F]+)?>|(0x[0-9a-fA-F]+))"
+    r"\s+(?:<(.+?) 0x[0-9a-fA-F]+>|<(.+)>|(0x[0-9a-fA-F]+))"
 )
 _PLAIN = re.compile(
     r"Process \d+: \d+ zones?|leaks Report|STACK OF|====|-----|Binary Images"
@@ -52,6 +52,8 @@ class Leaks(msgspec.Struct, frozen=True):
 
     process: str
     pid: int
+    footprint: int | None
+    peak: int | None
     count: int
     size: int
     blocks: int | None
@@ -60,6 +62,7 @@ class Leaks(msgspec.Struct, frozen=True):
     limited: bool
     source: str
     line: int
+    platform: str = ""
 
 
 def read_leaks(content: Content, tally: Tally) -> list[Leaks]:
@@ -68,7 +71,10 @@ def read_leaks(content: Content, tally: Tally) -> list[Leaks]:
     *Unreachable* blocks only: memory that something still refers to is no leak to this tool,
     however much it grows.
     """
-    return read_report(content, tally, _Reader(tally.name))
+    reader = _Reader(tally.name)
+    read_lines(((number, line[:MOST_ROW]) for number, line in content.texts()), tally, reader.feed)
+    reader.end()
+    return reader.found
 
 
 FORMAT = Format("leaks", read_leaks, marks=(b" total leaked bytes", b"leaks Report Version"))
@@ -84,9 +90,11 @@ class _Reader:
         self.live: int | None = None
         self.roots: dict[str, int] = {}
         self.limited = False
+        self.indent: int | None = None
 
-    def feed(self, number: int, text: str) -> Said:
+    def feed(self, number: int, line: str) -> Said:  # noqa: PLR0911 - one for each kind of line
         """Read a line; see `listen2lab.device.formats.reading.Said`."""
+        text = line.strip()
         if not text:
             return False
         self.limited = self.limited or _LIMITED in text
@@ -107,7 +115,12 @@ class _Reader:
                 return Notice("no-count", {"text": text[:80]})
             self.summary = (int(some[1][:15]), count, size, number)
         elif (some := _ROOT.match(text)) is not None:
-            name = some[4] or ""
+            indent = len(line) - len(line.lstrip())
+            if self.indent is None or indent <= self.indent + 2:  # deeper ones are a part of it
+                self.indent = indent if self.indent is None else self.indent
+            else:
+                return True
+            name = some[4] or some[5] or ""
             size = read_size((some[2] or "").replace(" bytes", ""))
             self.roots[name] = self.roots.get(name, 0) + (size or 0)
         else:
@@ -122,9 +135,10 @@ class _Reader:
             order = tuple(sorted(self.roots.items(), key=lambda item: -item[1]))
             self.found.append(
                 Leaks(
-                    head.process, head.pid or pid, count, size, self.blocks, self.live, order,
-                    self.limited, self.source, line,
+                    head.process, head.pid or pid, head.footprint, head.peak, count, size,
+                    self.blocks, self.live, order, self.limited, self.source, line, head.platform,
                 )
             )  # fmt: skip
             self.limited = False  # that a process may not be read stands before its block
         self.summary, self.roots, self.blocks, self.live = None, {}, None, None
+        self.indent = None

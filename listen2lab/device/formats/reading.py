@@ -20,6 +20,7 @@ __all__ = [
     "Format",
     "Header",
     "Said",
+    "clean",
     "is_object",
     "no_row",
     "no_size",
@@ -114,6 +115,11 @@ def no_size(text: str) -> Notice:
     return Notice("no-size", {"text": text[:80]})
 
 
+def clean(text: str) -> str:
+    """Return a text that can be written: JSON may hold halves of characters."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def is_object(line: bytes) -> bool:
     """Return whether a line is a JSON object of its own."""
     try:
@@ -125,7 +131,7 @@ def is_object(line: bytes) -> bool:
 _PROCESS = re.compile(r"Process:\s+(.*?)\s*\[(\d+)\]\s*$")
 _FOOTPRINT = re.compile(r"Physical footprint( \(peak\))?:\s+(\S.*?)\s*$")
 _OTHER = re.compile(
-    r"(?:Path|Load Address|Identifier|Version|Code Type|Platform|Parent Process|Target Type"
+    r"(?:Path|Load Address|Identifier|Version|Code Type|Parent Process|Target Type"
     r"|Launch Time|OS Version|Report Version|Analysis Tool(?: Version)?|Idle exit|Build Info"
     r"|Command line|Hardware Model|Responsible|User ID|Sharing mode|Load address):?(?:\s|$)"
     r"|-{4,}$"
@@ -140,6 +146,7 @@ class Header:
         self.pid = pid
         self.line = line
         self.when = ""
+        self.platform = ""
         self.footprint: int | None = None
         self.peak: int | None = None
 
@@ -155,8 +162,9 @@ class Header:
             else:
                 self.footprint = size
             return True
-        if text.startswith("Date/Time:"):
-            self.when = text.partition(":")[2].strip()
+        if text.startswith(("Date/Time:", "Platform:")):
+            name, _, value = text.partition(":")
+            setattr(self, "when" if name == "Date/Time" else "platform", value.strip())
             return True
         return _OTHER.match(text) is not None
 

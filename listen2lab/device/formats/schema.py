@@ -29,6 +29,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from listen2lab.notice import Notice
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COLUMNS",
+    "FREED",
     "LAB_OWNERS",
     "OWNERS",
     "REST",
@@ -52,26 +55,37 @@ __all__ = [
 COLUMNS = ("virtual", "resident", "dirty", "clean", "reclaimable", "swapped", "counted")
 """Columns that are bytes."""
 
+FREED = "heap, freed and kept"
+"""What was freed, and malloc keeps dirty: a sign of a high-water mark, and of no leak."""
+
 _RULES = (
-    ("graphics and UI", (r"graphics|iosurface|ioaccelerator|\bcg |^core(animation|ui|image)"
-      r"|coregraphics|colorsync|image ?io|gfx|egl|\bgl mtrack|metal|layer|__glslbuiltins|^view")),
+    ("measuring tools", r"performance tool data|stack logging|malloc_stack"),
+    ("GPU buffers", r"ioaccelerator|iogpu|metal"),
+    ("graphics and UI", (r"graphics|iosurface|\bcg |^core(animation|ui|image)"
+      r"|coregraphics|colorsync|image ?io|gfx|egl|\bgl mtrack|layer|__glslbuiltins|^view")),
     ("stacks", r"^stack|\bstack( guard)?$|thread"),
+    (FREED, r"malloc.*\(empty\)"),
     ("heap, large blocks", r"malloc[_ ](large|huge)"),
     ("heap, small blocks", r"malloc|native heap"),
+    ("Java heap", r"dalvik|java heap"),
     ("VM allocate", r"vm_allocate|memory tag|app-specific tag|untagged"),
     ("code", r"^__|dyld|shlib|\.(so|jar|apk|ttf|dex|oat|art|vdex) mmap|^code$"),
     ("mapped files", r"mapped file|mmap|ashmem"),
 )  # fmt: skip
 
-OWNERS = (*(name for name, _ in _RULES[2:5]), "mapped files", "graphics and UI", "stacks", "code",
-          "frameworks and others")  # fmt: skip
+LAB_OWNERS = (
+    "heap, large blocks", "heap, small blocks", FREED, "VM allocate", "mapped files", "stacks",
+)  # fmt: skip
+"""Owners whose memory the lab's pipeline has too: its engine, models, audio and alignments."""
+
+OWNERS = (
+    *LAB_OWNERS[:-1], "Java heap", "GPU buffers", "graphics and UI", "stacks", "code",
+    "measuring tools", "frameworks and others",
+)  # fmt: skip
 """Owners, in the order in which they are shown."""
 
 REST = "not in any category"
 """What a footprint holds beyond all of its categories."""
-
-LAB_OWNERS = (*OWNERS[:4], "stacks")
-"""Owners whose memory the lab's pipeline has too: its engine, models, audio and alignments."""
 
 _PATTERNS = tuple((name, re.compile(pattern, re.IGNORECASE)) for name, pattern in _RULES)
 
@@ -151,8 +165,20 @@ class Snapshot(msgspec.Struct, frozen=True):
         Resident bytes of the whole process.
     counted
         What the kill limit counts: the footprint, or else the categories' sum.
+    quantity
+        What `footprint` is: ``footprint``, ``private-dirty`` or ``pss`` (Android's).
     categories, zones
         In the order printed.
+    objects
+        Android's counts of what lives: Activities, Views, ...
+    notes
+        What is worth telling: see `listen2lab.report.text.device_reports`.
+    is_cut
+        Whether a part of the report is missing, so that sums are "at least".
+    platform
+        As printed: ``macOS``, ``iOS``, ``iOS Simulator``, ``Android``; empty where not.
+    uptime
+        Of the device, in seconds.
     owners
         The categories' sums by owner, in the order of `OWNERS`; owners of nothing are left out.
         `REST` is what the footprint holds beyond all categories.
@@ -175,6 +201,12 @@ class Snapshot(msgspec.Struct, frozen=True):
     when: str
     source: str
     line: int
+    quantity: str = "footprint"
+    objects: tuple[tuple[str, int], ...] = ()
+    notes: tuple[Notice, ...] = ()
+    is_cut: bool = False
+    platform: str = ""
+    uptime: float | None = None
 
     @property
     def swapped(self) -> int | None:
@@ -194,13 +226,13 @@ def make_snapshot(  # noqa: PLR0917 - a record's fields
     resident: int | None,
     categories: Iterable[Category],
     source: str,
-    zones: Iterable[Zone] = (),
+    **more: Any,
 ) -> Snapshot:
     """Return a snapshot of what a tool printed, with what follows from its categories.
 
     Parameters
     ----------
-    tool, footprint, peak, resident, categories, source, zones
+    tool, footprint, peak, resident, categories, source, more
         See `Snapshot`.
     head
         Whose memory it is, when, and in which line the report begins.
@@ -213,10 +245,29 @@ def make_snapshot(  # noqa: PLR0917 - a record's fields
     counted = known if footprint is None else footprint
     if footprint is not None and known is not None and footprint - known > 0.01 * footprint:
         owners.append(Category(REST, counted=footprint - known))
+    notes = list(more.pop("notes", ()))
+    zones = tuple(more.pop("zones", ()))
+    recorder = sum(o.counted or 0 for o in owners if o.name == "measuring tools")
+    freed = sum(o.counted or 0 for o in owners if o.name == FREED)
+    fragments = sum(max(zone.held - zone.allocated, 0) for zone in zones)
+    whole = counted or 0
+    if recorder:
+        notes.append(Notice("recorder", {"size": recorder, "without": whole - recorder}))
+    if freed > _WORTH * whole:
+        notes.append(Notice("freed-and-kept", {"size": freed, "share": freed / max(whole, 1)}))
+    if fragments > _WORTH * whole:
+        notes.append(Notice("fragments", {"size": fragments}))
+    if known is not None and footprint is not None and known - footprint > _WORTH * footprint:
+        notes.append(Notice("sum-over-heading", {"sum": known, "heading": footprint}))
     return Snapshot(
-        tool, head.process, head.pid, footprint, peak, resident, counted, some, tuple(zones),
-        tuple(owners), head.when, source, head.line,
+        tool, head.process, head.pid, footprint, peak, resident, counted, some, zones,
+        tuple(owners), head.when, source, head.line, notes=tuple(notes), platform=head.platform,
+        **more,
     )  # fmt: skip
+
+
+_WORTH = 0.05
+"""Less than this share of the footprint is not worth a sentence."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -232,6 +283,10 @@ class Change(msgspec.Struct, frozen=True):
         Of the whole process, in bytes; None where unknown.
     owners, categories
         One that only one of the snapshots has counts as nothing in the other.
+    objects
+        Android's counts that changed: name, before, after.
+    seconds
+        Between both, by the device's uptime.
     """
 
     before: str
@@ -242,6 +297,8 @@ class Change(msgspec.Struct, frozen=True):
     resident: int | None
     owners: tuple[Category, ...]
     categories: tuple[Category, ...]
+    objects: tuple[tuple[str, int, int], ...] = ()
+    seconds: float | None = None
 
 
 def difference(before: Snapshot, after: Snapshot) -> Change:
@@ -258,6 +315,7 @@ def difference(before: Snapshot, after: Snapshot) -> Change:
         After less before.
     """
     same = before.tool == after.tool
+    first = dict(before.objects)
     return Change(
         before.source,
         after.source,
@@ -267,6 +325,12 @@ def difference(before: Snapshot, after: Snapshot) -> Change:
         _minus(after.resident, before.resident) if same else None,
         _subtracted(before.owners, after.owners, COLUMNS if same else ("counted",)),
         _subtracted(before.categories, after.categories, COLUMNS) if same else (),
+        tuple(
+            (name, first[name], last)
+            for name, last in after.objects
+            if first.get(name, last) != last
+        ),
+        None if before.uptime is None or after.uptime is None else after.uptime - before.uptime,
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from listen2lab.device.formats.columns import Samples, find_columns
 from listen2lab.device.formats.numbers import read_number, read_size
-from listen2lab.device.formats.reading import Format, is_object, read_lines
+from listen2lab.device.formats.reading import Format, clean, is_object, read_lines
 from listen2lab.notice import Notice
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def _flat(row: dict[str, Any], prefix: str = "", depth: int = 0) -> dict[str, An
         if isinstance(value, dict) and depth < 4:
             out |= _flat(value, f"{prefix}{name}.", depth + 1)
         else:
-            out[f"{prefix}{name}"] = value
+            out[clean(f"{prefix}{name}")] = value
     return out
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from listen2lab.device.formats.numbers import read_count, read_size
 from listen2lab.device.formats.reading import Format, Header, no_row, read_report
 from listen2lab.device.formats.schema import Category, Snapshot, Zone, make_snapshot
+from listen2lab.notice import Notice
 
 if TYPE_CHECKING:
     from listen2lab.device.formats.lines import Content
@@ -19,16 +20,17 @@ __all__ = ["FORMAT", "read_vmmap"]
 _SIZE = r"[\d.,'\u2019\u00a0\u202f]*\d(?:[BKMGTP](?:i?B)?)?"
 _ROW = re.compile(rf"(\S.*?)\s{{1,}}((?:-?{_SIZE}%?\s+)+-?{_SIZE}%?)(?:\s{{2,}}\D.*)?\s*$")
 _REGION = re.compile(
-    r"(\S.*?)\s+[0-9a-fA-F]{5,16}\s?-\s?[0-9a-fA-F]{5,16}\s*\[\s*([^\]]*)\]\s*(\S{3}/\S{2,3})?(.*)"
+    r"(\S.*?)\s+(?:[0-9a-fA-F]{5,16}\s?-\s?[0-9a-fA-F]{5,16}|unmapped-unmapped)\s*\[\s*([^\]]*)\]\s*(\S{3}/\S{2,3})?(.*)"
 )
 _COLUMNS = ("VIRTUAL", "RESIDENT", "DIRTY", "SWAPPED", "VOLATILE", "NONVOL", "EMPTY")
 _ZONE_COLUMNS = 9
+_ZONE_VIRTUAL = 5
 _RULE = re.compile(r"=[=\s]*$")
 _ADDRESS = re.compile(r"_?0x[0-9a-f]+$")
-_OWNED = re.compile(r"owned (unmapped|physical footprint)", re.IGNORECASE)
+_OWNED = re.compile(r"owned (?:unmapped|physical footprint)", re.IGNORECASE)
 _PLAIN = re.compile(
     r"Virtual Memory Map of process|Output report format|VM page size|Sort order|====|SM=|COW"
-    r"|SHM|PURGE|ZER|V=|ReadOnly portion|Writable regions"
+    r"|SHM|PURGE|ZER|V=|ReadOnly portion|Writable regions|VM Region Summary"
 )
 
 
@@ -56,10 +58,11 @@ class _Reader:
 
     def _begin(self, header: Header) -> None:
         self.header = header
-        self.rows: list[Category] = []
+        self.rows: list[tuple[str, dict[str, int | None], int]] = []
         self.regions: dict[str, list[int]] = {}
         self.zones: list[Zone] = []
         self.resident: int | None = None
+        self.has_total = False
         self.table = ""
 
     def feed(self, number: int, text: str) -> Said:
@@ -105,7 +108,10 @@ class _Reader:
         sizes = [read_size(part) for part in found[2].split()]
         if not sizes or None in sizes:
             return False
-        sums = self.regions.setdefault(found[1].strip(), [0, 0, 0, 0, 0])
+        name = found[1].strip()
+        if _OWNED.match(name) and "PURGE=V" in found[4]:
+            name = f"{name} (purgeable)"
+        sums = self.regions.setdefault(name, [0, 0, 0, 0, 0])
         for k, size in enumerate(sizes[:4]):
             sums[k] += size or 0
         sums[4] += 1
@@ -130,9 +136,9 @@ class _Reader:
         by = dict(zip(columns, sizes, strict=True))
         if name.startswith("TOTAL"):
             if "minus" not in name:
-                self.resident = by.get("RESIDENT")
+                self.resident, self.has_total = by.get("RESIDENT"), True
             return True
-        self.rows.append(_category(name, by, count))
+        self.rows.append((name, by, count))
         return True
 
     def _zone(self, text: str) -> bool | None:
@@ -141,7 +147,7 @@ class _Reader:
             return False
         values = found[2].split()
         if len(values) < _ZONE_COLUMNS:
-            return False
+            return len(values) >= _ZONE_VIRTUAL  # address space only
         name = " ".join([found[1], *values[:-_ZONE_COLUMNS]])
         values = values[-_ZONE_COLUMNS:]
         sizes = [read_size(value) for value in (values[2], values[3], values[5])]
@@ -158,24 +164,57 @@ class _Reader:
         """Close the process that was being read."""
         if not self.rows and not self.regions:
             return
-        categories = self.rows or [
-            _category(name, dict(zip(_COLUMNS[:4], sums[:4], strict=True)), sums[4])
+        rows = self.rows or [
+            (name, dict(zip(_COLUMNS[:4], sums[:4], strict=True)), sums[4])
             for name, sums in self.regions.items()
         ]
-        if self.resident is None:
-            known = [c.resident for c in categories if c.resident is not None]
-            self.resident = sum(known) if known else None
-        head = self.header
+        head, notes = self.header, []
+        categories = self._as_heading(rows)
+        swapped = sum(c.swapped or 0 for c in categories)
+        is_virtual = all(c.resident is None for c in categories)
+        if is_virtual:
+            notes.append(Notice("address-space-only"))
+        elif self.resident is not None and head.footprint is not None:
+            beyond = head.footprint - self.resident - swapped
+            if beyond > _BEYOND * head.footprint:
+                notes.append(Notice("in-no-region", {"size": beyond}))
+        is_cut = not self.has_total and not is_virtual
+        if not self.rows:
+            counted = sum(c.counted or 0 for c in categories)
+            is_cut = head.footprint is None or counted < (1 - _BEYOND) * head.footprint
+            if is_cut:
+                notes.append(Notice("regions-only", {"regions": sum(row[2] for row in rows)}))
+            else:
+                self.resident = sum(c.resident or 0 for c in categories)
         self.found.append(
             make_snapshot(
                 "vmmap", head, head.footprint, head.peak, self.resident, categories, self.source,
-                self.zones,
+                zones=self.zones, notes=notes, is_cut=is_cut,
             )
         )  # fmt: skip
 
+    def _as_heading(self, rows: list[tuple[str, dict[str, int | None], int]]) -> list[Category]:
+        """Return categories, read so that their sum meets the footprint in the heading.
 
-def _category(name: str, by: dict[str, int | None], regions: int) -> Category:
-    """Return a category from vmmap's columns."""
+        What the system holds for the process (graphics) is counted whole in some reports, and is
+        reclaimable but for its dirty pages in others, with the same rows.
+        """
+        readings = [[_category(*row, whole=whole) for row in rows] for whole in (True, False)]
+        heading = self.header.footprint
+        if heading is None or not self.rows:
+            return readings[0]
+        sums = [sum(c.counted or 0 for c in each) for each in readings]
+        return min(zip(readings, sums, strict=True), key=lambda each: abs(each[1] - heading))[0]
+
+
+_BEYOND = 0.05
+"""A footprint this share above all that is resident or swapped holds something else."""
+
+
+def _category(
+    name: str, by: dict[str, int | None], regions: int, *, whole: bool = True
+) -> Category:
+    """Return a category from vmmap's columns; see `_Reader._as_heading` for `whole`."""
     resident, dirty, swapped = by.get("RESIDENT"), by.get("DIRTY"), by.get("SWAPPED")
     reclaimable = by.get("VOLATILE")
     clean = counted = None
@@ -183,8 +222,9 @@ def _category(name: str, by: dict[str, int | None], regions: int) -> Category:
         rest = max(resident - dirty - (reclaimable or 0), 0)
         counted = dirty + (swapped or 0)
         if _OWNED.match(name):
-            # The system holds it for the process, and counts it whether it is dirty or not.
-            counted, clean = resident + (swapped or 0), 0
+            whole = whole and not name.endswith("(purgeable)")
+            counted = resident + (swapped or 0) if whole else counted
+            reclaimable, clean = (reclaimable or 0) + (0 if whole else rest), 0
         elif name.upper().startswith("MALLOC"):
             # malloc's pages come from no file: those not dirty are freed, and marked reusable.
             reclaimable, clean = (reclaimable or 0) + rest, 0

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from listen2lab.report.text.format import DASH, fill, rate, size
 from listen2lab.report.text.verdicts import REASONS, confidence
+from listen2lab.units import KIB, MIB
 
 if TYPE_CHECKING:
     from listen2lab.device.formats.tally import Source
@@ -17,6 +18,7 @@ __all__ = [
     "CAVEATS",
     "KINDS",
     "READABLE",
+    "amount",
     "cell",
     "counted",
     "note_text",
@@ -133,14 +135,21 @@ _SHAPES = {
 }
 
 
+def amount(value: float) -> str:
+    """Return bytes; small ones in KiB and bytes, because a leaked block may be small."""
+    if 0 < abs(value) < KIB:
+        return f"{value:,.0f} bytes"
+    return f"{value / KIB:,.1f} KiB" if 0 < abs(value) < MIB else size(value)
+
+
 def cell(value: float | None) -> str:
     """Return bytes for a table; a dash where there are none."""
-    return DASH if value is None else size(value)
+    return DASH if value is None else amount(value)
 
 
 def signed(value: float | None) -> str:
     """Return a change in bytes, with its sign; a dash where there is none."""
-    return DASH if value is None else f"{'+' if value > 0 else ''}{size(value)}"
+    return DASH if value is None else f"{'+' if value > 0 else ''}{amount(value)}"
 
 
 def counted(many: int, what: str) -> str:

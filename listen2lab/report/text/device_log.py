@@ -8,18 +8,10 @@ from listen2lab.report.text.device import counted, session_name, signed, verdict
 from listen2lab.report.text.format import seconds, size
 
 if TYPE_CHECKING:
-    from listen2lab.device.answer import SeriesSummary
     from listen2lab.device.judging import Judged
     from listen2lab.device.log_summary import LogSummary, Longest, Unaccounted
 
-__all__ = ["log_answers", "series_title"]
-
-
-def series_title(one: SeriesSummary) -> str:
-    """Return what was taken of a table: its column, process, span and samples."""
-    who = f" of process {one.process}" if one.process else ""
-    span = f" over {seconds(one.seconds)}" if one.timed else ", without times"
-    return f"{one.quantity}{who} in {one.source}: {one.samples:,} samples{span}"
+__all__ = ["log_answers"]
 
 
 def log_answers(log: LogSummary) -> list[tuple[str, str]]:

@@ -20,6 +20,7 @@ _STACKS = (
     "# Malloc Stack Logging (Live Allocations Only); export late.memgraph again",
     "malloc_history late.memgraph -allBySize | head -200",
 )
+_MAC_STACKS = "# start the app with MallocStackLogging=1 in its environment"
 _FOOTPRINTS = (
     *_GRAPH,
     "footprint early.memgraph > early.txt",
@@ -51,6 +52,17 @@ _WHY = {
     "android-samples": "A sample every five seconds shows the curve between the reports.",
     "log-beside-series": "A series over time says nothing of paragraphs, nor whether memory "
     "follows the longest one: save the app's log of the same run.",
+    "android-one-process": "This is the whole device: one process's report has what kind of memory "
+    "it is.",
+    "early-and-late": "One moment says nothing of growth: take the same report early and late in "
+    "one run, or sample it.",
+    "android-heap-dump": "See who refers to what piles up: take a heap dump, and open it in Android "
+    "Studio.",
+    "freed-and-kept": "Most of it was freed, and malloc keeps it: see whether a next round of the "
+    "same work needs less than that again. If it does not grow, it is a high-water mark.",
+    "look-at-gpu": "Most of it is GPU buffers, a user interface's or a model's (weights and "
+    "tensors of Metal): see whose they are.",
+    "whole-report": "What holds most of it stands in no row of the report: take it again, whole.",
     "log-at-all": "There is no log, so nothing is known of growth: save one.",
     "log-without-memory": "The log holds no memory after a paragraph, so nothing is known of "
     f"growth: {_PLAY}, and give all the logs together.",
@@ -62,7 +74,6 @@ _WHY = {
     "are freed pages that the system has not taken back.",
     "footprints": "The app logs resident size. A footprint early and one late say how much of it "
     "the kill limit counts, and of what kind it is.",
-    "footprints-at-all": "No report says what kind of memory it is: take one.",
     "who-allocated": "Most of it lies in {owner}, and its blocks are counted: see who allocated "
     "them.",
     "which-blocks": "Most of it lies in {owner}: see which blocks are live, and who allocated "
@@ -93,9 +104,26 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
         _SAMPLER,
         "listen2lab device phone.csv",
     ),
-    **dict.fromkeys(("log-beside-series", "log-at-all"), _LOG),
+    "android-one-process": (
+        "adb shell dumpsys meminfo PACKAGE > early.txt",
+        "listen2lab device early.txt",
+    ),
+    "android-heap-dump": (
+        "adb shell am dumpheap PACKAGE /data/local/tmp/late.hprof",
+        "adb pull /data/local/tmp/late.hprof",
+    ),
+    "early-and-late": (
+        "footprint APP > early.txt    # after some rounds; then late.txt, at the end",
+        "footprint --sample 5 APP     # or every five seconds",
+        "listen2lab device early.txt late.txt",
+    ),
+    "freed-and-kept": ("footprint APP > later.txt", "listen2lab device early.txt later.txt"),
+    "look-at-gpu": ("footprint APP | grep -E 'IOAccelerator|Metal|graphics'",),
+    "whole-report": ("vmmap -summary APP > late.txt", "listen2lab device late.txt"),
+    "log-beside-series": ("listen2lab device app.log samples.csv",),
+    "log-at-all": _LOG,
     **dict.fromkeys(("log-without-memory", "more-steps", "longest-first"), _AGAIN),
-    **dict.fromkeys(("footprints", "footprints-of-a-leak", "footprints-at-all"), _FOOTPRINTS),
+    **dict.fromkeys(("footprints", "footprints-of-a-leak"), _FOOTPRINTS),
     "who-allocated": _STACKS,
     "which-blocks": (
         *_STACKS,
@@ -123,4 +151,13 @@ def next_step(step: Notice) -> tuple[str, tuple[str, ...]]:
         if step.code == "more-steps":
             many += " is" if steps == 1 else " are"
     why = _WHY[step.code].format(many=many, owner=step.values.get("owner"))
-    return why, _COMMANDS[step.code]
+    commands = _COMMANDS[step.code]
+    if step.values.get("in") == "process":
+        commands = tuple(
+            command.replace("late.memgraph", "APP")
+            for command in commands
+            if command not in _STACKS[:2]
+        )
+        if step.code in {"which-blocks", "who-allocated"}:
+            commands = (_MAC_STACKS, *commands)
+    return why, commands

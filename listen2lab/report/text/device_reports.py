@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from listen2lab.device.lab_match import FAR
+from listen2lab.report.text.device import amount as size
 from listen2lab.report.text.device import cell, signed
-from listen2lab.report.text.format import size
+from listen2lab.report.text.format import fill, seconds
 
 if TYPE_CHECKING:
-    from listen2lab.device.answer import Answer, Together
+    from listen2lab.device.answer import Answer, SeriesSummary, Together
     from listen2lab.device.formats.heap import HeapCensus
     from listen2lab.device.formats.leaks import Leaks
     from listen2lab.device.formats.schema import Change, Snapshot
@@ -18,16 +19,43 @@ if TYPE_CHECKING:
 __all__ = [
     "app_sentence",
     "ceiling_lines",
-    "change_line",
-    "heap_line",
+    "change_lines",
+    "growth_line",
+    "heap_lines",
     "lab_line",
     "lab_subject",
-    "leaks_line",
+    "leaks_lines",
+    "series_title",
     "snapshot_lines",
     "together_line",
 ]
 
-_QUANTITY = {"dumpsys": "private dirty and swapped memory"}
+_QUANTITY = {
+    "footprint": "footprint",
+    "private-dirty": "private dirty and swapped memory",
+    "pss": "proportional share (PSS)",
+}
+_NOTES = {
+    "address-space-only": "This table has address space only (a crash report's, or vmmap without "
+    "rights): how much memory is used stands nowhere in it. Run vmmap -summary as the app's owner "
+    "or with sudo, or footprint.",
+    "in-no-region": "{size:size} of the footprint are above all that is resident or swapped: the "
+    "system counts memory for this process that is in none of its regions (graphics, or a virtual "
+    "machine's).",
+    "regions-only": "The report was cut: {regions} of its regions are there and no summary, so "
+    "what holds most of it is not known.",
+    "recorder": "Malloc stack logging was on: {size:size} of it are the recorder's own, and "
+    "{without:size} are the app's. Take no sizes from such a run.",
+    "freed-and-kept": "{size:size}, {share:.0%} of it, were freed and are kept dirty by malloc "
+    "(MALLOC ... (empty)): what a high-water mark leaves, and no leak.",
+    "fragments": "{size:size} of malloc's zones hold no live block: fragmentation, kept after "
+    "blocks were freed.",
+    "heap-free": "{size:size} of the native heap are free and kept by the allocator, which is what "
+    "a high-water mark looks like.",
+    "sum-over-heading": "The rows add up to {sum:size}, more than the {heading:size} in the "
+    "heading: some of them are counted elsewhere.",
+    "swap": "{size:size} of it are swapped.",
+}
 _CANNOT = (
     "The lab's pipeline has no user interface, no graphics and none of the phone's frameworks."
 )
@@ -43,28 +71,42 @@ _TOGETHER = {
 }
 
 
-def snapshot_lines(snapshot: Snapshot, limit: int) -> list[str]:
+def snapshot_lines(snapshot: Snapshot, limit: int | None) -> list[str]:
     """Say what a snapshot holds."""
     counted, resident = snapshot.counted, snapshot.resident
-    if counted is None:
-        return []
-    quantity = _QUANTITY.get(snapshot.tool, "footprint")
-    peak = "" if snapshot.peak is None else f" (peak {size(snapshot.peak)})"
-    who = snapshot.process or "a process without a name"
-    lines = [f"{who}, by {snapshot.tool}: {quantity} {size(counted)}{peak}."]
-    if snapshot.tool != "dumpsys":
-        below = "below" if counted <= limit else "above"
+    lines = []
+    if counted is not None:
+        peak = "" if snapshot.peak is None else f" (peak {size(snapshot.peak)})"
+        who = snapshot.process or "a process without a name"
+        is_least = snapshot.is_cut and snapshot.footprint is None
+        least = "at least " if is_least else ""
+        quantity = _QUANTITY[snapshot.quantity]
+        cut = f" in the {len(snapshot.categories)} rows that there are; the report was cut"
         lines.append(
-            f"The kill limit counts just this: {size(abs(limit - counted))} {below} the "
-            f"{limit / 1e9:.1f} GB of the test phone."
+            f"{who}, by {snapshot.tool}: {quantity} {least}{size(counted)}{peak}"
+            f"{cut if is_least else ''}."
         )
-    if resident is not None:
+        if limit is not None and snapshot.quantity == "footprint":
+            below = "below" if counted <= limit else "above"
+            lines.append(f"That is {size(abs(limit - counted))} {below} the kill limit.")
+    codes = {note.code for note in snapshot.notes}
+    if resident is not None and snapshot.quantity == "pss":
+        lines.append(f"Resident size (RSS) is {size(resident)}.")
+    elif resident is not None and counted is not None and "in-no-region" not in codes:
         less = "less" if counted > resident else "more"
         lines.append(
             f"Resident size is {size(resident)}, {size(abs(counted - resident))} {less}: it counts "
             f"clean pages and not the {size(snapshot.swapped or 0)} compressed or swapped."
         )
-    return lines
+    return lines + [fill(_NOTES[note.code], note.values) for note in snapshot.notes]
+
+
+def series_title(one: SeriesSummary) -> str:
+    """Return what was taken: its column, process, span and samples."""
+    what = _QUANTITY.get(one.quantity, one.quantity)
+    who = f" of process {one.process}" if one.process else ""
+    span = f" over {seconds(one.seconds)}" if one.timed else ", without times"
+    return f"{what}{who} in {one.source}: {one.samples:,} samples{span}"
 
 
 def app_sentence(answer: Answer) -> str:
@@ -77,25 +119,77 @@ def app_sentence(answer: Answer) -> str:
     )
 
 
-def change_line(change: Change) -> str:
+def change_lines(change: Change) -> list[str]:
     """Say what changed between two snapshots."""
     resident = "" if change.resident is None else f", resident {signed(change.resident)}"
-    return f"From {change.before} to {change.after}: counted {signed(change.counted)}{resident}."
+    during = f" in {seconds(change.seconds)}" if change.seconds else ""
+    changed = f"{signed(change.counted)}{resident}{during}"
+    lines = [f"From {change.before} to {change.after}: counted {changed}."]
+    grown = [
+        f"{name} {first:,} to {last:,}" for name, first, last in change.objects if last > first
+    ]
+    if grown:
+        lines.append(
+            f"More live objects: {', '.join(grown)}. Activities that were closed and still count "
+            "are still referred to: that is a leak, and this table names it."
+        )
+    return lines
 
 
-def heap_line(heap: HeapCensus) -> str:
+def heap_lines(heap: HeapCensus) -> list[str]:
     """Say what is live in a process."""
     blocks = "?" if heap.blocks is None else f"{heap.blocks:,}"
-    return f"{cell(heap.size)} live in {blocks} blocks; largest:"
+    lines = [f"{cell(heap.size)} live in {blocks} blocks."]
+    if heap.footprint is not None and heap.size is not None:
+        lines.append(
+            f"The footprint is {size(heap.footprint)}: {size(max(heap.footprint - heap.size, 0))} "
+            "of it are in no live block."
+        )
+    listed = sum(each.size for each in heap.classes)
+    if heap.size and listed < 0.9 * heap.size:
+        lines.append(
+            f"The {len(heap.classes)} classes listed hold {size(listed)}, {listed / heap.size:.0%} "
+            "of it: the list was cut, and is sorted by count; heap -s sorts by size."
+        )
+    if heap.size and heap.block_sizes:
+        each, many = heap.block_sizes[0]
+        if 0.2 * heap.size < each * many <= 1.05 * heap.size:  # sizes are classes' largest ones
+            lines.append(
+                f"Most is in {many:,} blocks of {size(each)}: {size(each * many)}, "
+                f"{min(each * many / heap.size, 1):.0%}."
+            )
+    return lines
 
 
-def leaks_line(leaks: Leaks) -> str:
+def growth_line(answer: Answer) -> str:
+    """Say what all classes together changed by, and what was likely renamed."""
+    renamed = [row for row in answer.heap_growth if row.renamed_from is not None]
+    names = ", ".join(f"{row.renamed_from} to {row.name}" for row in renamed[:4])
+    moved = f" Likely renamed, for heap derives names anew each time: {names}." if renamed else ""
+    return f"Live blocks changed by {signed(answer.live_growth)} in all.{moved}"
+
+
+def leaks_lines(leaks: Leaks) -> list[str]:
     """Say what nothing refers to, and what that does not mean."""
     guess = " The tool could not read all of the process: a guess." if leaks.limited else ""
-    return (
-        f"leaks: {leaks.count:,} unreachable blocks, {size(leaks.size)}.{guess} Memory that "
-        "something still refers to is no leak to this tool, however much it grows."
+    text = (
+        f"{leaks.count:,} unreachable blocks, {size(leaks.size)}.{guess} Memory that something "
+        "still refers to is no leak to this tool, however much it grows."
     )
+    lines = [text]
+    if leaks.footprint:
+        inside = ""
+        if leaks.live is not None:
+            inside = (
+                f"; {size(leaks.live)} are live in malloc, and "
+                f"{size(max(leaks.footprint - leaks.live, 0))} of the footprint are in no malloc "
+                "block"
+            )
+        share = leaks.size / leaks.footprint
+        lines.append(
+            f"That is {100 * share:.2g} % of the footprint of {size(leaks.footprint)}{inside}."
+        )
+    return lines
 
 
 def lab_subject(lab: LabMatch) -> str:
@@ -151,7 +245,7 @@ def ceiling_lines(found: Ceiling) -> list[str]:
             f"{_CANNOT} How much those hold, a footprint report says."
         )
         return [text]
-    quantity = _QUANTITY.get(found.tool, "footprint")
+    quantity = _QUANTITY["private-dirty" if found.tool == "dumpsys" else "footprint"]
     within = (
         "" if found.lab is None else f", and no run of this study held more than {size(found.lab)}"
     )
