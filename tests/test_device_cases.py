@@ -11,8 +11,10 @@ import pytest
 
 from listen2lab import device
 from listen2lab.device.answer import answer
+from listen2lab.report.device_terminal import as_text
 from listen2lab.report.text import device as words
-from listen2lab.units import MIB
+from listen2lab.report.text import device_reports as reports
+from listen2lab.units import KIB, MIB
 
 CASES = Path(__file__).parent / "fixtures" / "device" / "cases"
 
@@ -75,3 +77,221 @@ def test_no_input_is_named_where_the_file_holds_none():
     (series,) = answer(read("csv-steps-no-inputs")).series
     assert series.judged.verdict == "high-water"
     assert "follows" not in words.verdict(series.judged)
+
+
+def one(name):
+    """Return the snapshot of a case, and the codes of what is worth telling of it."""
+    evidence = read(name)
+    (snapshot,) = evidence.snapshots
+    assert evidence.sources[0].malformed == 0
+    return snapshot, {note.code: note.values for note in snapshot.notes}
+
+
+def counted(snapshot):
+    """Return what is counted of each category, in KiB."""
+    return {c.name: round(c.counted / KIB) for c in snapshot.categories}
+
+
+@pytest.mark.parametrize(
+    ("name", "held", "reclaimable"),
+    [("owned-unmapped-counted", 39, 0), ("owned-unmapped-reclaimable", 1, 38)],
+)
+def test_the_heading_decides_what_is_counted(name, held, reclaimable):
+    """The same rows under two headings: the reading whose sum meets the footprint is taken."""
+    snapshot, _ = one(name)
+    owned = next(c for c in snapshot.categories if c.name.startswith("owned"))
+    assert (owned.counted, owned.reclaimable) == (held * MIB, reclaimable * MIB)
+    assert sum(o.counted for o in snapshot.owners) == snapshot.footprint
+
+
+def test_regions_that_are_mapped_nowhere():
+    """Purgeable ones are reclaimable; together they are the heading's footprint."""
+    snapshot, notes = one("vmmap-unmapped-rows")
+    assert counted(snapshot) == {
+        "MALLOC_SMALL": 2048,
+        "owned unmapped (graphics)": 512,
+        "owned unmapped (graphics) (purgeable)": 0,
+        "owned unmapped": 640,
+    }
+    assert sum(c.counted for c in snapshot.categories) == snapshot.footprint == 3200 * KIB
+    assert sum(c.reclaimable or 0 for c in snapshot.categories) == 9216 * KIB
+    assert not notes
+
+
+def test_address_space_says_nothing_of_use():
+    """A crash report's summary of regions."""
+    snapshot, notes = one("vmmap-virtual-only")
+    assert notes.keys() == {"address-space-only"}
+    assert snapshot.counted is None
+    assert [step.code for step in answer(read("vmmap-virtual-only")).next] == ["whole-report"]
+
+
+def test_a_footprint_above_all_that_is_resident():
+    """Something that is in no region is counted."""
+    _, notes = one("footprint-above-resident")
+    assert notes["in-no-region"]["size"] == pytest.approx(1433.6 * MIB, rel=0.001)
+
+
+def test_a_listing_that_was_cut_holds_no_sums():
+    """Nothing is said of what holds the footprint, or of resident size."""
+    snapshot, notes = one("vmmap-regions-cut")
+    assert notes["regions-only"] == {"regions": 2}
+    assert snapshot.is_cut
+    assert snapshot.resident is None
+    assert answer(read("vmmap-regions-cut")).next[-1].code == "whole-report"
+
+
+def test_a_table_without_its_total_says_at_least():
+    """The sum of the rows that there are; and what the native heap keeps free."""
+    snapshot, notes = one("meminfo-cut")
+    assert snapshot.is_cut
+    assert snapshot.counted == 165620 * KIB
+    assert notes["heap-free"]["size"] == 32798 * KIB
+    assert "at least" in reports.snapshot_lines(snapshot, None)[0]
+
+
+def test_rows_without_a_heading_and_with_single_blanks():
+    """As grepped, and as copied from a web page."""
+    snapshot, _ = one("footprint-grepped")
+    assert (snapshot.footprint, snapshot.peak) == (3303 * MIB, 3348 * MIB)
+    assert snapshot.owner("not in any category").counted == 270 * MIB
+    assert snapshot.categories[0].reclaimable == 10 * MIB
+    assert snapshot.is_cut
+    snapshot, _ = one("footprint-collapsed")
+    assert counted(snapshot) == {
+        'untagged ("VM_ALLOCATE")': 9040,
+        "__DATA_CONST": 1568,
+        "MALLOC_TINY": 2704,
+    }
+    assert snapshot.categories[1].clean == 1040 * KIB
+
+
+def test_freed_and_kept_is_no_leak():
+    """Most of it was freed, and malloc keeps it: nobody is asked who allocated it."""
+    snapshot, notes = one("malloc-large-empty")
+    assert notes["freed-and-kept"]["size"] == 3072 * MIB
+    assert notes["freed-and-kept"]["share"] == pytest.approx(0.59, abs=0.01)
+    assert snapshot.owner("heap, large blocks").counted == 2048 * MIB
+    codes = [step.code for step in answer(read("malloc-large-empty")).next]
+    assert "freed-and-kept" in codes
+    assert "who-allocated" not in codes
+
+
+def test_gpu_buffers_are_not_only_a_user_interface():
+    """A model's weights lie there, too."""
+    snapshot, _ = one("gpu-model-memory")
+    assert snapshot.owner("GPU buffers").counted == 1536 * MIB
+    assert answer(read("gpu-model-memory")).next[-1].code == "look-at-gpu"
+
+
+def test_the_recorders_own_memory():
+    """Malloc stack logging was on: no size may be taken from it."""
+    snapshot, notes = one("stack-logging-counted")
+    assert notes["recorder"] == {"size": 16 * MIB, "without": 76 * MIB}
+    assert snapshot.owner("frameworks and others") is None
+
+
+def test_no_limit_of_a_phone_that_nobody_named():
+    """A limit comes from whoever knows it; the next step is one for a process."""
+    found = answer(read("simulator-or-mac"))
+    assert found.limit is None
+    text = as_text(found)
+    assert "test phone" not in text
+    assert "kill limit" not in text
+    assert "devicectl" not in text
+    assert "explain" not in text
+    assert "2,853 MiB above the kill limit" in as_text(
+        answer(read("simulator-or-mac"), limit=2_500_000_000)
+    )
+
+
+def test_a_blank_type_and_a_renamed_class():
+    """The binary is no part of the name; what was renamed did not grow."""
+    evidence = read("heap-blank-type-early", "heap-blank-type-late")
+    first = evidence.heaps[0]
+    assert [(c.name, c.kind, c.binary, c.count, c.size) for c in first.classes] == [
+        ("__PicStorage._bytes (malloc)", "", "Foundation", 600, 19_200_000),
+        ("non-object in zone SceneGraph", "", "<unknown>", 900, 57_600),
+        ("Class.data (class_rw_t)", "C", "libobjc.A.dylib", 1200, 38_400),
+    ]
+    assert "59.6 MiB" in reports.heap_lines(first)[1]
+    found = answer(evidence)
+    assert found.live_growth == 37_120
+    assert [(c.name.split()[0], c.blocks, c.size, c.renamed_from) for c in found.heap_growth] == [
+        ("Wombats.HotKey.cell", 1, 32_000, "__PicStorage._bytes (malloc)"),
+        ("non-object", 80, 5_120, None),
+    ]
+
+
+def test_a_list_of_classes_that_was_cut():
+    """How much is listed is said, and the sizes of blocks answer anyway."""
+    (heap,) = read("heap-head-cut").heaps
+    assert heap.block_sizes[0] == (525_392 * KIB, 4)
+    text = " ".join(reports.heap_lines(heap))
+    assert "2% of it" in text
+    assert "heap -s" in text
+    assert "4 blocks" in text
+    assert "largest" not in text
+
+
+def test_an_older_heap():
+    """Its total stands in another line, and a line of dots is what somebody left out."""
+    evidence = read("heap-old-zones")
+    (heap,) = evidence.heaps
+    assert (heap.blocks, heap.size) == (13_993, 160_779 * KIB)
+    assert (heap.classes[0].name, heap.classes[0].count) == ("WombatBuffer", 1000)
+    assert evidence.sources[0].malformed == 0
+
+
+def test_roots_of_leaks():
+    """Nested cycles are a part of their root, and a generic name is whole."""
+    (leaks,) = read("leaks-nested-generics").leaks
+    assert (leaks.count, leaks.size, leaks.footprint) == (545, 58_300, 960 * MIB)
+    assert [name for name, _ in leaks.roots] == [
+        "Kit._DictStorage<Kit.AnyKey, Kit.WeakBox<Kit.AnyPlace>>",
+        "WombatView",
+    ]
+    assert dict(leaks.roots)["WombatView"] == 128
+    text = as_text(answer(read("leaks-nested-generics")))
+    assert "56.9 KiB" in text
+    assert "128 bytes" in text
+    assert "0.0058 % of the footprint" in text
+
+
+def test_what_piles_up_on_android():
+    """The table of objects names the leak; Java's heap has a name of its own."""
+    found = answer(read("meminfo-activities-early", "meminfo-activities-late"))
+    assert found.change.counted == 7476 * KIB
+    assert found.change.seconds == pytest.approx(300.5, abs=0.1)
+    objects = {name: (first, last) for name, first, last in found.change.objects}
+    assert (objects["Activities"], objects["Views"]) == ((6, 50), (182, 1480))
+    by = {o.name: o.counted for o in found.change.owners}
+    assert (by["heap, small blocks"], by["Java heap"]) == (5752 * KIB, 1724 * KIB)
+
+
+def test_many_reports_of_one_process_are_a_series():
+    """Forty reports are judged as one, and two of them are shown."""
+    found = answer(read("meminfo-many"))
+    (series,) = found.series
+    assert (series.quantity, series.samples) == ("private-dirty", 40)
+    assert (series.range.first, series.range.last) == (8352 * KIB, 23_562 * KIB)
+    assert series.judged.rate == pytest.approx(4255 * KIB, rel=0.01)
+    assert series.judged.verdict == "leak"
+    assert as_text(found).count("by owner") == 2
+
+
+def test_a_summary_alone_and_a_whole_device():
+    """Android's other two tables."""
+    snapshot, notes = one("meminfo-summary-only")
+    assert (snapshot.quantity, snapshot.counted) == ("pss", 118_268 * KIB)
+    assert snapshot.resident == 276_816 * KIB
+    assert notes["swap"]["size"] == 12 * KIB
+    assert counted(snapshot) == {
+        "Java Heap": 28_048, "Native Heap": 21_120, "Code": 37_168, "Stack": 1632,
+        "Graphics": 17_200, "Private Other": 4100, "System": 9000,
+    }  # fmt: skip
+    found = answer(read("meminfo-device"))
+    held = {snapshot.process: snapshot.counted for snapshot in found.snapshots}
+    assert held["org.example.wombat"] == 128_781 * KIB
+    assert held["org.example.wombat:player"] == 92_656 * KIB
+    assert [step.code for step in found.next] == ["android-one-process"]

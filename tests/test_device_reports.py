@@ -203,7 +203,7 @@ def test_dumpsys_with_all_columns(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "owner"),
-    [("MALLOC_LARGE (empty)", "heap, large blocks"), ("MALLOC_TINY", "heap, small blocks"),
+    [("MALLOC_LARGE (empty)", "heap, freed and kept"), ("MALLOC_TINY", "heap, small blocks"),
      ("MALLOC_NANO", "heap, small blocks"), ("untagged (VM_ALLOCATE)", "VM allocate"),
      ("mapped file", "mapped files"), ("Stack Guard", "stacks"), ("STACK GUARD", "stacks"),
      ("__DATA_CONST", "code"), ("unused dyld shared cache area", "code"), ("stack", "stacks"),

@@ -89,8 +89,12 @@ def _of_growth(
 
 def _platform(evidence: Evidence) -> str:
     """Return what the reports themselves name; empty where none does."""
-    reports = (*evidence.snapshots, *evidence.heaps, *evidence.leaks)
-    return next((report.platform for report in reports if report.platform), "")
+    named = [
+        *(snapshot.platform for snapshot in evidence.snapshots),
+        *(heap.platform for heap in evidence.heaps),
+        *(leaks.platform for leaks in evidence.leaks),
+    ]
+    return next(filter(None, named), "")
 
 
 def _longer(judged: Judged | None) -> Iterator[Notice]:

@@ -23,15 +23,16 @@ FILES = {"source", "before", "after", "file", "other", "Source.name"}
 """Fields, and values of notices, that name a file; ``Record.field`` for one record's only."""
 
 NAMES = {
-    "process", "app", "when", "quantity", "binary", "subject", "experiment", "condition", "unit",
-    "column", "roots", "categories", "name", "error", "text", "words",
+    "process", "app", "when", "SeriesSummary.quantity", "binary", "subject", "experiment",
+    "condition", "unit", "column", "roots", "objects", "categories", "name", "renamed_from",
+    "error", "text", "words",
 }  # fmt: skip
 """Those that hold what somebody called something, or a piece of a file."""
 
 PUBLIC = {
     "code", "tool", "kind", "kinds", "encoding", "verdict", "taken_back", "confidence", "reasons",
     "caveats", "says", "owner", "owners", "what", "looks", "first_code", "codecs", "field",
-    "Judged.unit", "began",
+    "Judged.unit", "Snapshot.quantity", "began", "platform", "in",
 }  # fmt: skip
 """Those that hold codes of the lab."""
 

@@ -56,8 +56,8 @@ _WHY = {
     "it is.",
     "early-and-late": "One moment says nothing of growth: take the same report early and late in "
     "one run, or sample it.",
-    "android-heap-dump": "See who refers to what piles up: take a heap dump, and open it in Android "
-    "Studio.",
+    "android-heap-dump": "See who refers to what piles up: take a heap dump, and open it in "
+    "Android Studio.",
     "freed-and-kept": "Most of it was freed, and malloc keeps it: see whether a next round of the "
     "same work needs less than that again. If it does not grow, it is a high-water mark.",
     "look-at-gpu": "Most of it is GPU buffers, a user interface's or a model's (weights and "
