@@ -67,8 +67,8 @@ class Lines:
         self.lines = lines
 
     def texts(self):
-        """Return them with their numbers."""
-        return enumerate(self.lines, 1)
+        """Return them with their numbers, as text that was decoded from a file."""
+        return enumerate((line.encode("utf-8", "replace").decode() for line in self.lines), 1)
 
 
 def encoded(records):
@@ -149,6 +149,8 @@ def test_any_json(text):
     assert encoded(footprint.read_footprint_json(Lines([text]), Tally("x", lines=1)))
 
 
+OTHERS = ["table-blanks", "key-values", "list-mprof", "log-lines", "jsonl-nested", "csv-quoted"]
+CASES = [(FIXTURES / "cases" / f"{name}.txt").read_text() for name in OTHERS]
 CSV = "time,rss_mb\n" + "".join(f"{k},{100 + k}\n" for k in range(6))
 JSONL = "".join(json.dumps({"t": k, "rss": 100 + k}) + "\n" for k in range(6))
 TABLES = {"csv": (table.read_csv, CSV), "jsonl": (table.read_jsonl, JSONL)}
@@ -216,7 +218,7 @@ def test_any_bytes_before_the_words(between):
     assert found is None or 0 <= found[1] <= 4
 
 
-ANY = [LOG, CSV, JSONL, *TEXTS.values(), "\n".join([LOG, *TEXTS.values()])]
+ANY = [LOG, CSV, JSONL, *TEXTS.values(), *CASES, "\n".join([LOG, *TEXTS.values()])]
 
 
 @given(which=number, wounds=wounds, before=st.binary(max_size=20), end=number)
