@@ -78,7 +78,7 @@ def test_a_leak_of_small_objects_shows_before_its_pages_do(workload, tmp_path):
         "kept = []\ndef setup(): pass\ndef step(i): kept.extend((i + 1000, i + 2000))\n"
     )
     # The account's own blocks, one a step, are all there after some 100 steps.
-    study = lab.watch(path, steps=200, warmup=120, repeats=3, study=tmp_path / "study")
+    study = lab.watch(path, steps=200, repeats=3, study=tmp_path / "study")
     numbers = study.summary().experiments["workload"].conditions["this"]
     assert numbers.quantities["python_blocks"].verdict == "leak"
     assert numbers.quantities["python_blocks"].rate_per_step == pytest.approx(2, abs=0.3)

@@ -315,3 +315,11 @@ def test_a_run_that_raised_says_so_in_a_line_that_the_records_declare(prepared):
     execute(run)
     last = msgspec.json.decode(run.steps_path.read_bytes().splitlines()[-1], type=Exact)
     assert (last.phase, last.type, last.error) == ("error", "OSError", "no model")
+
+
+def test_the_harness_leaves_no_blocks_behind(prepared):
+    """A workload that does nothing shows no growth of Python's blocks, from the tenth step on."""
+    run = prepared("def setup(): pass\ndef step(i): pass\n", steps=120, warmup=10)
+    execute(run)
+    blocks = [each.python_blocks for each in run.samples() if each.phase == "step"]
+    assert max(blocks) - min(blocks) <= 2

@@ -202,8 +202,9 @@ class PythonHeap(NamedTuple):
 def parse_stats(text: bytes) -> PythonHeap | None:
     """Read what ``sys._debugmallocstats`` prints; None where it prints something else."""
     arenas = live = None
-    for found in _STATS_LINE.finditer(text):
-        name, value = found[1], int(found[2].replace(b",", b"") or 0)
+    # findall: each finditer leaves a block behind for its first hundred calls or so.
+    for name, digits in _STATS_LINE.findall(text):
+        value = int(digits.replace(b",", b"") or 0)
         if b"bytes/arena" in name:
             arenas = value
         elif name.startswith(b"bytes in allocated blocks"):

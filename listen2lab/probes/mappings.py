@@ -48,15 +48,15 @@ def areas(text: bytes) -> list[Area]:
     """Return the mappings of an smaps text in the order of their addresses; none cut short."""
     return [
         Area(
-            int(found[1], 16),
-            int(found[2], 16),
-            found[3].decode(),
-            int(found[4]),
-            found[5].decode("utf-8", "replace"),
-            int(found[6]) * 1024,
-            int(found[7] or 0) * 1024,
+            int(start, 16),
+            int(end, 16),
+            access.decode(),
+            int(inode),
+            path.decode("utf-8", "replace"),
+            int(rss) * 1024,
+            int(anonymous or 0) * 1024,
         )
-        for found in _MAPPING.finditer(text)
+        for start, end, access, inode, path, rss, anonymous in _MAPPING.findall(text)
     ]
 
 
