@@ -111,12 +111,13 @@ def write_log(path: Path, *, prefixed: bool, one_in: int) -> None:
         while written < LINES:
             lines.clear()
             memory[0] = SAMPLES[paragraph % len(SAMPLES)] + paragraph * 0.001
-            log.pre_started(paragraph)
-            log.synthesized(112640 + paragraph % 977, 22050)
-            log.pre_done(paragraph, 0.08 + paragraph % 300 / 100)
-            log.aligned(paragraph, 12 + paragraph % 90, 5.11 + paragraph % 97)
-            log.evicted_audio(max(paragraph - 2, 0))
-            log.evicted_alignment(max(paragraph - 2, 0))
+            log.line("pre-started", n=paragraph)
+            log.line("synthesized", samples=112640 + paragraph % 977, rate=22050)
+            log.line("pre-done", n=paragraph, seconds=0.08 + paragraph % 300 / 100)
+            words, audio_s = 12 + paragraph % 90, 5.11 + paragraph % 97
+            log.line("aligned", n=paragraph, words=words, audio_s=audio_s)
+            log.line("evicted-audio", n=max(paragraph - 2, 0))
+            log.line("evicted-alignment", n=max(paragraph - 2, 0))
             if paragraph % 5 == 0:
                 log.breakdown(n_audio=2, audio_bytes=25 * MIB, n_alignments=2,
                               alignment_bytes=200_000, n_synthesizing=1, n_tasks=1)  # fmt: skip

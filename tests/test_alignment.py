@@ -19,11 +19,10 @@ from listen2lab.pipeline.alignment import (
     match_words,
     place_words,
 )
-from listen2lab.pipeline.forced import labels_of
+from listen2lab.pipeline.forced import best_path, can_align, labels_of, spans, trellis
 from listen2lab.pipeline.log import AppLog
 from listen2lab.pipeline.recognizer import heard_characters
 from listen2lab.pipeline.synthesis import Speech
-from listen2lab.pipeline.trellis import best_path, can_align, spans, trellis
 
 
 def brute_force(log_probs, labels, blank):

@@ -25,12 +25,12 @@ def paragraph(n, memory=100.0, *, audio_s=5.0, before=None):
     out = []
     now = [int((before if before is not None else memory) * MIB)]
     log = AppLog(out.append, lambda: now[0])
-    log.pre_started(n)
-    log.synthesized(int(audio_s * 22050), 22050)
+    log.line("pre-started", n=n)
+    log.line("synthesized", samples=int(audio_s * 22050), rate=22050)
     now[0] = int(memory * MIB)
-    log.pre_done(n, 0.5)
-    log.aligned(n, 12, audio_s)
-    log.evicted_audio(n - 1 if n else 0)
+    log.line("pre-done", n=n, seconds=0.5)
+    log.line("aligned", n=n, words=12, audio_s=audio_s)
+    log.line("evicted-audio", n=max(n - 1, 0))
     return out
 
 

@@ -102,7 +102,10 @@ class AlignmentService:
         if kept is not None:
             self._kept.move_to_end(key)
             self.hits += 1
-            self._log.alignment_hit(paragraph, self.hits, self.misses)
+            percent = 100 * self.hits / (self.hits + self.misses)
+            self._log.line(
+                "alignment-hit", n=paragraph, hits=self.hits, misses=self.misses, percent=percent
+            )
             return kept
         self.misses += 1
         loop = asyncio.get_running_loop()

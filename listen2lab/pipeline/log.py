@@ -1,4 +1,4 @@
-"""The app's log grammar: one method a line, written through a sink that the caller gives.
+"""The app's log grammar, written through a sink that the caller gives.
 
 The lab's own pipeline logs exactly as the phone does, so one parser reads both.
 """
@@ -16,9 +16,36 @@ BREAKDOWN_EVERY = 5
 
 _MIB = 1024 * 1024
 
+_QUEUE_LINES = {
+    "on-demand-started": "🔄 Starting on-demand synthesis for paragraph {n}, memory: {memory}",
+    "on-demand-done": "✅ On-demand synthesis for paragraph {n} completed in {seconds:.2f}s, "
+    "memory: {memory} ({grown_mib:+.1f} MB)",
+    "total-time": "📊 Total time for paragraph {n}: {total_s:.2f}s (synthesis: {synthesis_s:.2f}s, "
+    "alignment: {alignment_s:.2f}s), final memory: {memory}",
+    "pre-started": "🔄 Pre-synthesis paragraph {n}, memory: {memory}",
+    "pre-done": "✅ Pre-synthesis paragraph {n} done - {seconds:.2f}s, memory: {memory}",
+    "pre-skipped": "⏭️  Skipping pre-synthesis - paragraph {n} is {why}",
+    "pre-failed": "❌ Pre-synthesis failed for paragraph {n} after {seconds:.2f}s: {error}",
+    "evicted-audio": "🗑️ Evicted audio cache for paragraph {n}",
+    "evicted-alignment": "🗑️ Evicted alignment cache for paragraph {n}",
+    # As in the app, the seconds are the audio's, not the time that it took.
+    "aligned": "✅ Alignment completed for paragraph {n}: {words} words, {audio_s:.2f}s",
+}
+_LINES = {
+    **{code: f"[SynthesisQueue] {line}" for code, line in _QUEUE_LINES.items()},
+    "synthesized": "[PiperTTS] Synthesized {samples} samples at {rate} Hz",
+    "alignment-hit": "[PhonemeAlign] ✅ Cache hit for paragraph {n} "
+    "(hits: {hits}, misses: {misses}, rate: {percent:.1f}%)",
+}
+
 
 class AppLog:
-    """Writes the lines that the app writes."""
+    """Writes the lines that the app writes, in the event loop's thread only.
+
+    `resident` returns the process's resident bytes, which the app logs and not the footprint.
+    `account` returns them by kind, ``unaccounted`` among them (see
+    `listen2lab.probes.readings.split`), or nothing where they cannot be told.
+    """
 
     def __init__(
         self,
@@ -27,86 +54,22 @@ class AppLog:
         account: Callable[[], Mapping[str, int]] | None = None,
     ) -> None:
         self._write = write
-        self._resident = resident
+        self.resident = resident
         self._account = account
 
-    def resident(self) -> int:
-        """Return the process's resident bytes."""
-        return self._resident()
-
-    def _memory(self) -> str:
-        return f"{self._resident() / _MIB:.1f} MB"
-
-    def _queue(self, text: str) -> None:
-        self._write(f"[SynthesisQueue] {text}")
-
-    def on_demand_started(self, paragraph: int) -> None:
-        """Log that a paragraph's synthesis starts because it is to be played now."""
-        self._queue(
-            f"🔄 Starting on-demand synthesis for paragraph {paragraph}, memory: {self._memory()}"
-        )
+    def line(self, code: str, **values: object) -> None:
+        """Write a line by its code and values; its ``memory`` is what is resident now."""
+        line = _LINES[code]
+        if "{memory}" in line:
+            values.setdefault("memory", f"{self.resident() / _MIB:.1f} MB")
+        self._write(line.format_map(values))
 
     def on_demand_done(self, paragraph: int, seconds: float, before: int) -> None:
-        """Log the end of it; `before` is what was resident at its start, in bytes."""
-        now = self._resident()
-        self._queue(
-            f"✅ On-demand synthesis for paragraph {paragraph} completed in {seconds:.2f}s, "
-            f"memory: {now / _MIB:.1f} MB ({(now - before) / _MIB:+.1f} MB)"
-        )
-
-    def total_time(self, paragraph: int, synthesis_s: float, alignment_s: float) -> None:
-        """Log where an on-demand paragraph's time went."""
-        self._queue(
-            f"📊 Total time for paragraph {paragraph}: {synthesis_s + alignment_s:.2f}s "
-            f"(synthesis: {synthesis_s:.2f}s, alignment: {alignment_s:.2f}s), "
-            f"final memory: {self._memory()}"
-        )
-
-    def pre_started(self, paragraph: int) -> None:
-        """Log that a paragraph's synthesis starts ahead of playback."""
-        self._queue(f"🔄 Pre-synthesis paragraph {paragraph}, memory: {self._memory()}")
-
-    def pre_done(self, paragraph: int, seconds: float) -> None:
-        """Log the end of a pre-synthesis."""
-        self._queue(
-            f"✅ Pre-synthesis paragraph {paragraph} done - {seconds:.2f}s, "
-            f"memory: {self._memory()}"
-        )
-
-    def pre_skipped(self, reason: str) -> None:
-        """Log why a pre-synthesis was not started."""
-        self._queue(f"⏭️  Skipping pre-synthesis - {reason}")
-
-    def pre_failed(self, paragraph: int, seconds: float, error: BaseException) -> None:
-        """Log an error that must not stop the reading."""
-        self._queue(
-            f"❌ Pre-synthesis failed for paragraph {paragraph} after {seconds:.2f}s: {error}"
-        )
-
-    def evicted_audio(self, paragraph: int) -> None:
-        """Log that a paragraph's audio left the cache."""
-        self._queue(f"🗑️ Evicted audio cache for paragraph {paragraph}")
-
-    def evicted_alignment(self, paragraph: int) -> None:
-        """Log that a paragraph's alignment left the cache."""
-        self._queue(f"🗑️ Evicted alignment cache for paragraph {paragraph}")
-
-    def aligned(self, paragraph: int, n_words: int, audio_s: float) -> None:
-        """Log an alignment. As in the app, the seconds are the audio's, not the time it took."""
-        self._queue(
-            f"✅ Alignment completed for paragraph {paragraph}: {n_words} words, {audio_s:.2f}s"
-        )
-
-    def synthesized(self, n_samples: int, sample_rate: int) -> None:
-        """Log what the engine returned."""
-        self._write(f"[PiperTTS] Synthesized {n_samples} samples at {sample_rate} Hz")
-
-    def alignment_hit(self, paragraph: int, hits: int, misses: int) -> None:
-        """Log that the alignment service had a paragraph already."""
-        rate = 100 * hits / (hits + misses)
-        self._write(
-            f"[PhonemeAlign] ✅ Cache hit for paragraph {paragraph} "
-            f"(hits: {hits}, misses: {misses}, rate: {rate:.1f}%)"
+        """Log the end of a synthesis on demand; `before` is what was resident at its start."""
+        now = self.resident()
+        grown_mib, memory = (now - before) / _MIB, f"{now / _MIB:.1f} MB"
+        self.line(
+            "on-demand-done", n=paragraph, seconds=seconds, grown_mib=grown_mib, memory=memory
         )
 
     def breakdown(
@@ -124,7 +87,7 @@ class AppLog:
         What is unaccounted is what the account cannot name; where there is no account, as in the
         app, it is all but the caches.
         """
-        total = self._resident()
+        total = self.resident()
         parts = {} if self._account is None else self._account()
         rest = parts.get("unaccounted", total - audio_bytes - alignment_bytes)
         known = "engine, frameworks, everything else"

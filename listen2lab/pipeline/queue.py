@@ -11,6 +11,7 @@ import gc
 import sys
 import time
 from collections import deque
+from dataclasses import dataclass, field
 
 from listen2lab.errors import InputError
 from listen2lab.pipeline.log import BREAKDOWN_EVERY
@@ -69,17 +70,15 @@ class Permits:
         self._taken = 0
 
 
+@dataclass(eq=False)
 class _Job:
     """A synthesis that was asked for: by somebody, or by the look-ahead."""
 
-    __slots__ = ("epoch", "is_on_demand", "paragraph", "task", "text")
-
-    def __init__(self, paragraph: int, text: str, epoch: int, *, is_on_demand: bool) -> None:
-        self.paragraph = paragraph
-        self.text = text
-        self.epoch = epoch
-        self.is_on_demand = is_on_demand
-        self.task: asyncio.Task[Speech | None]
+    paragraph: int
+    text: str
+    epoch: int
+    is_on_demand: bool
+    task: asyncio.Task[Speech | None] = field(init=False)
 
 
 class SynthesisQueue:
@@ -113,26 +112,14 @@ class SynthesisQueue:
         self._current = 0
         self._content = 0  # counts what was put in: an answer for older content is none
         self._epoch = 0  # counts content and voice: audio of an older one is not kept
-        self._audio: dict[int, Speech] = {}
-        self._alignments: dict[int, Alignment] = {}
+        self.cached: dict[int, Speech] = {}
+        self.alignments: dict[int, Alignment] = {}
         self._jobs: dict[int, _Job] = {}  # those that get_audio may wait for
         self._tasks: set[asyncio.Task[Speech | None]] = set()  # these, and the forgotten ones
         self._n_in_engine = 0
         self.peak_in_flight = 0
         self.n_syntheses = 0
         self.n_evictions = 0
-
-    # What is held
-
-    @property
-    def cached(self) -> dict[int, Speech]:
-        """The audio that is held, by paragraph; a copy."""
-        return dict(self._audio)
-
-    @property
-    def alignments(self) -> dict[int, Alignment]:
-        """The alignments that are held, by paragraph; a copy."""
-        return dict(self._alignments)
 
     # What it reads
 
@@ -146,8 +133,8 @@ class SynthesisQueue:
         """Drop what is cached and under way, and keep the content: the voice changed."""
         self._epoch += 1
         self.cancel_all()
-        self._audio.clear()
-        self._alignments.clear()
+        self.cached.clear()
+        self.alignments.clear()
 
     def clear_all(self) -> None:
         """Drop content and caches; a `get_audio` that waits returns None."""
@@ -184,7 +171,7 @@ class SynthesisQueue:
             self._log_breakdown()
         looked_ahead = -1  # in which epoch
         while True:
-            speech = self._audio.get(paragraph)
+            speech = self.cached.get(paragraph)
             job = None
             if speech is None:
                 job = self._jobs.get(paragraph) or self._start(paragraph, is_on_demand=True)
@@ -213,15 +200,15 @@ class SynthesisQueue:
         first = self._current + 1
         last = min(self._current + self._knobs.lookahead_count, len(self._paragraphs) - 1)
         for paragraph in range(first, last + 1):
-            if paragraph in self._audio:
-                self._log.pre_skipped(f"paragraph {paragraph} is cached")
+            if paragraph in self.cached:
+                self._log.line("pre-skipped", n=paragraph, why="cached")
             elif paragraph in self._jobs:
-                self._log.pre_skipped(f"paragraph {paragraph} is in progress")
+                self._log.line("pre-skipped", n=paragraph, why="in progress")
             else:
                 self._start(paragraph, is_on_demand=False)
 
     def _start(self, paragraph: int, *, is_on_demand: bool) -> _Job:
-        job = _Job(paragraph, self._paragraphs[paragraph], self._epoch, is_on_demand=is_on_demand)
+        job = _Job(paragraph, self._paragraphs[paragraph], self._epoch, is_on_demand)
         self._jobs[paragraph] = job
         job.task = asyncio.get_running_loop().create_task(self._run(job))
         self._tasks.add(job.task)
@@ -245,25 +232,33 @@ class SynthesisQueue:
 
     async def _on_demand(self, job: _Job) -> Speech:
         before = self._log.resident()
-        self._log.on_demand_started(job.paragraph)
+        self._log.line("on-demand-started", n=job.paragraph)
         began = self._now()
         speech = await self._through_engine(job)
         synthesis_s = self._now() - began
         self._log.on_demand_done(job.paragraph, synthesis_s, before)
         began = self._now()
         await self._keep(job, speech)
-        self._log.total_time(job.paragraph, synthesis_s, self._now() - began)
+        alignment_s = self._now() - began
+        self._log.line(
+            "total-time",
+            n=job.paragraph,
+            total_s=synthesis_s + alignment_s,
+            synthesis_s=synthesis_s,
+            alignment_s=alignment_s,
+        )
         return speech
 
     async def _in_advance(self, job: _Job) -> Speech | None:
-        self._log.pre_started(job.paragraph)
+        self._log.line("pre-started", n=job.paragraph)
         began = self._now()
         try:
             speech = await self._through_engine(job)
-            self._log.pre_done(job.paragraph, self._now() - began)
+            self._log.line("pre-done", n=job.paragraph, seconds=self._now() - began)
             await self._keep(job, speech)
         except Exception as error:  # noqa: BLE001 - reading goes on; on demand it will be raised
-            self._log.pre_failed(job.paragraph, self._now() - began, error)
+            seconds = self._now() - began
+            self._log.line("pre-failed", n=job.paragraph, seconds=seconds, error=error)
             return None
         return speech
 
@@ -275,18 +270,19 @@ class SynthesisQueue:
         finally:
             self._n_in_engine -= 1
         self.n_syntheses += 1
-        self._log.synthesized(speech.n_samples, speech.sample_rate)
+        self._log.line("synthesized", samples=speech.n_samples, rate=speech.sample_rate)
         return speech
 
     async def _keep(self, job: _Job, speech: Speech) -> None:
         """Cache, align, evict: what follows each synthesis, before the next may begin."""
         if job.epoch == self._epoch:
-            self._audio[job.paragraph] = speech
+            self.cached[job.paragraph] = speech
             if self._align is not None:
                 alignment = await self._align(job.paragraph, job.text, speech)
-                self._log.aligned(job.paragraph, len(alignment.words), speech.seconds)
+                words, audio_s = len(alignment.words), speech.seconds
+                self._log.line("aligned", n=job.paragraph, words=words, audio_s=audio_s)
                 if job.epoch == self._epoch:
-                    self._alignments[job.paragraph] = alignment
+                    self.alignments[job.paragraph] = alignment
         self._evict()
 
     def _evict(self) -> None:
@@ -294,13 +290,13 @@ class SynthesisQueue:
         if size is None:
             return
         window = range(self._current, self._current + size)
-        outside = [paragraph for paragraph in self._audio if paragraph not in window]
+        outside = [paragraph for paragraph in self.cached if paragraph not in window]
         for paragraph in outside:
-            del self._audio[paragraph]
-            self._log.evicted_audio(paragraph)
-        for paragraph in [key for key in self._alignments if key not in window]:
-            del self._alignments[paragraph]
-            self._log.evicted_alignment(paragraph)
+            del self.cached[paragraph]
+            self._log.line("evicted-audio", n=paragraph)
+        for paragraph in [key for key in self.alignments if key not in window]:
+            del self.alignments[paragraph]
+            self._log.line("evicted-alignment", n=paragraph)
         self.n_evictions += len(outside)
         if outside:
             self._after_eviction()
@@ -310,17 +306,17 @@ class SynthesisQueue:
         if what == "gc":
             gc.collect()
         elif what != "nothing":
-            self._audio.clear()
-            self._alignments.clear()
+            self.cached.clear()
+            self.alignments.clear()
             if what == "clear+trim" and self._trim is not None:
                 self._trim()
 
     def _log_breakdown(self) -> None:
         self._log.breakdown(
-            n_audio=len(self._audio),
-            audio_bytes=sum(sys.getsizeof(speech.wav) for speech in self._audio.values()),
-            n_alignments=len(self._alignments),
-            alignment_bytes=sum(each.n_bytes for each in self._alignments.values()),
+            n_audio=len(self.cached),
+            audio_bytes=sum(sys.getsizeof(speech.wav) for speech in self.cached.values()),
+            n_alignments=len(self.alignments),
+            alignment_bytes=sum(each.n_bytes for each in self.alignments.values()),
             n_synthesizing=self._n_in_engine,
             n_tasks=len(self._tasks),
         )
