@@ -208,7 +208,7 @@ def test_the_services_size(max_size, kept):
             await service.align(paragraph, "text", SPEECH)
         assert len(service.kept) == kept
         assert service.key_bytes >= sum(map(len, service.kept))
-        service.clear()
+        service.kept.clear()
         assert service.kept == {}
 
     asyncio.run(main())

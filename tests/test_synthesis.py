@@ -341,8 +341,8 @@ def test_the_engine_at_hand_takes_entries_of_its_configuration():
     if sherpa_version().startswith("1.12"):
         return
     n_samples, ignored = answer["plain"]
-    assert ignored == []
-    assert answer["known"] == [n_samples, []]
+    assert ignored == {}
+    assert answer["known"] == [n_samples, {}]
     code = "runtime-ignores-option"
     assert "refused" in answer  # a graph of the other format was asked for, and this is none
-    assert answer["unknown"] == [n_samples, [[code, "SessionConfig.session.no_such_entry"]]]
+    assert answer["unknown"] == [n_samples, {"SessionConfig.session.no_such_entry": code}]

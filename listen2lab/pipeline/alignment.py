@@ -6,6 +6,7 @@ import asyncio
 import sys
 import threading
 from collections import OrderedDict
+from itertools import accumulate
 from typing import NamedTuple
 
 TYPE_CHECKING = False
@@ -81,26 +82,21 @@ class AlignmentService:
         self._log = log
         self._max_size = max_size
         self._executor = executor
-        self._kept: OrderedDict[str, Alignment] = OrderedDict()
+        self.kept: OrderedDict[str, Alignment] = OrderedDict()  # the least recently used first
         self.hits = 0
         self.misses = 0
 
     @property
-    def kept(self) -> dict[str, Alignment]:
-        """What is kept, the least recently used first; a copy."""
-        return dict(self._kept)
-
-    @property
     def key_bytes(self) -> int:
         """Bytes of the keys; each holds a paragraph's whole text."""
-        return sum(map(sys.getsizeof, self._kept)) + sys.getsizeof(self._kept)
+        return sum(map(sys.getsizeof, self.kept)) + sys.getsizeof(self.kept)
 
     async def align(self, paragraph: int, text: str, speech: Speech) -> Alignment:
         """Return a paragraph's alignment: kept, or made now."""
         key = f"{paragraph}:{text}"
-        kept = self._kept.get(key)
+        kept = self.kept.get(key)
         if kept is not None:
-            self._kept.move_to_end(key)
+            self.kept.move_to_end(key)
             self.hits += 1
             percent = 100 * self.hits / (self.hits + self.misses)
             self._log.line(
@@ -110,14 +106,10 @@ class AlignmentService:
         self.misses += 1
         loop = asyncio.get_running_loop()
         made = await loop.run_in_executor(self._executor, self._aligner.align, text, speech)
-        self._kept[key] = made
-        while self._max_size is not None and len(self._kept) > self._max_size:
-            self._kept.popitem(last=False)
+        self.kept[key] = made
+        while self._max_size is not None and len(self.kept) > self._max_size:
+            self.kept.popitem(last=False)
         return made
-
-    def clear(self) -> None:
-        """Drop what is kept in memory."""
-        self._kept.clear()
 
 
 class LateAligner:
@@ -139,9 +131,7 @@ class LateAligner:
         """Load what is not there, and align; see `Aligner`."""
         if self._keeps:
             with self._lock:
-                if self._kept is None:
-                    self._kept = self._load()
-            aligner = self._kept
+                aligner = self._kept = self._kept or self._load()
         else:
             aligner = self._load()
         try:
@@ -199,12 +189,11 @@ def place_words(
     end = np.interp(places, at, [0.0, *(end for _, end in times.values()), duration_s])
     begin = np.clip(begin, 0.0, duration_s)
     end = np.clip(end, begin, duration_s)
-    placed = []
-    first = 0
-    for word in words:
-        last = first + len(word) - 1
-        placed.append(Word(word, float(begin[first]), float(end[last])))
-        first = last + 1
+    behind = [*accumulate(map(len, words))]
+    placed = [
+        Word(word, float(begin[last - len(word)]), float(end[last - 1]))
+        for word, last in zip(words, behind, strict=True)
+    ]
     return Alignment(placed, is_estimated=not times)
 
 

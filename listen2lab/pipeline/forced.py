@@ -46,13 +46,6 @@ class Label(NamedTuple):
     """How many it stands for; 0 for a space of its own."""
 
 
-class Span(NamedTuple):
-    """The frames of one label: from `start` up to, and not with, `end`."""
-
-    start: int
-    end: int
-
-
 class ForcedAligner:
     """Aligns text with speech through a CTC trellis, as a version of the app did.
 
@@ -106,9 +99,9 @@ class ForcedAligner:
         del cells
         self.trellis_bytes = 0
         times = {}
-        for label, span in zip(labels, spans(path, len(labels)), strict=True):
+        for label, (start, end) in zip(labels, spans(path, len(labels)), strict=True):
             for place in range(label.first, label.first + label.n_characters):
-                times[place] = (span.start * self._frame_s, span.end * self._frame_s)
+                times[place] = (start * self._frame_s, end * self._frame_s)
         return place_words(text, times, speech.seconds)
 
     def close(self) -> None:
@@ -215,32 +208,19 @@ def trellis(log_probs: Any, labels: Any, blank: int) -> Any:
 
 def best_path(cells: Any, labels: Any) -> list[int]:
     """Walk back through a trellis: the state at each frame. The labels fit, see `can_align`."""
-    n_frames, n_states = cells.shape
-    state = n_states - 1
-    if n_states > 1 and cells[-1, state - 1] > cells[-1, state]:
-        state -= 1
+    last = cells.shape[1] - 1
+    state = max(range(last, max(last - 2, -1), -1), key=cells[-1].__getitem__)
     path = [state]
-    for frame in range(n_frames - 2, -1, -1):
-        row = cells[frame]
-        came_from = state
-        if state >= 1 and row[state - 1] > row[came_from]:
-            came_from = state - 1
-        is_skip_allowed = state % 2 and state >= 3 and labels[state // 2] != labels[state // 2 - 1]
-        if is_skip_allowed and row[state - 2] > row[came_from]:
-            came_from = state - 2
-        state = came_from
+    for row in cells[-2::-1]:
+        may_skip = state % 2 and state >= 3 and labels[state // 2] != labels[state // 2 - 1]
+        came_from = range(state, max(state - (3 if may_skip else 2), -1), -1)
+        state = max(came_from, key=row.__getitem__)
         path.append(state)
     return path[::-1]
 
 
-def spans(path: list[int], n_labels: int) -> list[Span]:
-    """Return the frames of each label on a path."""
-    first = [-1] * n_labels
-    end = [0] * n_labels
-    for frame, state in enumerate(path):
-        if state % 2:
-            label = state // 2
-            if first[label] < 0:
-                first[label] = frame
-            end[label] = frame + 1
-    return [Span(*each) for each in zip(first, end, strict=True)]
+def spans(path: list[int], n_labels: int) -> list[tuple[int, int]]:
+    """Return the first frame of each label on a path, and the one behind its last."""
+    states = 2 * np.arange(n_labels) + 1
+    first, end = (np.searchsorted(path, states, side=side) for side in ("left", "right"))
+    return list(zip(first.tolist(), end.tolist(), strict=True))

@@ -217,8 +217,6 @@ class Listen2:
         self._loop.run_until_complete(self._stop())
         self._player.scheduled.clear()
         self._sessions.drop()
-        if self._service is not None:
-            self._service.clear()
         if self._aligner is not None:
             self._aligner.close()
         self._executor.shutdown()
@@ -339,17 +337,15 @@ class _SeenLengths:
 def _check_options(knobs: Knobs) -> list[str]:
     """Return the session options that could not be checked; one that is ignored is an error."""
     options = session_options(knobs)
-    if not options:
-        return []
-    found = ignored_options(options, loaded_libraries())
-    ignored = [each.option for each in found if each.code != "option-unchecked"]
+    found = ignored_options(options, loaded_libraries()) if options else {}
+    ignored = [option for option, code in found.items() if code != "option-unchecked"]
     if ignored:
         raise EngineError(
             f"the engine at hand ignores the session options {', '.join(ignored)}: the condition "
             "would not be what it is called, and nothing was run; sherpa-onnx passes options on "
             "from 1.12.39, and entries must be ones that its ONNX Runtime knows"
         )
-    return [each.option for each in found]
+    return list(found)
 
 
 def _limit(size: int | None) -> int:

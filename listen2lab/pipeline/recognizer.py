@@ -82,6 +82,5 @@ def heard_characters(
     heard = []
     for token, start, following in zip(tokens, starts_s, [*starts_s[1:], duration_s], strict=True):
         length = min(following - start, _LONGEST_TOKEN_S) / max(1, len(token))
-        for k, character in enumerate(token):
-            heard.append((character, start + k * length, start + (k + 1) * length))
+        heard += [(c, start + k * length, start + (k + 1) * length) for k, c in enumerate(token)]
     return heard

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Literal, NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,22 +16,11 @@ if TYPE_CHECKING:
 
     from listen2lab.pipeline.knobs import Knobs
 
-__all__ = ["IgnoredOption", "ignored_options", "loaded_libraries", "session_options"]
+__all__ = ["ignored_options", "loaded_libraries", "session_options"]
 
 _ENTRY = "SessionConfig."
 _PIECE = 1 << 20
 _LIBRARY = re.compile(r"(onnxruntime|sherpa)[^/]*\.(so|dylib|pyd|dll)\b[^/]*$")
-
-
-class IgnoredOption(NamedTuple):
-    """An option that changes nothing.
-
-    ``engine-ignores-options``: sherpa-onnx has no such option. ``runtime-ignores-option``: ONNX
-    Runtime knows no such entry. ``option-unchecked``: no library could be looked into.
-    """
-
-    code: Literal["engine-ignores-options", "runtime-ignores-option", "option-unchecked"]
-    option: str
 
 
 def session_options(knobs: Knobs) -> dict[str, str]:
@@ -63,33 +51,32 @@ def loaded_libraries() -> list[str]:
     return sorted(name for name in names if _LIBRARY.search(name))
 
 
-def ignored_options(options: Iterable[str], libraries: Iterable[str]) -> list[IgnoredOption]:
-    """Return those options that the engine at hand (its `libraries`) does not pass on or know."""
+def ignored_options(options: Iterable[str], libraries: Iterable[str]) -> dict[str, str]:
+    """Return those options that do not reach ONNX Runtime through these libraries, and why.
+
+    ``engine-ignores-options``: sherpa-onnx has no such option. ``runtime-ignores-option``: ONNX
+    Runtime knows no such entry. ``option-unchecked``: no library could be looked into.
+    """
     wanted = sorted(options)
-    runtime = [name.removeprefix(_ENTRY) for name in wanted if name.startswith(_ENTRY)]
-    engine = sorted({_ENTRY if name.startswith(_ENTRY) else name for name in wanted})
-    in_engine: set[str] = set()
-    in_runtime: set[str] = set()
+    entries = {name: name.removeprefix(_ENTRY) for name in wanted if name.startswith(_ENTRY)}
+    in_engine = {name: _ENTRY if name in entries else name for name in wanted}
+    known: dict[bool, set[str]] = {True: set(), False: set()}  # by whether it is the engine
     paths = list(libraries) if wanted else []
     for path in paths:
-        is_runtime = "sherpa" not in os.path.basename(path)
-        if is_runtime:
-            in_runtime |= _strings_in(path, runtime)
-        else:
-            in_engine |= _strings_in(path, engine)
-    found = []
+        is_engine = "sherpa" in os.path.basename(path)
+        known[is_engine] |= _strings_in(path, {*(in_engine if is_engine else entries).values()})
+    if not paths:
+        return dict.fromkeys(wanted, "option-unchecked")
+    ignored = {}
     for name in wanted:
-        is_entry = name.startswith(_ENTRY)
-        if not paths:
-            found.append(IgnoredOption("option-unchecked", name))
-        elif (_ENTRY if is_entry else name) not in in_engine:
-            found.append(IgnoredOption("engine-ignores-options", name))
-        elif is_entry and name.removeprefix(_ENTRY) not in in_runtime:
-            found.append(IgnoredOption("runtime-ignores-option", name))
-    return found
+        if in_engine[name] not in known[True]:
+            ignored[name] = "engine-ignores-options"
+        elif name in entries and entries[name] not in known[False]:
+            ignored[name] = "runtime-ignores-option"
+    return ignored
 
 
-def _strings_in(path: str, wanted: list[str]) -> set[str]:
+def _strings_in(path: str, wanted: set[str]) -> set[str]:
     """Return those strings that a file holds whole, reading it in pieces: no page of it stays."""
     left = {name.encode() + b"\0" for name in wanted}
     found: set[bytes] = set()
