@@ -6,6 +6,7 @@ import platform
 import re
 import shutil
 import string
+import typing
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,13 +18,17 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from small_studies import SETUP, build_study
 
+from listen2lab.comparison import comparison, differences, reproduced
 from listen2lab.device import answer, read
 from listen2lab.experiment.catalog import EXPERIMENTS, public_names
+from listen2lab.findings import records as findings_records
 from listen2lab.findings.summary import summary_of
 from listen2lab.notice import Notice
 from listen2lab.report.html import page
 from listen2lab.report.text.command import rendered
 from listen2lab.report.write import write_report
+from listen2lab.study import plan as study_plan
+from listen2lab.study import records as study_records
 from listen2lab.study.data import open_study
 from listen2lab.study.payload import read_payload
 from listen2lab.study.plan import Experiment, Level, Plan
@@ -313,3 +318,27 @@ def test_a_folder_named_like_a_generated_model_is_somebody_s_own():
     ):
         inputs = redaction().record(InputsRecord(voice=given_as))
         assert inputs.voice == shared
+
+
+RECORDS = [
+    record
+    for module in (study_records, findings_records, study_plan, differences, comparison, reproduced)
+    for record in vars(module).values()
+    if isinstance(record, type) and issubclass(record, msgspec.Struct) and record is not Notice
+]
+
+
+def strings(declared):
+    """Return the types of strings in a declared type."""
+    if typing.get_origin(declared) is typing.Annotated or declared is str:
+        return [declared]
+    if typing.get_origin(declared) is typing.Literal:
+        return []
+    return [found for part in typing.get_args(declared) for found in strings(part)]
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.__name__)
+def test_each_string_of_a_record_is_declared_public_or_private(record):
+    """A bare ``str`` would be nobody's to decide."""
+    for name, declared in typing.get_type_hints(record, include_extras=True).items():
+        assert str not in strings(declared), name

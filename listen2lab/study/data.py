@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,7 @@ from listen2lab.study.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 __all__ = ["BYTES", "KEYS", "StudyData", "complete_samples", "open_study", "traced_keys"]
@@ -48,31 +47,19 @@ BYTES = (
 )
 """Columns of `StudyData.samples` that are bytes."""
 
-_FIRST = ("phase", "step", "t", "wall_s", "cpu_s", *BYTES)
-_FIRST_TOO = ("size", "gc_found", "gc_freed", "python_blocks")
-_NOT_COLUMNS = ("components", "facts", "gaps", "python", "pid", "error", "type")
-_FIELDS = [(field.name, field.encode_name) for field in msgspec.structs.fields(Sample)]
+_ALWAYS = (
+    *("phase", "step", "t", "wall_s", "cpu_s", *BYTES),
+    *("size", "gc_found", "gc_freed", "python_blocks"),
+)
+_NOT_COLUMNS = ("gaps", "python", "pid", "error", "type")
 _NESTED = {"components": "component.", "facts": "fact."}
 
 
 class StudyData:
     """What was measured in a study. Everything is read when it is first asked for.
 
-    Parameters
-    ----------
-    folder
-        Where it lies.
-    manifest
-        What was run, on what.
-    damage
-        What could not be read and is left out; reading runs adds to it.
-    tables
-        Returns runs and samples; None: they are read from the folder.
-
-    Attributes
-    ----------
-    plan : Plan
-        The plan in the manifest.
+    ``manifest`` says what was run on what; reading runs adds to ``damage`` what is left out.
+    ``tables`` returns runs and samples; None: they are read from the folder.
     """
 
     def __init__(
@@ -150,8 +137,13 @@ class StudyData:
         return self.folder.run(f"{experiment}/{condition}/{TRACED}").objects()
 
     def _read(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        with _no_collection():
+        was_on = gc.isenabled()
+        gc.disable()  # what is read has no cycles, and looking costs a fifth of reading
+        try:
             return _read_tables(self.folder, self.plan, self._damage)
+        finally:
+            if was_on:
+                gc.enable()
 
 
 def open_study(path: Path | str) -> StudyData:
@@ -189,13 +181,7 @@ def open_study(path: Path | str) -> StudyData:
 
 
 def complete_samples(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
-    """Return the samples of plain runs that were complete.
-
-    Parameters
-    ----------
-    runs, samples
-        `StudyData.runs` and `StudyData.samples`.
-    """
+    """Return the samples of plain runs that were complete, of `StudyData.runs` and `.samples`."""
     keys = list(KEYS)
     good = runs.loc[(runs["outcome"] == "complete") & ~runs["traced"].astype(bool), keys]
     return samples.merge(good, on=keys)
@@ -207,90 +193,59 @@ def _read_tables(
     runs: list[tuple[Any, ...]] = []
     keys: list[tuple[str, str, int, bool]] = []
     samples: list[Sample] = []
+    columns = ("outcome", "why", "message", "wall_s", "pressure_s", "peak_rss", "last_step")
+    columns = (*columns, "machine")
     for run, result, found, problem in read_runs(folder, plan, damage):
         key = (run.experiment.name, run.level.name, run.repeat, run.traced)
         record = result or RunRecord(outcome="missing", why=problem or Notice("not-ended"))
-        runs.append(
-            (
-                *key, record.outcome, record.why, record.message, record.wall_s,
-                record.pressure_s, record.peak_rss, record.last_step, record.machine,
-            )
-        )  # fmt: skip
+        runs.append((*key, *(getattr(record, name) for name in columns)))
         kept = [sample for sample in found if sample.phase not in PHASES_WITHOUT_MEMORY]
         samples += kept
         keys += [key] * len(kept)
-    columns = [*KEYS, "outcome", "why", "message", "wall_s", "pressure_s", "peak_rss"]
-    columns += ["last_step", "machine"]
-    return pd.DataFrame(runs, columns=columns), _sample_frame(keys, samples)
+    return pd.DataFrame(runs, columns=[*KEYS, *columns]), _sample_frame(keys, samples)
 
 
 def _sample_frame(keys: list[tuple[str, str, int, bool]], samples: list[Sample]) -> pd.DataFrame:
     """Return samples as a table, by column: nearly all of them are numbers."""
+    names = [field.encode_name for field in msgspec.structs.fields(Sample)]
     values = list(zip(*map(msgspec.structs.astuple, samples), strict=True))
-    columns: dict[str, Any] = {}
-    nested: dict[str, Any] = {}
-    for at, (field, name) in enumerate(_FIELDS):
-        given = values[at] if values else ()
-        if field in _NESTED:
-            nested |= {f"{_NESTED[field]}{k}": v for k, v in _unnested(given).items()}
-        elif field not in _NOT_COLUMNS:
+    columns: dict[str, Any] = dict.fromkeys(_ALWAYS)
+    for name, given in zip(names, values or [()] * len(names), strict=True):
+        if prefix := _NESTED.get(name):
+            for key in dict.fromkeys(key for each in given for key in each or ()):
+                columns[prefix + key] = _column([(each or {}).get(key) for each in given])
+        elif name not in _NOT_COLUMNS:
             columns[name] = _column(given)
-    first = {name: columns.pop(name, None) for name in (*_FIRST, *_FIRST_TOO)}
-    rest = {name: column for name, column in columns.items() if column is not None}
+    nothing = np.full(len(samples), np.nan)
+    shown = {
+        name: nothing if column is None else column
+        for name, column in columns.items()
+        if name in _ALWAYS or column is not None
+    }
     frame = pd.DataFrame(keys, columns=list(KEYS))
-    for name, column in first.items():
-        first[name] = np.full(len(samples), np.nan) if column is None else column
-    return pd.concat([frame, pd.DataFrame({**first, **rest, **nested}, index=frame.index)], axis=1)
+    return pd.concat([frame, pd.DataFrame(shown, index=frame.index)], axis=1)
 
 
-def _column(given: tuple[Any, ...]) -> Any:
+def _column(given: Sequence[Any]) -> Any:
     """Return a column: numbers as an array, None where there is no value at all."""
-    first = next((value for value in given if value is not None), None)
-    if first is None:
+    kinds = {type(value) for value in given} - {type(None)}
+    if not kinds:
         return None
-    if isinstance(first, bool) or not isinstance(first, (int, float)):
-        return list(given)
-    return np.array(given, dtype=float)  # None is no number, and becomes NaN
-
-
-def _unnested(given: tuple[dict[str, Any] | None, ...]) -> dict[str, Any]:
-    """Return a column for each name that stands in some of the dictionaries."""
-    names: dict[str, None] = {}
-    for each in given:
-        if each:
-            names |= dict.fromkeys(each)
-    columns = {name: tuple(each.get(name) if each else None for each in given) for name in names}
-    found = {}
-    for name, column in columns.items():
-        is_number = all(type(value) in (int, float, type(None)) for value in column)
-        found[name] = _column(column) if is_number else list(column)
-    return {name: column for name, column in found.items() if column is not None}
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Keep the collector away: what is read has no cycles, and looking costs a fifth of reading."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
+    is_number = kinds <= {int, float}
+    return np.array(given, dtype=float) if is_number else list(given)  # None becomes NaN
 
 
 def traced_keys(plan: Plan, experiment: str, condition: str) -> list[str]:
     """Return the keys of the traced runs that tell of a condition: its own, then of the same."""
-    own = f"{experiment}/{condition}/{TRACED}"
-    wanted = {
-        plan.condition(item, level)
+    conditions = {
+        (item.name, level.name): plan.condition(item, level)
         for item in plan.experiments
         for level in item.levels
-        if (item.name, level.name) == (experiment, condition)
     }
-    others = [
+    wanted = conditions.get((experiment, condition))
+    same = [
         run.key
         for run in schedule(plan)
-        if run.traced and plan.condition(run.experiment, run.level) in wanted
+        if run.traced and conditions[run.experiment.name, run.level.name] == wanted
     ]
-    return list(dict.fromkeys([own, *others]))
+    return list(dict.fromkeys([f"{experiment}/{condition}/{TRACED}", *same]))

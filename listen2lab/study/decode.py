@@ -8,6 +8,7 @@ import msgspec
 
 from listen2lab.errors import DamagedError, LabError, NewerStudyError, StudyError
 from listen2lab.notice import Notice
+from listen2lab.study.plan import Plan
 from listen2lab.study.records import (
     FORMAT,
     InputsRecord,
@@ -21,33 +22,19 @@ from listen2lab.study.records import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-
 __all__ = ["decode_samples", "manifest_of", "read_manifest", "refuse_other_format"]
 
 
 def read_manifest(content: bytes, where: str) -> tuple[Manifest, list[Notice]]:
-    """Decode a manifest.
+    """Decode the JSON of a manifest; ``where`` says of what, for a message.
 
-    Parameters
-    ----------
-    content
-        JSON.
-    where
-        What the manifest is of, for a message.
-
-    Returns
-    -------
-    manifest : Manifest
-        Its plan can be carried out; a fact that cannot be read has its default.
-    notices : list of Notice
-        ``fact-unknown`` (``field``) for each such fact.
+    Its plan can be carried out; a fact that cannot be read has its default, and a notice
+    ``fact-unknown`` (``field``).
 
     Raises
     ------
     StudyError
-        It is damaged, or holds no plan that can be read.
-    NewerStudyError
-        It is of a newer format.
+        It is damaged, or holds no plan that can be read; `NewerStudyError`: of a newer format.
     """
     try:
         raw = msgspec.json.decode(content, type=dict[str, Any])
@@ -59,15 +46,7 @@ def read_manifest(content: bytes, where: str) -> tuple[Manifest, list[Notice]]:
 
 
 def refuse_other_format(written: object, where: str) -> None:
-    """Refuse what another version of the records has written.
-
-    Raises
-    ------
-    StudyError
-        The format is none, or an older one.
-    NewerStudyError
-        It is a newer one.
-    """
+    """Refuse what another version of the records has written, as `read_manifest` does."""
     if type(written) is not int:
         raise StudyError(
             f"{where} is damaged (its format is {written!r}, no number); the runs beside it are "
@@ -89,7 +68,7 @@ def manifest_of(raw: Mapping[str, Any], where: str) -> tuple[Manifest, list[Noti
     """Return what JSON values say as a manifest; see `read_manifest`."""
     refuse_other_format(raw.get("format"), where)
     try:
-        plan = msgspec.convert(raw.get("plan"), type=_FIELDS["plan"].type)
+        plan = msgspec.convert(raw.get("plan"), type=Plan)
     except (msgspec.ValidationError, LabError) as error:
         raise StudyError(
             f"the manifest of {where} holds no plan that can be read ({error}); its runs are "
@@ -99,7 +78,6 @@ def manifest_of(raw: Mapping[str, Any], where: str) -> tuple[Manifest, list[Noti
     return Manifest(**kept), notices
 
 
-_FIELDS = {field.name: field for field in msgspec.structs.fields(Manifest)}
 _IN_PARTS = (InputsRecord, MachineFacts, Setup)
 """Records of which each field is read alone: one that is odd does not cost the others."""
 
@@ -110,14 +88,12 @@ def _lenient(
     kept: dict[str, Any] = {}
     notices = []
     for field in msgspec.structs.fields(record):
-        value = raw.get(field.encode_name, msgspec.UNSET)
         name = prefix + field.encode_name
-        if value is msgspec.UNSET or isinstance(value, msgspec.Struct):
-            if value is not msgspec.UNSET:
-                kept[field.name] = value
-            elif field.name in ("inputs", "setup", "created", "machine"):
+        if field.encode_name not in raw:
+            if field.name in ("inputs", "setup", "created", "machine"):
                 notices.append(Notice("fact-unknown", {"field": name}))
             continue
+        value = raw[field.encode_name]
         if field.type in _IN_PARTS and isinstance(value, dict):
             parts, odd = _lenient(field.type, value, f"{name}.")
             kept[field.name] = field.type(**parts)
@@ -137,11 +113,6 @@ _DECODER = msgspec.json.Decoder(Sample)
 
 def decode_samples(content: bytes) -> list[Sample]:
     """Decode the lines of ``steps.jsonl``; a last line that was cut short is left out.
-
-    Parameters
-    ----------
-    content
-        The file's.
 
     Raises
     ------

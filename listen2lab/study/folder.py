@@ -25,7 +25,7 @@ import contextlib
 import errno
 import hashlib
 import os
-import tempfile
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -73,10 +73,7 @@ class RunFolder:
         return self.path / "heap.bin"
 
     def prepare(self, spec: Spec | None) -> None:
-        """Make the folder and write the spec, where one is known.
-
-        What an interrupted attempt left is moved aside, not deleted.
-        """
+        """Make the folder and write the spec; what an interrupted attempt left is moved aside."""
         with _explained(self.path):
             if self.path.exists():
                 attempt = 1
@@ -95,7 +92,7 @@ class RunFolder:
         """Write how the run ended: the run counts from now on."""
         _write_record(self.path / _RESULT, result)
 
-    def pack(self, capture_at_most: int) -> dict[str, bytes]:
+    def pack(self, capture_at_most: int = MOST_CAPTURE) -> dict[str, bytes]:
         """Return a finished run's files by name, for the machine that keeps the study.
 
         A capture of more bytes stays behind: its reduction is what is read.
@@ -118,8 +115,7 @@ class RunFolder:
 
     def copy_from(self, other: RunFolder, result: RunRecord) -> None:
         """Take over a finished run of another study, with a result that says where it is from."""
-        files = other.pack(MOST_CAPTURE)
-        self.unpack({**files, _RESULT: msgspec.json.encode(result)})
+        self.unpack({**other.pack(), _RESULT: msgspec.json.encode(result)})
 
     def content_hash(self) -> str | None:
         """Return the SHA-256 of the run's samples, which no other run shares; None without any."""
@@ -146,24 +142,12 @@ class RunFolder:
             return None
 
     def samples(self) -> list[Sample]:
-        """Return the run's samples in order; a last line that was cut short is left out.
-
-        Raises
-        ------
-        DamagedError
-            A line cannot be read, or what is in it cannot be believed.
-        """
+        """Return the run's samples in order, as `decode_samples` does."""
         return decode_samples(_read(self.steps_path) or b"")
 
 
 class StudyFolder:
-    """A study on disk.
-
-    Parameters
-    ----------
-    path
-        The folder.
-    """
+    """A study on disk."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
@@ -180,27 +164,13 @@ class StudyFolder:
         return self.path / "report.html"
 
     def create(self, manifest: Manifest, paragraphs: list[str]) -> None:
-        """Make a new study and hold its lock.
-
-        Parameters
-        ----------
-        manifest
-            What is run, on what.
-        paragraphs
-            The texts that are read.
-
-        Raises
-        ------
-        StudyError
-            The folder holds a study or other files already, or cannot be written.
-        """
-        self.begin()
-        try:
+        """Make a new study and hold its lock; raises as `begin`."""
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.release)
+            self.begin()
             _write_record(self.path / "paragraphs.json", paragraphs)
             self.write_manifest(manifest)
-        except BaseException:
-            self.release()
-            raise
+            stack.pop_all()
 
     def begin(self) -> None:
         """Make the folder of a new study and hold its lock; without a manifest it is none yet.
@@ -229,13 +199,7 @@ class StudyFolder:
         _write_record(self.manifest_path, manifest)
 
     def acquire(self) -> None:
-        """Hold the study's lock until `release` or the end of the process.
-
-        Raises
-        ------
-        StudyError
-            Another process is writing the study.
-        """
+        """Hold the lock, which one process at a time can, until `release` or the process's end."""
         lock = filelock.FileLock(self.path / "lock", blocking=False, thread_local=False)
         with _explained(self.path):
             try:
@@ -271,8 +235,7 @@ class StudyFolder:
             return "it is a file; name the folder that `listen2lab run` wrote"
         if not self.path.exists():
             return "there is no such folder"
-        runs = len(self.run_keys())
-        if runs:
+        if runs := len(self.run_keys()):
             return (
                 f"it holds {runs} run(s) but no manifest.json, which says what they are; copy it "
                 "from where the study came from, or open the study's report"
@@ -280,13 +243,7 @@ class StudyFolder:
         return "it has no manifest.json; name a folder that `listen2lab run` wrote"
 
     def paragraphs(self) -> list[str]:
-        """Return the texts that the study reads.
-
-        Raises
-        ------
-        StudyError
-            It has none, or they are damaged.
-        """
+        """Return the texts that the study reads, or raise `StudyError`."""
         path = self.path / "paragraphs.json"
         try:
             texts = _read_record(path, list[str])
@@ -319,31 +276,14 @@ class StudyFolder:
         return os.path.relpath(self.path / "paragraphs.json", run.path)
 
     def read(self, name: str, record: type[T]) -> T | None:
-        """Return a record that stands beside the study, or None where there is none that fits.
-
-        Parameters
-        ----------
-        name
-            ``summary.json``, ``device.json`` or ``reproduced.json``.
-        record
-            Its type.
-        """
+        """Return a record that stands beside the study, or None where there is none that fits."""
         try:
             return _read_record(self.path / name, record)
         except msgspec.DecodeError:
             return None
 
     def write(self, name: str, content: str | bytes | msgspec.Struct) -> Path:
-        """Write a file that stands beside the study, and return its path.
-
-        Parameters
-        ----------
-        name
-            ``report.html``, ``summary.json``, or a path within the study:
-            ``pictures/baseline-curves.svg``.
-        content
-            Its text, its bytes, or a record.
-        """
+        """Write a file that stands beside the study, by its path within it, and return its path."""
         path = self.path / name
         with _explained(path.parent):
             path.parent.mkdir(exist_ok=True)
@@ -365,11 +305,9 @@ class StudyFolder:
         digest = hashlib.sha256()
         for path in [self.manifest_path, *sorted(files)]:
             content = _read(path)
-            if content is None:
-                continue  # the manifest, where the one that a report carries is used
-            name = path.relative_to(self.path).as_posix()
-            digest.update(f"{name}\0{len(content)}\0".encode())
-            digest.update(content)
+            if content is not None:  # as the manifest, where the one that a report carries is used
+                name = path.relative_to(self.path).as_posix()
+                digest.update(f"{name}\0{len(content)}\0".encode() + content)
         return digest.hexdigest()
 
 
@@ -381,26 +319,15 @@ def _write_record(path: Path, record: Any) -> None:
 def _write(path: Path, content: bytes) -> None:
     """Write in one rename: a reader sees the old file or the new one, never half of one."""
     with _explained(path.parent):
-        fd, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
         try:
-            with open(fd, "wb") as file:  # noqa: PTH123 - a descriptor
+            with temporary.open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())  # a power cut must not leave the name without the text
-            Path(temporary).chmod(0o644 & ~_UMASK)
-            Path(temporary).replace(path)
+            temporary.replace(path)
         finally:
-            Path(temporary).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    """Return this process's mask: a temporary file is made for its owner alone, a study is not."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-_UMASK = _umask()
+            temporary.unlink(missing_ok=True)
 
 
 def _read_record(path: Path, record: type[T]) -> T | None:

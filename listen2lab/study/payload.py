@@ -35,21 +35,10 @@ _ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 def payload(
     manifest: Manifest, summary: msgspec.Struct, paragraphs: Sequence[str] | None = None
 ) -> str:
-    """Return what stands inside the report's ``script`` element.
+    """Return what stands inside the report's ``script`` element: JSON in one line, safe in there.
 
-    Place the element in the page's head, so that a page that was cut still has it.
-
-    Parameters
-    ----------
-    manifest, summary
-        Of the study, as they may be shared: see `listen2lab.study.redact`.
-    paragraphs
-        The study's texts, where they go along.
-
-    Returns
-    -------
-    str
-        JSON in one line, safe inside a ``script`` element: to be inserted as it is.
+    Manifest and summary are those that may be shared (see `listen2lab.study.redact`); texts that
+    are given go along. Place the element in the page's head: a page that was cut still has it.
     """
     if paragraphs is not None:
         inputs = msgspec.structs.replace(manifest.inputs, paragraphs=tuple(paragraphs))
@@ -70,22 +59,10 @@ class Payload(NamedTuple):
 
 
 def read_payload(path: Path) -> Payload:
-    """Read back what a report carries.
+    """Read back what a report's HTML file carries, whole or cut.
 
-    Parameters
-    ----------
-    path
-        A report's HTML file, whole or cut.
-
-    Returns
-    -------
-    Payload
-        Texts that were included stand in ``manifest.inputs.paragraphs``.
-
-    Raises
-    ------
-    StudyError
-        It cannot be read, is no report, or was cut before the manifest's end.
+    Texts that were included stand in ``manifest.inputs.paragraphs``. Raises `StudyError` where it
+    cannot be read, is no report, or was cut before the manifest's end.
     """
     try:
         page = path.read_text("utf-8", errors="replace")
@@ -116,19 +93,13 @@ def _members(text: str) -> dict[str, Any]:
     """Return the members of a JSON object that are whole, up to where it was cut."""
     decoder = json.JSONDecoder()
     found: dict[str, Any] = {}
-    at = text.find("{") + 1
+    rest = text.partition("{")[2]
     try:
-        while at > 0:
-            at = _skip(text, at, ", \t\r\n")
-            name, at = decoder.raw_decode(text, at)
-            value, at = decoder.raw_decode(text, _skip(text, at, ": \t\r\n"))
-            found[str(name)] = value
+        while rest:
+            name, end = decoder.raw_decode(rest.lstrip())
+            rest = rest.lstrip()[end:].lstrip(": \t\r\n")
+            found[str(name)], end = decoder.raw_decode(rest)
+            rest = rest[end:].lstrip(", \t\r\n")
     except (ValueError, RecursionError):  # the end, or where it was cut
         pass
     return found
-
-
-def _skip(text: str, at: int, characters: str) -> int:
-    while at < len(text) and text[at] in characters:
-        at += 1
-    return at

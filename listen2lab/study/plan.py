@@ -21,7 +21,7 @@ from listen2lab.privacy import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = [
     "APART",
@@ -117,6 +117,19 @@ class Experiment(msgspec.Struct, frozen=True):
         for level in self.levels:
             knobs_from(self.settings(level))
 
+    def wrong(self) -> Iterator[str]:
+        """Yield why it cannot be carried out: its counts, and names that are no folders'."""
+        if self.steps < 1 or self.warmup < 0:
+            yield (
+                f"{self.name}: {self.steps} steps after {self.warmup} of warm-up; there must "
+                "be at least one step, and the warm-up cannot be negative"
+            )
+        for name in (self.name, *(level.name for level in self.levels)):
+            if not name or name in {".", ".."} or set(name) & _NO_NAME:
+                yield f"{name!r} cannot be a folder's name"
+        if not self.levels or len({level.name for level in self.levels}) < len(self.levels):
+            yield f"the conditions of {self.name} are none, or two of one name"
+
     @property
     def reference(self) -> Level:
         """The level that is the app's own, or the first: what the others are compared with."""
@@ -152,13 +165,7 @@ class Experiment(msgspec.Struct, frozen=True):
         return tuple(names) if set(names) <= set(Knobs._fields) else ()
 
     def only(self, wanted: Sequence[Any]) -> Experiment:
-        """Return this experiment with some of its levels, by name or by the knob's value.
-
-        Raises
-        ------
-        UnknownNameError
-            A name is not a level's.
-        """
+        """Return this experiment with some of its levels, by name or by the knob's value."""
         known = {level.name: level for level in self.levels}
         chosen = []
         for item in wanted:
@@ -169,13 +176,7 @@ class Experiment(msgspec.Struct, frozen=True):
         return replace(self, levels=tuple(chosen), traced=None)
 
     def with_knobs(self, knobs: Mapping[str, Any]) -> Experiment:
-        """Return this experiment with knobs set in every condition.
-
-        Raises
-        ------
-        InputError
-            A knob is the one that the experiment varies.
-        """
+        """Return this experiment with knobs set in every condition, but for what it varies."""
         for name in knobs:
             if any(name in level.knobs for level in self.levels):
                 raise InputError(
@@ -227,45 +228,28 @@ class Plan(msgspec.Struct, frozen=True):
     only: tuple[RunKey, ...] | None = None
 
     def __post_init__(self) -> None:
-        wrong = self._wrong()
-        if wrong:
+        for wrong in self._wrong():
             raise InputError(wrong)
 
-    def _wrong(self) -> str:
-        """Return why it cannot be carried out, or nothing."""
+    def _wrong(self) -> Iterator[str]:
+        """Yield why it cannot be carried out."""
         counts = {"repeats": self.repeats, "jobs": self.jobs, "max_samples": self.max_samples}
         for item in self.experiments:
             counts |= {f"steps of {item.name}": item.steps, f"warmup of {item.name}": item.warmup}
         for name, count in counts.items():
             if type(count) is not int:
-                return f"{name} is {count!r}, no whole number"
+                yield f"{name} is {count!r}, no whole number"
         if self.repeats < 1:
-            return f"repeats is {self.repeats}; a condition needs at least one run"
+            yield f"repeats is {self.repeats}; a condition needs at least one run"
         if self.jobs < 1:
-            return f"jobs is {self.jobs}; at least one run must be under way"
-        for item in self.experiments:
-            if item.steps < 1 or item.warmup < 0:
-                return (
-                    f"{item.name}: {item.steps} steps after {item.warmup} of warm-up; there must "
-                    "be at least one step, and the warm-up cannot be negative"
-                )
-        return self._wrong_names()
-
-    def _wrong_names(self) -> str:
-        """Return which names cannot be those of folders, each of its own."""
+            yield f"jobs is {self.jobs}; at least one run must be under way"
         if not self.experiments:
-            return "it has no experiment"
+            yield "it has no experiment"
         names = [item.name for item in self.experiments]
-        every = names + [level.name for item in self.experiments for level in item.levels]
-        for name in every:
-            if not isinstance(name, str) or not name or name in {".", ".."} or set(name) & _NO_NAME:
-                return f"{name!r} cannot be a folder's name"
         if len(set(names)) < len(names):
-            return f"two of its experiments have one name: {', '.join(names)}"
+            yield f"two of its experiments have one name: {', '.join(names)}"
         for item in self.experiments:
-            if not item.levels or len({level.name for level in item.levels}) < len(item.levels):
-                return f"the conditions of {item.name} are none, or two of one name"
-        return ""
+            yield from item.wrong()
 
     def sample_every(self, experiment: Experiment) -> int:
         """Return after how many steps a sample is read."""
@@ -273,14 +257,15 @@ class Plan(msgspec.Struct, frozen=True):
 
     def with_lengths(self, steps: int | None, warmup: int | None) -> Plan:
         """Return the plan with another number of steps, of warm-up steps, or both."""
-        changes: dict[str, Any] = {
-            name: value
-            for name, value in (("steps", steps), ("warmup", warmup))
-            if value is not None
-        }
-        return replace(
-            self, experiments=tuple(replace(item, **changes) for item in self.experiments)
+        experiments = tuple(
+            replace(
+                item,
+                steps=item.steps if steps is None else steps,
+                warmup=item.warmup if warmup is None else warmup,
+            )
+            for item in self.experiments
         )
+        return replace(self, experiments=experiments)
 
     def longest_texts(self, experiment: Experiment) -> tuple[int | None, int | None]:
         """Return ``max_characters`` and ``longest_characters`` of an experiment's runs."""
@@ -321,22 +306,12 @@ class Run(msgspec.Struct, frozen=True):
 
 
 def schedule(plan: Plan) -> list[Run]:
-    """Order the runs of a plan.
+    """Order the runs of a plan: always the same for the same plan.
 
     Experiment by experiment; in each block every condition once, in a random order drawn from the
     seed, so that a drift of the machine meets all conditions alike. The traced runs come last, one
     for all conditions that are the same, those of many steps first: a long one in the end would
     keep one core waiting.
-
-    Parameters
-    ----------
-    plan
-        What to run.
-
-    Returns
-    -------
-    list of Run
-        The same for the same plan, always.
     """
     plain: list[Run] = []
     traced: dict[Any, Run] = {}
@@ -366,29 +341,15 @@ def paragraph_order(
     max_characters: int | None = None,
     longest_characters: int | None = None,
 ) -> list[int]:
-    """Choose the paragraphs of a run and shuffle them.
+    """Choose the paragraphs of a run and shuffle them: ``steps`` indices into the book.
 
     Every run of an experiment reads the same paragraphs; the order is drawn anew for each repeat
     and shared by the conditions of a block, so that neither a sorted text nor one lucky order can
     look like growth, and conditions are compared on equal input.
 
-    Parameters
-    ----------
-    lengths
-        Characters of each paragraph of the book.
-    steps
-        Paragraphs needed, warm-up included.
-    seed
-        What the order is drawn from.
-    max_characters, longest_characters
-        See `Plan`. A book without any paragraph that short is read as if there were no limit.
-
-    Returns
-    -------
-    list of int
-        Indices into the book, ``steps`` of them. The longest paragraph stands at a random place
-        after the first ten; with twelve steps or fewer, in the second half. A book that is too
-        short is read again from its start.
+    The limits are those of `Plan`; a book without any paragraph that short is read as if there were
+    none. The longest paragraph stands at a random place after the first ten; with twelve steps or
+    fewer, in the second half. A book that is too short is read again from its start.
     """
     short = [k for k, n in enumerate(lengths) if n <= (longest_characters or n)]
     longest = max(short or range(len(lengths)), key=lengths.__getitem__)

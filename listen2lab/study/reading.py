@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -22,30 +22,20 @@ __all__ = ["ReadRun", "read_run", "read_runs"]
 
 
 class ReadRun(NamedTuple):
-    """A planned run, as its folder tells it."""
+    """A planned run, as its folder tells it; one that is left out has no result and no samples."""
 
     run: Run
-    result: RunRecord | None
+    result: RunRecord | None = None
     """None: it has not ended."""
-    samples: list[Sample]
-    problem: Notice | None
+    samples: Sequence[Sample] = ()
+    problem: Notice | None = None
     """Why it is left out; None where nothing is wrong."""
 
 
 def read_runs(folder: StudyFolder, plan: Plan, damage: list[Notice]) -> Iterator[ReadRun]:
-    """Read every run of a study in the order of its schedule, without what cannot be believed.
+    """Read every run of a study in the order of its schedule.
 
-    Parameters
-    ----------
-    folder, plan
-        The study.
-    damage
-        Gets a notice for each run that is left out, and for folders that no plan names.
-
-    Yields
-    ------
-    ReadRun
-        A run; one that is left out has neither result nor samples.
+    ``damage`` gets a notice for each run that is left out, and for folders that no plan names.
     """
     planned = schedule(plan)
     damage += _unplanned(folder.run_keys(), [run.key for run in planned])
@@ -57,7 +47,7 @@ def read_runs(folder: StudyFolder, plan: Plan, damage: list[Notice]) -> Iterator
 
 
 def read_run(there: RunFolder, run: Run, plan: Plan) -> ReadRun:
-    """Read one run; see `read_runs`."""
+    """Read one run, without what cannot be believed."""
     file = "spec.json"
     try:
         spec = there.spec()
@@ -66,52 +56,52 @@ def read_run(there: RunFolder, run: Run, plan: Plan) -> ReadRun:
         file = "steps.jsonl"
         samples = there.samples()
     except msgspec.DecodeError as error:
-        problem = Notice("run-damaged", {"run": run.key, "file": file, "message": str(error)})
-        return ReadRun(run, None, [], problem)
+        values = {"run": run.key, "file": file, "message": str(error)}
+        return ReadRun(run, problem=Notice("run-damaged", {**values}))
     except DamagedError as error:
-        problem = Notice(
-            "run-damaged",
-            {"run": run.key, "file": file, "line": error.line, "message": error.message},
-        )
-        return ReadRun(run, None, [], problem)
-    field = None
+        values = {"run": run.key, "file": file, "message": error.message}
+        return ReadRun(run, problem=Notice("run-damaged", {**values, "line": error.line}))
     if spec is not None:
         experiment = run.experiment
-        planned = {
-            "steps": experiment.steps,
-            "warmup": experiment.warmup,
-            "sample_every": plan.sample_every(experiment),
-            "traced": run.traced,
+        pairs = {
+            "steps": (spec.steps, experiment.steps),
+            "warmup": (spec.warmup, experiment.warmup),
+            "sample_every": (spec.sample_every, plan.sample_every(experiment)),
+            "traced": (spec.traced, run.traced),
         }
-        field = next((name for name, x in planned.items() if getattr(spec, name) != x), None)
-        if field is None and "knobs" in spec.workload:
-            field = None if spec.workload["knobs"] == experiment.settings(run.level) else "knobs"
-    if field is not None:
-        return ReadRun(run, None, [], Notice("not-as-planned", {"run": run.key, "field": field}))
+        if "knobs" in spec.workload:
+            pairs["knobs"] = (spec.workload["knobs"], experiment.settings(run.level))
+        for field, (was, planned) in pairs.items():
+            if was != planned:
+                values = {"run": run.key, "field": field}
+                return ReadRun(run, problem=Notice("not-as-planned", {**values}))
     is_empty = not any(sample.phase == "step" for sample in samples)
     if result is not None and result.outcome == "complete" and is_empty:
-        return ReadRun(run, None, [], Notice("complete-without-steps", {"run": run.key}))
-    return ReadRun(run, result, samples, None)
+        return ReadRun(run, problem=Notice("complete-without-steps", {"run": run.key}))
+    return ReadRun(run, result, samples)
 
 
 def _unplanned(on_disk: Sequence[str], planned: Sequence[str]) -> list[Notice]:
     """Return a notice for the folders of each condition that no plan names."""
-    known = set(planned)
-    begun = {_condition(key) for key in known.intersection(on_disk)}
-    absent = sorted({_condition(key) for key in known} - begun)
-    strays: dict[str, int] = {}
-    for key in on_disk:
-        if key not in known:
-            strays[_condition(key)] = strays.get(_condition(key), 0) + 1
-    notices = []
-    for condition, count in sorted(strays.items()):
-        lost = [name for name in absent if name.split("/")[0] == condition.split("/")[0]]
-        notices.append(
-            Notice("not-planned", {"condition": condition, "runs": count, "without": [*lost]})
+    known, there = set(planned), set(on_disk)
+    conditions, begun = ({_condition(key) for key in keys} for keys in (known, known & there))
+    strays = Counter(map(_condition, sorted(there - known)))
+    return [
+        Notice(
+            "not-planned",
+            {
+                "condition": condition,
+                "runs": count,
+                "without": sorted(
+                    name
+                    for name in conditions - begun
+                    if name.split("/")[0] == condition.split("/")[0]
+                ),
+            },
         )
-    return notices
+        for condition, count in strays.items()
+    ]
 
 
-@functools.lru_cache(maxsize=4096)
 def _condition(key: str) -> str:
     return key.rsplit("/", 1)[0]

@@ -99,25 +99,13 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     def is_like(self, other: Setup) -> bool:
         """Tell whether what runs held under both may be put together.
 
-        Parameters
-        ----------
-        other
-            Another machine, or this one at another time.
-
-        Returns
-        -------
-        bool
-            Whether every fact that memory depends on is equal: kernel, processor, memory to the
-            byte, libc, versions of packages and of the lab, and what was set for the runs.
-            Swap is left out: nothing is held there. Which machine it was says less, and is in
-            `identity`.
+        Every fact that memory depends on must be equal: kernel, processor, memory to the byte, libc,
+        versions of packages and of the lab, and what was set for the runs. Swap is left out:
+        nothing is held there. Which machine it was says less, and is in `identity`.
         """
         ours, theirs = (
-            (
-                msgspec.structs.replace(each.machine, swap=0),
-                each.versions,
-                each.environment,
-                each.git,
+            msgspec.structs.replace(
+                each, machine=msgspec.structs.replace(each.machine, swap=0), identity=""
             )
             for each in (self, other)
         )

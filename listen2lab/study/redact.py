@@ -7,6 +7,7 @@ the shape that its field may have and names nobody. See `listen2lab.privacy` for
 from __future__ import annotations
 
 import contextlib
+import functools
 import getpass
 import platform
 import re
@@ -24,13 +25,13 @@ from listen2lab.study.plan import Experiment
 from listen2lab.study.records import ARGUMENT_RULES, Call, Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     import pandas as pd
 
     from listen2lab.study.records import Manifest, Objects
 
-__all__ = ["LEFT_OUT", "PublicNames", "RedactedStudy", "Redaction", "leaf", "string_fields"]
+__all__ = ["LEFT_OUT", "PublicNames", "RedactedStudy", "Redaction", "leaf"]
 
 LEFT_OUT = "(left out)"
 """What stands where something was left out."""
@@ -72,12 +73,7 @@ class PublicNames(NamedTuple):
 class Redaction:
     """Leaves private strings out of the records of one study, always the same for the same thing.
 
-    Parameters
-    ----------
-    manifest
-        The study's; names of users and hosts are looked for in all of it.
-    public
-        What everyone has.
+    Names of users and hosts are looked for in all of its manifest; what is `public`, everyone has.
     """
 
     def __init__(self, manifest: Manifest, public: PublicNames) -> None:
@@ -93,11 +89,11 @@ class Redaction:
             "private": lambda _text: LEFT_OUT,
             "fact": self._fact,
             "version": self._version,
-            "experiment": lambda text: self.name("experiment", text),
-            "condition": lambda text: self.name("condition", text),
-            "component": lambda text: self.name("component", text),
-            "fact-name": lambda text: self.name("fact", text),
-            "machine": self._machine,
+            **{
+                kind: functools.partial(self.name, kind)
+                for kind in ("experiment", "condition", "component")
+            },
+            "machine": self.machine,
             "run": self._run,
             "function": self._function,
             "model": self._model,
@@ -132,11 +128,12 @@ class Redaction:
     def _value(self, value: Any, declared: Any) -> Any:  # noqa: PLR0911 - a case a line
         """Apply the rule of a declared type to a value."""
         if isinstance(value, Notice):
-            return self._notice(value)
+            return Notice(value.code, self._named(value.values, VALUE_RULES))
         if isinstance(value, Experiment):
             return self._experiment(value)
         if isinstance(value, Call):
-            return self._call(value)
+            arguments = self._named(value.arguments, ARGUMENT_RULES)
+            return msgspec.structs.replace(value, arguments=arguments)
         if isinstance(value, msgspec.Struct):
             return self._struct(value)
         if isinstance(value, str):
@@ -150,21 +147,18 @@ class Redaction:
             named = zip(value._fields, value, strict=True)
             return type(value)(*(self._value(item, hints[name]) for name, item in named))
         if isinstance(value, (list, tuple)):
-            item = _arguments(declared, type(value), 1)[0]
-            several = _items(declared)
-            kinds = several if several and len(several) == len(value) else [item] * len(value)
+            kinds = _arguments(declared, type(value), 1)
+            if Ellipsis in kinds or len(kinds) != len(value):  # not one type for each item
+                kinds = kinds[:1] * len(value)
             return type(value)(self._value(v, k) for v, k in zip(value, kinds, strict=True))
         return value
 
     def _struct(self, record: msgspec.Struct) -> msgspec.Struct:
-        hints = _hints(type(record))
-        changed = {}
-        for name in record.__struct_fields__:
-            was = getattr(record, name)
-            now = self._value(was, hints[name])
-            if now is not was and now != was:
-                changed[name] = now
-        return msgspec.structs.replace(record, **changed) if changed else record
+        shared = {
+            name: self._value(getattr(record, name), declared)
+            for name, declared in _hints(type(record)).items()
+        }
+        return msgspec.structs.replace(record, **shared)
 
     def _experiment(self, item: Experiment) -> Experiment:
         """Share an experiment: the words of the lab's own are public, those of others are not."""
@@ -174,30 +168,15 @@ class Redaction:
         question = f"Does {shared.name} hold more memory with every {shared.unit}?"
         return msgspec.structs.replace(shared, question=question)
 
-    def _call(self, call: Call) -> Call:
-        """Share a call: each argument by its name; what is private is left out whole."""
-        shared: dict[str, Any] = {}
-        for name, value in call.arguments.items():
-            rule = self._rules[ARGUMENT_RULES.get(name, "private")]
-            if isinstance(value, str):
-                shared[name] = rule(value)
-            elif isinstance(value, list):
-                shared[name] = [rule(x) if isinstance(x, str) else x for x in value]
-            else:
-                shared[name] = value
-        return Call(call.name, shared, call.shell)
-
-    def _notice(self, notice: Notice) -> Notice:
-        values: dict[str, Any] = {}
-        for name, value in notice.values.items():
-            rule = self._rules[VALUE_RULES.get(name, "private")]
-            if isinstance(value, str):
-                values[name] = rule(value)
-            elif isinstance(value, list):
-                values[name] = [rule(each) if isinstance(each, str) else each for each in value]
-            else:
-                values[name] = value
-        return Notice(notice.code, values)
+    def _named(self, values: Mapping[str, Any], rules: Mapping[str, str]) -> dict[str, Any]:
+        """Share values each by the rule of its name; what has none is left out whole."""
+        shared = {}
+        for name, value in values.items():
+            rule = self._rules[rules.get(name, "private")]
+            several = value if isinstance(value, list) else [value]
+            kept = [rule(each) if isinstance(each, str) else each for each in several]
+            shared[name] = kept if isinstance(value, list) else kept[0]
+        return shared
 
     def _fact(self, text: str) -> str:
         if kernel := _KERNEL.match(text):  # behind it is often a build named after a machine
@@ -209,7 +188,8 @@ class Redaction:
         kept = text if re.fullmatch(r"[0-9a-f]{7,64}\+", text) else text.partition("+")[0]
         return kept if _VERSION.fullmatch(kept) else LEFT_OUT
 
-    def _machine(self, label: str) -> str:
+    def machine(self, label: str) -> str:
+        """Return a machine's label as it is shared."""
         return label if _OWN_LABEL.fullmatch(label) else self.name("host", f"{label} ")
 
     def _run(self, key: str) -> str:
@@ -246,33 +226,20 @@ class Redaction:
 
 
 class RedactedStudy(StudyData):
-    """A study as it may be shared: the same tables and numbers, everything private left out.
-
-    Parameters
-    ----------
-    study
-        The study itself.
-    public
-        What everyone has.
-    """
+    """A study as it may be shared: the same tables and numbers, everything private left out."""
 
     def __init__(self, study: StudyData, public: PublicNames) -> None:
         self.redaction = Redaction(study.manifest, public)
         self._study = study
+        manifest = self.redaction.record(study.manifest)
         self._original = {
-            (
-                self.redaction.name("experiment", item.name),
-                self.redaction.name("condition", x.name),
-            ): (
-                item.name,
-                x.name,
-            )
-            for item in study.plan.experiments
-            for x in item.levels
+            (item.name, level.name): (was.name, level_was.name)
+            for item, was in zip(manifest.plan.experiments, study.plan.experiments, strict=True)
+            for level, level_was in zip(item.levels, was.levels, strict=True)
         }
         super().__init__(
             study.folder,
-            self.redaction.record(study.manifest),
+            manifest,
             self.redaction.record(study.damage),
             lambda: (self._runs(study.runs), self._renamed(study.samples)),
         )
@@ -291,10 +258,7 @@ class RedactedStudy(StudyData):
         shared = self._renamed(runs)
         shared["why"] = [each and self.redaction.record(each) for each in runs["why"]]
         shared["message"] = [each and LEFT_OUT for each in runs["message"]]
-        shared["machine"] = [
-            self.redaction._machine(x) if isinstance(x, str) else x  # noqa: SLF001 - of this module
-            for x in runs["machine"]
-        ]
+        shared["machine"] = runs["machine"].map(self.redaction.machine, na_action="ignore")
         return shared
 
     def _renamed(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -302,53 +266,20 @@ class RedactedStudy(StudyData):
         shared = frame.copy(deep=False)
         for column in ("experiment", "condition"):
             names = {str(x): self.redaction.name(column, str(x)) for x in shared[column].unique()}
-            if any(name != other for name, other in names.items()):
-                shared[column] = shared[column].map(names)
-        return shared.rename(columns={name: self._column(name) for name in shared.columns})
-
-    def _column(self, name: str) -> str:
-        kind, dot, rest = name.partition(".")
-        if not dot or kind == "account":  # whose parts the lab itself has named
-            return name
-        return f"{kind}.{self.redaction.name(kind, rest)}"
-
-
-def string_fields(record: type[msgspec.Struct]) -> dict[str, str | None]:
-    """Return the fields of a record that may hold strings, each with its rule; None: undeclared.
-
-    Parameters
-    ----------
-    record
-        A type of record; those inside it are not looked into.
-    """
-    found: dict[str, str | None] = {}
-    for name, declared in _hints(record).items():
-        for kind in _leaves(declared):
-            if kind is str:
-                found[name] = None
-                break
-            if typing.get_origin(kind) is Annotated and kind.__origin__ is str:
-                found[name] = _rule(kind)
-    return found
+            shared[column] = shared[column].map(names)
+        parts = {name: name.partition(".") for name in shared.columns}
+        return shared.rename(
+            columns={
+                name: f"{kind}.{self.redaction.name(kind, rest)}"
+                for name, (kind, dot, rest) in parts.items()
+                if dot and kind != "account"  # whose parts the lab itself has named
+            }
+        )
 
 
-def _leaves(declared: Any) -> Iterable[Any]:
-    if typing.get_origin(declared) is Annotated or not typing.get_args(declared):
-        yield declared
-        return
-    if typing.get_origin(declared) is typing.Literal:
-        return
-    for part in typing.get_args(declared):
-        yield from _leaves(part)
-
-
-_HINTS: dict[type, dict[str, Any]] = {}
-
-
+@functools.cache
 def _hints(record: type) -> dict[str, Any]:
-    if record not in _HINTS:
-        _HINTS[record] = typing.get_type_hints(record, include_extras=True)
-    return _HINTS[record]
+    return typing.get_type_hints(record, include_extras=True)
 
 
 def _alternatives(declared: Any) -> list[Any]:
@@ -373,19 +304,11 @@ def _rule(declared: Any) -> str | None:
 
 
 def _arguments(declared: Any, kind: type, count: int) -> list[Any]:
-    """Return what a container's type says of its keys and values."""
+    """Return what a container's type says of what is in it."""
     for each in _alternatives(declared):
         if typing.get_origin(each) is kind:
-            return list(typing.get_args(each)[:count])
-    return [str] * count
-
-
-def _items(declared: Any) -> list[Any]:
-    """Return the types of a tuple of fixed length."""
-    for each in _alternatives(declared):
-        if typing.get_origin(each) is tuple and Ellipsis not in typing.get_args(each):
             return list(typing.get_args(each))
-    return []
+    return [str] * count
 
 
 def _strings(value: Any) -> Iterable[str]:
