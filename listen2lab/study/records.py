@@ -99,8 +99,8 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     def is_like(self, other: Setup) -> bool:
         """Tell whether what runs held under both may be put together.
 
-        Every fact that memory depends on must be equal: kernel, processor, memory to the byte, libc,
-        versions of packages and of the lab, and what was set for the runs. Swap is left out:
+        Every fact that memory depends on must be equal: kernel, processor, memory to the byte,
+        libc, versions of packages and of the lab, and what was set for the runs. Swap is left out:
         nothing is held there. Which machine it was says less, and is in `identity`.
         """
         ours, theirs = (
