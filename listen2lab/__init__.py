@@ -60,7 +60,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    import importlib  # noqa: PLC0415 - lazily, like everything here
+    import importlib
 
     if name not in _HOMES:
         names = importlib.import_module("listen2lab.names")

@@ -76,7 +76,7 @@ class UnknownNameError(InputError):
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        import difflib  # noqa: PLC0415 - only when something is wrong: a worker stays light
+        import difflib  # only when something is wrong: a worker stays light
 
         names = sorted(known)
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)

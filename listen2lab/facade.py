@@ -123,7 +123,7 @@ class Study:
 
     def device(self) -> Answer | None:
         """Return what the evidence from a phone beside this study answers, or None."""
-        from listen2lab.device.answer import load_answer  # noqa: PLC0415 - scipy
+        from listen2lab.device.answer import load_answer  # scipy
 
         return load_answer(self.data.folder.device_path)
 
@@ -132,7 +132,7 @@ class Study:
 
         See `listen2lab.account.categories.account`.
         """
-        from listen2lab.account.categories import account  # noqa: PLC0415 - not for a summary
+        from listen2lab.account.categories import account  # not for a summary
 
         return account(self.samples)
 
@@ -144,7 +144,7 @@ class Study:
         anew
             Do not use what was judged before; see `listen2lab.findings.summary.summary_of`.
         """
-        from listen2lab.findings.summary import summary_of  # noqa: PLC0415 - scipy
+        from listen2lab.findings.summary import summary_of  # scipy
 
         return summary_of(self.data, anew=anew)
 
@@ -208,7 +208,7 @@ class Study:
             ``explains_mib`` of ``of_mib`` (the memory that it is a part of), ``because`` (in a
             sentence).
         """
-        from listen2lab.report.tables import findings_frame  # noqa: PLC0415 - as in `summary`
+        from listen2lab.report.tables import findings_frame
 
         return findings_frame(self.summary())
 
@@ -232,12 +232,12 @@ class Study:
         Path
             The report's.
         """
-        from listen2lab.report.write import write_report  # noqa: PLC0415 - matplotlib
+        from listen2lab.report.write import write_report  # matplotlib
 
         public = None if include_private else public_names()
         path = write_report(self.data, self.summary(), public, with_pictures=pictures)
         if notebooks:
-            from listen2lab.notebook.pages import write_notebooks  # noqa: PLC0415 - jupyter is slow
+            from listen2lab.notebook.pages import write_notebooks  # jupyter is slow
 
             write_notebooks(self.data, public)
         return path
@@ -291,13 +291,13 @@ class Study:
         Figure
             A notebook shows it.
         """
-        from listen2lab.report.plots import plot_curves  # noqa: PLC0415 - matplotlib
+        from listen2lab.report.plots import plot_curves  # matplotlib
 
         return plot_curves(self.data, self._known(experiment))
 
     def plot_ends(self, experiment: str | None = None) -> Figure:
         """Plot the peak, memory at the end and what is left after the teardown, by condition."""
-        from listen2lab.report.plots import plot_ends  # noqa: PLC0415 - matplotlib
+        from listen2lab.report.plots import plot_ends  # matplotlib
 
         return plot_ends(self.data, self._known(experiment))
 
@@ -310,20 +310,20 @@ class Study:
         return experiment
 
     def __repr__(self) -> str:
-        from listen2lab.report.card import study_line  # noqa: PLC0415 - as in `summary`
+        from listen2lab.report.card import study_line
 
         return study_line(self.data)
 
     def _repr_html_(self) -> str:
-        from listen2lab.report.card import study_card  # noqa: PLC0415 - as in `summary`
+        from listen2lab.report.card import study_card
 
         return study_card(self.data, self.summary())._repr_html_()
 
 
 def public_names() -> PublicNames:
     """Return what everyone has, so that a report may tell it: the lab's own names and sentences."""
-    from listen2lab.experiment.catalog import public_names as of_experiments  # noqa: PLC0415
-    from listen2lab.findings.hypotheses import HYPOTHESES  # noqa: PLC0415 - both as in `summary`
+    from listen2lab.experiment.catalog import public_names as of_experiments
+    from listen2lab.findings.hypotheses import HYPOTHESES
 
     names = of_experiments()
     of_hypotheses = {

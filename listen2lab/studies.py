@@ -42,18 +42,18 @@ class Comparison:
 
     def plot(self) -> Figure:
         """Plot memory at the end, one mark a process, and beside them the differences."""
-        from listen2lab.report.comparison import plot_comparison  # noqa: PLC0415 - matplotlib
+        from listen2lab.report.comparison import plot_comparison  # matplotlib
 
         return plot_comparison(self.record)
 
     def write(self, path: Path | str) -> Path:
         """Write a picture (``.svg``, ``.png``) or a page (``.html``); return its path."""
-        from listen2lab.report.comparison import write_comparison  # noqa: PLC0415 - matplotlib
+        from listen2lab.report.comparison import write_comparison  # matplotlib
 
         return write_comparison(self.record, Path(path))
 
     def __repr__(self) -> str:
-        from listen2lab.report.text.compare import comparison_text  # noqa: PLC0415 - as above
+        from listen2lab.report.text.compare import comparison_text
 
         return comparison_text(self.record)
 
@@ -83,7 +83,7 @@ class Rerun:
         return {"is_reproduced": self.is_reproduced, **found}
 
     def __repr__(self) -> str:
-        from listen2lab.report.text.compare import rerun_text  # noqa: PLC0415 - as in `Comparison`
+        from listen2lab.report.text.compare import rerun_text
 
         return rerun_text(self.record)
 
@@ -103,7 +103,7 @@ class Merged(Study):
 
     def words(self) -> str:
         """Return what was put together and left out, in words."""
-        from listen2lab.report.text.compare import merge_text  # noqa: PLC0415 - as in `Comparison`
+        from listen2lab.report.text.compare import merge_text
 
         return merge_text(self.notes, self.folder.path)
 
@@ -141,7 +141,7 @@ def rerun(
     LabError
         The source cannot be read or repeated, or what it needs is not there or not the same.
     """
-    from listen2lab.comparison.rerun import rerun as repeat  # noqa: PLC0415 - scipy
+    from listen2lab.comparison.rerun import rerun as repeat  # scipy
 
     bar = progress_bar()
     try:
@@ -170,7 +170,7 @@ def compare(a: Study | Path | str, b: Study | Path | str) -> Comparison:
     a, b
         See `listen2lab.comparison.comparison.compare`.
     """
-    from listen2lab.comparison.comparison import compare as side_by_side  # noqa: PLC0415 - scipy
+    from listen2lab.comparison.comparison import compare as side_by_side  # scipy
 
     return Comparison(side_by_side(_data(a), _data(b)))
 
@@ -183,7 +183,7 @@ def merge(*studies: Study | Path | str, study: Path | str, from_shell: bool = Fa
     *studies, study, from_shell
         See `listen2lab.comparison.merge.merge`, of which the last is ``shell``.
     """
-    from listen2lab.comparison.merge import merge as join  # noqa: PLC0415 - scipy
+    from listen2lab.comparison.merge import merge as join  # scipy
 
     return Merged(*join(*map(_data, studies), study=study, shell=from_shell))
 

@@ -151,8 +151,8 @@ def _write(
     between: tuple[float, float] | None = None,
 ) -> Path:
     """Write memray's page in one rename."""
-    import memray  # noqa: PLC0415 - only where a page is asked for
-    from memray.reporters.flamegraph import FlameGraphReporter  # noqa: PLC0415
+    import memray  # only where a page is asked for
+    from memray.reporters.flamegraph import FlameGraphReporter
 
     partial = page.with_name(f".{page.name}.{os.getpid()}.tmp")
     try:

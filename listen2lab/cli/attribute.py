@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path  # noqa: TC003 - typer reads the annotations when it runs
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -39,12 +39,12 @@ def attribute(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say what memory was made of after a step, and who allocated it."""
-    from listen2lab.account.attribute import attribute as take_apart  # noqa: PLC0415 - a quick --help
-    from listen2lab.account.attribute import held, leaks, survivors  # noqa: PLC0415
-    from listen2lab.probes.tracing import reduce_capture  # noqa: PLC0415
-    from listen2lab.report import terminal  # noqa: PLC0415
-    from listen2lab.report.text.account import label  # noqa: PLC0415
-    from listen2lab.study.data import open_study  # noqa: PLC0415 - pandas
+    from listen2lab.account.attribute import attribute as take_apart
+    from listen2lab.account.attribute import held, leaks, survivors
+    from listen2lab.probes.tracing import reduce_capture
+    from listen2lab.report import terminal
+    from listen2lab.report.text.account import label
+    from listen2lab.study.data import open_study  # pandas
 
     opened = open_study(study)
     found = take_apart(
@@ -71,7 +71,7 @@ def attribute(
     left = survivors(opened, found.experiment, found.condition)
     page = None
     if flame is not None:
-        from listen2lab.account.flamegraph import flame_graph, temporal_graph  # noqa: PLC0415 - memray
+        from listen2lab.account.flamegraph import flame_graph, temporal_graph  # memray
 
         run = (opened, found.experiment, found.condition)
         if flame == "time":

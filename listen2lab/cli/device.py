@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path  # noqa: TC003 - typer reads the annotations when it runs
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -48,12 +48,12 @@ def device(
 ) -> None:
     """Read evidence from a phone, and judge it with the words of the lab's own runs."""
     # A quick --help: each of these loads scipy or pandas.
-    import msgspec  # noqa: PLC0415
+    import msgspec
 
-    from listen2lab.device import NothingReadError, answer, read  # noqa: PLC0415
-    from listen2lab.report.device_terminal import as_text  # noqa: PLC0415
-    from listen2lab.report.text.device import nothing_read  # noqa: PLC0415
-    from listen2lab.study.data import open_study  # noqa: PLC0415
+    from listen2lab.device import NothingReadError, answer, read
+    from listen2lab.report.device_terminal import as_text
+    from listen2lab.report.text.device import nothing_read
+    from listen2lab.study.data import open_study
 
     opened = None if study is None else open_study(study)
     try:
@@ -71,8 +71,8 @@ def device(
 
 def write(folder: Path, found: Answer, data: bytes) -> Path:
     """Write device.json and device.html; return the page's path."""
-    from listen2lab.report.device import page  # noqa: PLC0415 - as above
-    from listen2lab.study.folder import StudyFolder  # noqa: PLC0415 - as above
+    from listen2lab.report.device import page
+    from listen2lab.study.folder import StudyFolder
 
     stored = StudyFolder(folder).device_path
     path = stored.with_suffix(".html")

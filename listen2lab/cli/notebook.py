@@ -26,7 +26,7 @@ def notebook(
     ] = None,
 ) -> None:
     """Run a notebook with other parameters, and write it with its outputs."""
-    from listen2lab.notebook import execute, given  # noqa: PLC0415 - a quick --help
+    from listen2lab.notebook import execute, given
 
     target = out or Path(f"{path.stem}.html")
     execute(path, given(path, parameter or ()), target)

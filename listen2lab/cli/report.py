@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path  # noqa: TC003 - typer reads the annotations when it runs
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -50,14 +50,14 @@ def print_report(
     StudyError
         There is no complete run, or the study cannot be read or written.
     """
-    import msgspec  # noqa: PLC0415 - a quick --help
+    import msgspec
 
-    from listen2lab.experiment.catalog import public_names  # noqa: PLC0415
-    from listen2lab.findings.summary import summary_of  # noqa: PLC0415 - scipy
-    from listen2lab.report import terminal  # noqa: PLC0415 - matplotlib
-    from listen2lab.report.text.study import damage  # noqa: PLC0415
-    from listen2lab.report.write import write_report  # noqa: PLC0415
-    from listen2lab.study.data import open_study  # noqa: PLC0415 - pandas
+    from listen2lab.experiment.catalog import public_names
+    from listen2lab.findings.summary import summary_of  # scipy
+    from listen2lab.report import terminal  # matplotlib
+    from listen2lab.report.text.study import damage
+    from listen2lab.report.write import write_report
+    from listen2lab.study.data import open_study  # pandas
 
     study = open_study(folder)
     summary = summary_of(study, anew=True)
@@ -65,7 +65,7 @@ def print_report(
     path = write_report(study, summary, public, with_pictures=pictures)
     left_out = damage(study)
     if notebooks:
-        from listen2lab.notebook.pages import write_notebooks  # noqa: PLC0415 - jupyter is slow
+        from listen2lab.notebook.pages import write_notebooks  # jupyter is slow
 
         left_out += write_notebooks(study, public)
     for sentence in left_out:

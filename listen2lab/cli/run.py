@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from pathlib import Path  # noqa: TC003 - typer reads the annotations when it runs
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
@@ -68,7 +68,7 @@ def run(
     ] = None,
 ) -> None:
     """Run experiments, each condition in fresh processes, and write the report."""
-    from listen2lab import api  # noqa: PLC0415 - a quick --help
+    from listen2lab import api
 
     folder = resume or study or api.new_folder()
     with _resumable(folder):
@@ -118,9 +118,9 @@ def watch(
     fail_on: Annotated[str | None, typer.Option(help="Exit with 1 on this verdict: leak.")] = None,
 ) -> None:
     """Step a workload of your own in fresh processes, and judge what its memory does."""
-    from listen2lab import api  # noqa: PLC0415 - a quick --help
-    from listen2lab.findings.records import VerdictName  # noqa: PLC0415
-    from listen2lab.report import terminal  # noqa: PLC0415
+    from listen2lab import api
+    from listen2lab.findings.records import VerdictName
+    from listen2lab.report import terminal
 
     verdicts = get_args(VerdictName)
     if fail_on is not None and fail_on not in verdicts:
@@ -175,9 +175,9 @@ def selftest(
     study: Annotated[Path | None, typer.Option(help="The study's folder, new or empty.")] = None,
 ) -> None:
     """Plant faults of known size in the pipeline, and find each of them and nothing else."""
-    from listen2lab import api  # noqa: PLC0415 - a quick --help
-    from listen2lab.report import terminal  # noqa: PLC0415
-    from listen2lab.selftest import selftest as plant  # noqa: PLC0415
+    from listen2lab import api
+    from listen2lab.report import terminal
+    from listen2lab.selftest import selftest as plant
 
     folder = study or api.new_folder()
     try:
@@ -192,9 +192,9 @@ def selftest(
 
 def list_names() -> None:
     """List experiments with their levels, and the knobs."""
-    from listen2lab.experiment.catalog import EXPERIMENTS  # noqa: PLC0415 - quick --help
-    from listen2lab.pipeline.knobs import Knobs  # noqa: PLC0415
-    from listen2lab.report.text.knobs import KNOB_MEANINGS  # noqa: PLC0415
+    from listen2lab.experiment.catalog import EXPERIMENTS
+    from listen2lab.pipeline.knobs import Knobs
+    from listen2lab.report.text.knobs import KNOB_MEANINGS
 
     for item in EXPERIMENTS.values():
         print(f"{item.name}: {item.question}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from pathlib import Path  # noqa: TC003 - typer reads the annotations when it runs
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -46,8 +46,8 @@ def rerun(
     Exit status: 0 when memory, rate and verdict of each was reproduced, 1 when not, 2 when what was
     given cannot be used.
     """
-    from listen2lab.api import new_folder  # noqa: PLC0415 - a quick --help
-    from listen2lab.studies import rerun as repeat  # noqa: PLC0415 - a quick --help
+    from listen2lab.api import new_folder
+    from listen2lab.studies import rerun as repeat
 
     folder = resume or study or new_folder()
     try:
@@ -88,7 +88,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Compare two studies or two conditions: memory, peaks and rates, with intervals."""
-    from listen2lab.studies import compare as side_by_side  # noqa: PLC0415 - a quick --help
+    from listen2lab.studies import compare as side_by_side
 
     found = side_by_side(a, b)
     print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False) if as_json else found)
@@ -104,6 +104,6 @@ def merge(
     study: Annotated[Path, typer.Option(help="The new folder, new or empty.")],
 ) -> None:
     """Join studies, maybe of several machines, into one that keeps machines and voices apart."""
-    from listen2lab.studies import merge as join  # noqa: PLC0415 - a quick --help
+    from listen2lab.studies import merge as join
 
     print(join(*studies, study=study, from_shell=True).words())

@@ -17,8 +17,8 @@ def voice_build(
     name: Annotated[str, typer.Argument(help="tiny, medium, high, recognizer.")],
 ) -> None:
     """Build a generated voice or the recognizer, unless it is there."""
-    from listen2lab.experiment.inputs import models_root  # noqa: PLC0415 - quick --help
-    from listen2lab.models.generate import ensure  # noqa: PLC0415
+    from listen2lab.experiment.inputs import models_root
+    from listen2lab.models.generate import ensure
 
     print(ensure(name, models_root()))
 
@@ -32,8 +32,8 @@ def voice_fetch(
     recognizer: Annotated[bool, typer.Option(help="It is a recognizer.")] = False,
 ) -> None:
     """Download a voice, verify its checksum, unpack and check it."""
-    from listen2lab.experiment.inputs import models_root  # noqa: PLC0415 - quick --help
-    from listen2lab.models.fetch import fetch_voice  # noqa: PLC0415
+    from listen2lab.experiment.inputs import models_root
+    from listen2lab.models.fetch import fetch_voice
 
     kind: Literal["voice", "recognizer"] = "recognizer" if recognizer else "voice"
     print(fetch_voice(name, models_root(), url=url, sha256=sha256, kind=kind))
@@ -42,7 +42,7 @@ def voice_fetch(
 @app.command("check")
 def voice_check(folder: Annotated[Path, typer.Argument(help="A voice's folder.")]) -> None:
     """Check a voice's files without loading them: the engine would end the process."""
-    from listen2lab.models.check import check_voice  # noqa: PLC0415 - quick --help
+    from listen2lab.models.check import check_voice
 
     print(check_voice(folder))
 
@@ -55,10 +55,10 @@ def voice_bound(
     window: Annotated[int | None, typer.Option(help="Frames of a step; none: measured.")] = None,
 ) -> None:
     """Write a voice that says the same in memory that no sentence's length drives up."""
-    from listen2lab.experiment.inputs import models_root  # noqa: PLC0415 - quick --help
-    from listen2lab.models.bound import bound  # noqa: PLC0415 - onnx
-    from listen2lab.models.generate import VOICES, ensure  # noqa: PLC0415
-    from listen2lab.report.text.bound import bounded  # noqa: PLC0415
+    from listen2lab.experiment.inputs import models_root
+    from listen2lab.models.bound import bound  # onnx
+    from listen2lab.models.generate import VOICES, ensure
+    from listen2lab.report.text.bound import bounded
 
     folder = ensure(voice, models_root()) if voice in VOICES else Path(voice).expanduser()
     print(bounded(bound(folder, out, window=window)))

@@ -190,8 +190,8 @@ def experiment(name: str) -> Experiment:
 
 def public_names() -> PublicNames:
     """Return the names that everyone has, without the sentences of hypotheses."""
-    from listen2lab.models.fetch import KNOWN  # noqa: PLC0415 - what downloads is of some weight
-    from listen2lab.study.redact import PublicNames  # noqa: PLC0415 - pandas
+    from listen2lab.models.fetch import KNOWN  # what downloads is of some weight
+    from listen2lab.study.redact import PublicNames  # pandas
 
     return PublicNames(
         names=frozenset(level.name for item in _ALL for level in item.levels),

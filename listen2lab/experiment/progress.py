@@ -74,7 +74,7 @@ class Bar:
         """Draw the bar: a widget in a notebook that has widgets, text elsewhere."""
         kind: Any = tqdm
         if importlib.util.find_spec("ipywidgets") is not None:
-            from tqdm.auto import tqdm as kind  # noqa: PLC0415 - it warns where there are none
+            from tqdm.auto import tqdm as kind
         self._bar = kind(total=total, initial=done, unit="run", dynamic_ncols=True)
 
     def sample(self, run: Run, sample: Sample) -> None:

@@ -189,7 +189,7 @@ def refuse_planted(plan: Plan) -> None:
 
 
 def _cluster() -> type[ClusterBackend]:
-    from listen2lab.experiment.cluster import ClusterBackend  # noqa: PLC0415 - dask is an extra
+    from listen2lab.experiment.cluster import ClusterBackend
 
     return ClusterBackend
 

@@ -143,7 +143,7 @@ def _utterances(
 
 def _seeded_session(voice: Path, seed: int) -> Any:
     """Open the voice with its noise made repeatable, and its durations as a second output."""
-    import onnxruntime  # noqa: PLC0415 - only where the recognizer is built
+    import onnxruntime  # only where the recognizer is built
 
     model = onnx.load(voice)
     for node in model.graph.node:

@@ -181,8 +181,8 @@ def _check(folder: Path, kind: str) -> None:
 
 def _download(address: str, known_sum: str, archive: Path, name: str, kind: str) -> None:
     """Write what comes to a file, counted, and keep to it only if the checksum is right."""
-    import requests  # noqa: PLC0415 - 60 ms that other commands need not pay
-    from tqdm.auto import tqdm  # noqa: PLC0415 - likewise
+    import requests  # 60 ms that other commands need not pay
+    from tqdm.auto import tqdm
 
     digest = hashlib.sha256()
     timeout = (_CONNECT_TIMEOUT_S, _READ_TIMEOUT_S)

@@ -59,7 +59,7 @@ def build_voice(
     the metadata ``frontend=characters`` is left out, as in a Piper voice; sherpa-onnx from 2.0 on
     then takes ``GenerationConfig.phoneme_codepoints``, and only then. The graph is the same.
     """
-    from listen2lab.models import vits as _vits  # noqa: PLC0415 - onnx, only where models are built
+    from listen2lab.models import vits as _vits  # onnx, only where models are built
 
     if size not in _vits.SIZES:
         raise UnknownNameError("voice", size, _vits.SIZES)
@@ -82,7 +82,7 @@ def build_voice(
 
 def build_recognizer(folder: Path, voice_folder: Path, seed: int = 0) -> None:
     """Write a recognizer that is fitted on a voice's audio: model, tokens, ``recognizer.json``."""
-    from listen2lab.models import ctc as _ctc  # noqa: PLC0415 - onnx, only where models are built
+    from listen2lab.models import ctc as _ctc  # onnx, only where models are built
 
     folder.mkdir(parents=True, exist_ok=True)
     voice = voice_folder / "model.onnx"

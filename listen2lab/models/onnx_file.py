@@ -27,8 +27,8 @@ class ModelFacts(NamedTuple):
 
 def read_model(path: Path) -> ModelFacts:
     """Read a model's metadata and the names of its inputs; weights elsewhere are not looked for."""
-    import onnx  # noqa: PLC0415 - 30 MiB and half a second, which only a check need pay
-    from google.protobuf.message import DecodeError  # noqa: PLC0415 - as onnx
+    import onnx  # 30 MiB and half a second, which only a check need pay
+    from google.protobuf.message import DecodeError
 
     try:
         size = path.stat().st_size
@@ -63,7 +63,7 @@ def metadata_entries(metadata: Mapping[str, str]) -> bytes:
 
     Protobuf concatenates repeated fields, and ``metadata_props`` is one: no rewriting is needed.
     """
-    import onnx  # noqa: PLC0415 - as above
+    import onnx
 
     model = onnx.ModelProto()
     onnx.helper.set_model_props(model, dict(metadata))

@@ -56,7 +56,7 @@ def open_or_run(
     """
     names = [experiments] if isinstance(experiments, str) else list(experiments)
     if run_now:
-        from listen2lab.api import run  # noqa: PLC0415 - a stored study needs nothing that runs
+        from listen2lab.api import run  # a stored study needs nothing that runs
 
         return run(names, voice=voice, repeats=repeats, quick=voice == "tiny", trace=False)
     opened = Study.reference() if study == _REFERENCE else Study(study)
@@ -151,8 +151,8 @@ def answers(study: Study) -> Card:
     StudyError
         The study ran no experiment that tests a hypothesis.
     """
-    from listen2lab.report.text.answers import QUESTIONS  # noqa: PLC0415 - as in `Study`
-    from listen2lab.report.text.answers import answers as said_of  # noqa: PLC0415
+    from listen2lab.report.text.answers import QUESTIONS
+    from listen2lab.report.text.answers import answers as said_of
 
     said = said_of(study.summary())
     if not said:

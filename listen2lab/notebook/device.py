@@ -80,7 +80,7 @@ class Look:
 
     def owners(self, snapshot: int = -1) -> pd.DataFrame:
         """Return a snapshot's columns by owner, in MiB."""
-        import pandas as pd  # noqa: PLC0415 - heavy, and only where somebody looks at it
+        import pandas as pd  # heavy, and only where somebody looks at it
 
         rows = [msgspec.structs.asdict(o) for o in self.answer.snapshots[snapshot].owners]
         frame = pd.DataFrame(rows).set_index("name").drop(columns="regions")

@@ -93,7 +93,7 @@ def execute(
     LabError
         A cell failed; where `out` is given, the notebook as far as it came is there.
     """
-    import nbclient  # noqa: PLC0415 - only where a notebook is run
+    import nbclient  # only where a notebook is run
 
     path, target = Path(path), None if out is None else Path(out)
     if target is not None and target.suffix not in (".ipynb", ".html"):
@@ -144,7 +144,7 @@ def _shortened(values: Iterable[Any]) -> dict[str, str]:
 
 def _read(path: Path) -> Any:
     """Read a notebook of any version as one of version 4."""
-    import nbformat  # noqa: PLC0415 - only where a notebook is run
+    import nbformat  # only where a notebook is run
 
     try:
         with warnings.catch_warnings():
@@ -166,7 +166,7 @@ def _first_code_cell(notebook: Any, path: Path) -> Any:
 
 def _write(notebook: Any, target: Path, title: str, shortened: Mapping[str, str]) -> None:
     """Write a notebook or, as ``.html``, its page; some texts of it stand shortened."""
-    import nbformat  # noqa: PLC0415
+    import nbformat
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -184,8 +184,8 @@ def _write(notebook: Any, target: Path, title: str, shortened: Mapping[str, str]
 
 def _page(notebook: Any, title: str) -> str:
     """Return a notebook as one HTML file; links to other notebooks lead to their pages."""
-    import jinja2  # noqa: PLC0415
-    from nbconvert import HTMLExporter  # noqa: PLC0415
+    import jinja2
+    from nbconvert import HTMLExporter
 
     for cell in notebook.cells:
         if cell.cell_type == "markdown":

@@ -47,7 +47,7 @@ class Panel:
 
     def __init__(self) -> None:
         try:
-            import ipywidgets as w  # noqa: PLC0415 - optional
+            import ipywidgets as w  # optional
         except ImportError as error:
             raise InputError(
                 "the panel needs widgets: pip install 'listen2lab[panel]' and start JupyterLab "

@@ -43,8 +43,8 @@ def run_graph(
         ``samples``; resident bytes when ``loaded``, at the ``end`` and at the ``peak``; and
         ``load_s`` and ``cpu_s``, user and system time of the loading and of the speaking.
     """
-    import numpy as np  # noqa: PLC0415 - a child of its own imports them
-    import onnxruntime  # noqa: PLC0415
+    import numpy as np  # a child of its own imports them
+    import onnxruntime
 
     onnxruntime.set_default_logger_severity(3)
     options = onnxruntime.SessionOptions()
@@ -82,7 +82,7 @@ def _resident() -> int:
         with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 - pathlib is not needed here
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
-        import psutil  # noqa: PLC0415 - where there is no /proc
+        import psutil  # where there is no /proc
 
         return int(psutil.Process().memory_info().rss)
 
@@ -94,7 +94,7 @@ def _peak() -> int:
             line = next(line for line in file if line.startswith(b"VmHWM"))
             return int(line.split()[1]) * 1024
     except OSError:
-        import resource  # noqa: PLC0415 - where there is no /proc
+        import resource  # where there is no /proc
 
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
