@@ -71,7 +71,8 @@ def run(
     Parameters
     ----------
     experiments
-        Names out of `EXPERIMENTS`, or experiments of your own; none, or ``"all"``: all of them.
+        Names out of `EXPERIMENTS`, or experiments of your own; none, or ``"all"``: all of
+        them but `cures`.
     levels
         Only these levels of each experiment, by name or by the knob's value.
     voice, recognizer
@@ -126,7 +127,7 @@ def run(
     if isinstance(experiments, (str, Experiment)):
         experiments = [experiments]
     if not experiments or "all" in experiments:
-        experiments = list(catalog.EXPERIMENTS)
+        experiments = list(catalog.IN_ALL)
     chosen = [catalog.experiment(item) if isinstance(item, str) else item for item in experiments]
     if levels is not None:
         chosen = [item.only([levels] if isinstance(levels, str) else levels) for item in chosen]

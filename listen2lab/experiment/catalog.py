@@ -16,13 +16,33 @@ from listen2lab.study.plan import Experiment, Level
 from listen2lab.texts.books import BUILT_IN
 
 if TYPE_CHECKING:
-    from listen2lab.study.plan import Plan
+    from collections.abc import Sequence
+
+    from listen2lab.study.plan import KnobValue, Plan
     from listen2lab.study.redact import PublicNames
 
-__all__ = ["EXPERIMENTS", "experiment", "public_names", "quick"]
+__all__ = ["EXPERIMENTS", "IN_ALL", "experiment", "public_names", "quick"]
 
 _AS_WRITTEN_S = 110
 """Seconds of the longest sentence in the lab's own texts, as they are written."""
+
+
+def _lengths(ending: str, lengths: Sequence[int], knobs: dict[str, KnobValue]) -> list[Level]:
+    """Return a level for each length of the longest sentence, in seconds."""
+    return [
+        Level(
+            f"{seconds}s{ending}",
+            {"longest_sentence_s": None if seconds == _AS_WRITTEN_S else seconds, **knobs},
+        )
+        for seconds in lengths
+    ]
+
+
+_NO_ARENA: dict[str, KnobValue] = {"cpu_mem_arena": False}
+_NEITHER: dict[str, KnobValue] = {"cpu_mem_arena": False, "mem_pattern": False}
+_BOUNDED: dict[str, KnobValue] = {"voice_graph": "bounded"}
+_SPLIT: dict[str, KnobValue] = {"split_sentences_s": 15.0}
+_EACH_USE: dict[str, KnobValue] = {"recognizer_loaded": "each-use"}
 
 _ALL = (
     Experiment(
@@ -102,18 +122,13 @@ _ALL = (
     Experiment(
         name="utterance-length",
         question="Does the longest sentence set the level, and does splitting it help?",
-        factor="longest_sentence_s x split_sentences_s",
-        levels=tuple(
-            Level(
-                f"{seconds}s{'-split' * split}",
-                {
-                    "longest_sentence_s": None if seconds == _AS_WRITTEN_S else seconds,
-                    "split_sentences_s": 15.0 if split else None,
-                },
-            )
-            for split in (False, True)
-            for seconds in (5, 15, 40, _AS_WRITTEN_S)
+        factor="longest_sentence_s x split_sentences_s x voice_graph",
+        levels=(
+            *_lengths("", (5, 10, 15, 25, 40, 70, _AS_WRITTEN_S), {}),
+            *_lengths("-split", (40, _AS_WRITTEN_S), {"split_sentences_s": 15.0}),
+            *_lengths("-bounded", (5, 15, 25, 70, _AS_WRITTEN_S), {"voice_graph": "bounded"}),
         ),
+        knobs={"noise_scale_w": 0.0},  # lengths are what is compared, so none is drawn
         traced=("110s",),
     ),
     Experiment(
@@ -159,10 +174,38 @@ _ALL = (
         longest_characters=60,
         traced=("unbounded",),
     ),
+    Experiment(
+        name="cures",
+        question="What brings the peak down, alone and together, and at what price?",
+        factor="cure",
+        levels=(
+            Level("app"),
+            Level("bounded", _BOUNDED),  # takes away what follows the sentence
+            Level("bounded+neither", {**_BOUNDED, **_NEITHER}),  # and what arenas keep of the rest
+            Level("bounded+split-15", {**_BOUNDED, **_SPLIT}),  # and what is left of the length
+            Level("bounded+each-use", {**_BOUNDED, **_EACH_USE}),  # and the recognizer
+            Level("split-15", _SPLIT),  # the same voice: the app's own code can do it
+            Level("split-8", {"split_sentences_s": 8.0}),
+            Level("split-15+no-arena", {**_SPLIT, **_NO_ARENA}),
+            Level("split-15+neither", {**_SPLIT, **_NEITHER}),
+            Level("neither", _NEITHER),  # what Piper's own runtime does
+            Level("recreate-1", {"session_every": 1}),  # the end alone: a peak has its session
+            Level("recreate-after-long", {"recreate_after_s": 20.0}),
+            Level("each-use", _EACH_USE),
+        ),
+        # A text sounds and lasts the same in every run: conditions differ in nothing else, and
+        # their samples can be compared.
+        knobs={"noise_scale": 0.0, "noise_scale_w": 0.0},
+        steps=12,
+        traced=("app", "bounded"),
+    ),
 )
 
 EXPERIMENTS: dict[str, Experiment] = {item.name: item for item in _ALL}
 """Experiments by name."""
+
+IN_ALL = tuple(name for name in EXPERIMENTS if name != "cures")
+"""What ``all`` means: what explains the memory. The way down, `listen2lab cures`, is its own."""
 
 
 def experiment(name: str) -> Experiment:
@@ -230,4 +273,9 @@ def quick(plan: Plan) -> Plan:
 
 
 _QUICK_STEPS = {"audio-retention": 90}  # of 0.2 MiB of audio each: 10 MiB are worth acting on
-_QUICK_LEFT_OUT = ("40s", "40s-split")  # the longest sentence is shorter: they would be as written
+_QUICK_LEFT_OUT = (
+    "40s",
+    "40s-split",
+    "70s",
+    "70s-bounded",
+)  # the longest sentence is shorter: they would be as written

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import platformdirs
 
 from listen2lab.errors import InputError, StudyError, UnknownNameError, WorkloadError
+from listen2lab.experiment.bounded import bounded_voice
 from listen2lab.models.check import check_recognizer, check_voice
 from listen2lab.models.generate import content_hash, ensure
 from listen2lab.study.plan import paragraph_order
@@ -60,6 +61,9 @@ class Inputs(Protocol):
     @property
     def record(self) -> InputsRecord:
         """What a manifest says of the inputs."""
+
+    def prepare(self, plan: Plan) -> None:
+        """Make what the plan's runs need and is not there yet, before any of them begins."""
 
     def workload(self, run: Run, plan: Plan, texts_path: str) -> dict[str, Any]:
         """Return what a worker must know to make a run's workload."""
@@ -113,6 +117,17 @@ class Book:
             paragraphs_hash=hash_of(self.paragraphs),
         )
 
+    def prepare(self, plan: Plan) -> None:
+        """Bound the voice where a condition speaks with it so; that takes its time and a core."""
+        for item in plan.experiments:
+            for level in item.levels:
+                self._spoken_with(item.complete_settings(level)["voice_graph"])
+
+    def _spoken_with(self, graph: object) -> VoiceFiles:
+        if graph == "exported":
+            return self.voice_files
+        return bounded_voice(Path(self.voice_files.folder), self.voice_hash, models_root())
+
     def workload(self, run: Run, plan: Plan, texts_path: str) -> dict[str, Any]:
         """Choose a run's paragraphs and their order, and name its models and knobs."""
         experiment = run.experiment
@@ -126,7 +141,9 @@ class Book:
         )
         return {
             "kind": "listen2",
-            "voice": self.voice_files._asdict(),
+            "voice": self._spoken_with(
+                experiment.complete_settings(run.level)["voice_graph"]
+            )._asdict(),
             "recognizer": self.recognizer_files._asdict(),
             "knobs": experiment.settings(run.level),
             "paragraphs": texts_path,
@@ -169,6 +186,9 @@ class OwnFile:
     def record(self) -> InputsRecord:
         """What a manifest says of the file."""
         return InputsRecord(workload=str(self.path), workload_hash=self.content_hash)
+
+    def prepare(self, plan: Plan) -> None:
+        """Need nothing."""
 
     def workload(self, run: Run, plan: Plan, texts_path: str) -> dict[str, Any]:  # noqa: ARG002
         """Name the file: every run steps the same."""
@@ -362,4 +382,8 @@ def _folder(given: str, generated: Sequence[str], kind: str) -> Path:
 
 def _fetched() -> list[str]:
     root = models_root()
-    return [p.name for p in root.iterdir() if p.is_dir()] if root.is_dir() else []
+    return (
+        [p.name for p in root.iterdir() if p.is_dir() and "@" not in p.name]
+        if root.is_dir()
+        else []
+    )

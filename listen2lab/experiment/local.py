@@ -33,6 +33,7 @@ class LocalBackend:
 
     def __init__(self, plan: Plan, inputs: Inputs, python: str | None) -> None:
         self.plan, self.inputs, self.python = plan, inputs, python
+        inputs.prepare(plan)
         self.machine = this_machine(python, inputs.environment)
         self._slots: list[_Slot] | None = None
 

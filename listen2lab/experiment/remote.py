@@ -100,6 +100,7 @@ def status(code: str, request: bytes) -> WorkerStatus:
     asked = msgspec.json.decode(request, type=JobRequest)
     try:
         inputs = _same_inputs(asked)
+        inputs.prepare(asked.plan)
         machine = this_machine(asked.python, inputs.environment)
     except LabError as error:
         return WorkerStatus(None, str(error))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["HYPOTHESIS"]
 
 _BASELINE = Where("baseline", "app")
-_WHOLE = tuple(Where("utterance-length", f"{seconds}s") for seconds in (5, 15, 40, 110))
+_WHOLE = tuple(Where("utterance-length", f"{seconds}s") for seconds in (5, 10, 15, 25, 40, 70, 110))
 _SHORTEST, *_, _LONGEST = _WHOLE
 _SPLIT = Where("utterance-length", "110s-split")
 

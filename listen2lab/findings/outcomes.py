@@ -47,7 +47,7 @@ def outcomes(measured: Measured) -> tuple[Outcome, ...]:
                 Outcome(
                     experiment=item.name,
                     condition=level.name,
-                    knobs=item.differing(level),
+                    knobs=item.changes(level),
                     end_mib=mib(ends.max()) if len(ends) else None,
                     peak_mib=mib(peaks.max()) if len(peaks) else None,
                     complete=ended.get("complete", 0),

@@ -61,7 +61,7 @@ def open_or_run(
         return run(names, voice=voice, repeats=repeats, quick=voice == "tiny", trace=False)
     opened = Study.reference() if study == _REFERENCE else Study(study)
     there = {item.name for item in opened.plan.experiments}
-    missing = [name for name in names or catalog.EXPERIMENTS if name not in there]
+    missing = [name for name in names or catalog.IN_ALL if name not in there]
     if missing:
         raise StudyError(
             f"the study {study} holds no {', '.join(missing)} (it holds {', '.join(there)}); "

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["EARLIER_NAMES", "Knobs", "knobs_from"]
+__all__ = ["EARLIER_NAMES", "MEASURED_WITH", "Knobs", "knobs_from"]
 
 
 class Knobs(NamedTuple):
@@ -28,6 +28,8 @@ class Knobs(NamedTuple):
     max_cache_size: int | None = 2
     after_eviction: Literal["nothing", "gc", "clear", "clear+trim"] = "nothing"
     in_flight: int = 1
+    # the voice
+    voice_graph: Literal["exported", "bounded"] = "exported"
     # the session
     session_every: int | None = None
     recreate_after_s: float | None = None
@@ -38,6 +40,7 @@ class Knobs(NamedTuple):
     session_config: tuple[tuple[str, str], ...] = ()
     num_threads: int = 1
     max_num_sentences: int = 1
+    noise_scale: float = 0.667
     noise_scale_w: float = 0.8
     # the text
     split_sentences_s: float | None = None
@@ -50,6 +53,10 @@ class Knobs(NamedTuple):
     player: Literal["drops", "retains"] = "drops"
     reading: Literal["straight", "skips"] = "straight"
 
+
+MEASURED_WITH = frozenset({"noise_scale", "noise_scale_w"})
+"""Knobs that say how a condition is measured, not what the app would be like: with both at 0 a
+text sounds and lasts the same in every run, and conditions differ in nothing else."""
 
 EARLIER_NAMES = {"split_long_sentences": "split_sentences_s"}
 """Knobs as the reference study names them; `knobs_from` still takes them."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -160,7 +162,9 @@ class Listen2:
             had not made before), `sessions_created`, `is_skipped`, `words_aligned`,
             `trellis_bytes` (the largest trellis of this step), `cache_entries` and
             `service_entries` (paragraphs in the queue's cache, alignments in the service's), and
-            `cache_capacity` and `service_capacity` (-1: no limit; 0: no such cache). Where it
+            `cache_capacity` and `service_capacity` (-1: no limit; 0: no such cache); of what was
+            played: `waited_s` until its audio was there, `stretches` that it was made in, and
+            `audio_crc`, which tells its samples from others. Where it
             could not be checked that the engine takes the condition's session options,
             `unchecked_options` names them.
         """
@@ -272,8 +276,10 @@ class Listen2:
         self._made.clear()
         self._n_words = 0
         is_skipped = self._knobs.reading == "skips" and i % _SKIP_EVERY == _SKIP_EVERY - 1
+        asked = time.perf_counter()
         try:
             speech = await self._reading.play_one(skip_at=_SKIP_AT if is_skipped else None)
+            waited_s = time.perf_counter() - asked
         finally:
             await self._queue.idle()
         assert speech is not None  # nothing replaces the book during a step
@@ -292,6 +298,9 @@ class Listen2:
             "new_lengths": sum(map(self._lengths.add, lengths)),
             "sessions_created": self._sessions.n_created - created,
             "is_skipped": is_skipped,
+            "waited_s": round(waited_s, 4),
+            "stretches": len(speech.stretches),
+            "audio_crc": zlib.crc32(speech.wav),
             "words_aligned": self._n_words,
             "trellis_bytes": self._take_peak_trellis(),
             "cache_entries": len(self._queue.cached),

@@ -27,7 +27,6 @@ MAX_TEXT_BYTES = 10_000
 CHARACTERS_PER_SECOND = 12.0
 """The pace of the generated voices. Read speech is somewhat faster, so its pieces are shorter."""
 
-_NOISE_SCALE = 0.667  # the engine's own default
 _SILENCE_SCALE = 1.0
 # The engine shortens pauses longer than 0.2 s to this share, by default to 0.2. Here they stay as
 # the model made them, so that the number of samples is the model's.
@@ -80,7 +79,7 @@ class Synthesizer:
                         model=self._voice.model,
                         tokens=self._voice.tokens,
                         data_dir=self._voice.data_dir,
-                        noise_scale=_NOISE_SCALE,
+                        noise_scale=self._knobs.noise_scale,
                         noise_scale_w=self._knobs.noise_scale_w,
                     ),
                     num_threads=self._knobs.num_threads,

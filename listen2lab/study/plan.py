@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from listen2lab.errors import InputError, UnknownNameError
-from listen2lab.pipeline.knobs import EARLIER_NAMES, Knobs, knobs_from
+from listen2lab.pipeline.knobs import EARLIER_NAMES, MEASURED_WITH, Knobs, knobs_from
 from listen2lab.privacy import (
     ConditionName,
     ExperimentName,
@@ -133,7 +133,7 @@ class Experiment(msgspec.Struct, frozen=True):
     @property
     def reference(self) -> Level:
         """The level that is the app's own, or the first: what the others are compared with."""
-        own = [x for x in self.levels if not self.differing(x)]
+        own = [x for x in self.levels if not self.changes(x)]
         return own[0] if own else self.levels[0]
 
     @property
@@ -145,6 +145,10 @@ class Experiment(msgspec.Struct, frozen=True):
         """Return the knobs in which a level really differs from the app, with their values."""
         knobs, app = knobs_from(self.settings(level))._asdict(), Knobs()._asdict()
         return {name: value for name, value in knobs.items() if value != app[name]}
+
+    def changes(self, level: Level) -> dict[str, Any]:
+        """Return what a level changes in the app: `differing` but for how it is measured."""
+        return {k: v for k, v in self.differing(level).items() if k not in MEASURED_WITH}
 
     def is_app(self, level: Level) -> bool:
         """Return whether a level is the app's own condition, on the study's own texts."""

@@ -256,6 +256,9 @@ def _list(outcomes: Sequence[Outcome]) -> str:
 def in_words(knobs: Mapping[str, KnobValue]) -> str:
     """Say how a condition differs from the app."""
     said = []
+    if (knobs.get("cpu_mem_arena"), knobs.get("mem_pattern")) == (False, False):
+        said.append("no arena and no memory pattern")
+        knobs = {name: v for name, v in knobs.items() if name not in _BOTH_OFF}
     for name, value in knobs.items():
         if name == "lookahead_count" and "in_flight" in knobs:
             continue  # only there so that several are wanted at once
@@ -265,11 +268,17 @@ def in_words(knobs: Mapping[str, KnobValue]) -> str:
     return ", ".join(said) or "as the app does"
 
 
+_BOTH_OFF = ("cpu_mem_arena", "mem_pattern")
+
 _KNOB_WORDS: dict[tuple[object, ...], str] = {
     ("split_sentences_s", None): "no sentence split",
     ("split_sentences_s", 15.0): "long sentences split",
     ("split_sentences_s",): "sentences split at {value:g} s",
     ("longest_sentence_s",): "no sentence above {value} s",
+    ("voice_graph", "bounded"): "the bounded voice",
+    ("recreate_after_s",): "a new session after a sentence above {value:g} s",
+    ("recognizer_loaded", "each-use"): "the recognizer loaded for each use",
+    ("recognizer_loaded", "at-first-use"): "the recognizer loaded at its first use",
     ("session_every", 1): "a new session every paragraph",
     ("session_every",): "a new session every {value} paragraphs",
     ("voice_change_every",): "another voice every {value} paragraphs",

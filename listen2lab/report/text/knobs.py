@@ -9,6 +9,8 @@ KNOB_MEANINGS: dict[str, str] = {
     "max_cache_size": "paragraphs whose audio and alignment are kept; none: unbounded",
     "after_eviction": "what is done after an eviction, beyond dropping the entry",
     "in_flight": "syntheses that may run at once; the app's lock lets one",
+    "voice_graph": "the voice's graph as it was exported, or rewritten so that memory no longer "
+    "follows the sentence (`listen2lab voice bound`)",
     "session_every": "drop and rebuild the engine's session every so many paragraphs; none: never",
     "recreate_after_s": "drop and rebuild it after a sentence above so many seconds; none: never",
     "sessions": "one engine session shared by all syntheses in flight, or one each",
@@ -18,6 +20,7 @@ KNOB_MEANINGS: dict[str, str] = {
     "session_config": "further entries of ONNX Runtime's session configuration, key to value",
     "num_threads": "threads of the synthesis session",
     "max_num_sentences": "sentences that the engine synthesizes in one batch",
+    "noise_scale": "randomness of the voice; 0, with noise_scale_w 0: a text always sounds alike",
     "noise_scale_w": "randomness of the durations; 0: a text has the same length every time",
     "split_sentences_s": "split sentences above so many seconds at commas and words; none: never",
     "longest_sentence_s": "shorten longer sentences to some this many seconds; none: as written",
