@@ -44,12 +44,13 @@ class Table:
     def add(
         self, experiment, condition, end, *, longest=100.0, components=None, phases=None,
         peak=None, lost=0, verdict="high-water", wobble=WOBBLE, setup=130.0, private=None,
-        in_use=None, repeats=None, between=None, readings=False,
+        in_use=None, repeats=None, between=None, readings=False, facts=None,
     ):  # fmt: skip
         """Add the runs of a condition; `private` and `in_use` replace phases' other readings.
 
         With `readings` mappings were looked at: 35 MiB of files, 8 of Python, the rest malloc's, of
-        which the engine's arena has all that came after setup.
+        which the engine's arena has all that came after setup. `facts` are the steps', a value
+        each.
         """
         repeats = self.repeats if repeats is None else repeats
         for repeat in range(repeats + lost):
@@ -80,6 +81,7 @@ class Table:
                     **keys, "phase": "step", "step": step, "steps": 1, "rss": rss * MIB,
                     "peak": ((peak or end + 30) + moved) * MIB,
                     "size": longest + (moved / 20 if longest else 0.0), **held,
+                    **{f"fact.{k}": v[step] for k, v in (facts or {}).items()},
                 })  # fmt: skip
         self.numbers.setdefault(experiment, {})[condition] = ConditionNumbers(
             verdict=verdict, quantities={"anonymous": Quantity(verdict)}, steps=STEPS,
@@ -112,6 +114,38 @@ class Table:
     def find(self, name, **options):
         """Return one finding."""
         return find(*self.given(**options))[name]
+
+
+def spoken(*audio, stretches=None, made_s=10.0):
+    """Return the facts of steps that read as many paragraphs, each with its audio."""
+    return {
+        "paragraph": list(range(len(audio))), "audio_crc": list(audio),
+        "stretches": stretches or [1] * len(audio), "made_s": [made_s] * len(audio),
+        "waited_s": [1.0] * len(audio),
+    }  # fmt: skip
+
+
+def cure_case(*, bounded=(190, 210), audio=(5, 6, 7, 8), cpu=0.9):
+    """Return a table of cures: what was screened once, and what several processes verified."""
+    table = Table()
+    app = spoken(5, 6, 7, 8)
+    cut = spoken(5, 6, 9, 8, stretches=[1, 1, 4, 1])
+    other = spoken(1, 2, 3, 4)
+    for name, end, peak, each, price, repeats in (
+        ("app", 2880, 2900, app, 1.0, 3),
+        ("bounded", *bounded, spoken(*audio), cpu, 3),
+        ("bounded+neither", 150, 170, app, 1.2, 3),
+        ("split-15", 600, 620, cut, 0.8, 3),
+        ("split-8", 300, 420, cut, 0.85, 3),
+        ("neither", 150, 900, app, 1.6, 1),
+        ("each-use", 2850, 2900, other, 1.0, 1),
+    ):
+        table.add("cures", name, end, peak=peak, repeats=repeats,
+                  facts={**each, "cpu": [price] * STEPS})  # fmt: skip
+    for row in table.samples:
+        row["cpu_s"] = row.pop("fact.cpu", None)
+        row["t"] = {"import": 1.0, "setup": 1.5}.get(row["phase"])
+    return table
 
 
 def whole_case():

@@ -40,7 +40,9 @@ def test_the_whole_case():
     assert {name: each.finding for name, each in found.items()} == {
         "H0": "refuted", "H1": "supported", "H2": "supported", "H3": "supported",
         "H4": "refuted", "H5": "supported", "H6": "supported", "H7": "refuted",
+        "H8": "not-tested",
     }  # fmt: skip
+    del found["H8"]
     explained = {name: each.explains_mib for name, each in found.items()}
     assert explained == pytest.approx(
         {"H0": 0, "H1": 2750, "H2": 0, "H3": 34, "H4": 0.31, "H5": 0, "H6": 2640, "H7": 130},
@@ -65,7 +67,7 @@ def test_the_order_of_repeats_does_not_matter():
 def test_nothing_is_explained_beyond_what_the_app_holds():
     """No claim accounts for more than the level that it is a part of."""
     found = find(*whole_case().given())
-    assert all((each.explains_mib or 0) < each.of_mib for each in found.values())
+    assert all((each.explains_mib or 0) < each.of_mib for each in found.values() if each.runs)
 
 
 def test_without_the_app_s_own_condition_there_is_no_level_to_explain():

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from listen2lab.account.at_end import GROUPS, LOADED, UNACCOUNTED
 from listen2lab.account.categories import cannot_tell
+from listen2lab.findings.cures import cures_of
 from listen2lab.findings.effects import average
-from listen2lab.findings.outcomes import outcomes, under
+from listen2lab.findings.outcomes import LIMITS, outcomes, under
 from listen2lab.findings.records import (
     Answers,
     Cause,
@@ -44,13 +45,15 @@ def answers(measured: Measured, findings: Mapping[str, Finding], manifest: Manif
     """
     worst = outcomes(measured)
     consumes = _consumes(measured)
+    cures = cures_of(measured, LIMITS)
     return Answers(
         consumes=consumes,
         leak=_leak(measured),
         cause=_cause(findings, consumes),
         under=under(worst),
-        untested=_untested(findings, worst, manifest),
+        untested=_untested(findings, worst, manifest, has_cures=cures is not None),
         outcomes=worst,
+        cures=cures,
     )
 
 
@@ -148,16 +151,22 @@ _GENERATED = frozenset({"tiny", "medium", "high"})
 
 
 def _untested(
-    findings: Mapping[str, Finding], worst: Sequence[Outcome], manifest: Manifest
+    findings: Mapping[str, Finding],
+    worst: Sequence[Outcome],
+    manifest: Manifest,
+    *,
+    has_cures: bool,
 ) -> Untested:
     notes = []
     if manifest.inputs.voice in _GENERATED:
         notes.append(Notice("generated-voice"))
     if manifest.setup.machine.system != "Darwin":
         notes.append(Notice("not-a-phone"))
+    if not has_cures:
+        notes.append(Notice("one-change-each"))
     return Untested(
         not_tested=tuple(x for x, each in findings.items() if each.finding == "not-tested"),
         open=tuple(x for x, each in findings.items() if each.finding == "inconclusive"),
         lost=sum(each.lost for each in worst),
-        notes=(*notes, Notice("one-change-each")),
+        notes=tuple(notes),
     )

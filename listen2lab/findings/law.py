@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import numpy as np
-from scipy import optimize
+import pandas as pd
 
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import ArrayLike
 
-__all__ = ["FEWEST_LENGTHS", "Law", "fit_law", "laws_of"]
+    from listen2lab.study.plan import Plan
+
+__all__ = ["FEWEST_LENGTHS", "LENGTHS", "Law", "fit_law", "law_points", "laws_of", "lengths_of"]
+
+LENGTHS = "utterance-length"
+"""The experiment that a study's laws come from."""
 
 FEWEST_LENGTHS = 4
 """Three numbers are fitted, and one length at least must be left to be predicted."""
@@ -146,6 +150,8 @@ def _matrix(seconds: np.ndarray) -> np.ndarray:
 
 
 def _fit(seconds: np.ndarray, mib: np.ndarray) -> np.ndarray:
+    from scipy import optimize  # noqa: PLC0415 - the record alone is light
+
     columns = _matrix(seconds) / mib[:, None]
     found, _ = optimize.nnls(columns, np.ones_like(mib))
     return np.where(found * columns.max(axis=0) < _NOTHING, 0.0, found)
@@ -166,14 +172,51 @@ def laws_of(samples: pd.DataFrame, experiment: str, conditions: list[str]) -> li
     list of Law
         Peak first; empty with too few lengths.
     """
+    points = law_points(samples, experiment, conditions)
+    lengths = points.index.get_level_values("condition")
+    found = [
+        fit_law("peak", points["seconds"], points["peak"], lengths),
+        fit_law("end", points["seconds"], points["end"], lengths),
+    ]
+    return [law for law in found if law is not None]
+
+
+def lengths_of(plan: Plan) -> dict[str, list[str]]:
+    """Return the conditions that differ in nothing but the longest sentence, by the voice's graph.
+
+    Parameters
+    ----------
+    plan
+        Of a study, with the experiment `LENGTHS` or without.
+    """
+    found: dict[str, list[str]] = {}
+    for item in plan.experiments:
+        for level in item.levels if item.name == LENGTHS else ():
+            graph = str(item.complete_settings(level)["voice_graph"])
+            if set(item.changes(level)) <= {"longest_sentence_s", "voice_graph"}:
+                found.setdefault(graph, []).append(level.name)
+    return found
+
+
+def law_points(samples: pd.DataFrame, experiment: str, conditions: list[str]) -> pd.DataFrame:
+    """Return the longest sentence, peak and end of each run: what a law is fitted to.
+
+    Parameters
+    ----------
+    samples, experiment, conditions
+        As `laws_of` takes them.
+
+    Returns
+    -------
+    DataFrame
+        By ``condition`` and ``repeat``: ``seconds``, and ``peak`` and ``end`` in MiB.
+    """
     mine = samples[(samples["experiment"] == experiment) & samples["condition"].isin(conditions)]
     by_run = ["condition", "repeat"]
     steps = mine[mine["phase"] == "step"].groupby(by_run)
     longest = mine[mine["phase"].isin(["warmup", "step"])].groupby(by_run)["size"].max()
     ends = mine[mine["phase"] == "end"].groupby(by_run)["rss"].last()
-    lengths = longest.index.get_level_values("condition")
-    found = [
-        fit_law("peak", longest, steps["peak"].max().reindex(longest.index) / MIB, lengths),
-        fit_law("end", longest, ends.reindex(longest.index) / MIB, lengths),
-    ]
-    return [law for law in found if law is not None]
+    peaks = steps["peak"].max().reindex(longest.index)
+    return pd.DataFrame(
+        {"seconds": longest, "peak": peaks / MIB, "end": ends.reindex(longest.index) / MIB}
+    )

@@ -9,6 +9,8 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from listen2lab.findings.cure_records import Cures
+from listen2lab.findings.law import Law
 from listen2lab.notice import Notice
 from listen2lab.privacy import (
     ComponentName,
@@ -324,6 +326,7 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
     under: Under
     untested: Untested
     outcomes: tuple[Outcome, ...] = ()
+    cures: Cures | None = None
 
 
 class PlantedFault(msgspec.Struct, frozen=True, kw_only=True):
@@ -363,7 +366,17 @@ class MadeFrom(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """What a study says. ``findings`` by hypothesis; ``answers``: None without any hypothesis."""
+    """What a study says.
+
+    Parameters
+    ----------
+    findings
+        By hypothesis.
+    answers
+        None without any hypothesis.
+    laws
+        By the voice's graph: how peak and end follow the longest sentence.
+    """
 
     format: int
     created: Public
@@ -372,6 +385,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     experiments: dict[ExperimentName, ExperimentSummary] = {}
     findings: dict[Public, Finding] = {}
     answers: Answers | None = None
+    laws: dict[Public, tuple[Law, ...]] = {}
     made_from: MadeFrom = MadeFrom()
 
     def conditions(self) -> list[tuple[Where, ConditionNumbers]]:

@@ -9,6 +9,7 @@ from listen2lab.account.attribute import held
 from listen2lab.findings.answers import answers
 from listen2lab.findings.conditions import contrast, numbers_of
 from listen2lab.findings.hypotheses import EXPERIMENTS, HYPOTHESES, find
+from listen2lab.findings.law import LENGTHS, laws_of, lengths_of
 from listen2lab.findings.measured import Measured
 from listen2lab.findings.records import ExperimentSummary, MadeFrom, Summary
 from listen2lab.study.plan import APART
@@ -17,6 +18,7 @@ from listen2lab.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from listen2lab.findings.law import Law
     from listen2lab.findings.records import Answers, ConditionNumbers, Finding
     from listen2lab.study.data import StudyData
     from listen2lab.study.plan import Experiment
@@ -87,6 +89,7 @@ def build_summary(study: StudyData, made_from: MadeFrom | None = None) -> Summar
         },
         findings=findings,
         answers=told,
+        laws=_laws(study),
         made_from=made_from or MadeFrom(),
     )
 
@@ -113,6 +116,14 @@ def _experiment(
             if level.name != app
         },
     )
+
+
+def _laws(study: StudyData) -> dict[str, tuple[Law, ...]]:
+    laws = {
+        graph: tuple(laws_of(study.complete, LENGTHS, conditions))
+        for graph, conditions in lengths_of(study.plan).items()
+    }
+    return {graph: each for graph, each in laws.items() if each}
 
 
 def _found(

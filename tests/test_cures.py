@@ -1,0 +1,88 @@
+"""Cures: what stays under a limit and at which price, on known tables; and the command."""
+
+from __future__ import annotations
+
+import pytest
+from known_tables import Table, codes, cure_case, find, told
+
+from listen2lab.findings.cures import cures_of, limit_of
+from listen2lab.findings.measured import Measured
+from listen2lab.findings.outcomes import LIMITS
+from listen2lab.units import MIB
+
+
+def found_in(table):
+    """Return the cures of a table, and their names to places."""
+    found = cures_of(Measured(*table.given()), LIMITS)
+    return found, {each.condition: at for at, each in enumerate(found.cures)}
+
+
+def test_prices_and_audio():
+    """Each beside the app of the same repeats."""
+    found, at = found_in(cure_case())
+    app, bounded = found.cures[0], found.cures[at["bounded"]]
+    assert (app.condition, app.cpu_ratio, app.audio) == ("app", 1.0, "identical")
+    assert bounded.cpu_ratio == pytest.approx(0.9)
+    assert bounded.cpu_per_s == pytest.approx(0.09)
+    assert (bounded.load_s, bounded.first_sound_s) == (0.5, 1.5)
+    assert bounded.peak_mib == pytest.approx(211.5)  # the highest of the repeats
+    assert {each.condition: each.audio for each in found.cures} == {
+        "app": "identical", "bounded": "identical", "bounded+neither": "identical",
+        "split-15": "cuts", "split-8": "cuts", "neither": "identical", "each-use": "other",
+    }  # fmt: skip
+
+
+def test_what_is_under_a_limit():
+    """In its peak, verified: one run is a screening."""
+    found, at = found_in(cure_case())
+    gigabyte, half = found.limits
+    assert {found.cures[k].condition for k in gigabyte.under} == {
+        "bounded", "bounded+neither", "split-15", "split-8",
+    }  # fmt: skip
+    assert {found.cures[k].condition for k in half.under} == {
+        "bounded", "bounded+neither", "split-8",
+    }  # fmt: skip
+    assert gigabyte.cheapest == at["split-15"]
+    assert half.cheapest == at["split-8"]
+    assert gigabyte.same_audio == half.same_audio == at["bounded"]
+    nothing = limit_of(found.cures, "100 MB", 95.0)
+    assert (nothing.under, nothing.cheapest, nothing.already) == ((), None, False)
+    assert limit_of(found.cures, "4 GB", 4e9 / MIB).already
+
+
+def test_the_plan_and_the_front():
+    """First what sounds the same, then what goes further, then what keeps the file."""
+    found, _ = found_in(cure_case())
+    steps = [(step.kind, found.cures[step.at].condition) for step in found.plan]
+    assert steps == [("do", "bounded"), ("further", "bounded+neither"), ("instead", "split-8")]
+    assert [found.cures[k].condition for k in found.front] == [
+        "split-15", "split-8", "bounded", "bounded+neither",
+    ]  # fmt: skip
+
+
+def test_without_the_app_there_is_no_price():
+    """And a study without the experiment has no cures."""
+    assert cures_of(Measured(*Table().add("baseline", "app", 2880).given()), LIMITS) is None
+    alone = Table().add("cures", "bounded", 200)
+    assert cures_of(Measured(*alone.given()), LIMITS) is None
+    assert find(*alone.given())["H8"].finding == "not-tested"
+
+
+@pytest.mark.parametrize(
+    ("changes", "finding", "code"),
+    [
+        ({}, "supported", "audio-identical"),
+        ({"bounded": (190, 1600)}, "inconclusive", "not-below-half"),
+        ({"bounded": (2880, 2900)}, "refuted", "audio-identical"),
+        ({"audio": (5, 6, 7, 9)}, "inconclusive", "audio-differs"),
+    ],
+)
+def test_the_graphs_memory(changes, finding, code):
+    """H8 rests on the peak, the end, and the samples."""
+    found = find(*cure_case(**changes).given())["H8"]
+    assert found.finding == finding
+    assert code in codes(found)
+    if not changes:
+        assert told(found, "bounded-graph")["peak"] == pytest.approx(210 * MIB)
+        assert found.explains_mib == pytest.approx(2690)
+        assert found.of_mib == pytest.approx(2880)
