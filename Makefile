@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: help lab test fast check format bench bench-verdicts bench-notebooks bench-device bench-large notebooks clean
+.PHONY: help lab test fast check format bench bench-verdicts bench-notebooks bench-device bench-large bench-bound notebooks clean
 
 help:  ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ bench-device: $(STAMP)  ## read a log of a million lines and a large vmmap
 
 bench-large: $(STAMP)  ## load a study of a thousand runs, and write its report
 	$(BIN)/python benchmarks/large.py data/reference/study
+
+bench-bound: $(STAMP)  ## bound the medium voice: memory, cost and bits against the original
+	$(BIN)/python benchmarks/bound.py
 
 notebooks: $(STAMP)  ## open JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=. notebooks/00_start_here.ipynb
