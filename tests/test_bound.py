@@ -172,13 +172,20 @@ def test_bound_writes_a_voice_like_the_one_given(tmp_path):
             assert cost.cpu_s > 0
 
 
-def test_window_is_chosen_by_cost(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("costs", "chosen"),
+    [
+        ({128: 0.99, 256: 0.94, 512: 0.90}, 256),  # dearer by less than 5 % and not dearer than 1
+        ({128: 1.02, 256: 1.001, 512: 0.96}, 512),
+        ({128: 1.15, 256: 1.06, 512: 1.045}, 256),  # where all are dearer, by less than 2 %
+    ],
+)
+def test_window_is_chosen_by_cost(tmp_path, monkeypatch, costs, chosen):
     """The smallest that costs hardly more than the cheapest; a given one is not measured."""
     voice = write_voice(tmp_path / "voice", piper_like())
-    costs = {256: 1.15, 512: 1.02, 1024: 1.0}
     monkeypatch.setattr(bounding, "window_costs", lambda speaker, candidates: costs)
-    report = bound(voice, tmp_path / "out", lengths_s=SHORT)
-    assert report.rewriting.window == 512
+    report = bound(voice, tmp_path / "out", lengths_s=SHORT[:1])
+    assert report.rewriting.window == chosen
     assert report.windows == costs
 
 
@@ -187,7 +194,7 @@ def test_window_costs_are_measured(tmp_path):
     """Each is a ratio to the original; the speakers take turns in the checks."""
     voice = write_voice(tmp_path / "voice", piper_like(speakers=3, rates=((8, 16), (8, 16))))
     report = bound(voice, tmp_path / "out", lengths_s=SHORT)
-    assert set(report.windows) == {256, 512, 1024}
+    assert set(report.windows) == {128, 192, 256, 512, 1024}
     assert all(cost > 0 for cost in report.windows.values())
     assert [check.speaker for check in report.checks] == [0, 2, 0]
 

@@ -46,13 +46,14 @@ __all__ = ["LENGTHS_S", "MARK", "BoundReport", "Cost", "LengthCheck", "bound", "
 MARK = "listen2lab_bounded"
 """The metadata's key that says that a graph is bounded already."""
 LENGTHS_S = (5.0, 25.0, 110.0)
-WINDOWS = (256, 512, 1024)
+WINDOWS = (128, 192, 256, 512, 1024)
 """That are tried when none is given, in frames."""
 
 # Rows of an attention's step: its matrices are as many rows of all tokens.
 _ROWS = 256
-# A longer window costs memory: it must be cheaper by more than this to be taken.
-_WORTH = 0.03
+# A shorter window takes less memory: so much CPU, relative to the original's, is worth it as long
+# as the voice costs no more than the original, and so much where it does.
+_WORTH, _WORTH_DEARER = 0.05, 0.02
 _ALLOWED_DIFFERENCE = 1e-6
 _SMALLEST, _LARGEST = 32, 1 << 20
 _LEAST_OPSET = 13
@@ -148,8 +149,7 @@ def bound(
         costs: dict[int, float] = {}
         if window is None:
             costs = _tried(model, speaker, scratch)
-            cheap = min(costs.values()) + _WORTH
-            window = min(each for each, cost in costs.items() if cost <= cheap)
+            window = _chosen(costs)
         folder = fresh / "voice"
         shutil.copytree(voice, folder, ignore=lambda _, names: {n for n in names if n == source})
         changed, rewriting = bounded_model(model, window)
@@ -283,6 +283,13 @@ def _tried(model: onnx.ModelProto, speaker: Speaker, scratch: Path) -> dict[int,
     for path in candidates.values():
         path.unlink()
     return costs
+
+
+def _chosen(costs: dict[int, float]) -> int:
+    """Choose the smallest window that hardly costs more than the cheapest."""
+    least = min(costs.values())
+    limit = max(least + _WORTH_DEARER, min(least + _WORTH, 1.0))
+    return min(window for window, cost in costs.items() if cost <= limit)
 
 
 def _refuse_differences(checks: Sequence[LengthCheck], window: int) -> None:
