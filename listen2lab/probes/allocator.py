@@ -10,21 +10,14 @@ reserves addresses is not read, and such pages are not counted: /proc/self/pagem
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import re
 import sys
 from typing import NamedTuple
 
-__all__ = [
-    "Block",
-    "Memory",
-    "Pages",
-    "PythonHeap",
-    "is_engine_block",
-    "parse_stats",
-    "python_heap",
-]
+__all__ = ["Block", "Memory", "Pages", "PythonHeap", "is_engine_block", "python_heap"]
 
 _ENGINE_BLOCK = 1024 * 1024
 # The smallest block with which ONNX Runtime's arena grows; each is a power of two.
@@ -71,15 +64,10 @@ class Pages:
         """Return the highest byte of each page's entry; fewer where the range is not to be read."""
         at, stop = start // _PAGE * _ENTRY, end // _PAGE * _ENTRY
         found = []
-        while at < stop:
-            try:
-                entries = os.pread(self._fd, min(_ENTRIES, stop - at), at)
-            except OSError:
-                break
-            if not entries:
-                break
-            found.append(entries[_ENTRY - 1 :: _ENTRY])
-            at += len(entries)
+        with contextlib.suppress(OSError):
+            while entries := os.pread(self._fd, min(_ENTRIES, stop - at), at):
+                found.append(entries[_ENTRY - 1 :: _ENTRY])
+                at += len(entries)
         return b"".join(found)
 
 
@@ -186,10 +174,7 @@ def is_engine_block(size: int) -> bool:
 
     A block in a mapping of its own is rounded up to a page, so up to one page more counts too.
     """
-    if size < _ENGINE_BLOCK:
-        return False
-    power = 1 << (size.bit_length() - 1)
-    return size - power <= _PAGE
+    return size >= _ENGINE_BLOCK and size - (1 << size.bit_length() - 1) <= _PAGE
 
 
 class PythonHeap(NamedTuple):

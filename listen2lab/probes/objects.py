@@ -41,8 +41,9 @@ class ObjectsProbe:
     def __init__(self, folder: str) -> None:
         self._folder = folder
         self._counts: tuple[str, Counter[str]] | None = None
-        self._found: dict[str, Any] = {"growth": {}, "buffers": [], "cycles": [], "survivors": []}
-        self._found["notes"] = []
+        self._found: dict[str, Any] = {
+            "growth": {}, "buffers": [], "cycles": [], "survivors": [], "notes": []
+        }  # fmt: skip
         self._before: frozenset[int] = frozenset()  # the workload's objects from before its setup
 
     def phase(self, name: str, workload: object | None = None) -> None:
@@ -57,7 +58,7 @@ class ObjectsProbe:
         if name == "import":
             self._before = frozenset(map(id, _own_objects()))
         if name == "released":
-            self._found["survivors"] = survivors(self._folder, before=self._before)
+            self._found["survivors"] = survivors(self._folder, self._before)
             self._found["notes"] += [
                 {"code": "no-module-holds", "values": {"type": each["type"]}}
                 for each in self._found["survivors"]
@@ -65,7 +66,7 @@ class ObjectsProbe:
             ]
         if workload is None:
             return
-        counts = _types()
+        counts = Counter(_name(type(each)) for each in gc.get_objects())
         if self._counts is not None:
             before, then = self._counts
             self._found["growth"][f"{before} -> {name}"] = growth(then, counts)
@@ -89,22 +90,14 @@ class ObjectsProbe:
 
 def growth(before: Mapping[str, int], after: Mapping[str, int]) -> list[dict[str, Any]]:
     """Return by how many objects each type grew, the largest change first."""
-    changes = [
-        {
-            "type": name,
-            "objects": after.get(name, 0) - before.get(name, 0),
-            "now": after.get(name, 0),
-        }
-        for name in {*before, *after}
+    changes = {name: after.get(name, 0) - before.get(name, 0) for name in {*before, *after}}
+    ranked = sorted(changes.items(), key=lambda item: (-abs(item[1]), item[0]))[:_MAX_TYPES]
+    return [
+        {"type": name, "objects": more, "now": after.get(name, 0)} for name, more in ranked if more
     ]
-    moved = [each for each in changes if each["objects"]]
-    moved.sort(key=lambda each: (-abs(int(str(each["objects"]))), str(each["type"])))
-    return moved[:_MAX_TYPES]
 
 
-def buffers(
-    roots: Mapping[str, object], *, at_least: int = _SMALLEST, most: int = _MAX_BUFFERS
-) -> list[dict[str, Any]]:
+def buffers(roots: Mapping[str, object]) -> list[dict[str, Any]]:
     """Return the largest buffers that can be reached, each once, with the path that holds it.
 
     ``path`` is the shortest from a root, as Python would write it; ``holder`` is the path with
@@ -128,11 +121,11 @@ def buffers(
             if size is None:
                 if depth < _MAX_PATH:
                     queue.append((where, who, each, depth + 1))
-            elif size >= at_least:
+            elif size >= _SMALLEST:
                 name = type(each).__name__
                 found.append({"type": name, "bytes": size, "path": where, "holder": who})
     found.sort(key=lambda each: -int(each["bytes"]))
-    return found[:most]
+    return found[:_MAX_BUFFERS]
 
 
 def cycles() -> list[dict[str, Any]]:
@@ -149,9 +142,7 @@ def cycles() -> list[dict[str, Any]]:
     return [{"type": name, "objects": count} for name, count in found.most_common()]
 
 
-def survivors(
-    folder: str | None = None, *, before: frozenset[int] = frozenset()
-) -> list[dict[str, Any]]:
+def survivors(folder: str, before: frozenset[int] = frozenset()) -> list[dict[str, Any]]:
     """Return objects of the workload's own classes that are there after its teardown.
 
     ``chain`` goes from a module to one of them, and is empty where a thread, a C library or a cycle
@@ -163,19 +154,15 @@ def survivors(
         if id(each) not in before:
             alive.setdefault(_name(type(each)), []).append(each)
     ranked = sorted(alive.items(), key=lambda item: -len(item[1]))[:_MAX_SURVIVORS]
-    told = []
-    for number, (name, objects) in enumerate(ranked):
-        picture = None if folder is None else _picture(objects[0], f"{folder}/kept-{number}.svg")
-        told.append(
-            {
-                "type": name,
-                "objects": len(objects),
-                "chain": _chain(objects[0]),
-                "picture": picture,
-            }
-        )
-    alive.clear()
-    return told
+    return [
+        {
+            "type": name,
+            "objects": len(objects),
+            "chain": _chain(objects[0]),
+            "picture": _picture(objects[0], f"{folder}/kept-{number}.svg"),
+        }
+        for number, (name, objects) in enumerate(ranked)
+    ]
 
 
 def _own_objects() -> list[object]:
@@ -185,10 +172,6 @@ def _own_objects() -> list[object]:
         for each in gc.get_objects()
         if _module_of(type(each)).startswith(_OWN) and not isinstance(each, _CLOSED)
     ]
-
-
-def _types() -> Counter[str]:
-    return Counter(_name(type(each)) for each in gc.get_objects())
 
 
 def _name(kind: type) -> str:
@@ -273,11 +256,8 @@ def _chain(value: object) -> str:
     except ImportError:
         return ""
     chain = objgraph.find_backref_chain(value, objgraph.is_proper_module, max_depth=_MAX_PATH)
-    if len(chain) < 2:
-        return ""
-    return " -> ".join(
-        each.__name__ if isinstance(each, ModuleType) else _name(type(each)) for each in chain
-    )
+    names = [each.__name__ if isinstance(each, ModuleType) else _name(type(each)) for each in chain]
+    return " -> ".join(names) if len(names) > 1 else ""
 
 
 def _picture(value: object, path: str) -> str | None:

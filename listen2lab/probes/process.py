@@ -89,7 +89,9 @@ class Meter:
             sample.pop("peak", None)
         if self._mallinfo is not None:
             sample.update(self._mallinfo())
-        sample["minor_faults"] = _minor_faults()
+        import resource  # not on every system
+
+        sample["minor_faults"] = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         return sample
 
     def _follow_every_page(self) -> bool:
@@ -174,18 +176,12 @@ def _open(path: str) -> int:
 
 
 def _kib_lines(text: bytes, wanted: dict[bytes, str]) -> dict[str, int]:
-    found = {}
-    for line in text.split(b"\n"):
-        name, colon, rest = line.partition(b":")
-        if colon and name in wanted:
-            found[wanted[name]] = int(rest.split()[0]) * 1024
-    return found
-
-
-def _minor_faults() -> int:
-    import resource  # not on every system
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    lines = (line.partition(b":") for line in text.split(b"\n"))
+    return {
+        wanted[name]: int(rest.split()[0]) * 1024
+        for name, colon, rest in lines
+        if colon and name in wanted
+    }
 
 
 def _glibc() -> tuple[Callable[[], dict[str, int]] | None, Callable[[], object] | None]:
@@ -199,24 +195,17 @@ def _glibc() -> tuple[Callable[[], dict[str, int]] | None, Callable[[], object] 
     if mallinfo2 is None:
         return None, release
 
+    names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
+
     class MallInfo2(ctypes.Structure):
-        _fields_ = tuple(
-            (name, ctypes.c_size_t)
-            for name in (
-                "arena", "ordblks", "smblks", "hblks", "hblkhd",
-                "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
-            )
-        )  # fmt: skip
+        _fields_ = tuple((name, ctypes.c_size_t) for name in names.split())
 
     mallinfo2.restype = MallInfo2
 
     def read() -> dict[str, int]:
         info = mallinfo2()
-        return {
-            "in_use": info.uordblks + info.hblkhd,
-            "kept": info.fordblks,
-            "mapped": info.hblkhd,
-        }
+        in_use = info.uordblks + info.hblkhd
+        return {"in_use": in_use, "kept": info.fordblks, "mapped": info.hblkhd}
 
     return read, release
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import time
 
-from listen2lab.probes.allocator import Memory, Pages, is_engine_block, python_heap
+from listen2lab.probes.allocator import Memory, Pages, PythonHeap, is_engine_block, python_heap
 from listen2lab.probes.mappings import areas, file_name, kind_of
 
 TYPE_CHECKING = False
@@ -25,20 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from listen2lab.probes.allocator import Block, PythonHeap
+    from listen2lab.probes.allocator import Block
     from listen2lab.probes.mappings import Area
 
 __all__ = ["SPLIT", "AccountProbe", "split"]
 
-SPLIT = (
-    "files",
-    "library_data",
-    "stacks",
-    "python",
-    "python_kept",
-    "native",
-    "native_kept",
-)
+SPLIT = ("files", "library_data", "stacks", "python", "python_kept", "native", "native_kept")
 """The kinds into which `split` parts resident memory; what is left is ``unaccounted``."""
 
 _ALLOWANCE = 0.005
@@ -75,7 +67,7 @@ class AccountProbe:
             self.gaps["account"] = "smaps-unreadable"
         if python_heap() is None:
             self.gaps["account.python"] = "interpreter-silent"
-        self._python: PythonHeap | None = None
+        self._python = PythonHeap(0, 0)
         self._last: dict[str, int] = {}
         self._at_walk: dict[str, int] = {}
         self._saved_s = 0.0
@@ -102,32 +94,33 @@ class AccountProbe:
         if "account" in self.gaps or "anonymous" not in sample:
             return {}
         began = time.thread_time()
-        python = self._python = python_heap()
-        counters = self._counters(sample, python)
-        self._save_up()
+        self._python = python_heap() or PythonHeap(0, 0)
+        counters = self._counters(sample)
+        used = time.process_time()
+        self._saved_s += _ALLOWANCE * (used - self._used_s)
+        self._used_s = used
         found: dict[str, Any] | None = None
         if level or self._is_worth_it(counters, sample["rss"]):
             found = self._walk(counters, level=level)
-            if found is not None:
-                took = time.thread_time() - began
-                self._walk_s = took
-                if not level:
-                    self._saved_s -= took
-                self._at_walk = counters
-                self._last = {
-                    name: value for name, value in found.items() if isinstance(value, int)
-                }
         is_walked = found is not None
-        if found is not None and engine and self._has_engine:
-            found["engine_heap"] = self._engine_heap()
-        if found is None:
-            if not self._last:
-                return {}
+        if found is not None:
+            self._walk_s = time.thread_time() - began
+            self._saved_s -= 0 if level else self._walk_s
+            self._at_walk = counters
+            self._last = {name: value for name, value in found.items() if isinstance(value, int)}
+            if engine and self._has_engine:
+                memory = self._memory
+                found["engine_heap"] = memory and memory.engine_blocks(*self._heap)
+        elif self._last:
             found = self._carried(counters)
-        found["python"] = counters["python"]
-        found["python_free"] = 0 if python is None else python.free
-        found["instrument"] = self._instrument
-        found["walked"] = is_walked
+        else:
+            return {}
+        found |= {
+            "python": counters["python"],
+            "python_free": self._python.free,
+            "instrument": self._instrument,
+            "walked": is_walked,
+        }
         found["ms"] = round(1e3 * (time.thread_time() - began), 3)
         return found
 
@@ -135,26 +128,20 @@ class AccountProbe:
         """Part what a sample says is resident, in the middle of a step: counters only, no walk."""
         if not self._last or "anonymous" not in sample:
             return {}
-        carried = self._carried(self._counters(sample, self._python))
-        python = self._python
-        carried["python"] = 0 if python is None else python.arenas - python.free
-        carried["python_free"] = 0 if python is None else python.free
-        return split(sample, carried)
+        counters = self._counters(sample)
+        carried = self._carried(counters)
+        python = {"python": counters["python"], "python_free": self._python.free}
+        return split(sample, {**carried, **python})
 
-    def _counters(self, sample: Mapping[str, int], python: PythonHeap | None) -> dict[str, int]:
+    def _counters(self, sample: Mapping[str, int]) -> dict[str, int]:
         return {
             "anonymous": sample["anonymous"],
-            "arenas": 0 if python is None else python.arenas,
-            "python": 0 if python is None else python.arenas - python.free,
+            "arenas": self._python.arenas,
+            "python": self._python.arenas - self._python.free,
             "brk": sample.get("in_use", 0) - sample.get("mapped", 0) + sample.get("kept", 0),
             "hblkhd": sample.get("mapped", 0),
             "file": sample["rss"] - sample["anonymous"],
         }
-
-    def _save_up(self) -> None:
-        used = time.process_time()
-        self._saved_s += _ALLOWANCE * (used - self._used_s)
-        self._used_s = used
 
     def _is_worth_it(self, now: Mapping[str, int], rss: int) -> bool:
         if not self._at_walk:
@@ -177,7 +164,7 @@ class AccountProbe:
         if text is None:
             return None
         found = areas(text)
-        del text
+        del text  # it is large, and what follows allocates
         sums = dict.fromkeys(("file", "data", "stack", "heap", "mapped", "other"), 0)
         files: dict[str, int] = {}
         others = []
@@ -209,8 +196,7 @@ class AccountProbe:
     def _blocks(self, others: list[Area], expected: int) -> tuple[int, int]:
         """Return the resident bytes of malloc's own mappings, and of the engine's among them."""
         if self._memory is None:
-            within = min(expected, sum(area.rss for area in others))
-            return within, 0
+            return min(expected, sum(area.rss for area in others)), 0
         left, resident, engine = expected, 0, 0
         for area in sorted(_joined(others), key=lambda each: each.start - each.end):
             if left < _MOVED:  # small ones would be looked for on every page
@@ -248,9 +234,6 @@ class AccountProbe:
             whole = sum(b - a for a, b in gaps)
             return area.rss * whole // (area.end - area.start)
         return min(area.rss, sum(self._pages.resident(a, b) for a, b in gaps))
-
-    def _engine_heap(self) -> int | None:
-        return None if self._memory is None else self._memory.engine_blocks(*self._heap)
 
     def _carried(self, now: Mapping[str, int]) -> dict[str, Any]:
         """Carry the last walk on to now, by what the counters say has moved since."""

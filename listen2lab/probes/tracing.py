@@ -40,20 +40,9 @@ _PEAK_SEEN = 0.98
 _LATE_S = 0.02
 _UNRESOLVED = 0.9  # share of native frames without a name from which on it is said
 _ALLOCATORS = (
-    "operator new",
-    "malloc",
-    "calloc",
-    "realloc",
-    "_PyObject_",
-    "PyMem_",
-    "_PyMem_",
-    "PyObject_",
-    "default_malloc",
-    "__GI_",
-    "posix_memalign",
-    "aligned_alloc",
-    "mmap",
-)
+    "operator new", "malloc", "calloc", "realloc", "_PyObject_", "PyMem_", "_PyMem_", "PyObject_",
+    "default_malloc", "__GI_", "posix_memalign", "aligned_alloc", "mmap",
+)  # fmt: skip
 _ENGINE = ("sherpa_onnx", "onnxruntime", "Ort", "BFCArena")
 _UNKNOWN = "<unknown>"
 _BEHIND_S = (0.1, 0.5)
@@ -197,21 +186,16 @@ class _Reduction:
     def result(self) -> dict[str, Any]:
         """Look the largest stacks' frames up, and return the table."""
         chosen = self._largest()
+        numbers = {record: k for k, record in enumerate(chosen)}
         stacks: list[dict[str, list[int]]] = []
-        numbers: dict[int, int] = {}
-        unknown = native = 0
-        for record_number in chosen:
-            record = self._records[record_number]
-            frames, lines = self._stack(record)
-            for frame in frames:
-                name, file, _ = frame
-                if not file.endswith(".py"):
-                    native += 1
-                    unknown += name == _UNKNOWN
-            stack = {"frames": [*map(self._frame, frames)], "lines": [*map(self._frame, lines)]}
-            numbers[record_number] = len(stacks)
-            stacks.append(stack)
-        self._note_limits(native, unknown)
+        native: list[str] = []
+        for number in chosen:
+            frames, lines = self._stack(self._records[number])
+            native += [name for name, file, _ in frames if not file.endswith(".py")]
+            stacks.append(
+                {"frames": [*map(self._frame, frames)], "lines": [*map(self._frame, lines)]}
+            )
+        self._note_limits(native)
         moments = [
             _moment(name, live, numbers, self._small.get(name, 0))
             for name, live in self._moments.items()
@@ -254,13 +238,13 @@ class _Reduction:
     def _note(self, code: str, **values: object) -> None:
         self._notes.append({"code": code, "values": values})
 
-    def _note_limits(self, native: int, unknown: int) -> None:
+    def _note_limits(self, native: list[str]) -> None:
         """Note what the frames and the end of the recording do not tell."""
         if not self._records:
             self._note("nothing-allocated")
         elif not self._native:
             self._note("no-native-traces")
-        elif native and unknown > _UNRESOLVED * native:
+        elif native.count(_UNKNOWN) > _UNRESOLVED * len(native):
             self._note("native-names-unknown")
         # memray writes the end's time at the end; until then the beginning's stands there.
         ended = self._meta.end_time.timestamp()
@@ -277,7 +261,7 @@ def _thinned(marks: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
     return [(name, time) for name, time in unique.items() if name not in dropped]
 
 
-def _add(sums: dict[int, list[int]], key: int, size: int, blocks: int) -> None:
+def _add(sums: dict[Any, list[int]], key: Any, size: int, blocks: int) -> None:
     entry = sums.setdefault(key, [0, 0])
     entry[0] += size
     entry[1] += blocks
@@ -288,11 +272,8 @@ def _moment(
 ) -> dict[str, Any]:
     """Return a moment's rows, the largest first, and what is left."""
     total = small + sum(size for size, _ in live.values())
-    rows = [
-        [numbers[stack], size, blocks] for stack, (size, blocks) in live.items() if stack in numbers
-    ]
-    rows.sort(key=lambda row: -row[1])
-    rows = rows[:_MAX_ROWS]
+    rows = [[numbers[stack], *held] for stack, held in live.items() if stack in numbers]
+    rows = sorted(rows, key=lambda row: -row[1])[:_MAX_ROWS]
     return {"name": name, "bytes": total, "rows": rows, "rest": total - sum(r[1] for r in rows)}
 
 
@@ -329,9 +310,7 @@ def _places(
     """Sum a moment's rows by the innermost function that is no allocator."""
     sums: dict[tuple[str, str, bool], list[int]] = {}
     for stack, size, blocks in peak["rows"]:
-        entry = sums.setdefault(_place(stacks[stack], frames), [0, 0])
-        entry[0] += size
-        entry[1] += blocks
+        _add(sums, _place(stacks[stack], frames), size, blocks)
     ranked = sorted(sums.items(), key=lambda item: -item[1][0])
     places: list[dict[str, Any]] = [
         {"bytes": size, "blocks": blocks, "function": function, "file": file, "engine": engine}
