@@ -118,18 +118,26 @@ def rerun(
     voice: Path | str | None = None,
     recognizer: Path | str | None = None,
 ) -> Rerun:
-    """Repeat a study, and say what came out the same; see `listen2lab.comparison.rerun.rerun`.
+    """Repeat a study with the same inputs and settings, and say what came out the same.
+
+    Another machine and other versions are allowed, and named. Texts, voice, recognizer and a
+    workload's file must be the same, by their hashes.
 
     Parameters
     ----------
     source
-        A study, its folder, or its report (HTML).
-    *experiments, texts, workload, voice, recognizer
-        As there.
+        A study, its folder, or its report (HTML), which carries what a rerun needs, but for the
+        text of the user's own books.
+    *experiments
+        Repeat these alone; none: all of it.
     study
         The new study's folder, new or empty; None: a new one under ``studies/``.
     resume
         The folder of a rerun of the same that was interrupted: complete that one instead.
+    texts
+        The books that were read, in the same order; needed where the report leaves them out.
+    workload, voice, recognizer
+        Where the workload's file, or the folder of a model that is not the lab's own, lies now.
 
     Returns
     -------
@@ -168,7 +176,18 @@ def compare(a: Study | Path | str, b: Study | Path | str) -> Comparison:
     Parameters
     ----------
     a, b
-        See `listen2lab.comparison.comparison.compare`.
+        A study, its folder, or ``FOLDER:experiment`` or ``FOLDER:experiment/condition``. Where
+        only one of them names an experiment or condition, the other's of the same name is taken.
+
+    Returns
+    -------
+    Comparison
+        Differences are B less A; intervals of memory are Welch's, over processes.
+
+    Raises
+    ------
+    LabError
+        One of them cannot be read, or they have no condition in common, or are the same.
     """
     from listen2lab.comparison.comparison import compare as side_by_side  # scipy
 
@@ -180,8 +199,23 @@ def merge(*studies: Study | Path | str, study: Path | str, from_shell: bool = Fa
 
     Parameters
     ----------
-    *studies, study, from_shell
-        See `listen2lab.comparison.merge.merge`, of which the last is ``shell``.
+    *studies
+        Two or more studies, or their folders; merged ones, too.
+    study
+        The new study's folder, new or empty.
+    from_shell
+        Whether it was asked for by a command.
+
+    Returns
+    -------
+    Merged
+        The new study: it can be read, reported and compared, but not run on or repeated.
+
+    Raises
+    ------
+    LabError
+        Fewer than two were given, one cannot be read, two hold the same run, or the new folder
+        cannot be written.
     """
     from listen2lab.comparison.merge import merge as join  # scipy
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -107,25 +108,10 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare(a: StudyData | Path | str, b: StudyData | Path | str) -> Comparison:
-    """Compare two studies, or two conditions of one study or of two.
+    """Compare two studies, or two conditions of one study or of two (`listen2lab.studies.compare`).
 
-    Parameters
-    ----------
-    a, b
-        A study, its folder, or ``FOLDER:experiment`` or ``FOLDER:experiment/condition``. Where only
-        one of them names an experiment or condition, the other's of the same name is taken.
-
-    Returns
-    -------
-    Comparison
-        Differences are B less A; intervals of memory are Welch's, over processes.
-
-    Raises
-    ------
-    StudyError
-        One of them cannot be read.
-    InputError
-        They have no condition in common, or are the same.
+    Each is a study, its folder, or ``FOLDER:experiment`` or ``FOLDER:experiment/condition``. Where
+    only one of them names an experiment or condition, the other's of the same name is taken.
     """
     one, other = _side(a), _side(b)
     one, other = _narrowed(one, other), _narrowed(other, one)
@@ -139,8 +125,8 @@ def compare(a: StudyData | Path | str, b: StudyData | Path | str) -> Comparison:
     if not shared:
         raise InputError(
             f"{one.label} and {other.label} have no condition in common; they have "
-            f"{_names(ours)} and {_names(theirs)}; name one of each, as in "
-            "STUDY:experiment/condition"
+            f"{', '.join(map(str, ours.values()))} and {', '.join(map(str, theirs.values()))}; "
+            "name one of each, as in STUDY:experiment/condition"
         )
     differ = tuple(differences(one.manifest(), other.manifest()))
     pairs = tuple(_pair(one, ours[key], other, theirs[key]) for key in shared)
@@ -170,19 +156,15 @@ class _Side(NamedTuple):
 
     def conditions(self) -> dict[tuple[str, str], Where]:
         """Return what is chosen, by what it is matched with."""
-        names = [
-            Where(item.name, level.name)
-            for item in self.study.plan.experiments
-            for level in item.levels
-            if self.experiment in (None, item.name) and self.condition in (None, level.name)
-        ]
         # What was chosen by name is matched with what the other side chose by another name.
         return {
             (
-                "" if self.experiment else each.experiment,
-                "" if self.condition else each.condition,
-            ): each
-            for each in names
+                "" if self.experiment else item.name,
+                "" if self.condition else level.name,
+            ): Where(item.name, level.name)
+            for item in self.study.plan.experiments
+            for level in item.levels
+            if self.experiment in (None, item.name) and self.condition in (None, level.name)
         }
 
     def manifest(self) -> Manifest:
@@ -231,17 +213,16 @@ def _narrowed(side: _Side, other: _Side) -> _Side:
     """Choose what the other side chose, where this one left it open."""
     if other.experiment is None:
         return side
-    chosen = side if side.experiment else _chosen(side.study, other.experiment, None)
-    if other.condition is None or chosen.condition:
-        return chosen
-    assert chosen.experiment is not None
-    return _chosen(side.study, chosen.experiment, other.condition)
+    experiment = side.experiment or other.experiment
+    return _chosen(side.study, experiment, side.condition or other.condition)
 
 
 def _pair(one: _Side, ours: Where, other: _Side, theirs: Where) -> Pair:
     samples = one.samples(ours), other.samples(theirs)
     numbers = one.numbers(ours), other.numbers(theirs)
-    ends, peaks = zip(*map(_ends_and_peaks, samples), strict=True)
+    ends = (rows.loc[rows["phase"] == "end", "rss"] for rows in samples)
+    steps = (rows[rows["phase"] == "step"] for rows in samples)
+    peaks = (rows.groupby("repeat")["peak"].max() for rows in steps)
     found = None
     if not any(rows.empty for rows in samples):
         both = [
@@ -253,8 +234,8 @@ def _pair(one: _Side, ours: Where, other: _Side, theirs: Where) -> Pair:
     return Pair(
         a=ours,
         b=theirs,
-        end=_change(*ends),
-        peak=_change(*peaks),
+        end=_change(*(each.dropna().tolist() for each in ends)),
+        peak=_change(*(each.dropna().tolist() for each in peaks)),
         rate=_rate(*numbers),
         verdict_a=numbers[0].verdict,
         verdict_b=numbers[1].verdict,
@@ -262,28 +243,18 @@ def _pair(one: _Side, ours: Where, other: _Side, theirs: Where) -> Pair:
     )
 
 
-def _ends_and_peaks(samples: pd.DataFrame) -> tuple[list[float], list[float]]:
-    end = samples.loc[samples["phase"] == "end", "rss"].dropna()
-    peaks = samples[samples["phase"] == "step"].groupby("repeat")["peak"].max().dropna()
-    return [float(x) for x in end], [float(x) for x in peaks]
-
-
 def _change(a: Sequence[float], b: Sequence[float]) -> Change:
     """Return the change of a number of bytes, in MiB."""
     each_a, each_b = (tuple(round(x / MIB, 3) for x in side) for side in (a, b))
-    change = Change(a=_mean(each_a), b=_mean(each_b), each_a=each_a, each_b=each_b)
-    if not a or not b:
-        return change
-    bounds = welch(b, a)
-    return msgspec.structs.replace(
-        change,
-        difference=(sum(b) / len(b) - sum(a) / len(a)) / MIB,
+    bounds = welch(b, a) if a and b else None
+    return Change(
+        a=fmean(each_a) if each_a else None,
+        b=fmean(each_b) if each_b else None,
+        each_a=each_a,
+        each_b=each_b,
+        difference=(fmean(b) - fmean(a)) / MIB if a and b else None,
         interval=None if bounds is None else (bounds[0] / MIB, bounds[1] / MIB),
     )
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
 
 
 def _rate(ours: ConditionNumbers, theirs: ConditionNumbers) -> Change:
@@ -300,17 +271,8 @@ def interval_of_difference(
 ) -> tuple[float, float] | None:
     """Return the interval of ``now - was`` from those of both; None where one of them has none.
 
-    Parameters
-    ----------
-    was, now
-        Two independent estimates.
-    was_between, now_between
-        Their intervals.
-
-    Notes
-    -----
-    Zou, G. Y. and Donner, A. 2008, Statistics in Medicine 27, 1693-1702, equation 7: the limits'
-    distances from their estimates, added in squares.
+    Of two independent estimates: Zou, G. Y. and Donner, A. 2008, Statistics in Medicine 27,
+    1693-1702, equation 7: the limits' distances from their estimates, added in squares.
     """
     if was_between is None or now_between is None:
         return None
@@ -327,11 +289,8 @@ def _caveats(
 ) -> list[Notice]:
     """Return what must be known before the numbers."""
     kinds = {each.about for each in differ}
-    found = [
-        Notice(f"other-{kind}")
-        for kind in ("machine", "version", "input", "setting")
-        if kind in kinds
-    ]
+    order = ("machine", "version", "input", "setting")
+    found = [Notice(f"other-{kind}") for kind in order if kind in kinds]
     few = {
         str(where)
         for pair in pairs
@@ -339,11 +298,6 @@ def _caveats(
         if len(each) < _FEWEST_REPEATS
     }
     if few:
-        found.append(
-            Notice("few-repeats", {"needed": _FEWEST_REPEATS, "conditions": [*sorted(few)]})
-        )
+        values = {"needed": _FEWEST_REPEATS, "conditions": [*sorted(few)]}
+        found.append(Notice("few-repeats", values))
     return [*found, *dict.fromkeys([*one.study.damage, *other.study.damage])]
-
-
-def _names(conditions: dict[tuple[str, str], Where]) -> str:
-    return ", ".join(map(str, conditions.values()))

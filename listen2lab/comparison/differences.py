@@ -11,7 +11,7 @@ from listen2lab.privacy import ConditionName, ExperimentName, Fact
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from listen2lab.study.plan import Experiment, Plan
+    from listen2lab.study.plan import Experiment, Level, Plan
     from listen2lab.study.records import Manifest
 
 __all__ = ["About", "Difference", "differences"]
@@ -19,13 +19,9 @@ __all__ = ["About", "Difference", "differences"]
 About: TypeAlias = Literal["version", "machine", "input", "setting"]
 
 # How often a plan was repeated and whether it was traced changes no memory.
-_SETTINGS = (
-    *("seed", "max_characters", "longest_characters", "memory_limit", "jobs", "max_samples"),
-)
-_OF_EXPERIMENT = (
-    *("knobs", "steps", "warmup", "phases", "max_characters", "longest_characters"),
-    "unit",
-)
+_LIMITS = ("max_characters", "longest_characters")
+_SETTINGS = ("seed", *_LIMITS, "memory_limit", "jobs", "max_samples")
+_OF_EXPERIMENT = ("knobs", "steps", "warmup", "phases", *_LIMITS, "unit")
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -43,18 +39,10 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 def differences(before: Manifest, now: Manifest) -> list[Difference]:
-    """Return what differs between two manifests.
+    """Return what differs between two manifests, redacted or not.
 
-    Parameters
-    ----------
-    before, now
-        Manifests, redacted or not.
-
-    Returns
-    -------
-    list of Difference
-        Versions first, then machines, inputs (by hash) and settings. An experiment or condition
-        that only one of them has is no difference: there is nothing to compare.
+    Versions first, then machines, inputs (by hash) and settings. An experiment or condition that
+    only one of them has is no difference: there is nothing to compare.
     """
     both = before, now
     found = [
@@ -64,36 +52,29 @@ def differences(before: Manifest, now: Manifest) -> list[Difference]:
         *_of("setting", *(_joined(each, "environment") for each in both)),
         *_of("setting", *(_settings(each.plan, _SETTINGS) for each in both)),
     ]
-    ours, theirs = ({item.name: item for item in each.plan.experiments} for each in both)
-    for name in ours:
-        if name in theirs:
-            found += _of_experiment(ours[name], theirs[name])
+    theirs = {item.name: item for item in now.plan.experiments}
+    for item in before.plan.experiments:
+        if item.name in theirs:
+            found += _of_experiment(item, theirs[item.name])
     return found
 
 
 def _of_experiment(ours: Experiment, theirs: Experiment) -> list[Difference]:
-    name = ours.name
-    found = _of(
-        "setting", *(_settings(each, _OF_EXPERIMENT) for each in (ours, theirs)), experiment=name
-    )
+    both = (_settings(each, _OF_EXPERIMENT) for each in (ours, theirs))
+    found = _of("setting", *both, experiment=ours.name)
     levels = {level.name: level for level in theirs.levels}
     for level in ours.levels:
         if level.name in levels:
-            knobs = {"knobs": _shown(level.knobs)}, {"knobs": _shown(levels[level.name].knobs)}
-            found += _of("setting", *knobs, experiment=name, condition=level.name)
+            knobs = (_settings(each, ("knobs",)) for each in (level, levels[level.name]))
+            found += _of("setting", *knobs, experiment=ours.name, condition=level.name)
     return found
 
 
 def _of(
-    about: About,
-    before: Mapping[str, str | None],
-    now: Mapping[str, str | None],
-    *,
-    experiment: str | None = None,
-    condition: str | None = None,
+    about: About, before: Mapping[str, str | None], now: Mapping[str, str | None], **where: str
 ) -> list[Difference]:
     return [
-        Difference(about, name, before.get(name), now.get(name), experiment, condition)
+        Difference(about, name, before.get(name), now.get(name), **where)
         for name in dict.fromkeys([*before, *now])
         if before.get(name) != now.get(name)
     ]
@@ -132,5 +113,5 @@ def _hashes(manifest: Manifest) -> dict[str, str | None]:
     }
 
 
-def _settings(of: Plan | Experiment, names: Iterable[str]) -> dict[str, str | None]:
+def _settings(of: Plan | Experiment | Level, names: Iterable[str]) -> dict[str, str | None]:
     return {name: _shown(getattr(of, name)) for name in names}

@@ -10,9 +10,8 @@ mixes levels.
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import msgspec
 from msgspec.structs import replace
 
 from listen2lab.comparison.merge_groups import Group, Source, name_groups, sort_runs
@@ -21,7 +20,7 @@ from listen2lab.notice import Notice
 from listen2lab.study.data import StudyData, open_study
 from listen2lab.study.folder import StudyFolder
 from listen2lab.study.plan import schedule
-from listen2lab.study.records import Call, Manifest, Merged, Part, RunRecord, Setup
+from listen2lab.study.records import Call, Manifest, Merged, Part, Setup
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,38 +29,16 @@ if TYPE_CHECKING:
 
 __all__ = ["merge"]
 
-_OF_PART = ("created", "call", "python", "inputs", "setup")
-
 
 def merge(
     *studies: StudyData | Path | str, study: Path | str, shell: bool = False
 ) -> tuple[StudyData, list[Notice]]:
-    """Join studies into a new one.
+    """Join studies into a new one, and return it with what was put together or left out.
 
-    Parameters
-    ----------
-    *studies
-        Two or more studies, or their folders; merged ones, too. They are read, never changed.
-    study
-        The new study's folder, new or empty.
-    shell
-        Whether it was asked for by a command.
-
-    Returns
-    -------
-    StudyData
-        The new study. Each run's ``result.json`` says from which study (``study``) and machine
-        (``machine``) it comes, and the manifest holds, in ``merged.parts``, what each study's
-        manifest said. It can be read, reported and compared; it cannot be run on or repeated.
-    list of Notice
-        What was put together (``merged-experiment``) and what was left out.
-
-    Raises
-    ------
-    InputError
-        Fewer than two were given.
-    StudyError
-        One cannot be read, two hold the same run, or the new folder cannot be written.
+    The studies are read, never changed; they may be merged ones. Each run's ``result.json`` says
+    from which study (``study``) and machine (``machine``) it comes, and the manifest holds, in
+    ``merged.parts``, what each study's manifest said. It can be read, reported and compared; it
+    cannot be run on or repeated.
     """
     if len(studies) < 2:
         raise InputError("a merge takes two studies or more")
@@ -86,12 +63,9 @@ def merge(
     try:
         for group in groups:
             for moved in group.kept():
-                result = None if moved.there is None else moved.there.result()
-                if moved.there is not None and result is not None:
-                    told: RunRecord = replace(
-                        result, study=moved.source.name, machine=group.machine
-                    )
-                    folder.run(group.key(moved.run)).copy_from(moved.there, told)
+                if moved.there is not None and (result := moved.there.result()) is not None:
+                    result = replace(result, study=moved.source.name, machine=group.machine)
+                    folder.run(group.key(moved.run)).copy_from(moved.there, result)
         # Last: what was cut short must not look like a study.
         names = [each.folder.path.resolve().name for each in given]
         call = Call("merge", {"studies": [*names]}, shell)
@@ -108,14 +82,11 @@ def _refuse_duplicates(studies: list[StudyData]) -> None:
         for run in schedule(study.plan):
             name = f"{study.folder.path}, {run.key}"
             content = study.folder.run(run.key).content_hash()
-            if content is None:
-                continue
-            if content in seen:
+            if content is not None and seen.setdefault(content, name) != name:
                 raise StudyError(
                     f"{name} is the same run as {seen[content]}: it would count twice; nothing was "
                     "written; leave one of the two studies out"
                 )
-            seen[content] = name
 
 
 def _sources(study: StudyData, before: int) -> list[Source]:
@@ -134,8 +105,8 @@ def _sources(study: StudyData, before: int) -> list[Source]:
     ]
 
 
-def _of_part(part: Part | Manifest) -> dict[str, object]:
-    return {name: getattr(part, name) for name in (*_OF_PART, "machines")}
+def _of_part(part: Part | Manifest) -> dict[str, Any]:
+    return {name: getattr(part, name) for name in Part.__struct_fields__ if name != "name"}
 
 
 def _label(source: Source, machines: dict[str, Setup]) -> None:
@@ -147,40 +118,30 @@ def _label(source: Source, machines: dict[str, Setup]) -> None:
         source.machines[label] = name
 
 
-def _plan(groups: list[Group]) -> Plan:
-    """Return the plan whose schedule is the runs that there are."""
-    plan: Plan = replace(
-        groups[0].sources[0].manifest.plan,
-        experiments=tuple(group.final() for group in groups),
-        repeats=max(len(group.blocks) for group in groups),
-        traced=any(moved.run.traced for group in groups for moved in group.kept()),
-        only=tuple(group.key(moved.run) for group in groups for moved in group.kept()),
-    )
-    return plan
-
-
 def _manifest(
     call: Call, sources: list[Source], machines: dict[str, Setup], groups: list[Group]
 ) -> Manifest:
     """Return the merged study's manifest: the first study's facts, and every part's own."""
-    parts = [
-        Part(
-            name=source.name,
-            **{
-                **_of_part(source.manifest),
-                "machines": {label: machines[label] for label in source.machines.values()},
-            },  # type: ignore[arg-type] # each is what the field of that name holds
-        )
-        for source in sources
-    ]
+    kept = [(group, moved.run) for group in groups for moved in group.kept()]
+    plan: Plan = replace(  # its schedule is the runs that there are
+        groups[0].sources[0].manifest.plan,
+        experiments=tuple(group.final() for group in groups),
+        repeats=max(len(group.blocks) for group in groups),
+        traced=any(run.traced for _, run in kept),
+        only=tuple(group.key(run) for group, run in kept),
+    )
+    parts = []
+    for source in sources:
+        own = {label: machines[label] for label in source.machines.values()}
+        parts.append(Part(name=source.name, **{**_of_part(source.manifest), "machines": own}))
     experiments = {
         group.name: tuple(sources.index(source) for source in group.sources) for group in groups
     }
-    return msgspec.structs.replace(
+    return replace(
         sources[0].manifest,
         created=dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
         call=call,
-        plan=_plan(groups),
+        plan=plan,
         machines=machines,
         merged=Merged(tuple(parts), experiments),
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -13,7 +14,7 @@ from listen2lab.units import MIB
 from listen2lab.verdict.intervals import welch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from listen2lab.findings.records import ExperimentSummary
 
@@ -69,107 +70,66 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 def points(
     before: Mapping[str, ExperimentSummary], now: Mapping[str, ExperimentSummary]
 ) -> tuple[Point, ...]:
-    """Compare the numbers of two studies of one plan.
+    """Return every verdict, end and rate that the study before had, beside that of the new one.
 
-    Parameters
-    ----------
-    before, now
-        The ``experiments`` of their summaries. What the study before did not measure is no point.
-
-    Returns
-    -------
-    tuple of Point
-        Every verdict, end and rate that the study before had.
-
-    Notes
-    -----
-    Ends: Welch's interval over processes. Rates: the interval of a difference from the two
-    intervals (see `listen2lab.comparison.comparison.interval_of_difference`), because a summary
-    holds no variance of a rate.
+    Both are the ``experiments`` of a summary. Intervals of ends are Welch's over processes; those
+    of rates come from the two intervals, because a summary holds no variance of a rate.
     """
     found: list[Point] = []
     for experiment, item in before.items():
         after = now[experiment].conditions if experiment in now else {}
-        for condition, numbers in item.conditions.items():
-            if not numbers.end_each_mib:
+        for condition, was in item.conditions.items():
+            if not was.end_each_mib:
                 continue  # no run was complete: there is nothing to reproduce
-            where = Where(experiment, condition)
-            theirs = after.get(condition, ConditionNumbers(verdict="inconclusive"))
-            found.append(_verdict(where, numbers, theirs))
-            found.append(_end(where, numbers, theirs))
-            if numbers.rate_kib_per_step is not None:
-                found.append(_rate(where, numbers, theirs))
+            is_now = after.get(condition, ConditionNumbers(verdict="inconclusive"))
+            where = Where(experiment, condition)._asdict()
+            verdict = is_now.verdict if is_now.end_each_mib else None
+            found += [
+                Point(
+                    **where, quantity="verdict", before=was.verdict, now=verdict,
+                    is_reproduced=was.verdict == verdict,
+                ),
+                Point(**where, quantity="end", **_end(was, is_now)),
+            ]  # fmt: skip
+            if was.rate_kib_per_step is not None:
+                found.append(Point(**where, quantity="rate", **_rate(was, is_now)))
     return tuple(found)
 
 
-def _verdict(where: Where, before: ConditionNumbers, now: ConditionNumbers) -> Point:
-    is_now = now.verdict if now.end_each_mib else None
-    return Point(
-        experiment=where.experiment, condition=where.condition, quantity="verdict",
-        before=before.verdict, now=is_now,
-        is_reproduced=before.verdict == is_now,
-    )  # fmt: skip
-
-
-def _end(where: Where, before: ConditionNumbers, now: ConditionNumbers) -> Point:
+def _end(before: ConditionNumbers, now: ConditionNumbers) -> dict[str, Any]:
     was, after = before.end_each_mib, now.end_each_mib
     if not after:
-        return Point(
-            experiment=where.experiment,
-            condition=where.condition,
-            quantity="end",
-            before=_mean(was),
-            now=None,
-        )
+        return {"before": fmean(was), "now": None}
     bounds = welch([x * MIB for x in after], [x * MIB for x in was])
     interval = None if bounds is None else (bounds[0] / MIB, bounds[1] / MIB)
-    return _number(where, "end", _mean(was), _mean(after), interval)
+    return _number(fmean(was), fmean(after), interval)
 
 
-def _rate(where: Where, before: ConditionNumbers, now: ConditionNumbers) -> Point:
+def _rate(before: ConditionNumbers, now: ConditionNumbers) -> dict[str, Any]:
     was, after = before.rate_kib_per_step, now.rate_kib_per_step
-    assert was is not None
-    if after is None:
-        return Point(
-            experiment=where.experiment,
-            condition=where.condition,
-            quantity="rate",
-            before=was,
-            now=None,
-        )
+    if was is None or after is None:
+        return {"before": was, "now": after}
     bounds = before.rate_interval_kib_per_step, now.rate_interval_kib_per_step
     interval = interval_of_difference(was, bounds[0], after, bounds[1])
-    point = _number(where, "rate", was, after, interval, same=SAME_RATE_KIB)
+    point = _number(was, after, interval, same=SAME_RATE_KIB)
     no_leak = "leak" not in {before.verdict, now.verdict}
-    return msgspec.structs.replace(point, is_reproduced=point.is_reproduced or no_leak)
+    return {**point, "is_reproduced": point["is_reproduced"] or no_leak}
 
 
 def _number(
-    where: Where,
-    quantity: Literal["end", "rate"],
-    was: float,
-    now: float,
-    interval: tuple[float, float] | None,
-    *,
-    same: float = 0.0,
-) -> Point:
+    was: float, now: float, interval: tuple[float, float] | None, *, same: float = 0.0
+) -> dict[str, Any]:
+    """Return a number's fields of `Point`."""
     difference = now - was
     within_share = abs(difference) <= max(SAME_SHARE * abs(was), same)
     within_interval = None if interval is None else interval[0] <= 0 <= interval[1]
-    return Point(
-        experiment=where.experiment,
-        condition=where.condition,
-        quantity=quantity,
-        before=was,
-        now=now,
-        difference=difference,
-        interval=interval,
-        share=difference / was if was else None,
-        is_within_interval=within_interval,
-        is_within_share=within_share,
-        is_reproduced=within_share or bool(within_interval),
-    )
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+    return {
+        "before": was,
+        "now": now,
+        "difference": difference,
+        "interval": interval,
+        "share": difference / was if was else None,
+        "is_within_interval": within_interval,
+        "is_within_share": within_share,
+        "is_reproduced": within_share or bool(within_interval),
+    }

@@ -66,46 +66,12 @@ def rerun(
     progress: Progress | None = None,
     tell: Callable[[Notice], None] | None = None,
 ) -> tuple[StudyData, Rerun]:
-    """Repeat a study, and compare.
+    """Repeat a study, and compare; return the new one, and ``reproduced.json`` that is beside it.
 
-    Another machine and other versions are allowed, and named. Texts, voice, recognizer and a
-    workload's file must be the same, by their hashes; what lies elsewhere now can be given. The
-    recognizer that the lab generates may have other last digits (see
-    `listen2lab.experiment.inputs.is_same`), which is named, too.
-
-    Parameters
-    ----------
-    source
-        A study, its folder, or its report (HTML), which carries what a rerun needs, but for the
-        text of the user's own books.
-    *experiments
-        Repeat these alone; none: all of it.
-    study
-        The new study's folder, new or empty.
-    resume
-        The folder holds a rerun of the same that was interrupted: complete that one.
-    texts
-        The books that were read, in the same order; needed where the report leaves them out.
-    workload
-        Where the workload's file lies now.
-    voice, recognizer
-        Where the folder of a voice or recognizer that is not the lab's own lies now.
-    progress, tell
-        Hear how it goes, and what should be known before hours are spent.
-
-    Returns
-    -------
-    (StudyData, Rerun)
-        The new study, and what it has in common with the one before; also written beside it.
-
-    Raises
-    ------
-    StudyError
-        The source cannot be read, or is of a kind that is not repeated by itself.
-    InputError
-        What was read or spoken with is not there, or is not the same.
-    UnknownNameError
-        The study has no such experiment.
+    Another machine and other versions are allowed, and named. The recognizer that the lab generates
+    may have other last digits (see `listen2lab.experiment.inputs.is_same`), which is named, too.
+    ``progress`` and ``tell`` hear how it goes, and what should be known before hours are spent.
+    See `listen2lab.studies.rerun`.
     """
     before = _only(_opened(source), experiments)
     given = same_inputs(
@@ -139,11 +105,8 @@ def rerun(
 def _refuse_another(before: Source, folder: Path) -> None:
     """Refuse to complete a study that was not begun as a rerun of this one."""
     begun, asked = open_study(folder).plan, before.manifest.plan
-    if (begun.experiments, begun.repeats, begun.seed) != (
-        asked.experiments,
-        asked.repeats,
-        asked.seed,
-    ):
+    kept = ("experiments", "repeats", "seed")
+    if any(getattr(begun, name) != getattr(asked, name) for name in kept):
         raise InputError(
             f"{folder} was not begun as a rerun of {before.name}, or of other experiments of it: "
             "its plan is another one; nothing was run; complete it with `listen2lab run --resume`"
@@ -152,13 +115,13 @@ def _refuse_another(before: Source, folder: Path) -> None:
 
 def _only(before: Source, experiments: Sequence[str]) -> Source:
     """Return a part of what is repeated; all of it where nothing is named."""
+    if not experiments:
+        return before
     plan = before.manifest.plan
     known = {item.name: item for item in plan.experiments}
     for name in experiments:
         if name not in known:
             raise UnknownNameError("experiment of this study", name, known)
-    if not experiments:
-        return before
     names = [name for name in known if name in experiments]
     manifest = replace(
         before.manifest,
@@ -227,7 +190,7 @@ def _interpreter(before: Source) -> tuple[str | None, list[Notice]]:
     """Return the interpreter that the runs had, if it is still there."""
     python = before.manifest.python
     levels = [level for item in before.manifest.plan.experiments for level in item.levels]
-    for name in filter(None, [level.python for level in levels]):
+    for name in [level.python for level in levels if level.python]:
         if before.is_report or shutil.which(name) is None:
             why = "a report leaves out" if before.is_report else f"is not at {name} any more"
             raise InputError(

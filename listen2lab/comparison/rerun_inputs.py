@@ -39,30 +39,12 @@ def same_inputs(
     voice: Path | str | None,
     recognizer: Path | str | None,
 ) -> inputs.Inputs:
-    """Find what a study was given, and make sure that it is the same.
-
-    Parameters
-    ----------
-    before
-        The study.
-    texts, workload, voice, recognizer
-        Where they lie now; see `listen2lab.comparison.rerun.rerun`.
-
-    Returns
-    -------
-    Inputs
-        The same, by their hashes.
-
-    Raises
-    ------
-    InputError
-        Something is not there, or not the same.
-    StudyError
-        The study's own copy of its texts was changed.
-    """
+    """Find what a study was given, where it lies now; its hash must be the same."""
     was = before.manifest.inputs
     given: inputs.Inputs
-    if not was.is_pipeline:
+    if was.is_pipeline:
+        given = _book(before, texts, {"voice": voice, "recognizer": recognizer})
+    else:
         path = Path(workload or was.workload or "")
         if not path.is_file():
             raise InputError(
@@ -70,8 +52,6 @@ def same_inputs(
                 "say where it lies with --workload"
             )
         given = inputs.open_file(path)
-    else:
-        given = _book(before, texts, voice, recognizer)
     now = given.record
     for kind in ("voice", "recognizer", "workload"):
         if getattr(was, kind) is not None and not inputs.is_same(kind, was, now):
@@ -79,23 +59,19 @@ def same_inputs(
     return given
 
 
-def _book(
-    before: Source,
-    texts: list[Path],
-    voice: Path | str | None,
-    recognizer: Path | str | None,
-) -> inputs.Book:
+def _book(before: Source, texts: list[Path], folders: dict[str, Path | str | None]) -> inputs.Book:
     was = before.manifest.inputs
-    for kind, folder in (("voice", voice), ("recognizer", recognizer)):
-        if folder is None and (getattr(was, kind) or LEFT_OUT) == LEFT_OUT:
+    models = {kind: str(folder or getattr(was, kind)) for kind, folder in folders.items()}
+    for kind, model in models.items():
+        if model in {"None", LEFT_OUT}:
             raise InputError(
                 f"{before.name} does not say which {kind} was used; nothing was run; name its "
                 f"folder with --{kind}: it is checked by hash"
             )
     try:
         book = inputs.open_book(
-            str(voice or was.voice),
-            recognizer=str(recognizer or was.recognizer),
+            models["voice"],
+            recognizer=models["recognizer"],
             paragraphs=_paragraphs(before, texts),
         )
     except UnknownNameError as error:
@@ -120,25 +96,25 @@ def _paragraphs(before: Source, texts: list[Path]) -> list[str]:
     found = [text for path in texts or own for text in books.read_book(path).paragraphs]
     if inputs.hash_of(found) == was.paragraphs_hash:
         return found
-    names = ", ".join(f"{each.name} ({each.paragraphs} paragraphs)" for each in was.texts)
+    names = [f"{each.name} ({each.paragraphs} paragraphs)" for each in was.texts]
+    read = f"that were read ({', '.join(names) or 'names unknown'})"
     if texts:
         raise InputError(
-            f"the texts given ({len(found)} paragraphs) are not those that were read "
-            f"({names or 'names unknown'}), by their hash; nothing was run; give the same files, "
-            "all of them, in the same order"
+            f"the texts given ({len(found)} paragraphs) are not those {read}, by their hash; "
+            "nothing was run; give the same files, all of them, in the same order"
         )
     raise InputError(
-        f"{before.name} does not carry the texts that were read ({names or 'names unknown'}), and "
-        "they are not the lab's own; nothing was run; give the same files with --text, in this "
-        "order: they are checked by hash"
+        f"{before.name} does not carry the texts {read}, and they are not the lab's own; nothing "
+        "was run; give the same files with --text, in this order: they are checked by hash"
     )
 
 
 def _other(kind: str, before: Manifest, now: InputsRecord) -> str:
     """Say what is different about a model or a workload's file."""
     was, is_now = (str(getattr(each, f"{kind}_hash"))[:12] for each in (before.inputs, now))
-    problem = f"the {kind} is another one (sha256 {is_now}…, the study's is {was}…); "
-    problem += "nothing was run; "
+    problem = (
+        f"the {kind} is another one (sha256 {is_now}…, the study's is {was}…); nothing was run; "
+    )
     if kind == "workload":
         return problem + "find the file as it was, or start a new study with this one"
     if getattr(now, kind) not in (*inputs.GENERATED_VOICES, inputs.GENERATED_RECOGNIZER):
