@@ -222,7 +222,16 @@ def watch(
     return _started(plan, given, study, call, python, on=on)
 
 
-def resume(study: Path | str, *, jobs: int | None = None, on: str | None = None) -> Study:
+def resume(
+    study: Path | str,
+    *,
+    jobs: int | None = None,
+    on: str | None = None,
+    workload: Path | str | None = None,
+    voice: Path | str | None = None,
+    recognizer: Path | str | None = None,
+    python: str | None = None,
+) -> Study:
     """Run what an interrupted study still lacks.
 
     Parameters
@@ -233,6 +242,9 @@ def resume(study: Path | str, *, jobs: int | None = None, on: str | None = None)
         Runs at a time on one machine; None: as the study was begun.
     on
         As in `run`: a study that was begun here can be completed on a cluster, and back.
+    workload, voice, recognizer, python
+        What is executed and opened, for a study that comes from somebody else or another machine:
+        what its manifest names is then not touched. The content must be the same, by hash.
 
     Returns
     -------
@@ -246,7 +258,10 @@ def resume(study: Path | str, *, jobs: int | None = None, on: str | None = None)
     """
     bar = progress_bar()
     try:
-        run_study.resume(Path(study), on=on, jobs=jobs, progress=bar, notify=tell)
+        run_study.resume(
+            Path(study), on=on, jobs=jobs, workload=workload, voice=voice, recognizer=recognizer,
+            python=python, progress=bar, notify=tell,
+        )  # fmt: skip
     finally:
         bar.close()
     return Study(study)

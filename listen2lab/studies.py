@@ -117,6 +117,7 @@ def rerun(
     workload: Path | str | None = None,
     voice: Path | str | None = None,
     recognizer: Path | str | None = None,
+    python: str | None = None,
 ) -> Rerun:
     """Repeat a study with the same inputs and settings, and say what came out the same.
 
@@ -138,6 +139,9 @@ def rerun(
         The books that were read, in the same order; needed where the report leaves them out.
     workload, voice, recognizer
         Where the workload's file, or the folder of a model that is not the lab's own, lies now.
+        What a report, or a study that this user did not begin here, names itself is not touched.
+    python
+        The interpreter of the runs; None: the study's, where this user began it here.
 
     Returns
     -------
@@ -162,6 +166,7 @@ def rerun(
             workload=workload,
             voice=voice,
             recognizer=recognizer,
+            python=python,
             progress=bar,
             tell=tell,
         )

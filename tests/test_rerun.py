@@ -121,7 +121,7 @@ def test_a_report_is_enough_and_what_it_leaves_out_is_asked_for(study, tmp_path)
     assert carried.manifest.inputs.workload_hash == study.manifest.inputs.workload_hash
     was = summary_of(study).experiments["holds"].conditions
     assert msgspec.json.decode(carried.summary, type=Summary).experiments["holds"].conditions == was
-    with pytest.raises(InputError, match=r"holds\.py is not at holds\.py.*--workload"):
+    with pytest.raises(InputError, match=r"is a report.*3 runs of holds\.py.*--workload"):
         rerun(report, study=tmp_path / "none")
     assert not (tmp_path / "none").exists()
     file = study.manifest.inputs.workload

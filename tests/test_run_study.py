@@ -169,7 +169,7 @@ def test_a_run_whose_files_are_damaged_is_run_again(workload, tmp_path):
     (folder.run("own/a/00").path / "result.json").write_text("")
     said = []
     run_study.resume(folder.path, notify=said.append)
-    assert [notice.code for notice in said] == ["run-damaged", "run-again"]
+    assert [notice.code for notice in said] == ["run-damaged", "run-again", "will-run"]
     assert said[0].values["file"] == "result.json"
     assert {notice.values["run"] for notice in said} == {"own/a/00"}
     assert set(open_study(folder.path).runs["outcome"]) == {"complete"}

@@ -64,7 +64,14 @@ def run(
     quick: Annotated[bool, typer.Option(help="Short paragraphs and few: minutes.")] = False,
     python: Annotated[str | None, typer.Option(help="Another interpreter for the runs.")] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Complete this study; only --jobs and --on apply.")
+        Path | None, typer.Option(help="Complete this study; --jobs and --on apply.")
+    ] = None,
+    workload: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --resume of a study that was begun elsewhere: its workload's file; so "
+            "--voice, --recognizer and --python."
+        ),
     ] = None,
 ) -> None:
     """Run experiments, each condition in fresh processes, and write the report."""
@@ -73,7 +80,15 @@ def run(
     folder = resume or study or api.new_folder()
     with _resumable(folder):
         if resume is not None:
-            api.resume(resume, jobs=jobs, on=on)
+            api.resume(
+                resume,
+                jobs=jobs,
+                on=on,
+                workload=workload,
+                voice=None if voice == "tiny" else voice,
+                recognizer=None if recognizer == "recognizer" else recognizer,
+                python=python,
+            )
         else:
             api.run(
                 names or (),

@@ -39,6 +39,7 @@ def rerun(
     workload: Annotated[Path | None, typer.Option(help="Where the workload lies now.")] = None,
     voice: Annotated[Path | None, typer.Option(help="Where the voice's folder lies now.")] = None,
     recognizer: Annotated[Path | None, typer.Option(help="Where the recognizer's lies.")] = None,
+    python: Annotated[str | None, typer.Option(help="The interpreter of the runs.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Repeat a study with the same seed, texts, voice and settings; say what came out the same.
@@ -60,6 +61,7 @@ def rerun(
             workload=workload,
             voice=voice,
             recognizer=recognizer,
+            python=python,
         )
     except KeyboardInterrupt:
         asked = [str(source), *(experiments or ()), "--resume", str(folder)]

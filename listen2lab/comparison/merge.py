@@ -144,6 +144,7 @@ def _manifest(
         plan=plan,
         machines=machines,
         merged=Merged(tuple(parts), experiments),
+        mark=None,
     )
 
 

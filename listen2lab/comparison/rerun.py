@@ -15,11 +15,13 @@ from listen2lab.comparison.rerun_inputs import Source, same_inputs
 from listen2lab.errors import InputError, StudyError, UnknownNameError
 from listen2lab.experiment import run_study
 from listen2lab.experiment.catalog import public_names
+from listen2lab.experiment.trust import is_own, refuse_foreign_levels
 from listen2lab.findings.records import ExperimentSummary, Summary
 from listen2lab.findings.summary import summary_of
 from listen2lab.notice import Notice
 from listen2lab.study.data import StudyData, open_study
 from listen2lab.study.payload import read_payload
+from listen2lab.study.plan import schedule
 from listen2lab.study.records import Call, Manifest
 from listen2lab.study.redact import Redaction
 
@@ -63,6 +65,7 @@ def rerun(
     workload: Path | str | None = None,
     voice: Path | str | None = None,
     recognizer: Path | str | None = None,
+    python: str | None = None,
     progress: Progress | None = None,
     tell: Callable[[Notice], None] | None = None,
 ) -> tuple[StudyData, Rerun]:
@@ -77,17 +80,22 @@ def rerun(
     given = same_inputs(
         before, [Path(t) for t in texts], workload=workload, voice=voice, recognizer=recognizer
     )
-    python, notes = _interpreter(before)
+    python, notes = _interpreter(before, python)
     folder = Path(study)
     if resume:
         _refuse_another(before, folder)
+    tell = tell or run_study.to_nobody
     for note in (*before.notes, *notes):
-        if tell is not None:
-            tell(note)
+        tell(note)
     if resume:
-        run_study.resume(folder, progress=progress)
+        run_study.resume(
+            folder, workload=workload, voice=voice, recognizer=recognizer, python=python,
+            progress=progress, notify=tell,
+        )  # fmt: skip
     else:
         manifest = before.manifest
+        runs = schedule(manifest.plan)
+        tell(run_study.will_run(runs, given, python, before.seconds, manifest.plan.jobs))
         run_study.start(
             manifest.plan, given, folder, call=manifest.call, python=python,
             hypotheses=manifest.hypotheses, progress=progress,
@@ -154,9 +162,10 @@ def _opened(source: StudyData | Path | str) -> Source:
         paragraphs = study.folder.paragraphs()
     except StudyError as error:  # the lab's own texts, or books given again, will do
         notes.append(Notice("texts-not-read", {"message": str(error)}))
+    took = float(study.runs["wall_s"].sum())
     return Source(
         str(path), study.manifest, summary_of(study).experiments, paragraphs,
-        is_report=False, notes=tuple(notes),
+        is_report=False, notes=tuple(notes), is_own=is_own(study.manifest), seconds=took or None,
     )  # fmt: skip
 
 
@@ -171,7 +180,7 @@ def _from_report(path: Path) -> Source:
     except msgspec.DecodeError as error:
         notes.append(Notice("no-numbers-before", {"message": str(error)}))
     inputs = carried.manifest.inputs
-    manifest = replace(carried.manifest, inputs=replace(inputs, paragraphs=None))
+    manifest = replace(carried.manifest, inputs=replace(inputs, paragraphs=None), mark=None)
     paragraphs = None if inputs.paragraphs is None else list(inputs.paragraphs)
     return Source(str(path), manifest, experiments, paragraphs, is_report=True, notes=tuple(notes))
 
@@ -186,17 +195,23 @@ def _refuse_kinds(manifest: Manifest, where: str) -> None:
         )
 
 
-def _interpreter(before: Source) -> tuple[str | None, list[Notice]]:
-    """Return the interpreter that the runs had, if it is still there."""
-    python = before.manifest.python
+def _interpreter(before: Source, python: str | None) -> tuple[str | None, list[Notice]]:
+    """Return the interpreter of the runs: the one that is given, or theirs if it may be used."""
+    was = before.manifest.python
     levels = [level for item in before.manifest.plan.experiments for level in item.levels]
-    for name in [level.python for level in levels if level.python]:
-        if before.is_report or shutil.which(name) is None:
-            why = "a report leaves out" if before.is_report else f"is not at {name} any more"
+    if not before.is_own:
+        refuse_foreign_levels(before.manifest, before.name)
+    for name in filter(None, [level.python for level in levels]):
+        if shutil.which(name) is None:
             raise InputError(
-                f"some conditions ran under an interpreter of their own, which {why}; nothing was "
-                "run; repeat the study where its folder and its interpreters are"
+                f"some conditions ran under an interpreter of their own, which is not at {name} "
+                "any more; nothing was run; repeat the study where its interpreters are"
             )
-    if python is None or (not before.is_report and shutil.which(python) is not None):
-        return python, []
-    return None, [Notice("other-interpreter", {"path": None if before.is_report else python})]
+    if python is not None or was is None or (before.is_own and shutil.which(was) is not None):
+        return python or was, []
+    if not before.is_own and not before.is_report:
+        raise InputError(
+            f"{before.name} was not begun by you on this machine, so the interpreter that it names "
+            f"({was}) is not started; nothing was run; name one with --python"
+        )
+    return None, [Notice("other-interpreter", {"path": None if before.is_report else was})]

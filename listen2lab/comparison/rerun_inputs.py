@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from listen2lab.errors import InputError, StudyError, UnknownNameError
 from listen2lab.experiment import inputs
 from listen2lab.experiment.machine import versions
+from listen2lab.study.plan import schedule
 from listen2lab.study.redact import LEFT_OUT
 from listen2lab.texts import books
 
@@ -29,6 +30,10 @@ class Source(NamedTuple):
     paragraphs: list[str] | None
     is_report: bool
     notes: tuple[Notice, ...]
+    is_own: bool = False
+    """Whether this user began it here: only then may its paths be used."""
+    seconds: float | None = None
+    """How long its runs took, all together; None: not known."""
 
 
 def same_inputs(
@@ -45,6 +50,12 @@ def same_inputs(
     if was.is_pipeline:
         given = _book(before, texts, {"voice": voice, "recognizer": recognizer})
     else:
+        if workload is None and not before.is_own:
+            planned = len(schedule(before.manifest.plan))
+            raise InputError(
+                f"{_why_not(before)}; it would do {planned} runs of {was.workload}; nothing was "
+                "run; look at that file, then name it with --workload: it is checked by hash"
+            )
         path = Path(workload or was.workload or "")
         if not path.is_file():
             raise InputError(
@@ -59,6 +70,12 @@ def same_inputs(
     return given
 
 
+def _why_not(before: Source) -> str:
+    """Say why the paths of a study are not used."""
+    why = "is a report" if before.is_report else "was not begun by you on this machine"
+    return f"{before.name} {why}: nothing that it names is executed or opened"
+
+
 def _book(before: Source, texts: list[Path], folders: dict[str, Path | str | None]) -> inputs.Book:
     was = before.manifest.inputs
     models = {kind: str(folder or getattr(was, kind)) for kind, folder in folders.items()}
@@ -67,6 +84,12 @@ def _book(before: Source, texts: list[Path], folders: dict[str, Path | str | Non
             raise InputError(
                 f"{before.name} does not say which {kind} was used; nothing was run; name its "
                 f"folder with --{kind}: it is checked by hash"
+            )
+        is_named = folders[kind] is not None or inputs.is_generated(kind, model)
+        if not is_named and not before.is_own:
+            raise InputError(
+                f"{_why_not(before)}; its {kind} is {model!r}; nothing was run; name the folder "
+                f"of that one with --{kind}: it is checked by hash"
             )
     try:
         book = inputs.open_book(

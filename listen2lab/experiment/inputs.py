@@ -33,6 +33,7 @@ __all__ = [
     "PlantedBook",
     "changed",
     "hash_of",
+    "is_generated",
     "is_same",
     "models_root",
     "open_book",
@@ -223,6 +224,11 @@ def open_file(path: Path) -> OwnFile:
     except ValueError as error:
         raise WorkloadError(f"{path} is no Python file: {error}") from error
     return OwnFile(path.resolve(), hashlib.sha256(text).hexdigest())
+
+
+def is_generated(kind: str, name: str) -> bool:
+    """Tell whether a voice or recognizer is one that the lab builds itself."""
+    return name in (GENERATED_VOICES if kind == "voice" else (GENERATED_RECOGNIZER,))
 
 
 def reopen(record: InputsRecord, paragraphs: Sequence[str]) -> Inputs:

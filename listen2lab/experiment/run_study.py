@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from listen2lab.errors import StudyError
+from listen2lab.errors import InputError, StudyError
 from listen2lab.experiment.capacity import Expectation, first_guess
-from listen2lab.experiment.inputs import Inputs, changed, reopen
+from listen2lab.experiment.inputs import Inputs, changed, is_generated, reopen
 from listen2lab.experiment.local import LocalBackend
 from listen2lab.experiment.machine import Labels
 from listen2lab.experiment.progress import ProgressRelay
 from listen2lab.experiment.scheduler import Scheduler
+from listen2lab.experiment.trust import is_own, marked, refuse_foreign_levels
 from listen2lab.notice import Notice
 from listen2lab.study.folder import StudyFolder
 from listen2lab.study.plan import schedule
@@ -30,14 +32,14 @@ if TYPE_CHECKING:
     from listen2lab.experiment.progress import Progress
     from listen2lab.experiment.scheduler import Backend, WorkerSlot
     from listen2lab.study.plan import Plan, Run
-    from listen2lab.study.records import Call, HypothesisRecord, Sample
+    from listen2lab.study.records import Call, HypothesisRecord, InputsRecord, Sample
 
-__all__ = ["refuse_planted", "resume", "start"]
+__all__ = ["refuse_planted", "resume", "start", "to_nobody", "will_run"]
 
 _LOOK_SECONDS = 0.5  # how often it is asked which slots there are
 
 
-def _to_nobody(_notice: Notice) -> None:
+def to_nobody(_notice: Notice) -> None:
     """Pass over a notice."""
 
 
@@ -51,7 +53,7 @@ def start(
     python: str | None = None,
     on: str | None = None,
     progress: Progress | None = None,
-    notify: Callable[[Notice], None] = _to_nobody,
+    notify: Callable[[Notice], None] = to_nobody,
 ) -> StudyFolder:
     """Run a plan into a new study.
 
@@ -98,14 +100,16 @@ def start(
     else:
         backend = _cluster()(on, plan, inputs, python, notify=notify)
     try:
-        manifest = Manifest(
-            plan=plan,
-            created=dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
-            call=call,
-            python=python,
-            hypotheses=dict(hypotheses or {}),
-            inputs=inputs.record,
-            setup=backend.machine.setup,
+        manifest = marked(
+            Manifest(
+                plan=plan,
+                created=dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+                call=call,
+                python=python,
+                hypotheses=dict(hypotheses or {}),
+                inputs=inputs.record,
+                setup=backend.machine.setup,
+            )
         )
         study.create(manifest, list(inputs.paragraphs))
         return _run_all(study, plan, inputs, backend, progress=progress, notify=notify)
@@ -118,8 +122,12 @@ def resume(
     *,
     on: str | None = None,
     jobs: int | None = None,
+    workload: Path | str | None = None,
+    voice: Path | str | None = None,
+    recognizer: Path | str | None = None,
+    python: str | None = None,
     progress: Progress | None = None,
-    notify: Callable[[Notice], None] = _to_nobody,
+    notify: Callable[[Notice], None] = to_nobody,
 ) -> StudyFolder:
     """Run what a study still lacks.
 
@@ -129,10 +137,13 @@ def resume(
         A study that was interrupted.
     jobs
         Runs at a time on one machine; None: as the study was begun.
+    workload, voice, recognizer, python
+        What is executed and opened, for a study that this user did not begin here: what its
+        manifest names is then not touched. The content must be the same, by hash.
     on, progress, notify
         As in `start`; a study that was begun here can be completed on a cluster, and back. A run
         that is run again because its files cannot be read gives the notice of that, and
-        ``run-again`` (``run``).
+        ``run-again`` (``run``); before anything runs, `will_run` says what will.
 
     Returns
     -------
@@ -145,13 +156,17 @@ def resume(
         This is no study, another process is writing it, the models are not the same any more, or
         the cluster went away.
     InputError
-        Nothing at that address can carry the runs.
+        Nothing at that address can carry the runs, or what is executed must be named.
     """
     study = StudyFolder(path)
     manifest, _ = study.manifest()
     plan = manifest.plan
     refuse_planted(plan)
-    inputs = reopen(manifest.inputs, study.paragraphs())
+    paragraphs = study.paragraphs()
+    given = {"workload": workload, "voice": voice, "recognizer": recognizer}
+    named = {kind: str(value) for kind, value in given.items() if value is not None}
+    _refuse_foreign(manifest, str(path), {*named, *(["python"] if python else [])})
+    inputs = reopen(msgspec.structs.replace(manifest.inputs, **named), paragraphs)
     if other := changed(manifest.inputs, inputs.record):
         raise StudyError(
             f"the {' and '.join(other)} is not what the study was begun with; its runs are kept as "
@@ -159,7 +174,8 @@ def resume(
         )
     if jobs is not None:
         plan = msgspec.structs.replace(plan, jobs=jobs)
-    python = manifest.python
+    is_named = bool(named) or python is not None
+    python = python or manifest.python
     backend: Backend
     if on is None:
         backend = LocalBackend(plan, inputs, python)
@@ -168,9 +184,70 @@ def resume(
         backend = _cluster()(on, plan, inputs, python, versions=began_with, notify=notify)
     try:
         study.acquire()
-        return _run_all(study, plan, inputs, backend, progress=progress, notify=notify)
+        if is_named:  # this user has said it, so it need not be said again
+            said = msgspec.structs.replace(
+                study.manifest()[0], inputs=_renamed(manifest.inputs, inputs.record), python=python
+            )
+            study.write_manifest(marked(said))
+        return _run_all(
+            study, plan, inputs, backend, progress=progress, notify=notify, resumed=(python,)
+        )
     finally:
         backend.close()
+
+
+def _renamed(was: InputsRecord, now: InputsRecord) -> InputsRecord:
+    """Return what a study was given, with the places where it lies now."""
+    return msgspec.structs.replace(
+        was, workload=now.workload, voice=now.voice, recognizer=now.recognizer
+    )
+
+
+def _refuse_foreign(manifest: Manifest, where: str, named: set[str]) -> None:
+    """Refuse to execute or open what only a study of somebody else names."""
+    if is_own(manifest):
+        return
+    refuse_foreign_levels(manifest, where)
+    was = manifest.inputs
+    wanted = {"workload": was.workload, "python": manifest.python}
+    for kind in ("voice", "recognizer"):
+        name = getattr(was, kind)
+        wanted[kind] = None if name is None or is_generated(kind, name) else name
+    lacking = {kind: name for kind, name in wanted.items() if name and kind not in named}
+    if lacking:
+        said = ", ".join(f"{kind} {name}" for kind, name in lacking.items())
+        raise InputError(
+            f"{where} was not begun by you on this machine, so nothing that it names is executed "
+            f"or opened; it plans {len(schedule(manifest.plan))} runs with {said}; nothing was "
+            f"run; look at that, then name it with {' '.join(f'--{kind}' for kind in lacking)}"
+        )
+
+
+def will_run(
+    runs: Sequence[Run], inputs: Inputs, python: str | None, seconds: float | None, jobs: int
+) -> Notice:
+    """Return the notice of what will be run, for before anything is.
+
+    Parameters
+    ----------
+    runs, inputs, python
+        What is run.
+    seconds
+        How long all of it takes one by one; None: not known.
+    jobs
+        Runs at a time.
+
+    Returns
+    -------
+    Notice
+        ``will-run`` (``runs``, ``python``, ``given``, ``seconds``).
+    """
+    given = inputs.record.workload or f"{inputs.record.voice}, {inputs.record.recognizer}"
+    own = {run.level.python for run in runs} - {None}
+    interpreters = ", ".join(sorted({python or sys.executable, *filter(None, own)}))
+    took = None if seconds is None else round(seconds / max(1, jobs), 1)
+    values = {"runs": len(runs), "python": interpreters, "given": given, "seconds": took}
+    return Notice("will-run", {**values})
 
 
 def refuse_planted(plan: Plan) -> None:
@@ -202,14 +279,21 @@ def _run_all(
     *,
     progress: Progress | None,
     notify: Callable[[Notice], None],
+    resumed: tuple[str | None] | None = None,
 ) -> StudyFolder:
-    """Run what has no result yet, as slots and memory allow, and release the study's lock."""
+    """Run what has no result yet, as slots and memory allow, and release the study's lock.
+
+    A study that is resumed, with the interpreter in ``resumed``, first says what is left.
+    """
     relay = ProgressRelay(progress)
     threads: dict[WorkerSlot, threading.Thread] = {}
     jobs: Scheduler | None = None
     try:
         runs = schedule(plan)
-        jobs, done = _scheduler(study, runs, plan, inputs, notify)
+        jobs, left, seconds = _scheduler(study, runs, plan, inputs, notify)
+        done = len(runs) - len(left)
+        if resumed is not None and left:
+            notify(will_run(left, inputs, resumed[0], seconds, plan.jobs))
         labels = Labels(study)
         relay.begin(len(runs), done)
         while not jobs.is_over():
@@ -243,14 +327,15 @@ def _scheduler(
     plan: Plan,
     inputs: Inputs,
     notify: Callable[[Notice], None],
-) -> tuple[Scheduler, int]:
-    """Return the scheduler of what is left, and how many runs are finished.
+) -> tuple[Scheduler, list[Run], float | None]:
+    """Return the scheduler of what is left, those runs, and roughly how long they take.
 
-    Those teach which peaks to expect, and which machine began which block.
+    Finished runs teach which peaks to expect, and which machine began which block.
     """
     expectation = Expectation(plan, first_guess(inputs.record.voice))
     begun: dict[tuple[str, int], str] = {}
-    left = []
+    left: list[Run] = []
+    took: list[float] = []
     for run in runs:
         read = read_run(study.run(run.key), run, plan)
         if read.problem is not None:
@@ -260,10 +345,11 @@ def _scheduler(
             left.append(run)
             continue
         expectation.learn(run, read.result)
+        took.append(read.result.wall_s or 0.0)
         if not run.traced and read.result.machine is not None:
             begun[run.experiment.name, run.repeat] = read.result.machine
     jobs = Scheduler(left, jobs=plan.jobs, expectation=expectation, begun=begun, notify=notify)
-    return jobs, len(runs) - len(left)
+    return jobs, left, len(left) * sum(took) / len(took) if took else None
 
 
 def _work(slot: WorkerSlot, study: StudyFolder, jobs: Scheduler, relay: ProgressRelay) -> None:

@@ -40,6 +40,7 @@ def payload(
     Manifest and summary are those that may be shared (see `listen2lab.study.redact`); texts that
     are given go along. Place the element in the page's head: a page that was cut still has it.
     """
+    manifest = msgspec.structs.replace(manifest, mark=None)  # a report may never say what runs
     if paragraphs is not None:
         inputs = msgspec.structs.replace(manifest.inputs, paragraphs=tuple(paragraphs))
         manifest = msgspec.structs.replace(manifest, inputs=inputs)

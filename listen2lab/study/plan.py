@@ -43,6 +43,19 @@ study: another machine, voice or setting. Findings leave such experiments out.""
 
 _NO_NAME = frozenset("/\\\0")
 
+MOST = {
+    "repeats": 100_000,
+    "jobs": 1_000,
+    "max_samples": 20_000,
+    "steps": 10_000_000,
+    "warmup": 10_000_000,
+    "runs": 100_000,
+    "step_timeout": 10_000_000,
+    "name": 200,
+}
+"""The most of each that a plan may ask for, names in bytes: far above what was ever measured, and
+small enough that a plan from somebody else can be listed at once."""
+
 LONG_AFTER = 10
 """The longest paragraph comes at a random place after the tenth step, so that a curve has a
 stretch before it to compare with."""
@@ -127,6 +140,8 @@ class Experiment(msgspec.Struct, frozen=True):
         for name in (self.name, *(level.name for level in self.levels)):
             if not name or name in {".", ".."} or set(name) & _NO_NAME:
                 yield f"{name!r} cannot be a folder's name"
+            if len(name.encode("utf-8", "replace")) > MOST["name"]:
+                yield f"{name[:40]!r}… is too long for a folder's name"
         if not self.levels or len({level.name for level in self.levels}) < len(self.levels):
             yield f"the conditions of {self.name} are none, or two of one name"
 
@@ -243,6 +258,7 @@ class Plan(msgspec.Struct, frozen=True):
         for name, count in counts.items():
             if type(count) is not int:
                 yield f"{name} is {count!r}, no whole number"
+        yield from self._too_much(counts)
         if self.repeats < 1:
             yield f"repeats is {self.repeats}; a condition needs at least one run"
         if self.jobs < 1:
@@ -254,6 +270,24 @@ class Plan(msgspec.Struct, frozen=True):
             yield f"two of its experiments have one name: {', '.join(names)}"
         for item in self.experiments:
             yield from item.wrong()
+
+    def _too_much(self, counts: Mapping[str, int]) -> Iterator[str]:
+        """Yield what nobody could carry out: a slip, or meant to fill memory."""
+        for name, count in counts.items():
+            most = MOST[name.partition(" ")[0]]
+            if count > most:
+                yield f"{name} is {count:,}; at most {most:,} can be carried out"
+        runs = sum(len(item.levels) for item in self.experiments) * (self.repeats + self.traced)
+        if max(runs, len(self.only or ())) > MOST["runs"]:
+            yield f"it plans {runs:,} runs; at most {MOST['runs']:,} can be carried out"
+        if abs(self.seed) >= 2**63:
+            yield "its seed has more than 63 bits"
+        if not 0 < self.step_timeout <= MOST["step_timeout"]:
+            yield f"step_timeout is {self.step_timeout} s; above 0, at most {MOST['step_timeout']}"
+        for name in ("memory_limit", "max_characters", "longest_characters"):
+            every = [getattr(x, name, None) for x in (self, *self.experiments)]
+            if any(x is not None and not 0 < x < 2**63 for x in every):
+                yield f"{name} is less than 1, or of more than 63 bits"
 
     def sample_every(self, experiment: Experiment) -> int:
         """Return after how many steps a sample is read."""

@@ -225,6 +225,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         Another interpreter for the workers; None: the parent's own.
     machines
         Label to machine, of all that carried runs.
+    mark
+        What only the user who began the study here can write; see `listen2lab.experiment.trust`.
     """
 
     plan: Plan
@@ -237,6 +239,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     setup: Setup = Setup()
     machines: dict[MachineLabel, Setup] = {}
     merged: Merged | None = None
+    mark: Private | None = None
 
     @property
     def labelled(self) -> dict[str, Setup]:

@@ -42,6 +42,7 @@ TEMPLATES: dict[str, str] = {
     "text-silent-left-out": "paragraphs without a letter or digit were left out: {paragraphs}",
     "text-controls-left-out": "control characters were left out: {characters}",
     # -- what is told while a study runs
+    "will-run": "{runs} runs of {given} with {python}{seconds}",
     "run-again": "{run}: it is run again",
     "run-lost": "{run}: lost with its worker on {machine}; it is run again",
     "run-given-up": "{run}: lost {times} times with its worker; it is not tried again",
@@ -150,6 +151,7 @@ _OPTIONAL = {
     "line": (", line {line},", ""),
     "apart": ("; apart from {first}, because of another {apart}", ""),
     "path": (" ({path})", ""),
+    "seconds": (", roughly {seconds:.0f} s", ", and how long that takes is not known"),
 }
 """Values that may be missing: what stands in their place, with and without them."""
 
