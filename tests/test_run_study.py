@@ -171,7 +171,7 @@ def test_a_run_whose_files_are_damaged_is_run_again(workload, tmp_path):
     run_study.resume(folder.path, notify=said.append)
     assert [notice.code for notice in said] == ["run-damaged", "run-again", "will-run"]
     assert said[0].values["file"] == "result.json"
-    assert {notice.values["run"] for notice in said} == {"own/a/00"}
+    assert {notice.values["run"] for notice in said[:2]} == {"own/a/00"}
     assert set(open_study(folder.path).runs["outcome"]) == {"complete"}
     assert (folder.path / "runs/own/a/00.cut-1").is_dir()
 
