@@ -1,20 +1,7 @@
 """What a NeMo CTC recognizer is fed: 16 kHz samples, then normalised log-mel frames.
 
 The engine computes the same inside `OfflineRecognizer`, but does not hand out the model's
-log-probabilities, which forced alignment needs. So with these two functions and onnxruntime,
-any model folder for ``from_nemo_ctc`` gives them::
-
-    frames = log_mel(resample(samples, 22050, 16000))
-    outputs = session.run(None, {
-        session.get_inputs()[0].name: frames.T[None],                    # float32 [1, 80, frames]
-        session.get_inputs()[1].name: np.array([len(frames)], np.int64),
-    })
-    log_probs = outputs[0][0, : len(frames) // subsampling_factor]       # [outputs, vocabulary]
-
-The inputs are named ``audio_signal`` and ``length``, the output ``logprobs``. The blank is the
-token ``<blk>`` of tokens.txt, by NeMo's habit the last; ``subsampling_factor`` is in the model's
-metadata, and ``normalize_type`` there must be ``per_feature``. Output ``k`` stands for the time
-``k * subsampling_factor * FRAME_SHIFT_S`` in the engine's own timestamps.
+log-probabilities, which forced alignment needs.
 """
 
 from __future__ import annotations
@@ -42,9 +29,8 @@ _DEVIATION_GUARD = 1e-5  # added to each bin's deviation, as the engine does
 # 2.0.1 adds the second, as NeMo does. It matters: bins of a clean voice are often below both.
 _ENERGY_FLOOR = float(np.finfo(np.float32).eps)
 _ENERGY_ADDED = 2.0**-24
-_ZERO_CROSSINGS = (
-    32  # of the filter, each way: flat to 0.88 of the lower Nyquist, 50 dB down at 1.02
-)
+_ZERO_CROSSINGS = 32
+# Of the filter, each way: flat to 0.88 of the lower Nyquist, 50 dB down at 1.02.
 _CUTOFF = 0.95  # of the lower Nyquist frequency
 _KAISER_BETA = 8.0  # 80 dB
 _SIDE_BY_SIDE = 40  # results of one product: more of them would multiply more zeros

@@ -76,33 +76,10 @@ def fetch_voice(
 ) -> Path:
     """Fetch a voice or recognizer, unless it is there.
 
-    Parameters
-    ----------
-    name
-        A key of `KNOWN`; with `url`, the name that the folder is to have.
-    root
-        The folder of models; the result is ``root / name``.
-    base_url
-        Where the known archives lie (a mirror); their release on GitHub unless given.
-    url
-        An archive that is not in the table.
-    sha256
-        Its checksum, in hexadecimal; needed with `url`.
-    kind
-        What the archive at `url` holds.
-
-    Returns
-    -------
-    Path
-        A folder that has been checked as far as it can be without the engine.
-
-    Raises
-    ------
-    UnknownNameError
-        The name is not in the table and no address was given.
-    FetchError
-        The address or checksum is missing or wrong, the download failed, or what came was
-        refused. Nothing of it is kept.
+    Returns the folder ``root / name``, checked as far as it can be without the engine; of what is
+    refused nothing is kept. An archive that is not in the table has a `url`, a `kind` and a
+    `sha256` in hexadecimal, and the name that its folder is to have. `base_url` is a mirror of the
+    known archives, which otherwise come from their release on GitHub.
     """
     if url is None:
         if name not in KNOWN:

@@ -94,25 +94,8 @@ def build_recognizer(folder: Path, voice_folder: Path, seed: int = 0) -> None:
 def ensure(name: str, root: Path) -> Path:
     """Return a generated model's folder; build it if it is missing, outdated or damaged.
 
-    Parameters
-    ----------
-    name
-        One of `NAMES`.
-    root
-        The folder that holds the models' folders.
-
-    Returns
-    -------
-    Path
-        ``root / name``, complete: it is built beside and renamed, so that a build that is killed
-        leaves nothing half made. Two processes may ask at once: the second one waits.
-
-    Raises
-    ------
-    UnknownNameError
-        There is no such model.
-    VoiceError
-        It cannot be built: a package is missing, the disk is full, the folder is read-only.
+    It is built beside ``root / name`` and renamed, so that a build that is killed leaves nothing
+    half made. Two processes may ask at once: the second one waits.
     """
     if name not in NAMES:
         raise UnknownNameError("generated model", name, NAMES)

@@ -24,16 +24,9 @@ if TYPE_CHECKING:
 
     from listen2lab.models.voices import Route
 
-__all__ = [
-    "HOW_TO_INSTALL",
-    "choose_route",
-    "espeak_data",
-    "is_available",
-    "phonemize",
-    "sherpa_version",
-]
+__all__ = ["choose_route", "espeak_data", "is_available", "phonemize", "sherpa_version"]
 
-HOW_TO_INSTALL = "pip install 'listen2lab[piper]'"
+_HOW_TO_INSTALL = "pip install 'listen2lab[piper]'"
 
 # espeak-ng marks words of another language with the language's name in parentheses.
 _LANGUAGE_SWITCH = re.compile(r"\([^)]*\)")
@@ -83,7 +76,7 @@ def choose_route(
         if needs_route and not is_available():
             raise VoiceError(
                 f"the voice {folder} speaks espeak-ng's phonemes, and sherpa-onnx {version} "
-                f"has no espeak-ng of its own; install it: {HOW_TO_INSTALL} (a GPL package)"
+                f"has no espeak-ng of its own; install it: {_HOW_TO_INSTALL} (a GPL package)"
             )
         return "phonemes", ""
     own = f"{folder}/espeak-ng-data"
@@ -94,7 +87,7 @@ def choose_route(
         raise VoiceError(
             f"the voice {folder} needs espeak-ng's data, and neither {own} nor the system "
             f"has it whole ({', '.join(_ESPEAK_FILES)}); unpack the voice again, or "
-            f"{HOW_TO_INSTALL}"
+            f"{_HOW_TO_INSTALL}"
         )
     return "espeak-data", ""
 
@@ -123,14 +116,13 @@ def phonemize(text: str, espeak_voice: str) -> list[list[int]]:
         clauses = _clauses(text, espeak_voice)
     sentences: list[list[int]] = []
     held = ""
-    for phonemes, mark, is_end in clauses:
-        held += _LANGUAGE_SWITCH.sub("", phonemes) + mark
+    for phonemes, mark, is_end in (*clauses, ("", "", True)):
+        held += _LANGUAGE_SWITCH.sub("", phonemes) + mark + ("" if is_end else " ")
         if is_end:
-            sentences += _sounding(held)
+            if any(map(str.isalpha, held)):
+                sentences.append([*map(ord, unicodedata.normalize("NFD", held))])
             held = ""
-        else:
-            held += " "
-    return sentences + _sounding(held)
+    return sentences
 
 
 def _clauses(text: str, espeak_voice: str) -> list[tuple[str, str, bool]]:
@@ -147,13 +139,6 @@ def _clauses(text: str, espeak_voice: str) -> list[tuple[str, str, bool]]:
             ) from error
         _voice_now = espeak_voice
     return list(bridge.get_phonemes(text))
-
-
-def _sounding(sentence: str) -> list[list[int]]:
-    """Return the sentence's codepoints in a list, or nothing if it has no letter."""
-    if not any(character.isalpha() for character in sentence):
-        return []
-    return [[ord(character) for character in unicodedata.normalize("NFD", sentence)]]
 
 
 def _paths() -> tuple[str, str] | None:
@@ -182,7 +167,7 @@ def _load() -> ModuleType:
     if paths is None:
         raise VoiceError(
             "this voice speaks phonemes, which need espeak-ng; nothing was spoken. "
-            f"Install it: {HOW_TO_INSTALL}"
+            f"Install it: {_HOW_TO_INSTALL}"
         )
     loader = ExtensionFileLoader(_BRIDGE, paths[0])
     spec = spec_from_loader(_BRIDGE, loader)
@@ -193,7 +178,7 @@ def _load() -> ModuleType:
         module.initialize(paths[1])
     except (ImportError, RuntimeError) as error:
         raise EngineError(
-            f"espeak-ng could not be loaded ({error}); install it again: {HOW_TO_INSTALL}"
+            f"espeak-ng could not be loaded ({error}); install it again: {_HOW_TO_INSTALL}"
         ) from error
     _bridge = module
     return module

@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import platformdirs
 
 from listen2lab.errors import VoiceError
@@ -26,6 +27,25 @@ _MAX_CONFIG_BYTES = 2**22
 _MISWRITTEN_RATE = 22_500
 
 
+class _Audio(msgspec.Struct, frozen=True):
+    sample_rate: int
+
+
+class _Espeak(msgspec.Struct, frozen=True):
+    voice: str
+
+
+class _Config(msgspec.Struct, frozen=True):
+    """What of Piper's JSON is needed."""
+
+    audio: _Audio
+    espeak: _Espeak
+    phoneme_id_map: dict[str, int | list[int]]
+    num_speakers: int = 1
+    phoneme_type: str = "espeak"
+    language: Any = None
+
+
 def ready_copy(model: Path, config_path: Path, cache: Path | None = None) -> Path:
     """Make a folder that sherpa-onnx can load of a raw Piper voice, or find the one made before.
 
@@ -35,7 +55,7 @@ def ready_copy(model: Path, config_path: Path, cache: Path | None = None) -> Pat
     config, raw = _read_config(config_path)
     tokens = _tokens(config, config_path)
     facts = read_model(model)
-    wanted = _metadata(config, config_path)
+    wanted = _metadata(config)
     missing = {key: value for key, value in wanted.items() if not facts.metadata.get(key)}
     # Path, size and time tell copies apart; hashing 60 MB at every start would be slow.
     status = model.stat()
@@ -67,45 +87,29 @@ def ready_copy(model: Path, config_path: Path, cache: Path | None = None) -> Pat
     return folder
 
 
-def _read_config(path: Path) -> tuple[dict[str, Any], bytes]:
+def _read_config(path: Path) -> tuple[_Config, bytes]:
     try:
         with path.open("rb") as stream:
             raw = stream.read(_MAX_CONFIG_BYTES + 1)
-        config = json.loads(raw[:_MAX_CONFIG_BYTES])
+        config = msgspec.convert(json.loads(raw[:_MAX_CONFIG_BYTES]), _Config)
     except OSError as error:
         raise VoiceError(f"{path} cannot be read: {error.strerror or error}") from error
+    except msgspec.ValidationError as error:
+        raise VoiceError(
+            f"{path} is not a Piper voice's settings ({error}); fetch the voice again"
+        ) from error
     except (ValueError, RecursionError) as error:
         raise VoiceError(f"{path} is not JSON ({error}); fetch the voice again") from error
-    if not isinstance(config, dict):
-        raise VoiceError(f"{path} is not a Piper voice's settings: it holds no JSON object")
+    if config.phoneme_type != "espeak":
+        raise VoiceError(
+            f"{path}: its phonemes are of type {config.phoneme_type!r}; the lab speaks Piper "
+            "voices with espeak-ng's phonemes. Take another voice"
+        )
     return config, raw
 
 
-def _field(config: dict[str, Any], path: Path, *keys: str) -> Any:
-    value: Any = config
-    for key in keys:
-        if not isinstance(value, dict) or key not in value:
-            raise VoiceError(
-                f"{path} is not a Piper voice's settings: {'.'.join(keys)} is missing; "
-                "fetch the voice again"
-            )
-        value = value[key]
-    return value
-
-
-def _metadata(config: dict[str, Any], path: Path) -> dict[str, str]:
-    kind = config.get("phoneme_type", "espeak")
-    if kind != "espeak":
-        raise VoiceError(
-            f"{path}: its phonemes are of type {kind!r}; the lab speaks Piper voices with "
-            "espeak-ng's phonemes. Take another voice"
-        )
-    rate = _field(config, path, "audio", "sample_rate")
-    voice = _field(config, path, "espeak", "voice")
-    speakers = config.get("num_speakers", 1)
-    if not isinstance(rate, int) or not isinstance(speakers, int) or not isinstance(voice, str):
-        raise VoiceError(f"{path}: sample_rate, num_speakers or espeak.voice has the wrong type")
-    language = config.get("language")
+def _metadata(config: _Config) -> dict[str, str]:
+    rate, voice, language = config.audio.sample_rate, config.espeak.voice, config.language
     english = language.get("name_english") if isinstance(language, dict) else None
     return {
         "model_type": "vits",
@@ -114,20 +118,17 @@ def _metadata(config: dict[str, Any], path: Path) -> dict[str, str]:
         "voice": voice,
         "version": "1",
         "has_espeak": "1",
-        "n_speakers": str(speakers),
+        "n_speakers": str(config.num_speakers),
         "sample_rate": str(22_050 if rate == _MISWRITTEN_RATE else rate),
     }
 
 
-def _tokens(config: dict[str, Any], path: Path) -> str:
+def _tokens(config: _Config, path: Path) -> str:
     """Write the map's single characters; the engine exits on keys of several."""
-    entries = _field(config, path, "phoneme_id_map")
-    if not isinstance(entries, dict):
-        raise VoiceError(f"{path}: phoneme_id_map is no map")
     lines = []
-    for key, ids in entries.items():
-        number = ids[0] if isinstance(ids, list) and ids else ids
-        if not isinstance(number, int) or number < 0:
+    for key, ids in config.phoneme_id_map.items():
+        number = next(iter(ids), -1) if isinstance(ids, list) else ids
+        if number < 0:
             raise VoiceError(f"{path}: phoneme_id_map has no number for {key!r}")
         # Other ASCII whitespace cannot be written in the engine's format.
         is_half = "\ud800" <= key <= "\udfff"  # JSON can hold half a character, a file cannot

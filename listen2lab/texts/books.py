@@ -47,17 +47,7 @@ def read_book(path: str | os.PathLike[str]) -> Book:
 
     Plain text is split at blank lines. Markdown and EPUB are reduced to what is spoken, a block
     a paragraph. Every paragraph has been through `speakable`; those without a letter or a digit
-    are left out.
-
-    Parameters
-    ----------
-    path
-        A ``.txt``, ``.md``, ``.markdown`` or ``.epub`` file.
-
-    Returns
-    -------
-    Book
-        Title (the package's, the first heading, or the file's name), paragraphs, and notices.
+    are left out. The title is the package's, the first heading, or the file's name.
 
     Raises
     ------
@@ -143,16 +133,10 @@ def _read_text(path: Path) -> tuple[str, list[Notice]]:
 
 
 def _speakable_paragraphs(raw: list[str], notices: list[Notice]) -> list[str]:
-    paragraphs = []
-    silent = controls = 0
-    for block in raw:
-        controls += sum(ord(character) in CONTROLS for character in block)
-        paragraph = speakable(block)
-        if any(character.isalnum() for character in paragraph):
-            paragraphs.append(paragraph)
-        elif paragraph:
-            silent += 1
-    if silent:
+    controls = sum(ord(character) in CONTROLS for block in raw for character in block)
+    visible = [paragraph for block in raw if (paragraph := speakable(block))]
+    paragraphs = [paragraph for paragraph in visible if any(map(str.isalnum, paragraph))]
+    if silent := len(visible) - len(paragraphs):
         notices.append(Notice("text-silent-left-out", {"paragraphs": silent}))
     if controls:
         notices.append(Notice("text-controls-left-out", {"characters": controls}))

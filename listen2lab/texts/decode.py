@@ -50,11 +50,8 @@ def decode(data: bytes, name: str, *, is_markup: bool = False) -> tuple[str, lis
         raise TextError(_undecodable(data, name, encoding, start + error.start)) from error
     if "\0" in text:
         raise TextError(_binary(data, name))
-    notices = []
-    if encoding != "utf-8":
-        notices.append(
-            Notice("text-decoded", {"name": name, "encoding": encoding, "said_by": said_by})
-        )
+    said = Notice("text-decoded", {"name": name, "encoding": encoding, "said_by": said_by})
+    notices = [said] if encoding != "utf-8" else []
     return text.replace("\r\n", "\n").replace("\r", "\n"), notices
 
 

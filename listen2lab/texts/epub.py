@@ -11,7 +11,7 @@ import posixpath
 import struct
 import warnings
 import zlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree as ET
 from xml.parsers import expat
@@ -59,12 +59,6 @@ _DAMAGE = (
 )  # fmt: skip
 
 
-class _Package(NamedTuple):
-    title: str | None
-    spine: list[str]
-    skipped: int
-
-
 def read(path: Path) -> tuple[str | None, list[str], list[Notice]]:
     """Read an EPUB's spine in order: its ``dc:title``, a paragraph for each block, and notices."""
     name = path.name
@@ -74,18 +68,18 @@ def read(path: Path) -> tuple[str | None, list[str], list[Notice]]:
             if _CONTAINER not in archive:
                 raise TextError(f"{name} is a zip archive but no EPUB: it has no {_CONTAINER}")
             package_path = _package_path(archive.read(_CONTAINER), name)
-            package = _package(archive.read(package_path), package_path, name)
-            if not package.spine:
+            title, spine, skipped = _package(archive.read(package_path), package_path, name)
+            if not spine:
                 raise TextError(f"{name} is a broken EPUB: its package lists nothing to read")
             if _ENCRYPTION in archive:
                 locked = _encrypted(archive.read(_ENCRYPTION), name)
-                if locked.intersection((package_path, *package.spine)):
+                if locked.intersection((package_path, *spine)):
                     raise _locked(name)
             notices = []
-            if package.skipped:
-                notices.append(Notice("text-documents-left-out", {"documents": package.skipped}))
+            if skipped:
+                notices.append(Notice("text-documents-left-out", {"documents": skipped}))
             paragraphs: list[str] = []
-            for member in package.spine:
+            for member in spine:
                 data = archive.read(member)
                 markup, repaired = decode(data, f"{name}: {member}", is_markup=True)
                 notices += repaired
@@ -95,7 +89,7 @@ def read(path: Path) -> tuple[str | None, list[str], list[Notice]]:
             f"{name} is not a readable EPUB: {error}; nothing was read. "
             "Download or export it again, or convert it to .txt"
         ) from error
-    return package.title, paragraphs, notices
+    return title, paragraphs, notices
 
 
 class _Archive:
@@ -123,11 +117,11 @@ class _Archive:
             raise _locked(self._name)
         if info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
             raise TextError(f"{self._name}: {member!r} is packed in a way that EPUB does not allow")
-        parts = []
-        size = 0
+        data = bytearray()
         with self._archive.open(info) as stream:
             while chunk := stream.read(_CHUNK):
-                size += len(chunk)
+                data += chunk
+                size = len(data)
                 self._total += len(chunk)
                 is_bomb = size > RATIO_APPLIES_FROM and size > MAX_RATIO * info.compress_size
                 if is_bomb or self._total > MAX_TEXT_BYTES:
@@ -136,8 +130,7 @@ class _Archive:
                         f"stopped after {size:,} bytes, from {info.compress_size:,} packed); "
                         "it was refused as a zip bomb, and nothing was kept"
                     )
-                parts.append(chunk)
-        return b"".join(parts)
+        return bytes(data)
 
 
 def _locked(name: str) -> TextError:
@@ -173,7 +166,8 @@ def _package_path(document: bytes, name: str) -> str:
     raise TextError(f"{name} is a broken EPUB: {_CONTAINER} names no package")
 
 
-def _package(document: bytes, path: str, name: str) -> _Package:
+def _package(document: bytes, path: str, name: str) -> tuple[str | None, list[str], int]:
+    """Return the title, the documents to read, and how many others the spine names."""
     folder = posixpath.dirname(path)
     items: dict[str, str] = {}
     spine: dict[str, None] = {}  # keeps the order, and each document once
@@ -190,7 +184,7 @@ def _package(document: bytes, path: str, name: str) -> _Package:
                 skipped += 1
             else:
                 spine[member] = None
-    return _Package(title, list(spine), skipped)
+    return title, list(spine), skipped
 
 
 def _member(folder: str, href: str) -> str:
@@ -233,10 +227,10 @@ def _spoken(markup: str, name: str) -> list[str]:
             parts.append(_CELL_EDGE if is_spoken and node.name in _CELLS else edge)
             waiting.append((edge, True))
             waiting += [(child, is_spoken) for child in reversed(node.contents)]
-    return [_joined(block) for block in "".join(parts).split(_BLOCK_EDGE) if block.strip()]
-
-
-def _joined(block: str) -> str:
-    if _CELL_EDGE not in block:
-        return block
-    return ", ".join(cell for part in block.split(_CELL_EDGE) if (cell := part.strip()))
+    blocks = [block for block in "".join(parts).split(_BLOCK_EDGE) if block.strip()]
+    return [
+        ", ".join(cell for part in block.split(_CELL_EDGE) if (cell := part.strip()))
+        if _CELL_EDGE in block
+        else block
+        for block in blocks
+    ]

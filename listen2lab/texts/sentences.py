@@ -15,14 +15,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = [
-    "CONTROLS",
-    "longest_sentence",
-    "shorten",
-    "speakable",
-    "split_long",
-    "split_sentences",
-]
+__all__ = ["CONTROLS", "longest_sentence", "shorten", "speakable", "split_long", "split_sentences"]
 
 CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if not chr(code).isspace()}
 """What is not spoken and not seen."""
@@ -41,12 +34,7 @@ def speakable(text: str) -> str:
 def split_sentences(text: str) -> list[str]:
     """Cut a text, made `speakable`, after ``.``, ``:``, ``?`` or ``!`` where a space follows."""
     line = speakable(text)
-    sentences = []
-    start = 0
-    for end in _SENTENCE_END.finditer(line):
-        sentences.append(line[start : end.end() - 1])
-        start = end.end()
-    return [*sentences, line[start:]] if line[start:] else sentences
+    return _SENTENCE_END.sub(r"\1\n", line).split("\n") if line else []
 
 
 def split_long(text: str, limit_characters: int) -> list[str]:
@@ -58,10 +46,9 @@ def split_long(text: str, limit_characters: int) -> list[str]:
     """
     if limit_characters < 1:
         raise ValueError(f"a piece needs at least 1 character, got {limit_characters}")
-    pieces = []
-    for sentence in split_sentences(text):
-        pieces += _cut(sentence, limit_characters)
-    return pieces
+    return [
+        piece for sentence in split_sentences(text) for piece in _cut(sentence, limit_characters)
+    ]
 
 
 def shorten(text: str, limit_characters: int) -> str:
