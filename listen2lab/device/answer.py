@@ -192,7 +192,7 @@ def answer(
         tuple(msgspec.structs.replace(x, roots=x.roots[:_MOST_ROWS]) for x in evidence.leaks),
         lab,
         find_ceiling(evidence, None) if lab is None else lab.ceiling,
-        limit,
+        limit or _limit_in(evidence.snapshots),
         tuple(next_steps(evidence, log, has_series=bool(series), change=change)),
     )
 
@@ -225,6 +225,15 @@ def _summarize(one: Series) -> SeriesSummary:
         tuple(round(t, 3) for t in one.time[::every].tolist()),
         tuple(one.memory[::every].tolist()),
     )
+
+
+def _limit_in(snapshots: Sequence[Snapshot]) -> int | None:
+    """Return a limit that the system itself named."""
+    for note in (note for snapshot in snapshots for note in snapshot.notes):
+        limit = note.values.get("limit")
+        if note.code == "limit-exceeded" and isinstance(limit, int):
+            return limit
+    return None
 
 
 def _minus(a: int | None, b: int | None) -> int | None:

@@ -167,12 +167,10 @@ def _read_one(content: Content, tally: Tally) -> tuple[list[Any], Source]:
 _MOST_LOOKED_AT = 200
 _NUMBERS = re.compile(r"\s*\"?[\d.:]+\"?\s*[,;\t]")
 """How a row of a table of numbers begins."""
-_HEADING = re.compile(r"(Process|Physical footprint):\s")
 _LOOKS = {
     "cannot examine process": "not-allowed",
     "try as root": "no-process",
     "No process found for": "not-running",
-    '"bug_type":"298"': "jetsam",
     "<trace-query-result": "instruments",
 }
 
@@ -185,9 +183,7 @@ def _looks_like(content: Content) -> str:
             return code
     if sum(_NUMBERS.match(line) is not None for line in first) > len(first) / 2:
         return "table-without-names"
-    if first and first[0].lstrip().startswith("["):
-        return "json-array"
-    return "heading-only" if any(_HEADING.match(line) for line in first) else ""
+    return ""
 
 
 def _without_copies(sessions: Iterable[Session]) -> tuple[list[Session], list[Notice]]:

@@ -49,6 +49,9 @@ def next_steps(
     """
     if _platform(evidence) == "Android":
         yield from _on_android(evidence, has_series=has_series, change=change)
+    elif _platform(evidence) == "Linux" and log is None:
+        if change is None:
+            yield Notice("linux-two-reports")
     elif log is None and has_series and not evidence.snapshots:
         yield Notice("log-beside-series")
     else:
@@ -81,7 +84,7 @@ def _of_growth(
             yield Notice("footprints-of-a-leak" if leaks else "footprints")
     elif _platform(evidence) in _PHONES:
         yield Notice("log-at-all")
-    elif evidence.snapshots and not any(s.counted for s in evidence.snapshots):
+    elif any(n.code == "address-space-only" for s in evidence.snapshots for n in s.notes):
         yield Notice("whole-report")
     elif change is None:
         yield Notice("early-and-late")

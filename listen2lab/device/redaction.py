@@ -32,7 +32,7 @@ NAMES = {
 PUBLIC = {
     "code", "tool", "kind", "kinds", "encoding", "verdict", "taken_back", "confidence", "reasons",
     "caveats", "says", "owner", "owners", "what", "looks", "first_code", "codecs", "field",
-    "Judged.unit", "Snapshot.quantity", "began", "platform", "in",
+    "Judged.unit", "Snapshot.quantity", "reason", "began", "platform", "in",
 }  # fmt: skip
 """Those that hold codes of the lab."""
 

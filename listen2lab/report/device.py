@@ -112,7 +112,7 @@ def parts(answer: Answer) -> Iterator[Part]:
         yield Part(lines=[of_reports.app_sentence(answer)])
     some = answer.snapshots_of_app()
     for snapshot in some if len(some) <= _MOST_REPORTS else (some[0], some[-1]):
-        if snapshot.categories or not _is_device(answer):
+        if snapshot.categories or snapshot.notes or not _is_device(answer):
             yield _of_snapshot(snapshot, answer.limit)
     if _is_device(answer):
         yield _of_device(answer)
@@ -137,8 +137,9 @@ def _of_device(answer: Answer) -> Part:
     rows = [(s.process, f"{s.pid}", words.cell(s.counted)) for s in most]
     return Part(
         "Processes of the whole device",
-        lines=["dumpsys meminfo of the whole device; dumpsys meminfo PACKAGE has the rest of one."],
-        tables=[Table(("process", "pid", "PSS"), rows)],
+        tables=[
+            Table(("process", "pid", "PSS" if most[0].quantity == "pss" else "footprint"), rows)
+        ],
     )
 
 

@@ -68,6 +68,9 @@ _CLOCK = re.compile(
 )
 _INSTRUMENTS = re.compile(r"(\d{1,4}):([0-5]\d)\.(\d{3})\.(\d{3})$")
 """Minutes, seconds, milliseconds and microseconds, as Instruments writes them."""
+_FEWEST_EACH = 3
+_MOST_PROCESSES = 8
+"""Of more the largest are taken: ps and top list hundreds."""
 MOST_SECONDS = 1e19
 """No clock shows more, not even one of nanoseconds."""
 
@@ -86,7 +89,7 @@ def _words(name: str) -> list[str]:
 
 def rank_of(name: str) -> int | None:
     """Return how well a column's name says that it is memory in use, 0 best; None: it is not."""
-    words = set(_words(name))
+    words = set(_words(name.partition("/")[0]))  # docker's "MEM USAGE / LIMIT"
     if "%" in name or words & _NOT_IN_USE:
         return None
     if "heap" in words:
@@ -96,7 +99,9 @@ def rank_of(name: str) -> int | None:
 
 def _is_time(name: str) -> bool:
     words = _words(name)
-    if not words or set(words) & _NO_TIME:
+    if (
+        not words or set(words) & _NO_TIME or name in {"TIME", "TIME+", "S"}
+    ):  # of the processor, a state
         return False
     return bool(set(words) & _TIMES) or words[0] in _FIRST_TIMES
 
@@ -151,6 +156,7 @@ class Samples:
         self.processes: list[str] = []
         self.lines: list[int] = []
         self.with_units = self.is_clock = False
+        self.by_id = columns.process is not None and names[columns.process].lower() == "pid"
 
     def add(self, number: int, cells: Sequence[Any]) -> Said:
         """Take a sample."""
@@ -191,7 +197,7 @@ class Samples:
     def _memory(self, given: Any) -> float | None:
         if isinstance(given, (int, float)) and not isinstance(given, bool):
             return _float(given) * (self.scale or 1.0)
-        text = str(given).strip()
+        text = str(given).partition(" / ")[0].strip()
         value = read_number(text)
         if value is not None:
             return value * (self.scale or 1.0)
@@ -206,20 +212,25 @@ class Samples:
         memory, time = self._scaled(), self._seconds()
         words = set(_words(self.name))
         counted = bool(words & (_RANKS[0] | _RANKS[1]))
-        out = []
         who = np.array(self.processes or [""] * len(memory))
         names = list(dict.fromkeys(who.tolist()))
-        if len(names) > max(1, len(memory) // 3):  # rather a name a row than a process
+        many = len(names) > max(1, len(memory) // _FEWEST_EACH)
+        if many and not self.by_id:  # a name a row, and no process
             names, who = [""], np.full(len(memory), "")
+        if len(names) > _MOST_PROCESSES:
+            most = {name: float(memory[who == name].max()) for name in names}
+            kept = sorted(names, key=lambda name: -most[name])[:_MOST_PROCESSES]
+            self.tally.note(0, "processes-left-out", many=len(names) - len(kept))
+            names = [name for name in names if name in kept]
+        out = []
         for name in names:
             mine = who == name
-            several = name if len(names) > 1 else ""
             at = time[mine] if self.columns.time else np.arange(float(mine.sum()))
             self._note_backwards(at, np.array(self.lines)[mine])
             out.append(
                 Series(
-                    self.name, counted, at - at[0], memory[mine], self.tally.name, several,
-                    bool(self.columns.time),
+                    self.name, counted, at - at[0], memory[mine], self.tally.name,
+                    name if len(names) > 1 else "", bool(self.columns.time),
                 )
             )  # fmt: skip
         return out

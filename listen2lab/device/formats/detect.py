@@ -9,7 +9,9 @@ from listen2lab.device.formats import (
     dumpsys,
     footprint,
     heap,
+    jetsam,
     leaks,
+    linux_proc,
     memory_lines,
     table,
     vmmap,
@@ -30,6 +32,8 @@ FORMATS: tuple[Format, ...] = (
     heap.FORMAT,
     leaks.FORMAT,
     dumpsys.FORMAT,
+    jetsam.FORMAT,
+    linux_proc.FORMAT,
     table.FORMAT,
     table.FORMAT_JSON,
     table.FORMAT_BLANKS,
@@ -66,7 +70,11 @@ def formats_of(content: Content) -> tuple[Format, ...]:
         read += len(piece)
         if read > MOST_REPORT or (read > _MOST_BESIDE_LOG and _LOG.kind in found):
             break
-    json = bool(first) and first[0].lstrip()[:1] == b"{" and _LOG.kind not in found
+    json = (
+        bool(first)
+        and first[0].lstrip()[:1] == b"{"
+        and not found & {_LOG.kind, jetsam.FORMAT.kind}
+    )
     if first and (json or not found):
         begun = [each for each in FORMATS if each.begins is not None and each.begins(first)]
         return tuple(begun[:1])

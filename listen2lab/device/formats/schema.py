@@ -66,10 +66,10 @@ _RULES = (
     ("stacks", r"^stack|\bstack( guard)?$|thread"),
     (FREED, r"malloc.*\(empty\)"),
     ("heap, large blocks", r"malloc[_ ](large|huge)"),
-    ("heap, small blocks", r"malloc|native heap"),
+    ("heap, small blocks", r"malloc|native heap|^\[heap\]"),
     ("Java heap", r"dalvik|java heap"),
-    ("VM allocate", r"vm_allocate|memory tag|app-specific tag|untagged"),
-    ("code", r"^__|dyld|shlib|\.(so|jar|apk|ttf|dex|oat|art|vdex) mmap|^code$"),
+    ("VM allocate", r"^anonymous|^\[anon|vm_allocate|memory tag|app-specific tag|untagged"),
+    ("code", r"^__|dyld|shlib|\.(so|jar|apk|ttf|dex|oat|art|vdex) mmap|^code$|\.so(\.\d+)*$"),
     ("mapped files", r"mapped file|mmap|ashmem"),
 )  # fmt: skip
 

@@ -7,7 +7,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from listen2lab.device.formats.columns import Samples, find_columns
+from listen2lab.device.formats.columns import Columns, Samples, find_columns
 from listen2lab.device.formats.numbers import read_number, read_size
 from listen2lab.device.formats.reading import Format, clean, is_object, read_lines
 from listen2lab.notice import Notice
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT", "FORMAT_BLANKS", "FORMAT_JSON", "read_blanks", "read_csv", "read_jsonl"]
 
 _WIDE = re.compile(r"\s{2,}")
+_STAMP = re.compile(r"^(\d\d:\d\d:\d\d)(?: ([AP]M))?\s")
+"""pidstat prints the time in the header, too."""
 _ROWS_LOOKED_AT = 20
 
 
@@ -39,9 +41,16 @@ def read_blanks(content: Content, tally: Tally) -> list[Series]:
 
 
 def read_jsonl(content: Content, tally: Tally) -> list[Series]:
-    """Read one JSON object a line, of which one names a memory; names may be nested."""
+    """Read one JSON object a line, or an array of them; names may be nested."""
     reader = _Jsonl(tally)
-    read_lines(content.texts(), tally, reader.feed)
+    first = next((line for _, line in content.texts() if line.strip()), "")
+    if first.lstrip().startswith("["):
+        rows = _array("\n".join(line for _, line in content.texts()))
+        taken = [reader.row(number, row) is True for number, row in enumerate(rows, start=1)]
+        if any(taken):
+            tally.many_recognised += tally.lines
+    else:
+        read_lines(content.texts(), tally, reader.feed)
     return [] if reader.samples is None else reader.samples.series()
 
 
@@ -60,11 +69,14 @@ def _split(line: str, mark: str) -> list[str]:
 
 
 def _blank_headers(line: str) -> Iterator[tuple[list[str], Cells]]:
-    text = line.strip().lstrip("#").strip()
-    for names in (_WIDE.split(text), text.split()):
-        if len(names) > 1:
-            last = len(names) - 1
-            yield names, lambda row, last=last: row.split(None, last)  # type: ignore[misc]
+    text = _STAMP.sub(r"time ", line.strip().lstrip("#").strip())
+    if len(text.split()) > 1:
+        last = len(text.split()) - 1
+        yield text.split(), lambda row: _STAMP.sub(r"\1\2 ", row.strip()).split(None, last)
+    wide = _WIDE.split(text)
+    if len(wide) > 1:
+        yield wide, str.split
+        yield wide, lambda row: _WIDE.split(row.strip())
 
 
 def _begins(
@@ -92,11 +104,18 @@ def _fits(names: list[str], cells: Cells, rows: list[str]) -> bool:
         return False
     for row in rows:
         given = cells(row)
-        if len(given) == len(names):
-            memory = given[columns.memory]
-            if read_number(memory) is not None or read_size(memory) is not None:
-                return True
+        if len(given) == len(names) and _is_row(names, columns, given):
+            return True
     return False
+
+
+def _is_row(names: list[str], columns: Columns, cells: list[str]) -> bool:
+    """Return whether a memory stands where it should, and a process's number, too."""
+    by_id = columns.process is not None and names[columns.process].lower() == "pid"
+    if by_id and not cells[columns.process or 0].strip().isdigit():
+        return False
+    memory = cells[columns.memory].partition(" / ")[0]
+    return read_number(memory) is not None or read_size(memory) is not None
 
 
 class _Table:
@@ -125,14 +144,18 @@ class _Table:
             return False
         for names, cells in self.possible:
             given = cells(line)
+            columns = find_columns(names) if self.samples is None else self.samples.columns
+            assert columns is not None
             if len(given) == len(names):
+                if self.headers is _blank_headers and not _is_row(names, columns, given):
+                    continue  # top and ps print other lines between
                 if self.samples is None:
                     self.possible = [(names, cells)]
-                    columns = find_columns(names)
-                    assert columns is not None
                     self.samples = Samples(names, self.tally, columns)
                 return self.samples.add(number, given)
         names, cells = self.possible[0]
+        if self.headers is _blank_headers:
+            return False
         return Notice("cells", {"cells": len(cells(line)), "header": len(names)})
 
     def _new_header(self, line: str) -> bool:
@@ -156,8 +179,10 @@ class _Jsonl:
             row = json.loads(line)
         except (ValueError, RecursionError):
             return Notice("no-json")
-        if not isinstance(row, dict):
-            return Notice("no-json")
+        return self.row(number, row) if isinstance(row, dict) else Notice("no-json")
+
+    def row(self, number: int, row: dict[str, Any]) -> Said:
+        """Take an object."""
         flat = _flat(row)
         if self.samples is None:
             columns = find_columns([*flat])
@@ -183,7 +208,17 @@ def _flat(row: dict[str, Any], prefix: str = "", depth: int = 0) -> dict[str, An
     return out
 
 
+def _array(text: str) -> list[dict[str, Any]]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+
+
 def _names_memory(first: list[bytes]) -> bool:
+    if first[0].lstrip().startswith(b"["):
+        return b"{" in b"".join(first[:2])
     return any(
         find_columns([*_flat(json.loads(line))]) is not None for line in first if is_object(line)
     )

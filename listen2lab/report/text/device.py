@@ -41,6 +41,8 @@ KINDS = {
     "heap": "heap",
     "leaks": "leaks",
     "dumpsys": "dumpsys meminfo",
+    "linux-proc": "smaps or status of Linux",
+    "jetsam": "a JetsamEvent report",
     "csv": "a table of time and memory",
     "jsonl": "JSON lines of time and memory",
     "blanks": "a table of memory, with blanks between columns",
@@ -79,6 +81,7 @@ _NOTES = {
     "cells": "has {cells} cells where the header has {header}",
     "time-goes-back": "the time goes back by {seconds:seconds}",
     "unit-guessed": "no unit stands in {column!r}; it was taken as {unit}",
+    "processes-left-out": "{many:count} more processes were left out: the largest are shown",
     "line-too-long": "longer than {most:size}; it was not read",
     "ends-early": "the stream ends early ({error}); what came before is kept",
     "nul-bytes": "holds NUL bytes; they were left out",
@@ -108,14 +111,10 @@ _LOOKS = {
     "be debugged",
     "no-process": "the tool found no such process, or was not allowed to; use sudo",
     "not-running": "the app was not running",
-    "jetsam": "it is a JetsamEvent report, which is not read: the app's rpages in it, times "
-    "pageSize, is its footprint when it was killed, and reason says why",
     "instruments": "it is an export of Instruments, which is not read: take footprint, vmmap "
     "-summary and heap of a memory graph instead",
     "table-without-names": "it looks like a table: its first line must name its columns, one of "
     "them a time and one a memory, as in time,footprint_mb",
-    "json-array": "it looks like one JSON array: write an object a line, as jq -c '.[]' FILE does",
-    "heading-only": "it holds a report's heading, and nothing of its tables",
 }
 _BEGAN = {
     "process": "process {pid}",

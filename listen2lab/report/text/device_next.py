@@ -54,6 +54,7 @@ _WHY = {
     "follows the longest one: save the app's log of the same run.",
     "android-one-process": "This is the whole device: one process's report has what kind of memory "
     "it is.",
+    "linux-two-reports": "One moment says nothing of growth: take it early and late in one run.",
     "early-and-late": "One moment says nothing of growth: take the same report early and late in "
     "one run, or sample it.",
     "android-heap-dump": "See who refers to what piles up: take a heap dump, and open it in "
@@ -111,6 +112,10 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
     "android-heap-dump": (
         "adb shell am dumpheap PACKAGE /data/local/tmp/late.hprof",
         "adb pull /data/local/tmp/late.hprof",
+    ),
+    "linux-two-reports": (
+        "cat /proc/PID/smaps > early.txt    # after some rounds; then late.txt, at the end",
+        "listen2lab device early.txt late.txt",
     ),
     "early-and-late": (
         "footprint APP > early.txt    # after some rounds; then late.txt, at the end",

@@ -54,6 +54,8 @@ _NOTES = {
     "a high-water mark looks like.",
     "sum-over-heading": "The rows add up to {sum:size}, more than the {heading:size} in the "
     "heading: some of them are counted elsewhere.",
+    "killed": "The system killed it: {reason}.",
+    "limit-exceeded": "The system says that it exceeded its limit of {limit:size}.",
     "swap": "{size:size} of it are swapped.",
 }
 _CANNOT = (
@@ -89,6 +91,8 @@ def snapshot_lines(snapshot: Snapshot, limit: int | None) -> list[str]:
         if limit is not None and snapshot.quantity == "footprint":
             below = "below" if counted <= limit else "above"
             lines.append(f"That is {size(abs(limit - counted))} {below} the kill limit.")
+    elif resident is not None:
+        lines.append(f"Resident size is {size(resident)}.")
     codes = {note.code for note in snapshot.notes}
     if resident is not None and snapshot.quantity == "pss":
         lines.append(f"Resident size (RSS) is {size(resident)}.")
