@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from listen2lab.api import resume, run, watch
+    from listen2lab.cure_search import cures
     from listen2lab.errors import LabError
     from listen2lab.experiment.catalog import EXPERIMENTS
     from listen2lab.facade import Study
@@ -32,6 +33,7 @@ __all__ = [
     "Study",
     "__version__",
     "compare",
+    "cures",
     "experiments",
     "merge",
     "panel",
@@ -51,6 +53,7 @@ _HOMES = {
     "experiments": "listen2lab.names",
     "panel": "listen2lab.notebook.panel",
     "compare": "listen2lab.studies",
+    "cures": "listen2lab.cure_search",
     "merge": "listen2lab.studies",
     "rerun": "listen2lab.studies",
     "resume": "listen2lab.api",

@@ -31,10 +31,13 @@ if TYPE_CHECKING:
     from listen2lab.notice import Notice
 
 __all__ = [
+    "as_call",
+    "jobs_here",
     "new_folder",
     "progress_bar",
     "resume",
     "run",
+    "several",
     "tell",
     "watch",
 ]
@@ -123,7 +126,7 @@ def run(
     LabError
         Something given cannot be used, or the folder cannot be written.
     """
-    call = _as_call(run, locals())
+    call = as_call(run, locals())
     if isinstance(experiments, (str, Experiment)):
         experiments = [experiments]
     if not experiments or "all" in experiments:
@@ -139,13 +142,13 @@ def run(
         max_characters=max_characters,
         memory_limit=_limit(memory_limit),
         step_timeout=step_timeout,
-        jobs=min(_JOBS, os.cpu_count() or 1) if jobs is None else jobs,
+        jobs=jobs_here(jobs),
     )
     if quick:
         plan = catalog.quick(plan)
     plan = plan.with_lengths(steps, warmup)
-    books = [texts] if isinstance(texts, (str, Path)) else texts
-    given = inputs.open_book(voice, recognizer=recognizer, texts_given=[Path(t) for t in books])
+    books = [Path(text) for text in several(texts)]
+    given = inputs.open_book(voice, recognizer=recognizer, texts_given=books)
     return _started(plan, given, study, call, python, on=on, progress=progress)
 
 
@@ -195,7 +198,7 @@ def watch(
     LabError
         The file or something else given cannot be used.
     """
-    call = _as_call(watch, locals())
+    call = as_call(watch, locals())
     path = Path(file)
     given = inputs.open_file(path)
     levels = [Level("this", python=python)]
@@ -267,6 +270,16 @@ def resume(
     return Study(study)
 
 
+def jobs_here(given: int | None) -> int:
+    """Return runs at a time: what is given, or as many as there are cores, at most two."""
+    return min(_JOBS, os.cpu_count() or 1) if given is None else given
+
+
+def several(given: Path | str | Sequence[Path | str]) -> list[Path | str]:
+    """Return texts that may be given as one."""
+    return [given] if isinstance(given, (str, Path)) else list(given)
+
+
 def new_folder() -> Path:
     """Return a folder for a new study, named by the time."""
     return Path("studies") / dt.datetime.now().astimezone().strftime("%Y-%m-%d-%H%M%S")
@@ -302,8 +315,16 @@ _OF_THIS_TIME = frozenset(("study", "jobs", "on", "progress", "from_shell"))
 """Arguments that say where and how fast, not what: a rerun has its own."""
 
 
-def _as_call(function: Callable[..., Study], given: Mapping[str, Any]) -> Call:
-    """Return the call that does the same again: every argument that is not the default."""
+def as_call(function: Callable[..., Study], given: Mapping[str, Any]) -> Call:
+    """Return the call that does the same again.
+
+    Parameters
+    ----------
+    function
+        What was called.
+    given
+        Its local variables as it began: every argument that is not the default is in the call.
+    """
     arguments: dict[str, Any] = {}
     for name, parameter in inspect.signature(function).parameters.items():
         value = given[name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import pandas as pd
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from listen2lab.device.answer import Answer
+    from listen2lab.findings.law import Law
     from listen2lab.findings.records import Summary
     from listen2lab.notice import Notice
     from listen2lab.study.data import StudyData
@@ -197,6 +198,45 @@ class Study:
         means = means.sort_values(["condition", "t"]).drop(columns="t")
         return (means / MIB).round(1)
 
+    def cures(self) -> pd.DataFrame:
+        """Return the cures that were run, each with its price; see `listen2lab.cures`.
+
+        Returns
+        -------
+        DataFrame
+            By ``condition``: ``change`` in words, ``complete`` (runs), ``peak_mib`` and ``end_mib``
+            (the highest of them), ``cpu_per_s`` (CPU seconds for a second of audio) and
+            ``cpu_ratio`` (beside the app's), ``load_s``, ``first_sound_s``, ``audio`` beside the
+            app's (``identical``, ``cuts``, ``other``, ``unknown``), and ``random_peak_mib`` and
+            ``random_end_mib`` (with the app's own, random durations). Empty where the study holds
+            no experiment of cures.
+        """
+        from listen2lab.report.tables import cures_frame
+
+        return cures_frame(self.summary())
+
+    def law(
+        self,
+        quantity: Literal["peak", "end"] = "peak",
+        graph: Literal["exported", "bounded"] = "exported",
+    ) -> Law | None:
+        """Return how memory follows the longest sentence, from ``utterance-length``.
+
+        Parameters
+        ----------
+        quantity
+            The peak, or memory at the end.
+        graph
+            The voice as it was exported, or bounded.
+
+        Returns
+        -------
+        Law or None
+            ``law.at(seconds)`` and ``law.longest_under(mib)``; None where too few lengths were run.
+        """
+        laws = self.summary().laws.get(graph, ())
+        return next((law for law in laws if law.quantity == quantity), None)
+
     def findings(self) -> pd.DataFrame:
         """Return what was found for each hypothesis, one row each.
 
@@ -294,6 +334,19 @@ class Study:
         from listen2lab.report.plots import plot_curves  # matplotlib
 
         return plot_curves(self.data, self._known(experiment))
+
+    def plot_cures(self) -> Figure | None:
+        """Plot each cure's peak against its CPU; None where no cures were run."""
+        from listen2lab.report.cure_plots import plot_cures
+
+        answers = self.summary().answers
+        return None if answers is None or answers.cures is None else plot_cures(answers.cures)
+
+    def plot_law(self) -> Figure | None:
+        """Plot peak by the longest sentence, and the law; None where too few lengths were run."""
+        from listen2lab.report.cure_plots import plot_law
+
+        return plot_law(self.data, self.summary().laws)
 
     def plot_ends(self, experiment: str | None = None) -> Figure:
         """Plot the peak, memory at the end and what is left after the teardown, by condition."""

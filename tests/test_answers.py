@@ -20,6 +20,7 @@ from listen2lab.report.style import to_svg
 from listen2lab.report.tables import findings_frame
 from listen2lab.report.text import answers as words
 from listen2lab.report.text.findings import SIGNS, explains
+from listen2lab.report.text.knobs import in_words
 from listen2lab.study.data import open_study
 from listen2lab.study.plan import Plan
 from listen2lab.study.records import InputsRecord, MachineFacts, Manifest, Setup
@@ -119,7 +120,7 @@ def test_every_answer_has_words(whole):
     together, *_ = said["cause"]
     assert "(H1)" in together
     assert "(H6)" in together
-    assert len(said["under"]) == 2
+    assert len(said["under"]) == 3
     small = summarized(Table().add("baseline", "app", 150))
     assert len(words.answers(small)["under"]) == 1
 
@@ -183,7 +184,7 @@ def test_every_condition_has_words(item):
     shown = {"player", "reading", "service_cache_size"}  # of conditions that are never named
     for level in item.levels:
         if not shown & set(level.knobs):
-            assert "=" not in words.in_words(level.knobs)
+            assert "=" not in in_words(level.knobs)
 
 
 def test_a_study_of_a_workload_has_no_answers(tmp_path):

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from known_tables import Table, codes, cure_case, find, told
+from typer.testing import CliRunner
 
+import listen2lab as lab
+from listen2lab.cli.app import app
+from listen2lab.cure_search import chosen, combined
+from listen2lab.errors import InputError
+from listen2lab.experiment.catalog import IN_ALL, public_names
 from listen2lab.findings.cures import cures_of, limit_of
 from listen2lab.findings.measured import Measured
 from listen2lab.findings.outcomes import LIMITS
@@ -86,3 +94,64 @@ def test_the_graphs_memory(changes, finding, code):
         assert told(found, "bounded-graph")["peak"] == pytest.approx(210 * MIB)
         assert found.explains_mib == pytest.approx(2690)
         assert found.of_mib == pytest.approx(2880)
+
+
+def test_what_is_verified():
+    """The app, the bounded voice, the best for each limit, the lowest: there a search goes on."""
+    found, at = found_in(cure_case())
+    places = chosen(found.cures, LIMITS)
+    assert places[0] == 0
+    assert {found.cures[k].condition for k in places} == {
+        "app", "bounded", "bounded+neither", "split-8", "split-15",
+    }  # fmt: skip
+    more = combined(found.cures, found.cures[at["bounded+neither"]])
+    assert [level.name for level in more] == [
+        "bounded+neither+split-8", "bounded+neither+each-use",
+        "bounded+neither+recreate-after-long",
+    ]  # fmt: skip
+    assert more[0].knobs == {
+        "voice_graph": "bounded", "cpu_mem_arena": False, "mem_pattern": False,
+        "split_sentences_s": 8.0,
+    }  # fmt: skip
+    assert {level.name for level in more} <= public_names().names
+    assert combined(found.cures, found.cures[at["bounded"]])[0].name == "bounded+split-8"
+
+
+def test_cures_are_an_experiment_of_their_own():
+    """Everything else explains the memory: ``all`` leaves them out."""
+    assert "cures" not in IN_ALL
+    assert "cures" in lab.EXPERIMENTS
+
+
+def test_a_limit_that_is_none(tmp_path):
+    """Said before anything is run."""
+    with pytest.raises(InputError, match="much"):
+        lab.cures(under="much", study=tmp_path / "study")
+    assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.engine
+def test_the_command_on_tiny(tmp_path):
+    """Screens, searches, verifies and answers; the bounded voice says the same."""
+    folder = tmp_path / "study"
+    result = CliRunner().invoke(
+        app, ["cures", "--quick", "--repeats", "2", "--under", "130MB", "--study", str(folder)]
+    )
+    assert result.exit_code == 0, result.output
+    assert "Under 130MB" in result.output
+    study = lab.Study(folder)
+    found = study.cures()
+    verified = found[found["complete"] == 2]
+    assert {"app", "bounded"} <= set(verified.index)
+    assert found.loc["bounded", "audio"] == found.loc["app", "audio"] == "identical"
+    assert found.loc["bounded", "peak_mib"] < 0.8 * found.loc["app", "peak_mib"]
+    assert found.loc["split-15", "audio"] == "cuts"
+    assert verified["random_peak_mib"].notna().all()
+    assert any(name.count("+") == 2 for name in found.index)  # what the search added
+    assert study.plot_cures() is not None
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["call"] == {
+        "name": "cures", "arguments": {"under": "130MB", "repeats": 2, "quick": True}, "shell": True
+    }  # fmt: skip
+    assert (folder / "report.html").is_file()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from listen2lab.cli import attribute, device, notebook, report, run, studies, voice
+from listen2lab.cli import attribute, cures, device, notebook, report, run, studies, voice
 from listen2lab.cli.status import EXIT_MISUSED
 from listen2lab.errors import LabError
 from listen2lab.version import __version__
@@ -49,6 +49,7 @@ def _options(
 
 
 run.register(app)
+cures.register(app)
 report.register(app)
 studies.register(app)
 attribute.register(app)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from listen2lab.study.plan import KnobValue, Plan
     from listen2lab.study.redact import PublicNames
 
-__all__ = ["EXPERIMENTS", "IN_ALL", "experiment", "public_names", "quick"]
+__all__ = ["EXPERIMENTS", "IN_ALL", "LEVERS", "experiment", "public_names", "quick", "quick_cures"]
 
 _AS_WRITTEN_S = 110
 """Seconds of the longest sentence in the lab's own texts, as they are written."""
@@ -208,6 +208,15 @@ IN_ALL = tuple(name for name in EXPERIMENTS if name != "cures")
 """What ``all`` means: what explains the memory. The way down, `listen2lab cures`, is its own."""
 
 
+LEVERS: dict[str, dict[str, KnobValue]] = {
+    "neither": _NEITHER,
+    "split-8": {"split_sentences_s": 8.0},
+    "each-use": _EACH_USE,
+    "recreate-after-long": {"recreate_after_s": 20.0},
+}
+"""What a search adds to the best of `cures`, one after the other."""
+
+
 def experiment(name: str) -> Experiment:
     """Return a built-in experiment.
 
@@ -237,12 +246,18 @@ def public_names() -> PublicNames:
     from listen2lab.study.redact import PublicNames  # pandas
 
     return PublicNames(
-        names=frozenset(level.name for item in _ALL for level in item.levels),
-        experiments=frozenset(EXPERIMENTS),
+        names=frozenset(level.name for item in _ALL for level in item.levels) | _searched(),
+        experiments=frozenset((*EXPERIMENTS, "cures-random")),
         sentences=frozenset(item.question for item in _ALL),
         models=frozenset((*GENERATED_VOICES, GENERATED_RECOGNIZER, *KNOWN)),
         texts=frozenset(BUILT_IN.values()),
     )
+
+
+def _searched() -> frozenset[str]:
+    """Return the names that a search for cures may give: a level's and those of two levers."""
+    once = [f"{level.name}+{name}" for level in EXPERIMENTS["cures"].levels for name in LEVERS]
+    return frozenset((*once, *(f"{each}+{name}" for each in once for name in LEVERS)))
 
 
 def quick(plan: Plan) -> Plan:
@@ -270,6 +285,13 @@ def quick(plan: Plan) -> Plan:
         for item in short.experiments
     )
     return replace(short, experiments=experiments)
+
+
+def quick_cures(item: Experiment) -> Experiment:
+    """Return `cures` cut down to those that tell most, over a few short paragraphs."""
+    kept = ("app", "bounded", "bounded+neither", "split-15", "neither")
+    levels = tuple(level for level in item.levels if level.name in kept)
+    return replace(item, levels=levels, steps=4, warmup=1)
 
 
 _QUICK_STEPS = {"audio-retention": 90}  # of 0.2 MiB of audio each: 10 MiB are worth acting on

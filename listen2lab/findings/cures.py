@@ -63,13 +63,25 @@ def cures_of(measured: Measured, limits: Mapping[str, float]) -> Cures | None:
     )
 
 
-def limit_of(cures: Sequence[Cure], name: str, limit_mib: float) -> CureLimit:
-    """Return which verified cures stay under a limit, and which of them to choose."""
+def limit_of(
+    cures: Sequence[Cure], name: str, limit_mib: float, *, verified: bool = True
+) -> CureLimit:
+    """Return which cures stay under a limit, and which of them to choose.
+
+    Parameters
+    ----------
+    cures
+        The app's own first.
+    name, limit_mib
+        The limit.
+    verified
+        Whether only those count that several processes agree on.
+    """
     app, *_ = cures
     under = tuple(
         at
         for at, each in enumerate(cures)
-        if at and each.is_verified and _is_under(each, limit_mib)
+        if at and (each.is_verified or not verified) and _is_under(each, limit_mib)
     )
     return CureLimit(
         name=name,
@@ -98,15 +110,16 @@ def audio_difference(measured: Measured, where: Where, app: Where) -> AudioDiffe
     return "cuts" if is_cut.all() else "other"
 
 
-_AUDIO = ["fact.paragraph", "fact.audio_crc", "fact.stretches"]
+_READ = ["repeat", "fact.paragraph"]  # each run numbers the paragraphs that it reads
+_AUDIO = ["fact.audio_crc", "fact.stretches"]
 
 
 def _audio(m: Measured, where: Where) -> pd.DataFrame:
     """Return what each paragraph sounded like; twice in it where it did not always sound alike."""
     spoken = _spoken(m, where)
-    if not set(_AUDIO) <= set(spoken):
-        return pd.DataFrame(columns=_AUDIO[1:])
-    return spoken[_AUDIO].dropna().drop_duplicates().set_index("fact.paragraph")
+    if not {*_READ, *_AUDIO} <= set(spoken):
+        return pd.DataFrame(columns=_AUDIO)
+    return spoken[[*_READ, *_AUDIO]].dropna().drop_duplicates().set_index(_READ)
 
 
 def _spoken(m: Measured, where: Where) -> pd.DataFrame:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from listen2lab.findings.law import LENGTHS
 from listen2lab.report import account
+from listen2lab.report.cure_plots import plot_cures, plot_law
 from listen2lab.report.plots import (
     MOST_LINES,
     MOST_PANELS,
@@ -19,11 +21,13 @@ from listen2lab.report.plots import (
 from listen2lab.report.style import share_styles, to_svg
 from listen2lab.report.tables import grid, phase_rows, phase_table
 from listen2lab.report.template import template
+from listen2lab.report.text import cures as cure_words
 from listen2lab.report.text import findings as finding_words
 from listen2lab.report.text import study as words
 from listen2lab.report.text.account import how_measured, part
 from listen2lab.report.text.answers import QUESTIONS, answers
 from listen2lab.report.text.key_facts import key_facts
+from listen2lab.report.text.law import law
 from listen2lab.report.text.notices import say
 from listen2lab.report.text.verdicts import REASONS
 from listen2lab.study.payload import ELEMENT_ID, payload
@@ -69,7 +73,15 @@ def page(
     sections = [
         _section(study, item, summary.experiments[item.name]) for item in study.plan.experiments
     ]
+    figure = plot_law(study, summary.laws)
     for item, section in zip(study.plan.experiments, sections, strict=True):
+        has_law = item.name == LENGTHS and figure is not None
+        section["law"] = law(summary.laws) if has_law else []
+        section["law_picture"] = (
+            to_svg(figure, label="Peak by the longest sentence, and the law")
+            if has_law and figure is not None
+            else None
+        )
         section.update(_accounts(study, item, sections, include_private=include_private))
     opening = _opening(summary)
     rules = _share_styles(sections, opening)
@@ -104,7 +116,8 @@ def _opening(summary: Summary) -> dict[str, Any] | None:
     if found is None:
         return None
     said = answers(summary)
-    figure = plot_outcomes(found.outcomes)
+    has_cures = found.cures is not None
+    figure = plot_outcomes(found.outcomes) if found.cures is None else plot_cures(found.cures)
     return {
         "answers": [
             {"name": name, "question": question, "sentences": said[name]}
@@ -132,7 +145,15 @@ def _opening(summary: Summary) -> dict[str, Any] | None:
         ],
         "picture": None
         if figure is None
-        else to_svg(figure, label="End and peak of the deciding conditions against the limits"),
+        else to_svg(
+            figure,
+            label="Peak of each cure against its CPU, and the limits"
+            if has_cures
+            else "End and peak of the deciding conditions against the limits",
+        ),
+        "has_cures": has_cures,
+        "cure_heads": cure_words.HEADS,
+        "cures": [] if found.cures is None else cure_words.rows(found.cures),
     }  # fmt: skip
 
 
@@ -238,6 +259,7 @@ def _share_styles(sections: Sequence[dict[str, Any]], opening: dict[str, Any] | 
     holders: list[tuple[dict[str, Any], str]] = []
     for section in sections:
         holders += [(section, "curves"), (section, "ends")]
+        holders += [(section, "law_picture")] if section["law_picture"] else []
         holders += [
             (each, "svg") for each in (*section["accounts"], *section["phases"], *section["traces"])
         ]

@@ -18,7 +18,8 @@ from listen2lab.report.style import (
     styled,
 )
 from listen2lab.report.tables import grid
-from listen2lab.report.text.answers import in_words, limits_mib
+from listen2lab.report.text.answers import limits_mib
+from listen2lab.report.text.knobs import in_words
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from listen2lab.report.text.findings import because
+from listen2lab.report.text.knobs import in_words
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from listen2lab.study.data import StudyData
     from listen2lab.study.plan import Experiment, KnobValue
 
-__all__ = ["Grid", "PhaseRow", "findings_frame", "grid", "phase_rows", "phase_table"]
+__all__ = ["Grid", "PhaseRow", "cures_frame", "findings_frame", "grid", "phase_rows", "phase_table"]
 
 
 class Grid(NamedTuple):
@@ -112,6 +113,20 @@ def phase_rows(table: pd.DataFrame) -> list[PhaseRow]:
     """Return a `phase_table` as rows for a page."""
     numbers = (table[list(_COLUMNS)] / MIB).to_numpy(float).tolist()
     return [PhaseRow(str(phase), *row) for phase, row in zip(table.index, numbers, strict=True)]
+
+
+def cures_frame(summary: Summary) -> pd.DataFrame:
+    """Return cures and prices, one row a condition; see `listen2lab.facade.Study.cures`."""
+    columns = [
+        *("condition", "change", "complete", "peak_mib", "end_mib", "cpu_per_s", "cpu_ratio"),
+        *("load_s", "first_sound_s", "audio", "random_peak_mib", "random_end_mib"),
+    ]
+    found = None if summary.answers is None else summary.answers.cures
+    rows = [
+        [in_words(each.knobs) if name == "change" else getattr(each, name) for name in columns]
+        for each in (found.cures if found is not None else ())
+    ]
+    return pd.DataFrame(rows, columns=columns).set_index("condition")
 
 
 def findings_frame(summary: Summary) -> pd.DataFrame:

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from listen2lab.findings.cures import limit_of
+from listen2lab.report.text import cures as cure_words
 from listen2lab.report.text import findings as finding_words
 from listen2lab.report.text import study as words
 from listen2lab.report.text.account import NOT_HELD
@@ -24,12 +26,13 @@ from listen2lab.report.text.verdicts import REASONS, contrast
 from listen2lab.units import KIB, MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
 
     from listen2lab.account.attribute import Attribution
+    from listen2lab.findings.cure_records import Cures
     from listen2lab.findings.records import PlantedFault, Summary
     from listen2lab.study.data import StudyData
 
@@ -37,6 +40,7 @@ __all__ = [
     "attribution",
     "blocks",
     "conditions",
+    "cures",
     "findings",
     "nothing_measured",
     "overview",
@@ -115,6 +119,27 @@ def findings(summary: Summary) -> str:
 
 def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(one_line(text), _WIDTH, initial_indent="  ", subsequent_indent="  ")
+
+
+def cures(found: Cures, limits: Mapping[str, float]) -> str:
+    """Return what ``listen2lab cures`` prints: every condition with its price, limits, the plan.
+
+    Parameters
+    ----------
+    found
+        What was run.
+    limits
+        Name to bytes.
+    """
+    lines = [table(cure_words.HEADS, cure_words.rows(found)), ""]
+    for name, limit in limits.items():
+        told = limit_of(found.cures, name, limit / MIB)
+        lines += textwrap.wrap(cure_words.limit(found, told), _WIDTH)
+    steps = cure_words.plan(found)
+    lines += ["", "The plan:"] if steps else []
+    for at, step in enumerate(steps, 1):
+        lines += textwrap.wrap(f"{at}. {step}", _WIDTH, subsequent_indent="   ")
+    return printable("\n".join(lines))
 
 
 def watched(study: StudyData, summary: Summary) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from listen2lab.device.answer import load_answer
 from listen2lab.device.redaction import redacted
 from listen2lab.report.account import plot_account
+from listen2lab.report.cure_plots import plot_cures, plot_law
 from listen2lab.report.device import evidence_section
 from listen2lab.report.html import page
 from listen2lab.report.markdown import issue, short
@@ -102,7 +103,10 @@ def pictures(study: StudyData, summary: Summary) -> Iterator[tuple[str, str | by
 
 def _figures(study: StudyData, summary: Summary) -> Iterator[tuple[str, str, Figure | None]]:
     if summary.answers is not None:
+        if summary.answers.cures is not None:
+            yield "cures", "Peak of cures against CPU", plot_cures(summary.answers.cures)
         yield "outcomes", "End and peak of conditions", plot_outcomes(summary.answers.outcomes)
+    yield "law", "Peak by the longest sentence, and the law", plot_law(study, summary.laws)
     for item in study.plan.experiments:
         name, stem = item.name, _file_name(item.name)
         label = f"Resident memory over the steps, {name}"

@@ -180,6 +180,7 @@ ARGUMENT_RULES = {
     "file": "workload",
     "memory_limit": "public",
     "trace": "public",
+    "under": "public",
 }
 """Who may see the strings among a call's arguments, by its name; one that is not here is private.
 Knobs and numbers are public."""

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 from listen2lab.findings.hypotheses import HYPOTHESES
 from listen2lab.findings.outcomes import KILL, LIMITS, TEXT_KNOBS
+from listen2lab.report.text import cures
 from listen2lab.report.text.account import CODE_OF_PART, part
 from listen2lab.report.text.findings import amount
 from listen2lab.report.text.format import fill, size
+from listen2lab.report.text.knobs import in_words
+from listen2lab.report.text.law import law
 from listen2lab.report.text.notices import say
 from listen2lab.report.text.verdicts import confidence
 from listen2lab.units import MIB
@@ -25,9 +28,8 @@ if TYPE_CHECKING:
         Summary,
         UnderLimit,
     )
-    from listen2lab.study.plan import KnobValue
 
-__all__ = ["QUESTIONS", "answers", "in_words", "nature", "under"]
+__all__ = ["QUESTIONS", "answers", "limits_mib", "nature", "under"]
 
 QUESTIONS = {
     "consumes": "What consumes the memory?",
@@ -79,7 +81,7 @@ def answers(summary: Summary) -> dict[str, list[str]]:
         "consumes": [_consumes(found.consumes)],
         "leak": _leak(found.leak),
         "cause": _cause(found, summary.findings),
-        "under": under(found),
+        "under": [*under(found), *law(summary.laws)],
         "untested": _untested(found),
     }
 
@@ -199,13 +201,24 @@ def _untested(found: Answers) -> list[str]:
 
 
 def under(found: Answers) -> list[str]:
-    """Say which conditions stay under each limit."""
+    """Say what stays under each limit: cures with their price, and the plan, where they were run.
+
+    Without them, the best of the single changes.
+    """
+    if found.cures is not None:
+        steps = cures.plan(found.cures)
+        return [
+            *cures.limits(found.cures),
+            *(f"The plan, {at} of {len(steps)}. {step}" for at, step in enumerate(steps, 1)),
+        ]
     app = [each for each in found.outcomes if not each.knobs and each.complete]
     said = [
         _under_limit(limit, app, found.outcomes)
         for limit in found.under.limits
         if not limit.already
     ]
+    if said and app:
+        said.append("Each is one change; `listen2lab cures` finds combinations and prices.")
     done = [limit.name for limit in found.under.limits if limit.already]
     if done:
         worst = max((each.peak_mib or 0.0 for each in app), default=0.0)
@@ -238,7 +251,7 @@ def _under_limit(limit: UnderLimit, app: Sequence[Outcome], outcomes: Sequence[O
     return " ".join(said)
 
 
-_MOST_NAMED = 3
+_MOST_NAMED = 1
 
 
 def _list(outcomes: Sequence[Outcome]) -> str:
@@ -251,47 +264,6 @@ def _list(outcomes: Sequence[Outcome]) -> str:
     )
     more = len(ordered) - _MOST_NAMED
     return f"{named}, and {more} more" if more > 0 else named
-
-
-def in_words(knobs: Mapping[str, KnobValue]) -> str:
-    """Say how a condition differs from the app."""
-    said = []
-    if (knobs.get("cpu_mem_arena"), knobs.get("mem_pattern")) == (False, False):
-        said.append("no arena and no memory pattern")
-        knobs = {name: v for name, v in knobs.items() if name not in _BOTH_OFF}
-    for name, value in knobs.items():
-        if name == "lookahead_count" and "in_flight" in knobs:
-            continue  # only there so that several are wanted at once
-        exact = (name, value) if not isinstance(value, dict) else (name,)
-        words = _KNOB_WORDS.get(exact) or _KNOB_WORDS.get((name,))
-        said.append(f"{name} = {value}" if words is None else words.format(value=value))
-    return ", ".join(said) or "as the app does"
-
-
-_BOTH_OFF = ("cpu_mem_arena", "mem_pattern")
-
-_KNOB_WORDS: dict[tuple[object, ...], str] = {
-    ("split_sentences_s", None): "no sentence split",
-    ("split_sentences_s", 15.0): "long sentences split",
-    ("split_sentences_s",): "sentences split at {value:g} s",
-    ("longest_sentence_s",): "no sentence above {value} s",
-    ("voice_graph", "bounded"): "the bounded voice",
-    ("recreate_after_s",): "a new session after a sentence above {value:g} s",
-    ("recognizer_loaded", "each-use"): "the recognizer loaded for each use",
-    ("recognizer_loaded", "at-first-use"): "the recognizer loaded at its first use",
-    ("session_every", 1): "a new session every paragraph",
-    ("session_every",): "a new session every {value} paragraphs",
-    ("voice_change_every",): "another voice every {value} paragraphs",
-    ("cpu_mem_arena",): "no arena",
-    ("mem_pattern",): "no memory pattern",
-    ("max_cache_size", None): "an unbounded cache",
-    ("max_cache_size",): "a cache of {value}",
-    ("alignment", "off"): "no alignment",
-    ("alignment",): "alignment {value}",
-    ("after_eviction",): "{value} after each eviction",
-    ("in_flight",): "{value} in flight",
-    ("sessions",): "a session each",
-}
 
 
 def limits_mib() -> dict[str, float]:

@@ -1,8 +1,15 @@
-"""The pipeline's knobs and the selftest's faults in words."""
+"""The pipeline's knobs, conditions made of them, and the selftest's faults in words."""
 
 from __future__ import annotations
 
-__all__ = ["FAULT_MEANINGS", "KNOB_MEANINGS"]
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from listen2lab.study.plan import KnobValue
+
+__all__ = ["FAULT_MEANINGS", "KNOB_MEANINGS", "in_words"]
 
 KNOB_MEANINGS: dict[str, str] = {
     "lookahead_count": "paragraphs synthesized ahead of the one that plays",
@@ -44,3 +51,44 @@ FAULT_MEANINGS: dict[str, str] = {
     "one-off": "one large block, kept",
 }
 """Each of `listen2lab.pipeline.planted.FAULTS`."""
+
+
+def in_words(knobs: Mapping[str, KnobValue]) -> str:
+    """Say how a condition differs from the app."""
+    said = []
+    if (knobs.get("cpu_mem_arena"), knobs.get("mem_pattern")) == (False, False):
+        said.append("no arena and no memory pattern")
+        knobs = {name: v for name, v in knobs.items() if name not in _BOTH_OFF}
+    for name, value in knobs.items():
+        if name == "lookahead_count" and "in_flight" in knobs:
+            continue  # only there so that several are wanted at once
+        exact = (name, value) if not isinstance(value, dict) else (name,)
+        words = _KNOB_WORDS.get(exact) or _KNOB_WORDS.get((name,))
+        said.append(f"{name} = {value}" if words is None else words.format(value=value))
+    return ", ".join(said) or "as the app does"
+
+
+_BOTH_OFF = ("cpu_mem_arena", "mem_pattern")
+
+_KNOB_WORDS: dict[tuple[object, ...], str] = {
+    ("split_sentences_s", None): "no sentence split",
+    ("split_sentences_s", 15.0): "long sentences split",
+    ("split_sentences_s",): "sentences split at {value:g} s",
+    ("longest_sentence_s",): "no sentence above {value} s",
+    ("voice_graph", "bounded"): "the bounded voice",
+    ("recreate_after_s",): "a new session after a sentence above {value:g} s",
+    ("recognizer_loaded", "each-use"): "the recognizer loaded for each use",
+    ("recognizer_loaded", "at-first-use"): "the recognizer loaded at its first use",
+    ("session_every", 1): "a new session every paragraph",
+    ("session_every",): "a new session every {value} paragraphs",
+    ("voice_change_every",): "another voice every {value} paragraphs",
+    ("cpu_mem_arena",): "no arena",
+    ("mem_pattern",): "no memory pattern",
+    ("max_cache_size", None): "an unbounded cache",
+    ("max_cache_size",): "a cache of {value}",
+    ("alignment", "off"): "no alignment",
+    ("alignment",): "alignment {value}",
+    ("after_eviction",): "{value} after each eviction",
+    ("in_flight",): "{value} in flight",
+    ("sessions",): "a session each",
+}

@@ -1,0 +1,164 @@
+"""Pictures of cures: peak against price, and the law of the longest sentence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from listen2lab.findings.law import LENGTHS, law_points, lengths_of
+from listen2lab.report.style import (
+    DASHES,
+    INK,
+    MARKERS,
+    QUIET,
+    SERIES,
+    new_figure,
+    safe_label,
+    styled,
+)
+from listen2lab.report.text.answers import limits_mib
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from listen2lab.findings.cure_records import Cure, Cures
+    from listen2lab.findings.law import Law
+    from listen2lab.study.data import StudyData
+
+__all__ = ["plot_cures", "plot_law"]
+
+_KINDS = (
+    ("the app", SERIES[1], MARKERS[1]),
+    ("identical audio", SERIES[0], MARKERS[0]),
+    ("other only at cuts", SERIES[2], MARKERS[2]),
+    ("other audio, or not compared", SERIES[3], MARKERS[3]),
+)
+
+
+def plot_cures(found: Cures) -> Figure:
+    """Plot each cure's peak against its CPU: lower and further left is better.
+
+    The marker says what becomes of the audio, a filled one that several processes agreed; those
+    that no other beats in both are joined and named, and so is the app's own.
+    """
+    figure = new_figure(7.6, 4.6)
+    points = [
+        (at, each, each.cpu_per_s, each.peak_mib)
+        for at, each in enumerate(found.cures)
+        if each.cpu_per_s is not None and each.peak_mib is not None
+    ]
+    with styled():
+        axes = figure.subplots()
+        axes.grid(visible=False)
+        axes.set_yscale("log")
+        peaks = [peak for *_, peak in points] or [100.0]
+        prices = [cpu for _, _, cpu, _ in points] or [0.1]
+        bottom, top = min(peaks) / 1.35, max(peaks) * 1.45
+        right = max(prices) + 0.28 * (max(prices) - min(prices) or max(prices))
+        axes.set_xlim(min(prices) - 0.08 * (right - min(prices)), right)
+        axes.set_ylim(bottom, top)
+        _limits(axes, bottom, top)
+        front = [(found.cures[at].cpu_per_s, found.cures[at].peak_mib) for at in found.front]
+        axes.plot(
+            [x for x, _ in front], [y for _, y in front], color=QUIET, linewidth=1.2,
+            linestyle=DASHES[0], zorder=1,
+        )  # fmt: skip
+        seen = set()
+        for at, each, cpu, peak in points:
+            kind = _kind(at, each)
+            _, colour, marker = _KINDS[kind]
+            seen.add(kind)
+            axes.plot(
+                cpu, peak, linestyle="none", marker=marker, color=colour, markersize=8,
+                markeredgewidth=1.6, zorder=3,
+                markerfacecolor=colour if each.is_verified else "none",
+            )  # fmt: skip
+        _names(axes, [point for point in points if point[0] == 0 or point[0] in found.front])
+        for kind in sorted(seen):
+            label, colour, marker = _KINDS[kind]
+            axes.plot([], [], linestyle="none", marker=marker, color=colour, label=label)
+        axes.plot(
+            [], [], linestyle="none", marker=MARKERS[0], color=QUIET, markerfacecolor="none",
+            label="hollow: one run",
+        )  # fmt: skip
+        ticks = [x for x in (50, 100, 200, 400, 700, 1000, 2000, 4000, 8000) if bottom < x < top]
+        axes.set_yticks(ticks, [f"{x:,}" for x in ticks])
+        axes.minorticks_off()
+        axes.set_xlabel("CPU seconds for a second of audio")
+        axes.set_ylabel("peak, MiB resident")
+        figure.legend(loc="outside upper left", ncols=3, fontsize=9, labelcolor=INK)
+    return figure
+
+
+def _kind(at: int, cure: Cure) -> int:
+    if at == 0:
+        return 0
+    return {"identical": 1, "cuts": 2}.get(cure.audio, 3)
+
+
+def _limits(axes: Axes, bottom: float, top: float) -> None:
+    for k, (name, limit) in enumerate(sorted(limits_mib().items(), key=lambda each: each[1])):
+        if bottom < limit < top:
+            axes.axhline(limit, color=INK, linewidth=1, linestyle=DASHES[k + 1], zorder=0)
+            axes.annotate(
+                name, (1, limit), xycoords=("axes fraction", "data"), xytext=(-2, 3),
+                textcoords="offset points", ha="right", va="bottom", fontsize=9, color=INK,
+            )  # fmt: skip
+
+
+def _names(axes: Axes, points: list[tuple[int, Cure, float, float]]) -> None:
+    """Name points, those above each other on alternating sides."""
+    for k, (_, each, cpu, peak) in enumerate(sorted(points, key=lambda point: point[3])):
+        axes.annotate(
+            safe_label(each.condition), (cpu, peak), textcoords="offset points",
+            xytext=(9, -3 if k % 2 else 5), fontsize=9, color=INK,
+        )  # fmt: skip
+
+
+def plot_law(study: StudyData, laws: Mapping[str, tuple[Law, ...]]) -> Figure | None:
+    """Plot the peak of each run by its longest sentence, and the law through it.
+
+    Parameters
+    ----------
+    study
+        With the experiment of lengths.
+    laws
+        Of its summary.
+
+    Returns
+    -------
+    Figure or None
+        None without a law.
+    """
+    peaks = {graph: law for graph, each in laws.items() for law in each if law.quantity == "peak"}
+    if not peaks:
+        return None
+    figure = new_figure(7.2, 3.4)
+    conditions = lengths_of(study.plan)
+    with styled():
+        axes = figure.subplots()
+        top = 0.0
+        for k, (graph, law) in enumerate(peaks.items()):
+            points = law_points(study.complete, LENGTHS, conditions.get(graph, []))
+            seconds = np.linspace(0, law.longest_s * 1.05, 100)
+            label = "as exported" if graph == "exported" else graph
+            axes.plot(
+                points["seconds"], points["peak"], linestyle="none", marker=MARKERS[k],
+                color=SERIES[k], markersize=6, label=f"{label}: a run",
+            )  # fmt: skip
+            axes.plot(
+                seconds, [law.at(s) for s in seconds], color=SERIES[k], linestyle=DASHES[k],
+                label=f"{label}: the law",
+            )  # fmt: skip
+            top = max(top, law.at(float(seconds[-1])), float(points["peak"].max()))
+        _limits(axes, 0.0, top * 1.15)
+        axes.set_xlim(left=0)
+        axes.set_ylim(0, top * 1.15)
+        axes.set_xlabel("longest sentence, seconds of speech")
+        axes.set_ylabel("peak, MiB resident")
+        figure.legend(loc="outside upper left", ncols=4, fontsize=9, labelcolor=INK)
+    return figure
