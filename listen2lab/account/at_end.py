@@ -30,17 +30,9 @@ LOADED = ("code and libraries", "Python", "models as loaded", "instrument")
 def end_parts(samples: pd.DataFrame) -> pd.DataFrame:
     """Return what makes up each run's resident memory at the end, collected and trimmed.
 
-    Parameters
-    ----------
-    samples
-        As for `listen2lab.account.categories.account`; steps are not needed.
-
-    Returns
-    -------
-    DataFrame
-        One row a run that reached its end, in the order of the samples; one column a group of
-        `GROUPS` that holds anything, one for each further component that a workload names, and
-        `UNACCOUNTED`: bytes, which add up to it. Empty where anonymous memory was not read.
+    One row a run that reached its end, in the order of the samples (steps are not needed); one
+    column a group of `GROUPS` that holds anything, one for each further component that a workload
+    names, and `UNACCOUNTED`: bytes, which add up to it. Empty where anonymous memory was not read.
     """
     between = samples[~samples["phase"].isin(["warmup", "step"])]
     ends = between[between["phase"] == "end"]
@@ -49,9 +41,7 @@ def end_parts(samples: pd.DataFrame) -> pd.DataFrame:
     table = account(between, between_phases=True)
     names = categories(table)
     at_end = table.loc[table["phase"] == "end", names].to_numpy(float)
-    column = {name: at_end[:, k] for k, name in enumerate(names)}
-    found = {
-        name: sum(column.pop(category) for category in group) for name, group in GROUPS.items()
-    }
+    column = dict(zip(names, at_end.T, strict=True))
+    found = {name: sum(map(column.pop, group)) for name, group in GROUPS.items()}
     held = {name: values for name, values in found.items() if np.any(values)}
     return pd.DataFrame({**held, **column})  # what is left: a workload's own, and unaccounted

@@ -75,18 +75,10 @@ class Attribution:
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON values, in bytes."""
         return {
-            "experiment": self.experiment,
-            "condition": self.condition,
-            "repeat": self.repeat,
-            "step": self.step,
-            "resident": self.resident,
-            "parts": self.parts.to_dict("records"),
-            "untouched": self.untouched,
-            "by": self.by,
-            "moment": self.moment,
-            "who": self.who.to_dict("records"),
-            "operators": self.operators.to_dict("records"),
-            "notes": msgspec.to_builtins(self.notes),
+            name: value.to_dict("records")
+            if isinstance(value, pd.DataFrame)
+            else msgspec.to_builtins(value)
+            for name, value in vars(self).items()
         }
 
 
@@ -117,18 +109,6 @@ def attribute(
         A table of rules of one's own, see `listen2lab.account.owners.read_rules`.
     reduce
         See `listen2lab.account.traces.trace_of`.
-
-    Returns
-    -------
-    Attribution
-        In bytes.
-
-    Raises
-    ------
-    InputError
-        There is no such experiment, condition, step or grouping.
-    StudyError
-        There is no sample to tell of.
     """
     if by not in BY:
         raise UnknownNameError("grouping", by, BY)
@@ -183,20 +163,8 @@ def leaks(
 ) -> pd.DataFrame:
     """Return what a traced run had not freed after its teardown, by fingerprint.
 
-    Parameters
-    ----------
-    study, experiment, condition
-        Which traced run.
-    since
-        Another study with the same experiment and condition; None: nothing is compared.
-    owners, reduce
-        As in `attribute`.
-
-    Returns
-    -------
-    DataFrame
-        See `listen2lab.account.owners.fingerprints`, and with `since` also
-        `listen2lab.account.owners.new_since`; empty where there is no trace.
+    As `listen2lab.account.owners.fingerprints`, and with another study ``since`` also as
+    `listen2lab.account.owners.new_since`; empty where there is no trace.
     """
     rules = read_rules(owners)
     trace, _ = trace_of(study, experiment, condition, reduce)
@@ -210,46 +178,28 @@ def leaks(
 def held(study: StudyData, experiment: str, condition: str) -> pd.DataFrame:
     """Return the largest buffers that Python held at the end of a traced run, by their holder.
 
-    Parameters
-    ----------
-    study, experiment, condition
-        Which traced run.
-
-    Returns
-    -------
-    DataFrame
-        ``holder`` (how one gets there from the workload, numbers and keys left out), ``buffers``,
-        ``bytes`` and ``example`` (the whole path to the largest), the largest first; empty where
-        nothing was looked at.
+    ``holder`` (how one gets there from the workload, numbers and keys left out), ``buffers``,
+    ``bytes`` and ``example`` (the whole path to the largest), the largest first.
     """
     found = _objects(study, experiment, condition)
-    sums: dict[str, list[Any]] = {}
-    for each in found.buffers:
-        entry = sums.setdefault(each.holder, [0, 0, each.path])
-        entry[0] += 1
-        entry[1] += each.bytes
-    rows = [(holder, *entry) for holder, entry in sums.items()]
-    rows.sort(key=lambda row: -int(row[2]))
-    return pd.DataFrame(rows, columns=["holder", "buffers", "bytes", "example"])
+    buffers = [(each.holder, each.bytes, each.path) for each in found.buffers]
+    return (
+        pd.DataFrame(buffers, columns=["holder", "bytes", "path"])
+        .groupby("holder", sort=False, as_index=False)
+        .agg(buffers=("bytes", "size"), bytes=("bytes", "sum"), example=("path", "first"))
+        .sort_values("bytes", ascending=False, kind="stable", ignore_index=True)
+    )
 
 
 def grown(study: StudyData, experiment: str, condition: str) -> pd.DataFrame:
     """Return by how many objects each type grew between the phases of a traced run.
 
-    Parameters
-    ----------
-    study, experiment, condition
-        Which traced run.
-
-    Returns
-    -------
-    DataFrame
-        ``between`` (two phases), ``type``, ``objects`` (more than before) and ``now``, the largest
-        change of each stretch first; empty where nothing was looked at.
+    ``between`` (two phases), ``type``, ``objects`` (more than before) and ``now``, the largest
+    change of each stretch first.
     """
     found = _objects(study, experiment, condition)
     rows = [
-        (between, each.type, each.objects, each.now)
+        (between, *msgspec.structs.astuple(each))
         for between, types in found.growth.items()
         for each in types
     ]
@@ -259,25 +209,15 @@ def grown(study: StudyData, experiment: str, condition: str) -> pd.DataFrame:
 def survivors(study: StudyData, experiment: str, condition: str) -> pd.DataFrame:
     """Return objects of the workload's own classes that were there after its teardown.
 
-    Parameters
-    ----------
-    study, experiment, condition
-        Which traced run.
-
-    Returns
-    -------
-    DataFrame
-        ``type``, ``objects``, ``chain`` (how a module holds one of them; empty where
-        none does) and ``picture`` (of what refers to it, a file relative to the study; "" where
-        graphviz was not installed); empty where there is none, or nothing was looked at.
+    ``type``, ``objects``, ``chain`` (how a module holds one of them; empty where none does) and
+    ``picture`` (of what refers to it, a file relative to the study; "" without graphviz).
     """
-    folder, found = traced_run(study, experiment, condition), _objects(study, experiment, condition)
-    home = folder.path.relative_to(study.folder.path).as_posix()
+    key = traced_run(study, experiment, condition).key
     rows = [
-        (each.type, each.objects, each.chain, f"{home}/{each.picture}" if each.picture else "")
-        for each in found.survivors
+        (each.type, each.objects, each.chain, each.picture and f"runs/{key}/{each.picture}")
+        for each in _objects(study, experiment, condition).survivors
     ]
-    return pd.DataFrame(rows, columns=["type", "objects", "chain", "picture"])
+    return pd.DataFrame(rows, columns=["type", "objects", "chain", "picture"]).fillna("")
 
 
 def _objects(study: StudyData, experiment: str, condition: str) -> Objects:

@@ -107,14 +107,7 @@ def categories(table: pd.DataFrame) -> list[str]:
 
 _NO_PARTS = (
     *_KEYS,
-    "phase",
-    "step",
-    "size",
-    "longest",
-    "rss",
-    "peak",
-    "untouched",
-    "walked",
+    *("phase", "step", "size", "longest", "rss", "peak", "untouched", "walked"),
 )
 
 
@@ -137,9 +130,10 @@ def _one_run(run: pd.DataFrame) -> pd.DataFrame:
         held[name] = taken + rest
     weights, arena = _engine(run, native)
     needed = _needed(sizes, arena)
+    of_steps = np.where(is_step, sizes, np.nan)
     columns = {
         "size": sizes,
-        "longest": _longest(np.where(is_step, sizes, np.nan)),
+        "longest": np.fmax.accumulate(of_steps) + 0.0 * of_steps,  # nothing where there is no size
         "rss": run["rss"].to_numpy(float),
         "peak": _column(run, "peak", np.nan),
         "files": kinds["files"],
@@ -171,12 +165,6 @@ def _column(run: pd.DataFrame, name: str, otherwise: float) -> Floats:
         column = pd.to_numeric(column, errors="coerce")
     values = column.to_numpy(float, na_value=np.nan)
     return np.where(np.isnan(values), otherwise, values)
-
-
-def _longest(sizes: Floats) -> Floats:
-    """Return the longest size so far; nothing where there is none."""
-    so_far = np.maximum.accumulate(np.where(np.isnan(sizes), -np.inf, sizes))
-    return np.where(np.isnan(sizes), np.nan, so_far)
 
 
 def _tells(samples: pd.DataFrame, name: str) -> bool:
@@ -243,8 +231,8 @@ def _kinds_by_counters(run: pd.DataFrame) -> dict[str, Floats]:
 
 def _held(run: pd.DataFrame) -> dict[str, Floats]:
     """Return the bytes that the workload's components say they hold."""
-    given = [str(name) for name in run if str(name).startswith("component.")]
-    names = [name.removeprefix("component.") for name in given]
+    columns = run.columns.astype(str)
+    names = [name.removeprefix("component.") for name in columns if name.startswith("component.")]
     taken = {*CATEGORIES, *_NO_PARTS} - {*_HELD}
     return {
         (f"component_{name}" if name in taken else name): np.maximum(
@@ -257,12 +245,7 @@ def _held(run: pd.DataFrame) -> dict[str, Floats]:
 def _engine(run: pd.DataFrame, native: Floats) -> tuple[Floats, Floats]:
     """Return what the engine's models and its arena hold of malloc's live bytes.
 
-    Parameters
-    ----------
-    run
-        Samples of one run.
-    native
-        Malloc's live and resident bytes less the workload's components.
+    ``native`` are those that are live and resident, less the workload's components.
     """
     nothing = np.zeros(len(run))
     phase = run["phase"].to_numpy()
@@ -291,15 +274,8 @@ def _has_engine(run: pd.DataFrame) -> bool:
     """Return whether ONNX Runtime was loaded, by mapped files or by the caches that there are."""
     if "account.engine_mapped" not in run:
         return "component.audio_cache" in run
-    if (_column(run, "account.engine_mapped", 0.0) > 0).any():
-        return True
-    if "account.files" not in run:
-        return False
-    return any(
-        "onnxruntime" in name or "sherpa" in name
-        for files in run["account.files"]
-        if isinstance(files, dict)
-        for name in files
+    return bool((_column(run, "account.engine_mapped", 0.0) > 0).any()) or any(
+        "onnxruntime" in name or "sherpa" in name for name in set(libraries(run)["file"])
     )
 
 
@@ -320,19 +296,10 @@ def _needed(sizes: Floats, arena: Floats) -> Floats:
 
 
 def cannot_tell(samples: pd.DataFrame) -> list[Notice]:
-    """Return what an account of these samples cannot tell.
+    """Return what an account of these samples cannot tell; none where every category was measured.
 
-    Parameters
-    ----------
-    samples
-        As for `account`.
-
-    Returns
-    -------
-    list of Notice
-        ``no-samples``, ``no-mappings`` (/proc/self/smaps could not be read), ``no-anonymous``,
-        ``no-malloc-counters``, ``no-sizes``, ``no-setup``; none when every category could be
-        measured.
+    ``no-samples``, ``no-mappings`` (/proc/self/smaps could not be read), ``no-anonymous``,
+    ``no-malloc-counters``, ``no-sizes``, ``no-setup``.
     """
     if samples.empty:
         return [Notice("no-samples")]
@@ -348,32 +315,15 @@ def cannot_tell(samples: pd.DataFrame) -> list[Notice]:
 
 
 def libraries(samples: pd.DataFrame) -> pd.DataFrame:
-    """Return resident bytes of mapped files by name, between phases.
+    """Return resident bytes of mapped files between phases; empty where mappings were not read.
 
-    Parameters
-    ----------
-    samples
-        As for `account`.
-
-    Returns
-    -------
-    DataFrame
-        The run's keys, ``phase``, ``file`` and ``bytes``, the largest first in each phase; empty
-        where mappings were not read.
+    By the run's keys and ``phase``: ``file`` and ``bytes``, the largest first in each phase.
     """
-    keys = [name for name in _KEYS if name in samples]
-    rows = []
-    if "account.files" in samples:
-        for sample in samples.to_dict("records"):
-            files = sample["account.files"]
-            if isinstance(files, dict):
-                rows += [
-                    {
-                        **{name: sample[name] for name in keys},
-                        "phase": sample["phase"],
-                        "file": name,
-                        "bytes": size,
-                    }
-                    for name, size in files.items()
-                ]
-    return pd.DataFrame(rows, columns=[*keys, "phase", "file", "bytes"])
+    keys = [name for name in (*_KEYS, "phase") if name in samples]
+    rows = [
+        {**{key: sample[key] for key in keys}, "file": name, "bytes": size}
+        for sample in samples.to_dict("records")
+        if isinstance(files := sample.get("account.files"), dict)
+        for name, size in files.items()
+    ]
+    return pd.DataFrame(rows, columns=[*keys, "file", "bytes"])

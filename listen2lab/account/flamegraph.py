@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from listen2lab.account.traces import traced_run
@@ -27,32 +28,20 @@ def flame_graph(
 ) -> Path:
     """Write the flame graph of a traced run's peak, or of what a range of steps kept.
 
-    Parameters
-    ----------
-    study, experiment, condition
-        Which traced run.
-    steps
-        First and last step: what was allocated in them and still live after them; None: what was
-        live at the peak.
-
-    Returns
-    -------
-    Path
-        A page beside the capture, which holds everything it needs.
+    Of first and last step: what was allocated in them and still live after them. The page stands
+    beside the capture and holds everything it needs.
 
     Raises
     ------
     StudyError
-        There is no capture.
-    ProbeError
-        memray cannot read it.
+        There is no capture; `ProbeError`: memray cannot read it.
     UnknownNameError
         There are no such steps.
     """
     folder = traced_run(study, experiment, condition)
     capture = _capture(folder.capture_path, experiment, condition)
     if steps is None:
-        return _write(capture, folder.path / _PEAK, temporal=False)
+        return _write(capture, folder.path / _PEAK)
     ends = {
         int(sample.step): sample.epoch_s
         for sample in folder.samples()
@@ -64,45 +53,18 @@ def flame_graph(
     begins = [time for step, time in ends.items() if step < steps[0]]
     between = (max(begins) if begins else 0.0, ends[steps[1]])
     name = f"flame-{steps[0]}-{steps[1]}.html"
-    return _write(capture, folder.path / name, temporal=False, between=between)
+    return _write(capture, folder.path / name, between=between)
 
 
 def temporal_graph(study: StudyData, experiment: str, condition: str) -> Path:
-    """Write the flame graph in which a reader chooses the stretch of time.
-
-    Parameters
-    ----------
-    study, experiment, condition
-        Which traced run.
-
-    Returns
-    -------
-    Path
-        A page beside the capture, which holds everything it needs.
-
-    Raises
-    ------
-    StudyError, ProbeError
-        As `flame_graph`.
-    """
+    """Write the flame graph in which a reader chooses the stretch of time; see `flame_graph`."""
     folder = traced_run(study, experiment, condition)
     capture = _capture(folder.capture_path, experiment, condition)
     return _write(capture, folder.path / _BY_TIME, temporal=True)
 
 
 def links(study: StudyData, experiment: str, condition: str) -> list[tuple[str, str]]:
-    """Return the pages there are, for a report in the study's folder.
-
-    Parameters
-    ----------
-    study, experiment, condition
-        Which traced run.
-
-    Returns
-    -------
-    list of tuple
-        What each shows (``peak``, ``time``, or steps: ``3-4``), and its path in the study.
-    """
+    """Return what each page there is shows (``peak``, ``time``, steps: ``3-4``), and its path."""
     folder = study.folder.run(f"{experiment}/{condition}/{TRACED}").path
     kinds = {_PEAK: "peak", _BY_TIME: "time"}
     return [
@@ -144,40 +106,31 @@ class _Kept:
 
 
 def _write(
-    capture: Path,
-    page: Path,
-    *,
-    temporal: bool,
-    between: tuple[float, float] | None = None,
+    capture: Path, page: Path, *, temporal: bool = False, between: tuple[float, float] | None = None
 ) -> Path:
     """Write memray's page in one rename."""
-    import memray  # only where a page is asked for
+    import memray
     from memray.reporters.flamegraph import FlameGraphReporter
 
     partial = page.with_name(f".{page.name}.{os.getpid()}.tmp")
     try:
         with memray.FileReader(str(capture)) as reader:
             points = tuple(reader.get_memory_snapshots())
-            common: dict[str, Any] = {
-                "memory_records": points,
-                "native_traces": reader.metadata.has_native_traces,
-            }
-            reporter: Any
+            given = {"memory_records": points, "native_traces": reader.metadata.has_native_traces}
+            make: Any = FlameGraphReporter.from_snapshot
+            records: Any
             if temporal:
-                records, highest = reader.get_temporal_high_water_mark_allocation_records(
-                    merge_threads=True
+                make = FlameGraphReporter.from_temporal_snapshot
+                records, given["high_water_mark_by_snapshot"] = (
+                    reader.get_temporal_high_water_mark_allocation_records(merge_threads=True)
                 )
-                reporter = FlameGraphReporter.from_temporal_snapshot(
-                    sorted(records, key=_most, reverse=True)[:_MAX_STACKS],
-                    high_water_mark_by_snapshot=highest,
-                    **common,
-                )
+            elif between is None:
+                records = reader.get_high_watermark_allocation_records(merge_threads=True)
             else:
-                kept = _at_peak(reader) if between is None else _within(reader, points, between)
-                kept.sort(key=_size_of, reverse=True)
-                reporter = FlameGraphReporter.from_snapshot(kept[:_MAX_STACKS], **common)
+                records = _within(reader, points, between)
+            kept = sorted(records, key=_most if temporal else attrgetter("size"), reverse=True)
             with partial.open("w", encoding="utf-8") as file:
-                reporter.render(
+                make(kept[:_MAX_STACKS], **given).render(
                     outfile=file,
                     metadata=reader.metadata,
                     show_memory_leaks=between is not None,
@@ -196,17 +149,9 @@ def _write(
     return page
 
 
-def _size_of(record: Any) -> int:
-    return int(record.size)
-
-
 def _most(record: Any) -> int:
     """Return the most bytes that one stretch of a stack's life held."""
     return max((int(span.n_bytes) for span in record.intervals), default=0)
-
-
-def _at_peak(reader: Any) -> list[Any]:
-    return list(reader.get_high_watermark_allocation_records(merge_threads=True))
 
 
 def _within(reader: Any, points: Any, between: tuple[float, float]) -> list[Any]:

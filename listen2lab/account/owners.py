@@ -78,23 +78,7 @@ class Rule(NamedTuple):
 
 
 def read_rules(path: Path | str | None = None) -> list[Rule]:
-    """Read the table of owners.
-
-    Parameters
-    ----------
-    path
-        A JSON file of one's own rules, which come first; None: the lab's alone.
-
-    Returns
-    -------
-    list of Rule
-        In the order in which they are tried.
-
-    Raises
-    ------
-    InputError
-        The file cannot be read, or a rule in it is none.
-    """
+    """Read the table of owners in the order of trying: first one's own, from a JSON file."""
     rules = [Rule(**each) for each in json.loads(_TABLE.read_text("utf-8"))]
     if path is None:
         return rules
@@ -120,47 +104,30 @@ def holders(
 ) -> pd.DataFrame:
     """Return who held the heap at one moment.
 
-    Parameters
-    ----------
-    trace
-        Of a condition; see `listen2lab.account.traces.trace_of`.
-    at
-        The name of one of its moments; a step that was not kept stands for the nearest before.
-    by
-        One of `BY`.
-    rules
-        The table of owners; None: `read_rules`.
-
-    Returns
-    -------
-    DataFrame
-        One row each: the name in the column `by`, ``bytes``, ``blocks`` and ``share`` of the
-        moment's heap, the largest first; what stands in small stacks comes last, so that the
-        bytes add up.
-
-    Raises
-    ------
-    UnknownNameError
-        There is no such moment or grouping.
+    A step that was not kept stands for the nearest before. One row each: the name in the column
+    `by` (one of `BY`), ``bytes``, ``blocks`` and ``share`` of the moment's heap, the largest first;
+    what stands in small stacks comes last, so that the bytes add up.
     """
     if by not in BY:
         raise UnknownNameError("grouping", by, BY)
     moment = _moment(trace, at)
-    table = list(rules) if rules is not None else read_rules()
-    sums: dict[str, list[int]] = {}
-    for stack, size, blocks in moment.rows:
-        entry = sums.setdefault(_Stack(trace, stack).name(by, table), [0, 0])
-        entry[0] += size
-        entry[1] += blocks
+    table = read_rules() if rules is None else rules
     rows = [
-        (name, size, blocks)
-        for name, (size, blocks) in sorted(sums.items(), key=lambda item: -item[1][0])
+        (_Stack(trace, stack).name(by, table), size, blocks) for stack, size, blocks in moment.rows
     ]
+    frame = _summed(rows, [by])
     if moment.rest:
-        rows.append((_REST, moment.rest, 0))
-    frame = pd.DataFrame(rows, columns=[by, "bytes", "blocks"])
+        rest = pd.DataFrame([(_REST, moment.rest, 0)], columns=frame.columns)
+        frame = pd.concat([frame, rest], ignore_index=True)
     frame["share"] = frame["bytes"] / max(1, moment.bytes)
     return frame
+
+
+def _summed(rows: list[tuple[Any, ...]], names: list[str]) -> pd.DataFrame:
+    """Add up bytes and blocks of what has the same names, the largest first."""
+    frame = pd.DataFrame(rows, columns=[*names, "bytes", "blocks"])
+    sums = frame.groupby(names, sort=False, as_index=False).sum()
+    return sums.sort_values("bytes", ascending=False, kind="stable", ignore_index=True)
 
 
 def fingerprints(
@@ -171,68 +138,33 @@ def fingerprints(
     Line numbers, addresses and compilers' suffixes are not in a fingerprint, so that the same leak
     has the same one in another study, on another machine or with another version.
 
-    Parameters
-    ----------
-    trace, at, rules
-        As in `holders`.
-
-    Returns
-    -------
-    DataFrame
-        ``fingerprint`` (ten hexadecimal digits), ``owner``, ``frames`` (from the innermost),
-        ``bytes`` and ``blocks``, the largest first; empty where a capture was cut before the end
-        and nobody knows what was never freed.
+    ``fingerprint`` (ten hexadecimal digits), ``owner``, ``frames`` (from the innermost), ``bytes``
+    and ``blocks``, the largest first; empty where a capture was cut before the end and nobody knows
+    what was never freed.
     """
-    if at not in {moment.name for moment in trace.moments}:
-        return pd.DataFrame(columns=["fingerprint", "owner", "frames", "bytes", "blocks"])
-    moment = _moment(trace, at)
-    table = list(rules) if rules is not None else read_rules()
-    sums: dict[str, list[Any]] = {}
-    for number, size, blocks in moment.rows:
-        stack = _Stack(trace, number)
-        owner, frames = stack.name("owner", table), stack.stable()
-        digest = hashlib.sha256("\n".join([owner, *frames]).encode()).hexdigest()[:10]
-        entry = sums.setdefault(digest, [owner, " < ".join(frames), 0, 0])
-        entry[2] += size
-        entry[3] += blocks
-    rows = [(digest, *entry) for digest, entry in sums.items()]
-    rows.sort(key=lambda row: -int(row[3]))
-    return pd.DataFrame(rows, columns=["fingerprint", "owner", "frames", "bytes", "blocks"])
+    table = read_rules() if rules is None else rules
+    rows: list[tuple[Any, ...]] = []
+    for moment in trace.moments:
+        for number, size, blocks in moment.rows if moment.name == at else ():
+            stack = _Stack(trace, number)
+            owner, frames = stack.name("owner", table), stack.stable()
+            digest = hashlib.sha256("\n".join([owner, *frames]).encode()).hexdigest()[:10]
+            rows.append((digest, owner, " < ".join(frames), size, blocks))
+    return _summed(rows, ["fingerprint", "owner", "frames"])
 
 
 def new_since(now: pd.DataFrame, then: pd.DataFrame) -> pd.DataFrame:
-    """Mark the fingerprints that another study did not have.
-
-    Parameters
-    ----------
-    now, then
-        See `fingerprints`.
-
-    Returns
-    -------
-    DataFrame
-        `now`, with ``bytes_then`` and ``new``.
-    """
+    """Mark the fingerprints (``new``, ``bytes_then``) that another study did not have."""
     known = then.set_index("fingerprint")["bytes"]
-    marked = now.copy()
-    marked["bytes_then"] = marked["fingerprint"].map(known).fillna(0).astype(int)
-    marked["new"] = ~marked["fingerprint"].isin(known.index)
-    return marked
+    before = now["fingerprint"].map(known).fillna(0).astype(int)
+    return now.assign(bytes_then=before, new=~now["fingerprint"].isin(known.index))
 
 
 def arena_note(trace: Trace, at: str = PEAK) -> Notice | None:
     """Return what the engine's arena hides from a trace; None where it hides nothing.
 
-    Parameters
-    ----------
-    trace, at
-        As in `holders`.
-
-    Returns
-    -------
-    Notice or None
-        ``arena-hides-operators`` (``hidden``, ``heap``, bytes): it is charged to whichever operator
-        made it grow, not to the one that uses it.
+    ``arena-hides-operators`` (``hidden``, ``heap``, bytes): it is charged to whichever operator
+    made it grow, not to the one that uses it.
     """
     moment = _moment(trace, at)
     hidden = sum(
@@ -240,20 +172,19 @@ def arena_note(trace: Trace, at: str = PEAK) -> Notice | None:
         for stack, size, _ in moment.rows
         if any("BFCArena::" in name for name, _, _ in _Stack(trace, stack).frames)
     )
-    values = {"hidden": hidden, "heap": moment.bytes}
-    return Notice("arena-hides-operators", {**values}) if hidden else None
+    if not hidden:
+        return None
+    return Notice("arena-hides-operators", {"hidden": hidden, "heap": moment.bytes})
 
 
 def _moment(trace: Trace, at: str) -> Moment:
     moments = {moment.name: moment for moment in trace.moments}
     if at in moments:
         return moments[at]
-    if match := re.fullmatch(r"step (\d+)", at):
-        before = [
-            name for name in moments if name.startswith("step ") and int(name[5:]) <= int(match[1])
-        ]
-        if before:
-            return moments[max(before, key=lambda name: int(name[5:]))]
+    if re.fullmatch(r"step \d+", at):
+        steps = {int(name[5:]): name for name in moments if name.startswith("step ")}
+        if before := [step for step in steps if step <= int(at[5:])]:
+            return moments[steps[max(before)]]
     raise UnknownNameError("moment of this trace", at, moments)
 
 

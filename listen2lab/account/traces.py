@@ -29,15 +29,7 @@ Reducer: TypeAlias = Callable[[str, Sequence[tuple[str, float]]], dict[str, Any]
 def traced_run(study: StudyData, experiment: str, condition: str) -> RunFolder:
     """Return the folder of a condition's traced run; conditions that are the same share one.
 
-    Parameters
-    ----------
-    study, experiment, condition
-        Which.
-
-    Returns
-    -------
-    RunFolder
-        Of its own traced run if no other is to be had; it may not exist.
+    Its own if no other is to be had; it may not exist.
     """
     folders = [study.folder.run(key) for key in traced_keys(study.plan, experiment, condition)]
     own, *others = folders
@@ -47,22 +39,11 @@ def traced_run(study: StudyData, experiment: str, condition: str) -> RunFolder:
 def trace_of(
     study: StudyData, experiment: str, condition: str, reduce: Reducer | None = None
 ) -> tuple[Trace | None, list[Notice]]:
-    """Return the trace of a condition, and what it cannot tell.
+    """Return the trace of a condition (None without a usable one), and what it cannot tell.
 
-    Parameters
-    ----------
-    study, experiment, condition
-        Which.
-    reduce
-        Reads the capture of a run that was killed before it reduced its own; None: not read.
-
-    Returns
-    -------
-    trace : Trace or None
-        None without a usable one.
-    notes : list of Notice
-        ``trace-damaged``, ``not-traced``, ``traced-elsewhere``, ``capture-read-now``,
-        ``capture-unreadable``, and what the reduction noted.
+    ``reduce`` reads the capture of a run that was killed before it reduced its own. The notes are
+    ``trace-damaged``, ``not-traced``, ``traced-elsewhere``, ``capture-read-now``,
+    ``capture-unreadable``, and what the reduction noted.
     """
     folder = traced_run(study, experiment, condition)
     notes: list[Notice] = []

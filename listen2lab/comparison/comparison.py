@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from listen2lab.findings.records import ConditionNumbers
+    from listen2lab.notice import Value
     from listen2lab.study.records import Manifest
 
 __all__ = ["Change", "Comparison", "Pair", "compare", "interval_of_difference"]
@@ -298,6 +299,6 @@ def _caveats(
         if len(each) < _FEWEST_REPEATS
     }
     if few:
-        values = {"needed": _FEWEST_REPEATS, "conditions": [*sorted(few)]}
+        values: dict[str, Value] = {"needed": _FEWEST_REPEATS, "conditions": [*sorted(few)]}
         found.append(Notice("few-repeats", values))
     return [*found, *dict.fromkeys([*one.study.damage, *other.study.damage])]

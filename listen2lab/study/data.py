@@ -47,6 +47,9 @@ BYTES = (
 )
 """Columns of `StudyData.samples` that are bytes."""
 
+_OF_RESULT = (
+    *("outcome", "why", "message", "wall_s", "pressure_s", "peak_rss", "last_step", "machine"),
+)
 _ALWAYS = (
     *("phase", "step", "t", "wall_s", "cpu_s", *BYTES),
     *("size", "gc_found", "gc_freed", "python_blocks"),
@@ -193,16 +196,14 @@ def _read_tables(
     runs: list[tuple[Any, ...]] = []
     keys: list[tuple[str, str, int, bool]] = []
     samples: list[Sample] = []
-    columns = ("outcome", "why", "message", "wall_s", "pressure_s", "peak_rss", "last_step")
-    columns = (*columns, "machine")
     for run, result, found, problem in read_runs(folder, plan, damage):
         key = (run.experiment.name, run.level.name, run.repeat, run.traced)
         record = result or RunRecord(outcome="missing", why=problem or Notice("not-ended"))
-        runs.append((*key, *(getattr(record, name) for name in columns)))
+        runs.append((*key, *(getattr(record, name) for name in _OF_RESULT)))
         kept = [sample for sample in found if sample.phase not in PHASES_WITHOUT_MEMORY]
         samples += kept
         keys += [key] * len(kept)
-    return pd.DataFrame(runs, columns=[*KEYS, *columns]), _sample_frame(keys, samples)
+    return pd.DataFrame(runs, columns=[*KEYS, *_OF_RESULT]), _sample_frame(keys, samples)
 
 
 def _sample_frame(keys: list[tuple[str, str, int, bool]], samples: list[Sample]) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -63,7 +63,7 @@ def read_run(there: RunFolder, run: Run, plan: Plan) -> ReadRun:
         return ReadRun(run, problem=Notice("run-damaged", {**values, "line": error.line}))
     if spec is not None:
         experiment = run.experiment
-        pairs = {
+        pairs: dict[str, tuple[Any, Any]] = {
             "steps": (spec.steps, experiment.steps),
             "warmup": (spec.warmup, experiment.warmup),
             "sample_every": (spec.sample_every, plan.sample_every(experiment)),
