@@ -16,7 +16,7 @@ from listen2lab.report.text import verdicts
 from listen2lab.verdict.audit import audit
 from listen2lab.verdict.judge import judge
 from listen2lab.verdict.reasons import Reason
-from listen2lab.verdict.together import Cache, judge_run, judge_together
+from listen2lab.verdict.together import judge_run, judge_together
 
 PIPELINE = Path(__file__).parent / "fixtures" / "series" / "pipeline"
 N = 80
@@ -103,6 +103,12 @@ CASES = {
     Reason.SHORT_REPEAT: lambda: judge([*_noise().tolist(), [5e7] * 5]),
     Reason.KEPT_BY_ALLOCATOR: lambda: judge_together(
         anonymous=_noise() + 3e4 * T, in_use=_noise(1e3)
+    ),
+    Reason.GROWS_OUTSIDE: lambda: judge_run(
+        {"anonymous": _noise()}, outside={"children": _noise(1e3) + 3e4 * T}
+    ),
+    Reason.ASKS_AHEAD: lambda: judge_together(
+        anonymous=_noise() + 3e4 * T, in_use=_noise(1e3) + 3e4 * 2.0 ** np.ceil(np.log2(T + 1))
     ),
     Reason.QUANTITIES_DISAGREE: lambda: judge_together(
         anonymous=_noise(), in_use=_noise(1e2) + 2e3 * T

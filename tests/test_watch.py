@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -239,3 +240,33 @@ def test_a_sample_that_lacks_a_reading_is_left_out(workload, tmp_path):
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     answer = lab.Study(study.folder.path).answer()
     assert answer["verdict"] in {"baseline", "plateau", "inconclusive"}
+
+
+CASES = Path(__file__).parent / "fixtures" / "watch"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "verdicts", "grew"),
+    [
+        ("touched_late_small", {"inconclusive", "plateau", "baseline"}, None),
+        ("touched_late", {"inconclusive", "plateau", "baseline"}, None),
+        ("doubling_pool", {"leak"}, None),
+        ("child_keeps", {"leak"}, "children"),
+        ("shm_files", {"leak"}, "shm_files"),
+    ],
+)
+def test_what_others_reported(tmp_path, name, verdicts, grew):
+    """Pages touched late are no leak; a pool that doubles is one; so is what grows outside."""
+    study = lab.watch(CASES / f"{name}.py", steps=120, repeats=5, study=tmp_path / "study")
+    ((_, numbers),) = study.summary().conditions()
+    assert numbers.verdict in verdicts, numbers
+    reasons = set(numbers.reasons)
+    assert "kept-by-allocator" not in reasons or name.startswith("touched")
+    if grew:
+        assert grew in numbers.grew
+        assert numbers.reasons[0] == "grows-outside"
+        expected = {"children": 20480, "shm_files": 65536}[grew]
+        assert numbers.quantities[grew].rate_per_step == pytest.approx(expected, rel=0.1)
+    if name == "doubling_pool":
+        assert numbers.rate_kib_per_step == pytest.approx(3, rel=0.1)

@@ -45,6 +45,7 @@ if __name__ == "__main__" and not __package__:  # started by path, under another
 
 from listen2lab.probes.process import Meter
 from listen2lab.probes.readings import AccountProbe
+from listen2lab.probes.tree import TreeProbe
 from listen2lab.workload import load_file
 
 TYPE_CHECKING = False
@@ -79,6 +80,7 @@ class _Run:
         self.meter = Meter()
         own = 0 if _BARE is None else self.meter.read(walk=False).get("anonymous", 0) - _BARE
         self.account = AccountProbe(instrument=max(0, own))
+        self.tree = TreeProbe()
         self.began = time.perf_counter()
         self.lines = self._open("steps.jsonl")
         self.log: int | None = None
@@ -169,6 +171,7 @@ class _Run:
                 "gc_found": found,
                 "gc_freed": freed,
                 "python_blocks": sys.getallocatedblocks(),
+                **self.tree.read(),
                 "components": dict(workload.components()),
             }
             if largest is not None:

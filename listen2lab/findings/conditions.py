@@ -21,7 +21,13 @@ from listen2lab.verdict import thresholds as limits
 from listen2lab.verdict.contrast import Contrast, by_level, judge_pair
 from listen2lab.verdict.intervals import welch
 from listen2lab.verdict.judge import judge
-from listen2lab.verdict.together import CONFIRMING_BLOCKS, LIVE_ALONE, growth, judge_run
+from listen2lab.verdict.together import (
+    CONFIRMING_BLOCKS,
+    LIVE_ALONE,
+    OUTSIDE,
+    growth,
+    judge_run,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +74,7 @@ def _numbers(samples: pd.DataFrame, runs: pd.DataFrame) -> ConditionNumbers:
     parts = {str(name): mib(float(x)) for name, x in end_parts(samples).mean().items()}
     unaccounted = parts.pop(UNACCOUNTED, None)
     return ConditionNumbers(
-        **_judged(steps, runs[runs["outcome"] == "complete"]),
+        **_judged(steps, runs[runs["outcome"] == "complete"], _in_heap(samples)),
         end_mib=_mean_mib(resident),
         end_range_mib=None if resident.empty else (mib(resident.min()), mib(resident.max())),
         end_each_mib=tuple(mib(value) for value in resident),
@@ -83,7 +89,19 @@ def _numbers(samples: pd.DataFrame, runs: pd.DataFrame) -> ConditionNumbers:
     )
 
 
-def _judged(steps: pd.DataFrame, runs: pd.DataFrame) -> dict[str, Any]:
+def _in_heap(samples: pd.DataFrame) -> float:
+    """Return which share of what was gained from setup to end lies in malloc's own pages."""
+    if "account.heap" not in samples:
+        return 0.0
+    own = samples["account.heap"] + samples["account.mapped"]
+    both = samples.assign(own=own)[["phase", "own", "anonymous"]].groupby("phase").mean()
+    if not {"setup", "end"} <= set(both.index):
+        return 0.0
+    gained = both.loc["end"] - both.loc["setup"]
+    return float(gained["own"] / gained["anonymous"]) if gained["anonymous"] > 0 else 0.0
+
+
+def _judged(steps: pd.DataFrame, runs: pd.DataFrame, in_heap: float) -> dict[str, Any]:
     """Return the verdict on the measured steps, as fields of `ConditionNumbers`.
 
     Anonymous memory (with what is shared), malloc's live bytes and Python's live blocks are judged
@@ -95,8 +113,11 @@ def _judged(steps: pd.DataFrame, runs: pd.DataFrame) -> dict[str, Any]:
     if _grown_file(steps):
         known["rss"] = rows(steps, "rss")
     given = {name: values for name, values in known.items() if values}
-    given["anonymous"] = rows(steps, "held") or []
-    together = judge_run(given, sizes, audit=against(steps, runs), caches=caches(steps))
+    given |= {"anonymous": rows(steps, "held") or [], "in_heap": in_heap}
+    beside = {name: values for name in OUTSIDE if (values := rows(steps, name))}
+    together = judge_run(
+        given, sizes, audit=against(steps, runs), caches=caches(steps), outside=beside
+    )
     own = together.verdicts["anonymous"]
     alike = [v for v in together.verdicts.values() if v.verdict == together.verdict]
     deciding = alike[0] if alike else own  # live objects may show a leak before pages do

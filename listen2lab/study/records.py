@@ -337,6 +337,10 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     gc_found: Reading = None
     gc_freed: Reading = None
     python_blocks: Reading = None
+    children: Reading = None
+    shm_files: Reading = None
+    descriptors: Reading = None
+    threads: Reading = None
     size: Reading = None
     size_sum: Reading = None
     epoch_s: Reading = None

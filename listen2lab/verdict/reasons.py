@@ -44,6 +44,8 @@ class Reason(str, Enum):
     REPEAT_EMPTY = "repeat-empty"
     SHORT_REPEAT = "short-repeat"
     KEPT_BY_ALLOCATOR = "kept-by-allocator"
+    GROWS_OUTSIDE = "grows-outside"
+    ASKS_AHEAD = "asks-ahead"
     QUANTITIES_DISAGREE = "quantities-disagree"
     # -- no verdict
     NOTHING_MEASURED = "nothing-measured"

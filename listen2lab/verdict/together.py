@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CONFIRMING_BLOCKS",
     "LIVE_ALONE",
+    "OUTSIDE",
     "Cache",
     "Grew",
     "Together",
@@ -28,8 +29,26 @@ __all__ = [
 ]
 
 Grew = Literal[
-    "in-use", "python-objects", "kept-by-allocator", "mapped", "mapped-outside-malloc", "resident"
+    "in-use",
+    "python-objects",
+    "kept-by-allocator",
+    "mapped",
+    "mapped-outside-malloc",
+    "resident",
+    "children",
+    "shm_files",
+    "descriptors",
+    "threads",
 ]
+
+OUTSIDE = {
+    "children": limits.WORTH_RATE,
+    "shm_files": limits.WORTH_RATE,
+    "descriptors": 0.02,
+    "threads": 0.02,
+}
+"""What a process holds outside of itself, each with the growth a step that is worth acting on: one
+descriptor or thread in fifty steps is lost in a day's work a thousand times over."""
 
 
 class Together(msgspec.Struct, frozen=True):
@@ -62,6 +81,13 @@ clean run of the pipeline gains a few hundred bytes a step while glibc's caches 
 for each thread, fill up (they count as in use), and a block of Python's."""
 
 
+IN_HEAP = 0.5
+"""Growth of which this share lies in malloc's own pages is not some library's own mapping."""
+
+ASKED_AHEAD = 0.5
+"""Live bytes that rose by this share of what pages did account for the pages: a pool that doubles
+asks for its next half in one jump, and touches it step by step."""
+
 CONFIRMING_BLOCKS = 2.0
 """Live blocks of Python a step, surely leaked, that confirm growth of resident memory which alone
 would not be worth acting on: two quantities agree, and a step may be a microsecond long."""
@@ -93,6 +119,7 @@ def judge_run(
     *,
     audit: tuple[Reason, ...] = (),
     caches: Sequence[Cache] = (),
+    outside: Mapping[str, Any] | None = None,
 ) -> Together:
     """Judge the runs of a condition, or a phone's log: the one rule for what is called a leak.
 
@@ -108,7 +135,41 @@ def judge_run(
         As for `judge`.
     caches
         Caches of the workload; full ones are passed over.
+    outside
+        What is held outside of the process, by the names of `OUTSIDE`: growth there withdraws a
+        verdict that nothing grows.
     """
+    found = _judge_inside(quantities, sizes, audit, caches)
+    if sizes is None and found.verdict == "high-water":  # of what, nobody has said
+        reasons = tuple(
+            Reason.RISES_IN_STEPS if each is Reason.FOLLOWS_LARGEST_INPUT else each
+            for each in found.reasons
+        )
+        found = replace(found, verdict="plateau", reasons=reasons)
+    grown = {
+        name: judge(values, sizes, audit=audit, worth_rate=OUTSIDE[name])
+        for name, values in (outside or {}).items()
+        if growth(values) >= OUTSIDE[name] * len(values[0]) / 2
+    }
+    leaks = {name: each for name, each in grown.items() if each.verdict == "leak"}
+    if not leaks or found.verdict == "leak":
+        return replace(found, verdicts={**found.verdicts, **grown})
+    first = next(iter(leaks.values()))
+    return Together(
+        verdict="leak",
+        grew=(*found.grew, *leaks),  # type: ignore[arg-type] # names of `OUTSIDE` are such codes
+        agree=False,
+        reasons=(Reason.GROWS_OUTSIDE, *first.reasons),
+        verdicts={**found.verdicts, **grown},
+    )
+
+
+def _judge_inside(
+    quantities: Mapping[str, Any],
+    sizes: Any,
+    audit: tuple[Reason, ...],
+    caches: Sequence[Cache],
+) -> Together:
     found = judge_together(**quantities, sizes=sizes, audit=audit)
     if found.verdict == "leak" and sizes is not None:
         found = judge_together(**quantities, sizes=sizes, shapes=sizes, audit=audit)
@@ -152,6 +213,7 @@ def judge_together(  # noqa: PLR0911 - one for each way in which quantities agre
     in_use: Any = None,
     kept: Any = None,
     python_blocks: Any = None,
+    in_heap: float = 0.0,
     sizes: Any = None,
     shapes: Any = None,
     audit: tuple[Reason, ...] = (),
@@ -169,6 +231,9 @@ def judge_together(  # noqa: PLR0911 - one for each way in which quantities agre
         explain (mappings of a library's own) is told from pages that malloc had reserved or kept.
     python_blocks
         Live blocks of Python's own allocator, a count: malloc does not see small objects.
+    in_heap
+        Share of the growth that lies in pages of malloc's own, as mappings tell: what malloc does
+        not count as new there was handed out before, and is touched late.
     sizes, shapes, audit
         As for `judge`.
 
@@ -207,9 +272,13 @@ def judge_together(  # noqa: PLR0911 - one for each way in which quantities agre
         return found
     disagree = Reason.QUANTITIES_DISAGREE
     if resident.verdict == "leak":
-        if _is_outside(anonymous, in_use, kept):
+        if in_heap < IN_HEAP and _is_outside(anonymous, in_use, kept):
             grew = tuple("mapped-outside-malloc" if x.startswith("kept") else x for x in grew)
             return replace(found, grew=grew, agree=False)
+        if in_use is not None and growth(in_use) >= ASKED_AHEAD * growth(
+            rss if anonymous is None else anonymous
+        ):
+            return replace(found, agree=False, reasons=(*main.reasons, Reason.ASKS_AHEAD))
         reasons = (disagree, Reason.KEPT_BY_ALLOCATOR, *main.reasons)
         return replace(found, verdict="inconclusive", agree=False, reasons=reasons)
     blocks = lives.get("python_blocks")

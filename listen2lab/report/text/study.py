@@ -11,6 +11,8 @@ from listen2lab.report.text.notices import say
 from listen2lab.units import KIB
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
 
     from listen2lab.findings.records import (
@@ -75,6 +77,8 @@ _SHAPES = {
 
 def called(numbers: ConditionNumbers) -> str:
     """Return a verdict in a word or three: a leak that only live objects show says so."""
+    if any(name in numbers.grew for name in _OUTSIDE):
+        return "leak outside"
     if is_hidden(numbers):
         return "leak of objects" if "python-objects" in numbers.grew else "leak of live memory"
     return numbers.verdict
@@ -108,6 +112,10 @@ def verdict(numbers: ConditionNumbers, unit: str) -> str:
 def verdict_parts(numbers: ConditionNumbers, unit: str) -> tuple[str, str]:
     """Return the name of the shape, and what is said of it; see `verdict`."""
     sure = f"confidence: {verdicts.confidence(numbers.confidence, numbers.reasons)}."
+    beside = [name for name in _OUTSIDE if name in numbers.grew]
+    if numbers.verdict == "leak" and beside:
+        grown = numbers.quantities[beside[0]].rate_per_step or 0.0
+        return "Leak:", f"{_OUTSIDE[beside[0]](grown, unit)}; {sure}"
     if is_hidden(numbers):
         is_objects = "python-objects" in numbers.grew
         grows = numbers.quantities["python_blocks" if is_objects else "in_use"].rate_per_step or 0
@@ -134,6 +142,16 @@ def verdict_parts(numbers: ConditionNumbers, unit: str) -> tuple[str, str]:
         "" if hidden is None else f" A leak of up to {_kib(max(hidden, 0))} a {unit} could hide."
     )
     return title, f"{shape.format(unit=unit)}{bound} {sure.capitalize()}"
+
+
+_OUTSIDE: dict[str, Callable[[float, str], str]] = {
+    "children": lambda grown, unit: f"child processes hold {rate(grown)} more with each {unit}",
+    "shm_files": lambda grown, unit: (
+        f"files in shared memory hold {rate(grown)} more with each {unit}, outside of any process"
+    ),
+    "descriptors": lambda grown, unit: f"{grown:,.3g} open descriptors more with each {unit}",
+    "threads": lambda grown, unit: f"{grown:,.3g} threads more with each {unit}",
+}
 
 
 def _kib(value: float | None) -> str:

@@ -51,6 +51,13 @@ REASONS: dict[str, str] = {
     "kept-by-allocator": (
         "Live bytes are flat: what grows are pages that the allocator keeps or had reserved."
     ),
+    "grows-outside": (
+        "What grows is not in the process itself: its children, files in shared memory, open "
+        "descriptors or threads."
+    ),
+    "asks-ahead": (
+        "Live bytes rise as well, in ever rarer jumps: a pool that asks for more than it needs yet."
+    ),
     "quantities-disagree": "The measured quantities do not agree on whether memory grows.",
     # -- no verdict
     "nothing-measured": "No step did any work that was measured: there is nothing to judge.",
