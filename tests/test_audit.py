@@ -16,7 +16,7 @@ from listen2lab.report.text import verdicts
 from listen2lab.verdict.audit import audit
 from listen2lab.verdict.judge import judge
 from listen2lab.verdict.reasons import Reason
-from listen2lab.verdict.together import judge_run, judge_together
+from listen2lab.verdict.together import Cache, judge_run, judge_together
 
 PIPELINE = Path(__file__).parent / "fixtures" / "series" / "pipeline"
 N = 80
