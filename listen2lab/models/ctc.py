@@ -24,6 +24,7 @@ from listen2lab.models.features import (
     log_mel,
     resample,
 )
+from listen2lab.models.graph import Values, model_of
 from listen2lab.models.vits import DURATIONS
 
 if TYPE_CHECKING:
@@ -205,35 +206,18 @@ def _model(
         helper.make_node("LogSoftmax", ["turned"], ["logprobs"], "logprobs", axis=-1),
     ]  # fmt: skip
     arrays = {"weights": weights, "biases": biases, "reading": reading, "constant": constant}
-    graph = helper.make_graph(
-        nodes,
-        "recognizer",
-        [
-            helper.make_tensor_value_info(
-                "audio_signal", TensorProto.FLOAT, ["batch", MEL_BINS, "frames"]
-            ),
-            helper.make_tensor_value_info("length", TensorProto.INT64, ["batch"]),
-        ],
-        [
-            helper.make_tensor_value_info(
-                "logprobs", TensorProto.FLOAT, ["batch", "outputs", _CLASSES]
-            )
-        ],
-        [numpy_helper.from_array(array, name) for name, array in arrays.items()],
+    inputs: Values = {
+        "audio_signal": (TensorProto.FLOAT, ["batch", MEL_BINS, "frames"]),
+        "length": (TensorProto.INT64, ["batch"]),
+    }
+    outputs: Values = {"logprobs": (TensorProto.FLOAT, ["batch", "outputs", _CLASSES])}
+    metadata = {
+        "model_type": "EncDecCTCModel",
+        "vocab_size": str(len(HEARD)),
+        "subsampling_factor": str(_SUBSAMPLING),
+        "normalize_type": "per_feature",
+    }
+    initializers = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
+    return model_of(
+        "recognizer", nodes, initializers, inputs=inputs, outputs=outputs, metadata=metadata
     )
-    model = helper.make_model(
-        graph,
-        opset_imports=[helper.make_opsetid("", 17)],
-        ir_version=8,
-        producer_name="listen2lab",
-    )
-    helper.set_model_props(
-        model,
-        {
-            "model_type": "EncDecCTCModel",
-            "vocab_size": str(len(HEARD)),
-            "subsampling_factor": str(_SUBSAMPLING),
-            "normalize_type": "per_feature",
-        },
-    )
-    return model

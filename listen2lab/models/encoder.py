@@ -34,8 +34,8 @@ def text_encoder(g: Graph, mask: str, count: str, *, hidden: int, inner: int, la
     """
     table = g.normal(TOKENS, hidden, scale=hidden**-0.5)
     x = g.op("Mul", g.op("Gather", table, "input"), g.number(hidden**0.5))
-    x = g.op("Mul", g.op("Transpose", x, perm=[0, 2, 1]), mask)
-    pair_mask = g.op("Mul", g.op("Unsqueeze", mask, g.ints(2)), g.op("Unsqueeze", mask, g.ints(-1)))
+    x = g.op("Mul", g.turn(x), mask)
+    pair_mask = g.op("Mul", g.unsqueeze(mask, 2), g.unsqueeze(mask, -1))
     is_masked = g.op("Equal", pair_mask, g.number(0.0))
     for _ in range(layers):
         x = g.layer_norm(g.op("Add", x, _attention(g, hidden, x, is_masked, count)), hidden)
@@ -69,7 +69,7 @@ def _attention(g: Graph, hidden: int, x: str, is_masked: str, count: str) -> str
 def _relative_table(g: Graph, width: int, count: str) -> str:
     """Return the vectors of all 2 count - 1 distances; zero outside the window."""
     table = g.normal(1, 1, 2 * _WINDOW + 1, width, scale=width**-0.5)
-    count_1d = g.op("Unsqueeze", count, g.ints(0))
+    count_1d = g.unsqueeze(count, 0)
     beyond = g.op("Sub", count_1d, g.ints(_WINDOW + 1))
     pad = g.op("Max", beyond, g.ints(0))
     zero = g.ints(0)
@@ -82,7 +82,7 @@ def _relative_table(g: Graph, width: int, count: str) -> str:
 
 def _to_absolute(g: Graph, x: str, count: str) -> str:
     """[1, heads, T, 2T - 1] by distance -> [1, heads, T, T] by place."""
-    count_1d = g.op("Unsqueeze", count, g.ints(0))
+    count_1d = g.unsqueeze(count, 0)
     less = g.op("Sub", count_1d, g.ints(1))
     x = g.op("Pad", x, g.ints(0, 0, 0, 0, 0, 0, 0, 1))
     x = g.op("Reshape", x, g.ints(1, _HEADS, -1))
@@ -97,7 +97,7 @@ def _to_absolute(g: Graph, x: str, count: str) -> str:
 
 def _to_relative(g: Graph, x: str, count: str) -> str:
     """[1, heads, T, T] by place -> [1, heads, T, 2T - 1] by distance."""
-    count_1d = g.op("Unsqueeze", count, g.ints(0))
+    count_1d = g.unsqueeze(count, 0)
     less = g.op("Sub", count_1d, g.ints(1))
     zero = g.ints(0)
     x = g.op("Pad", x, g.op("Concat", g.ints(0, 0, 0, 0, 0, 0, 0), less, axis=0))

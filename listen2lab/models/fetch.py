@@ -103,12 +103,9 @@ def fetch_voice(
             unpack(archive, unpacked)
             entries = list(unpacked.iterdir())
             folder = entries[0] if len(entries) == 1 and entries[0].is_dir() else unpacked
-            try:
-                _check(folder, kind)
-            except VoiceError as error:
-                raise FetchError(
-                    f"what {address} holds cannot be used as a {kind}: {error}. It was deleted"
-                ) from error
+            _check(
+                folder, kind, f"what {address} holds cannot be used as a {kind}", "It was deleted"
+            )
             folder.rename(target)
     except OSError as error:
         if target.is_dir():  # another process fetched the same meanwhile
@@ -139,21 +136,19 @@ def _checked(name: str, address: str, known_sum: str) -> str:
 
 
 def _still_good(target: Path, kind: str) -> Path:
-    try:
-        _check(target, kind)
-    except VoiceError as error:
-        raise FetchError(
-            f"{target} is there and cannot be used: {error}. Nothing was fetched; delete the "
-            "folder and fetch again"
-        ) from error
+    consequence = "Nothing was fetched; delete the folder and fetch again"
+    _check(target, kind, f"{target} is there and cannot be used", consequence)
     return target
 
 
-def _check(folder: Path, kind: str) -> None:
-    if kind == "voice":
-        check_voice(folder, needs_route=False)
-    else:
-        check_recognizer(folder)
+def _check(folder: Path, kind: str, complaint: str, consequence: str) -> None:
+    try:
+        if kind == "voice":
+            check_voice(folder, needs_route=False)
+        else:
+            check_recognizer(folder)
+    except VoiceError as error:
+        raise FetchError(f"{complaint}: {error}. {consequence}") from error
 
 
 def _download(address: str, known_sum: str, archive: Path, name: str, kind: str) -> None:

@@ -135,12 +135,16 @@ def _file_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _write_stamp(folder: Path, stamp: str, seed: int, facts: dict[str, Any]) -> None:
-    files = {
+def _files_of(folder: Path) -> dict[str, Any]:
+    return {
         name: {"bytes": (folder / name).stat().st_size, "sha256": _file_hash(folder / name)}
         for name in _FILES
     }
-    whole = {**facts, "format_version": FORMAT_VERSION, "seed": seed, "files": files}
+
+
+def _write_stamp(folder: Path, stamp: str, seed: int, facts: dict[str, Any]) -> None:
+    stated = {"format_version": FORMAT_VERSION, "seed": seed, "files": _files_of(folder)}
+    whole = {**facts, **stated}
     text = json.dumps(whole, indent=2, sort_keys=True) + "\n"
     (folder / stamp).write_text(text, encoding="utf-8")
 
@@ -150,15 +154,11 @@ def _is_sound(folder: Path, voice: Path | None) -> bool:
     stamp = "voice.json" if voice is None else "recognizer.json"
     try:
         facts = json.loads((folder / stamp).read_text(encoding="utf-8"))
-        if facts["format_version"] != FORMAT_VERSION or facts["seed"] != _SEED:
+        if (facts["format_version"], facts["seed"]) != (FORMAT_VERSION, _SEED):
             return False
         if voice is not None and facts["voice_sha256"] != _file_hash(voice / "model.onnx"):
             return False
-        return all(
-            (folder / name).stat().st_size == facts["files"][name]["bytes"]
-            and _file_hash(folder / name) == facts["files"][name]["sha256"]
-            for name in _FILES
-        )
+        return bool(facts["files"] == _files_of(folder))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
@@ -179,9 +179,7 @@ def _rebuild(name: str, folder: Path, voice: Path | None) -> None:
 
 
 def _build_in_child(name: str, folder: Path, voice: Path | None) -> None:
-    command = [sys.executable, "-m", __name__, name, str(folder)]
-    if voice is not None:
-        command.append(str(voice))
+    command = [sys.executable, "-m", __name__, name, str(folder), *([str(voice)] if voice else [])]
     # the child finds this very package, however this process came by it
     here = str(Path(__file__).resolve().parents[2])
     paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -204,13 +202,9 @@ def _build_in_child(name: str, folder: Path, voice: Path | None) -> None:
         )
 
 
-def _main(arguments: list[str]) -> None:
-    name, folder, *voice = arguments
-    if name == "recognizer":
-        build_recognizer(Path(folder), Path(voice[0]), _SEED)
-    else:
-        build_voice(name, Path(folder), _SEED)
-
-
 if __name__ == "__main__":
-    _main(sys.argv[1:])
+    _model, *_folders = sys.argv[1:]
+    if _model == "recognizer":
+        build_recognizer(*map(Path, _folders), _SEED)
+    else:
+        build_voice(_model, Path(_folders[0]), _SEED)

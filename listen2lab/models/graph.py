@@ -8,7 +8,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-__all__ = ["Graph"]
+__all__ = ["Graph", "Values", "model_of"]
+
+_OPSET, _IR_VERSION = 17, 8
+
+Values = dict[str, tuple[int, list[int | str]]]
+"""Inputs or outputs: names to types and shapes."""
 
 
 class Graph:
@@ -98,11 +103,19 @@ class Graph:
 
     def layer_norm(self, x: str, channels: int) -> str:
         """Normalise over channels."""
-        turned = self.op("Transpose", x, perm=[0, 2, 1])
+        turned = self.turn(x)
         ones = self.weight(np.ones(channels, np.float32))
         zeros = self.weight(np.zeros(channels, np.float32))
         normal = self.op("LayerNormalization", turned, ones, zeros, axis=-1, epsilon=1e-5)
-        return self.op("Transpose", normal, perm=[0, 2, 1])
+        return self.turn(normal)
+
+    def unsqueeze(self, x: str, *axes: int) -> str:
+        """Add axes of length 1."""
+        return self.op("Unsqueeze", x, self.ints(*axes))
+
+    def turn(self, x: str) -> str:
+        """Swap the last two of three axes."""
+        return self.op("Transpose", x, perm=[0, 2, 1])
 
     def slice(self, x: str, start: str, end: str, axis: int) -> str:
         """Take places from start to end on one axis."""
@@ -111,6 +124,30 @@ class Graph:
     def length_mask(self, lengths: str, count: str) -> str:
         """Return 1 where a position is below its length, else 0: [lengths, count]."""
         places = self.op("Range", self.number_int(0), count, self.number_int(1))
-        column = self.op("Unsqueeze", lengths, self.ints(-1))
-        below = self.op("Less", self.op("Unsqueeze", places, self.ints(0)), column)
+        column = self.unsqueeze(lengths, -1)
+        below = self.op("Less", self.unsqueeze(places, 0), column)
         return self.op("Cast", below, to=TensorProto.FLOAT)
+
+
+def model_of(
+    name: str,
+    nodes: list[onnx.NodeProto],
+    weights: list[onnx.TensorProto],
+    *,
+    inputs: Values,
+    outputs: Values,
+    metadata: dict[str, str],
+) -> onnx.ModelProto:
+    """Put nodes and weights into a model that the oldest engine that was tried reads."""
+    ends = [
+        [helper.make_tensor_value_info(each, *kind) for each, kind in values.items()]
+        for values in (inputs, outputs)
+    ]
+    model = helper.make_model(
+        helper.make_graph(nodes, name, *ends, weights),
+        opset_imports=[helper.make_opsetid("", _OPSET)],
+        ir_version=_IR_VERSION,
+        producer_name="listen2lab",
+    )
+    helper.set_model_props(model, metadata)
+    return model

@@ -17,16 +17,13 @@ from typing import NamedTuple
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 from listen2lab.models.alphabet import HOP, SAMPLE_RATE, SYMBOLS, TONES
 from listen2lab.models.encoder import TOKENS, text_encoder
-from listen2lab.models.graph import Graph
+from listen2lab.models.graph import Graph, Values, model_of
 
 __all__ = ["DURATIONS", "SIZES", "VoiceSize", "parameter_count", "voice_model"]
-
-_OPSET = 17
-_IR_VERSION = 8  # what the oldest engine that was tried reads
 
 _FLOWS = 4
 _FLOW_LAYERS = 4
@@ -73,7 +70,7 @@ def voice_model(size: VoiceSize, seed: int, *, takes_text: bool = True) -> onnx.
     g = Graph(seed)
     count = g.op("Gather", g.op("Shape", "input"), g.number_int(1))
     noise, length, duration_noise = (g.op("Gather", "scales", g.number_int(k)) for k in range(3))
-    text_mask = g.op("Unsqueeze", g.length_mask("input_lengths", count), g.ints(1))
+    text_mask = g.unsqueeze(g.length_mask("input_lengths", count), 1)
     x = text_encoder(g, text_mask, count, hidden=size.hidden, inner=size.filter, layers=size.layers)
     both = g.op("Mul", g.conv(x, size.hidden, 2 * size.hidden, 1, gain=0.5), text_mask)
     mean, log_scale = g.halves(both, size.hidden)
@@ -82,7 +79,7 @@ def voice_model(size: VoiceSize, seed: int, *, takes_text: bool = True) -> onnx.
     total = g.op("ReduceSum", frames, g.ints(1, 2), keepdims=0)
     total = g.op("Cast", g.op("Max", total, g.number(1.0)), to=TensorProto.INT64)
     audio_frames = g.op("Squeeze", total, g.ints(0))
-    audio_mask = g.op("Unsqueeze", g.length_mask(total, audio_frames), g.ints(1))
+    audio_mask = g.unsqueeze(g.length_mask(total, audio_frames), 1)
     path = _path(g, frames, text_mask, audio_mask, audio_frames)
 
     z = _prior(g, path, mean, log_scale, noise)
@@ -93,26 +90,20 @@ def voice_model(size: VoiceSize, seed: int, *, takes_text: bool = True) -> onnx.
     samples = g.op("Add", share, _tones(g, path))
     g.named("output", "Identity", samples)
 
-    graph = helper.make_graph(
-        g.nodes,
-        "voice",
-        [
-            helper.make_tensor_value_info("input", TensorProto.INT64, [1, "tokens"]),
-            helper.make_tensor_value_info("input_lengths", TensorProto.INT64, [1]),
-            helper.make_tensor_value_info("scales", TensorProto.FLOAT, [3]),
-        ],
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 1, "samples"])],
-        g.weights,
-    )
-    model = helper.make_model(
-        graph,
-        opset_imports=[helper.make_opsetid("", _OPSET)],
-        ir_version=_IR_VERSION,
-        producer_name="listen2lab",
-    )
     frontend = {"frontend": "characters"} if takes_text else {}
-    helper.set_model_props(model, {**_METADATA, **frontend})
-    return model
+    inputs: Values = {
+        "input": (TensorProto.INT64, [1, "tokens"]),
+        "input_lengths": (TensorProto.INT64, [1]),
+        "scales": (TensorProto.FLOAT, [3]),
+    }
+    return model_of(
+        "voice",
+        g.nodes,
+        g.weights,
+        inputs=inputs,
+        outputs={"output": (TensorProto.FLOAT, [1, 1, "samples"])},
+        metadata={**_METADATA, **frontend},
+    )
 
 
 def parameter_count(model: onnx.ModelProto) -> int:
@@ -147,8 +138,8 @@ def _durations(g: Graph, x: str, mask: str, length: str, noise: str, *, hidden: 
     means, leasts = np.ones((2, TOKENS), np.float32)
     for token, symbol in enumerate(SYMBOLS):
         means[token], leasts[token] = symbol.mean_frames, symbol.least_frames
-    logs = g.op("Unsqueeze", g.op("Gather", g.weight(np.log(means)), "input"), g.ints(1))
-    least = g.op("Unsqueeze", g.op("Gather", g.weight(leasts), "input"), g.ints(1))
+    logs = g.unsqueeze(g.op("Gather", g.weight(np.log(means)), "input"), 1)
+    least = g.unsqueeze(g.op("Gather", g.weight(leasts), "input"), 1)
     random = g.op("Mul", g.op("RandomNormalLike", logs), noise)
     centre = g.op("Mul", g.op("Mul", noise, noise), g.number(_NOISE_CENTRE))
     logs = g.op("Add", g.op("Add", logs, random), centre)
@@ -160,24 +151,22 @@ def _durations(g: Graph, x: str, mask: str, length: str, noise: str, *, hidden: 
 
 def _path(g: Graph, frames: str, text_mask: str, audio_mask: str, count: str) -> str:
     """Which token each frame belongs to: [1, frames, tokens], zeros and ones."""
-    mask = g.op(
-        "Mul", g.op("Unsqueeze", text_mask, g.ints(2)), g.op("Unsqueeze", audio_mask, g.ints(-1))
-    )
+    mask = g.op("Mul", g.unsqueeze(text_mask, 2), g.unsqueeze(audio_mask, -1))
     mask = g.op("Squeeze", mask, g.ints(1))
     ends = g.op("Squeeze", g.op("CumSum", frames, g.number_int(2)), g.ints(0, 1))
     ends = g.op("Cast", ends, to=TensorProto.INT64)
-    until = g.op("Unsqueeze", g.length_mask(ends, count), g.ints(0))
+    until = g.unsqueeze(g.length_mask(ends, count), 0)
     before = g.op("Pad", until, g.ints(0, 1, 0, 0, 0, 0))
     before = g.slice(before, g.ints(0), g.ints(-1), 1)
-    path = g.op("Transpose", g.op("Sub", until, before), perm=[0, 2, 1])
+    path = g.turn(g.op("Sub", until, before))
     return g.op("Mul", path, mask)
 
 
 def _prior(g: Graph, path: str, mean: str, log_scale: str, noise: str) -> str:
     spread = []
     for x in (mean, log_scale):
-        turned = g.op("MatMul", path, g.op("Transpose", x, perm=[0, 2, 1]))
-        spread.append(g.op("Transpose", turned, perm=[0, 2, 1]))
+        turned = g.op("MatMul", path, g.turn(x))
+        spread.append(g.turn(turned))
     random = g.op("Mul", g.op("RandomNormalLike", spread[0]), g.op("Exp", spread[1]))
     return g.op("Add", spread[0], g.op("Mul", random, noise))
 
