@@ -12,17 +12,27 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from listen2lab.api import resume, run, watch
+    from listen2lab.api import compare, merge, rerun, resume, run, watch
     from listen2lab.cure_search import cures
     from listen2lab.errors import LabError
-    from listen2lab.experiment.catalog import EXPERIMENTS
+    from listen2lab.experiment.catalog import EXPERIMENTS, experiments
     from listen2lab.facade import Study
     from listen2lab.findings.hypotheses import HYPOTHESES
-    from listen2lab.names import experiments
     from listen2lab.notebook.panel import panel
     from listen2lab.pipeline.knobs import Knobs
     from listen2lab.report.text.knobs import KNOB_MEANINGS
-    from listen2lab.studies import compare, merge, rerun
+
+_HOMES = {
+    "api": ("compare", "merge", "rerun", "resume", "run", "watch"),
+    "cure_search": ("cures",),
+    "errors": ("LabError",),
+    "experiment.catalog": ("EXPERIMENTS", "experiments"),
+    "facade": ("Study",),
+    "findings.hypotheses": ("HYPOTHESES",),
+    "notebook.panel": ("panel",),
+    "pipeline.knobs": ("Knobs",),
+    "report.text.knobs": ("KNOB_MEANINGS",),
+}
 
 __all__ = [
     "EXPERIMENTS",
@@ -43,32 +53,16 @@ __all__ = [
     "watch",
 ]
 
-_HOMES = {
-    "EXPERIMENTS": "listen2lab.experiment.catalog",
-    "HYPOTHESES": "listen2lab.findings.hypotheses",
-    "KNOB_MEANINGS": "listen2lab.report.text.knobs",
-    "Knobs": "listen2lab.pipeline.knobs",
-    "LabError": "listen2lab.errors",
-    "Study": "listen2lab.facade",
-    "experiments": "listen2lab.names",
-    "panel": "listen2lab.notebook.panel",
-    "compare": "listen2lab.studies",
-    "cures": "listen2lab.cure_search",
-    "merge": "listen2lab.studies",
-    "rerun": "listen2lab.studies",
-    "resume": "listen2lab.api",
-    "run": "listen2lab.api",
-    "watch": "listen2lab.api",
-}
-
 
 def __getattr__(name: str) -> Any:
     import importlib
 
-    if name not in _HOMES:
-        names = importlib.import_module("listen2lab.names")
-        raise names.no_attribute("module 'listen2lab'", name, __all__)
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"listen2lab.{module}"), name)
+    from listen2lab.errors import no_attribute
+
+    raise no_attribute("module 'listen2lab'", name, __all__)
 
 
 def __dir__() -> list[str]:

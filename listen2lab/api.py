@@ -1,23 +1,24 @@
-"""What a notebook and the command line call alike: run experiments, complete a study."""
+"""What a notebook and the command line call alike: run, complete, repeat, compare, merge."""
 
 from __future__ import annotations
 
 import datetime as dt
-import inspect
 import os
 import re
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
+from msgspec.structs import replace
 from tqdm.std import tqdm
 
 from listen2lab.errors import InputError
 from listen2lab.experiment import catalog, inputs, run_study
 from listen2lab.experiment.progress import Bar
-from listen2lab.facade import Study
+from listen2lab.facade import Comparison, Merged, Rerun, Study
 from listen2lab.findings.hypotheses import HYPOTHESES, predictions
+from listen2lab.report.text.command import as_call
 from listen2lab.report.text.notices import say
 from listen2lab.report.text.study import ended
 from listen2lab.study.plan import Experiment, Level, Plan
@@ -25,16 +26,19 @@ from listen2lab.study.records import Call
 from listen2lab.units import parse_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from listen2lab.experiment.progress import Progress
     from listen2lab.notice import Notice
+    from listen2lab.study.data import StudyData
 
 __all__ = [
-    "as_call",
+    "compare",
     "jobs_here",
+    "merge",
     "new_folder",
     "progress_bar",
+    "rerun",
     "resume",
     "run",
     "several",
@@ -135,7 +139,12 @@ def run(
     if levels is not None:
         chosen = [item.only([levels] if isinstance(levels, str) else levels) for item in chosen]
     plan = Plan(
-        experiments=tuple(_predicted(item).with_knobs(knobs or {}) for item in chosen),
+        experiments=tuple(
+            replace(item, predictions=item.predictions or predictions(item.name)).with_knobs(
+                knobs or {}
+            )
+            for item in chosen
+        ),
         repeats=repeats,
         seed=seed,
         traced=trace,
@@ -214,14 +223,9 @@ def watch(
         unit="step",
     )
     plan = Plan(
-        (experiment,),
-        repeats=repeats,
-        seed=seed,
-        traced=trace,
-        memory_limit=_limit(memory_limit),
-        step_timeout=step_timeout,
-        jobs=jobs,
-    )
+        (experiment,), repeats=repeats, seed=seed, traced=trace, jobs=jobs,
+        memory_limit=_limit(memory_limit), step_timeout=step_timeout,
+    )  # fmt: skip
     return _started(plan, given, study, call, python, on=on)
 
 
@@ -259,15 +263,121 @@ def resume(
     StudyError
         It is no study, another process is writing it, or its models are not the same any more.
     """
-    bar = progress_bar()
-    try:
+    with closing(progress_bar()) as bar:
         run_study.resume(
             Path(study), on=on, jobs=jobs, workload=workload, voice=voice, recognizer=recognizer,
             python=python, progress=bar, notify=tell,
         )  # fmt: skip
-    finally:
-        bar.close()
     return Study(study)
+
+
+def rerun(
+    source: Study | Path | str,
+    *experiments: str,
+    study: Path | str | None = None,
+    resume: Path | str | None = None,
+    texts: Sequence[Path | str] = (),
+    workload: Path | str | None = None,
+    voice: Path | str | None = None,
+    recognizer: Path | str | None = None,
+    python: str | None = None,
+) -> Rerun:
+    """Repeat a study with the same inputs and settings, and say what came out the same.
+
+    Another machine and other versions are allowed, and named. Texts, voice, recognizer and a
+    workload's file must be the same, by their hashes.
+
+    Parameters
+    ----------
+    source
+        A study, its folder, or its report (HTML), which carries what a rerun needs, but for the
+        text of the user's own books.
+    *experiments
+        Repeat these alone; none: all of it.
+    study
+        The new study's folder, new or empty; None: a new one under ``studies/``.
+    resume
+        The folder of a rerun of the same that was interrupted: complete that one instead.
+    texts
+        The books that were read, in the same order; needed where the report leaves them out.
+    workload, voice, recognizer
+        Where the workload's file, or the folder of a model that is not the lab's own, lies now.
+        What a report, or a study that this user did not begin here, names itself is not touched.
+    python
+        The interpreter of the runs; None: the study's, where this user began it here.
+
+    Returns
+    -------
+    Rerun
+        The new study, and what it has in common with the one before.
+
+    Raises
+    ------
+    LabError
+        The source cannot be read or repeated, or what it needs is not there or not the same.
+    """
+    from listen2lab.comparison.rerun import rerun as repeat  # scipy
+
+    with closing(progress_bar()) as bar:
+        again, found = repeat(
+            _data(source), *experiments,
+            study=resume or study or new_folder(), resume=resume is not None,
+            texts=texts, workload=workload, voice=voice, recognizer=recognizer, python=python,
+            progress=bar, tell=tell,
+        )  # fmt: skip
+    return Rerun(Study(again), found)
+
+
+def compare(a: Study | Path | str, b: Study | Path | str) -> Comparison:
+    """Compare two studies, or two conditions of one study or of two.
+
+    Parameters
+    ----------
+    a, b
+        A study, its folder, or ``FOLDER:experiment`` or ``FOLDER:experiment/condition``. Where
+        only one of them names an experiment or condition, the other's of the same name is taken.
+
+    Returns
+    -------
+    Comparison
+        Differences are B less A; intervals of memory are Welch's, over processes.
+
+    Raises
+    ------
+    LabError
+        One of them cannot be read, or they have no condition in common, or are the same.
+    """
+    from listen2lab.comparison.comparison import compare as side_by_side  # scipy
+
+    return Comparison(side_by_side(_data(a), _data(b)))
+
+
+def merge(*studies: Study | Path | str, study: Path | str, from_shell: bool = False) -> Merged:
+    """Join studies, maybe of several machines, into one that keeps their machines apart.
+
+    Parameters
+    ----------
+    *studies
+        Two or more studies, or their folders; merged ones, too.
+    study
+        The new study's folder, new or empty.
+    from_shell
+        Whether it was asked for by a command.
+
+    Returns
+    -------
+    Merged
+        The new study: it can be read, reported and compared, but not run on or repeated.
+
+    Raises
+    ------
+    LabError
+        Fewer than two were given, one cannot be read, two hold the same run, or the new folder
+        cannot be written.
+    """
+    from listen2lab.comparison.merge import merge as join  # scipy
+
+    return Merged(*join(*map(_data, studies), study=study, shell=from_shell))
 
 
 def jobs_here(given: int | None) -> int:
@@ -295,13 +405,6 @@ def progress_bar() -> Bar:
     return Bar(ended)
 
 
-def _predicted(item: Experiment) -> Experiment:
-    """Return an experiment with what the lab's hypotheses predict of it, unless it says itself."""
-    if item.predictions:
-        return item
-    return msgspec.structs.replace(item, predictions=predictions(item.name))
-
-
 def _limit(given: int | str | None) -> int | None:
     """Return a limit of memory in bytes."""
     if isinstance(given, str):
@@ -309,41 +412,6 @@ def _limit(given: int | str | None) -> int | None:
     if given is not None and (type(given) is not int or given < 1):
         raise InputError(f"memory_limit is {given!r}; it is bytes, or a text such as '2.5GB'")
     return given
-
-
-_OF_THIS_TIME = frozenset(("study", "jobs", "on", "progress", "from_shell"))
-"""Arguments that say where and how fast, not what: a rerun has its own."""
-
-
-def as_call(function: Callable[..., Study], given: Mapping[str, Any]) -> Call:
-    """Return the call that does the same again.
-
-    Parameters
-    ----------
-    function
-        What was called.
-    given
-        Its local variables as it began: every argument that is not the default is in the call.
-    """
-    arguments: dict[str, Any] = {}
-    for name, parameter in inspect.signature(function).parameters.items():
-        value = given[name]
-        if name in _OF_THIS_TIME or value in (parameter.default, None):
-            continue
-        if name in ("experiments", "levels", "texts"):
-            several = [value] if isinstance(value, (str, Path, Experiment)) else value
-            value = [_as_argument(each) for each in several]
-        elif name == "knobs":
-            value = dict(value)
-        if value not in ([], {}):
-            arguments[name] = _as_argument(value)
-    return Call(function.__name__, arguments, shell=bool(given["from_shell"]))
-
-
-def _as_argument(value: Any) -> Any:
-    if isinstance(value, Experiment):
-        return value.name
-    return str(value) if isinstance(value, Path) else value
 
 
 def _started(
@@ -357,13 +425,14 @@ def _started(
     progress: Progress | None = None,
 ) -> Study:
     folder = Path(study) if study is not None else new_folder()
-    bar = progress_bar()
-    try:
+    with closing(progress_bar()) as bar:
         run_study.start(
             plan, given, folder, call=call, python=python, on=on,
             hypotheses={name: each.record() for name, each in HYPOTHESES.items()},
             progress=progress or bar, notify=tell,
         )  # fmt: skip
-    finally:
-        bar.close()
     return Study(folder)
+
+
+def _data(given: Study | Path | str) -> StudyData | Path | str:
+    return given.data if isinstance(given, Study) else given

@@ -15,6 +15,7 @@ from listen2lab.findings.cures import CURES, RANDOM, WORTH_MIB, cures_of, limit_
 from listen2lab.findings.hypotheses import HYPOTHESES, predictions
 from listen2lab.findings.measured import Measured
 from listen2lab.findings.outcomes import LIMITS
+from listen2lab.report.text.command import as_call
 from listen2lab.study.data import open_study
 from listen2lab.study.plan import Experiment, Level, Plan, Run
 from listen2lab.units import mib, parse_bytes
@@ -80,7 +81,7 @@ def cures(
         Something given cannot be used, the voice cannot be bounded, or the folder cannot be
         written.
     """
-    call = api.as_call(cures, locals())
+    call = as_call(cures, locals())
     limits = limits_of(under)
     item = catalog.experiment(CURES)
     item = replace(item, predictions=predictions(CURES), traced=None)

@@ -39,6 +39,7 @@ __all__ = [
     "UnknownNameError",
     "VoiceError",
     "WorkloadError",
+    "no_attribute",
 ]
 
 
@@ -76,11 +77,8 @@ class UnknownNameError(InputError):
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        import difflib  # only when something is wrong: a worker stays light
-
         names = sorted(known)
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names)}"
+        hint = _nearest(name, names) or f"there are: {', '.join(names)}"
         super().__init__(f"no {kind} is named {name!r}; {hint}")
 
 
@@ -125,3 +123,18 @@ class FetchError(LabError):
 
 class ProbeError(LabError):
     """The system does not let a quantity be measured."""
+
+
+def no_attribute(owner: str, name: str, known: Iterable[str]) -> AttributeError:
+    """Return the error for a name that an owner lacks; it suggests the nearest."""
+    return AttributeError(
+        f"{owner} has no attribute {name!r}; {_nearest(name, known)}".rstrip("; ")
+    )
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """Return a question for the nearest name, or nothing."""
+    import difflib  # only when something is wrong: a worker stays light
+
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else ""

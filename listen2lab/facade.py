@@ -1,4 +1,4 @@
-"""A study as people hold it: its data, what it says, pictures and a report."""
+"""What people hold: a study, and what came of comparing, repeating and merging some."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ from listen2lab.study.data import open_study
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.figure import Figure
 
+    from listen2lab.comparison.comparison import Comparison as ComparisonRecord
+    from listen2lab.comparison.rerun import Rerun as RerunRecord
     from listen2lab.device.answer import Answer
     from listen2lab.findings.law import Law
     from listen2lab.findings.records import Summary
@@ -24,11 +28,15 @@ if TYPE_CHECKING:
     from listen2lab.study.folder import StudyFolder
     from listen2lab.study.plan import Plan
     from listen2lab.study.records import Manifest, Objects, Trace
-    from listen2lab.study.redact import PublicNames
 
-__all__ = ["Study", "public_names"]
+__all__ = ["Comparison", "Merged", "Rerun", "Study"]
 
 _PHASE_COLUMNS = ["rss", "anonymous", "private_dirty", "in_use", "kept"]
+_ANSWER = (
+    *("verdict", "rate_kib_per_step", "interval_kib_per_step", "smallest_visible_kib_per_step"),
+    *("reasons", "confidence", "steps", "repeats", "runs"),
+)
+_OF_NUMBERS = {"interval_kib_per_step": "rate_interval_kib_per_step", "repeats": "n_complete"}
 _CONDITION_COLUMNS = ("verdict", "end_mib", "peak_mib", "released_mib", "rate_kib_per_step")
 
 
@@ -129,10 +137,7 @@ class Study:
         return load_answer(self.data.folder.device_path)
 
     def account(self) -> pd.DataFrame:
-        """Return what made up resident memory after each step, in bytes.
-
-        See `listen2lab.account.categories.account`.
-        """
+        """Return what made up memory, in bytes; see `listen2lab.account.categories.account`."""
         from listen2lab.account.categories import account  # not for a summary
 
         return account(self.samples)
@@ -272,6 +277,7 @@ class Study:
         Path
             The report's.
         """
+        from listen2lab.findings.hypotheses import public_names
         from listen2lab.report.write import write_report  # matplotlib
 
         public = None if include_private else public_names()
@@ -297,20 +303,10 @@ class Study:
         """
         ((_, item),) = self.summary().experiments.items()
         (experiment,) = self.plan.experiments
-        answers: dict[str, Any] = {
-            name: {
-                "verdict": numbers.verdict,
-                "rate_kib_per_step": numbers.rate_kib_per_step,
-                "interval_kib_per_step": numbers.rate_interval_kib_per_step,
-                "smallest_visible_kib_per_step": numbers.smallest_visible_kib_per_step,
-                "reasons": msgspec.to_builtins(numbers.reasons),
-                "confidence": numbers.confidence,
-                "steps": numbers.steps,
-                "repeats": numbers.n_complete,
-                "runs": dict(numbers.runs),
-            }
-            for name, numbers in item.conditions.items()
-        }
+        answers: dict[str, Any] = {}
+        for name, numbers in item.conditions.items():
+            told = {key: getattr(numbers, _OF_NUMBERS.get(key, key)) for key in _ANSWER}
+            answers[name] = msgspec.to_builtins(told)
         found = {**next(iter(answers.values())), "study": str(self.folder.path)}
         found["sample_every"] = self.plan.sample_every(experiment)
         if len(answers) > 1:
@@ -373,20 +369,84 @@ class Study:
         return study_card(self.data, self.summary())._repr_html_()
 
 
-def public_names() -> PublicNames:
-    """Return what everyone has, so that a report may tell it: the lab's own names and sentences."""
-    from listen2lab.experiment.catalog import public_names as of_experiments
-    from listen2lab.findings.hypotheses import HYPOTHESES
+class Comparison:
+    """Two studies or conditions side by side; printed, it is a table.
 
-    names = of_experiments()
-    of_hypotheses = {
-        sentence
-        for each in HYPOTHESES.values()
-        for sentence in (
-            each.claim,
-            each.supported_when,
-            each.refuted_when,
-            *each.predictions.values(),
-        )
-    }
-    return names._replace(sentences=names.sentences | of_hypotheses)
+    Attributes
+    ----------
+    record
+        What was found; see `listen2lab.comparison.comparison.Comparison`.
+    """
+
+    def __init__(self, record: ComparisonRecord) -> None:
+        self.record = record
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values, as ``compare --json`` prints them."""
+        return dict(msgspec.to_builtins(self.record))
+
+    def plot(self) -> Figure:
+        """Plot memory at the end, one mark a process, and beside them the differences."""
+        from listen2lab.report.comparison import plot_comparison  # matplotlib
+
+        return plot_comparison(self.record)
+
+    def write(self, path: Path | str) -> Path:
+        """Write a picture (``.svg``, ``.png``) or a page (``.html``); return its path."""
+        from listen2lab.report.comparison import write_comparison  # matplotlib
+
+        return write_comparison(self.record, Path(path))
+
+    def __repr__(self) -> str:
+        from listen2lab.report.text.compare import comparison_text
+
+        return comparison_text(self.record)
+
+
+class Rerun:
+    """A repeated study beside the one before; printed, it says what came out the same.
+
+    Attributes
+    ----------
+    study
+        The new one.
+    record
+        What they have in common; see `listen2lab.comparison.rerun.Rerun`.
+    """
+
+    def __init__(self, study: Study, record: RerunRecord) -> None:
+        self.study, self.record = study, record
+
+    @property
+    def is_reproduced(self) -> bool:
+        """Whether there was something to compare with, and all of it came out the same."""
+        return self.record.is_reproduced
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values, as ``rerun --json`` prints them."""
+        return {"is_reproduced": self.is_reproduced, **msgspec.to_builtins(self.record)}
+
+    def __repr__(self) -> str:
+        from listen2lab.report.text.compare import rerun_text
+
+        return rerun_text(self.record)
+
+
+class Merged(Study):
+    """A study that was just merged of others.
+
+    Attributes
+    ----------
+    notes
+        What was put together and what was left out.
+    """
+
+    def __init__(self, data: StudyData, notes: Sequence[Notice]) -> None:
+        super().__init__(data)
+        self.notes = tuple(notes)
+
+    def words(self) -> str:
+        """Return what was put together and left out, in words."""
+        from listen2lab.report.text.compare import merge_text
+
+        return merge_text(self.notes, self.folder.path)

@@ -103,7 +103,7 @@ def command():
     """Return a function that runs ``attribute``."""
     app = typer.Typer()
     app.callback()(lambda: None)
-    part.register(app)
+    app.command()(part.attribute)
 
     def run(*arguments):
         return CliRunner().invoke(app, ["attribute", *map(str, arguments)])

@@ -269,7 +269,7 @@ def test_without_dask_the_command_says_what_to_install(tmp_path):
     """The extra is optional: everything else works without it."""
     code = (
         "import sys; sys.modules['distributed'] = None; "
-        "from listen2lab.cli.app import main; sys.argv[0] = 'listen2lab'; main()"
+        "from listen2lab.cli import main; sys.argv[0] = 'listen2lab'; main()"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, "run", "baseline", "--on", "tcp://127.0.0.1:1"],

@@ -6,10 +6,10 @@ import json
 
 import pytest
 from known_tables import Table, codes, cure_case, find, told
+from listen2lab.cli.app import app
 from typer.testing import CliRunner
 
 import listen2lab as lab
-from listen2lab.cli.app import app
 from listen2lab.cure_search import chosen, combined
 from listen2lab.errors import InputError
 from listen2lab.experiment.catalog import IN_ALL, public_names

@@ -17,7 +17,7 @@ from test_device_log import paragraph
 from typer.testing import CliRunner
 
 from listen2lab import device
-from listen2lab.cli.device import register
+from listen2lab.cli.device import device as command
 from listen2lab.device.answer import FORMAT, answer
 from listen2lab.device.judging import CAVEATS, judge_log
 from listen2lab.device.lab_match import compare_with_study, differ, find_ceiling, shape_of
@@ -371,7 +371,7 @@ def test_names_in_evidence_cannot_break_the_page(tmp_path):
 def run():
     """Return a function that runs the command."""
     app = typer.Typer()
-    register(app)
+    app.command("device")(command)
     app.command("other")(lambda: None)
 
     def of(*arguments, **kwargs):
@@ -420,8 +420,9 @@ def test_the_command_says_what_is_wrong(run, tmp_path):
 def test_a_reader_that_goes_away(tmp_path):
     """Printing into a pipe that closes is no traceback."""
     code = (
-        "import typer\nfrom listen2lab.cli.device import register\n"
-        "app = typer.Typer()\nregister(app)\napp.command('x')(lambda: None)\napp()\n"
+        "import typer\nfrom listen2lab.cli.device import device as command\n"
+        "app = typer.Typer()\napp.command('device')(command)\n"
+        "app.command('x')(lambda: None)\napp()\n"
     )
     command = (
         f'"{sys.executable}" -c "{code}" device {REFERENCE / "session-1.log"} --json | head -c 5'

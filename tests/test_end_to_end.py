@@ -159,7 +159,7 @@ def test_an_interrupted_study_is_completed(tmp_path, how):
     # that: the parent asks for it again.
     code = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from listen2lab.cli.app import main; main()"
+        "from listen2lab.cli import main; main()"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", code, "run", "cache-size", *SHORT, "--study", str(folder)],

@@ -1,5 +1,51 @@
-"""The command line: one module a group of commands."""
+"""The command line: parse, call, print; one module a group of commands."""
 
-from listen2lab.cli.app import app, main
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from listen2lab.cli import attribute, cures, device, report, run, studies, voice
+from listen2lab.cli.status import EXIT_MISUSED
+from listen2lab.errors import LabError
+from listen2lab.version import __version__
 
 __all__ = ["app", "main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Does it leak, or is that the baseline; what holds the memory; what would change it?",
+)
+
+
+def main() -> None:
+    """Run a command; a `LabError` is a sentence and an exit status, never a traceback."""
+    try:
+        app()
+    except LabError as error:
+        print(f"listen2lab: {error}", file=sys.stderr)
+        sys.exit(EXIT_MISUSED)
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    *, version: Annotated[bool, typer.Option("--version", help="Say which.")] = False
+) -> None:
+    if version:
+        print(f"listen2lab {__version__}")
+        raise typer.Exit
+
+
+for command in (
+    *(run.run, cures.cures, run.watch, run.selftest),
+    *(report.report, studies.rerun, studies.compare, studies.merge),
+    *(attribute.attribute, device.device, report.notebook),
+):
+    app.command()(command)
+app.command("list")(run.list_names)
+app.add_typer(voice.app, name="voice")

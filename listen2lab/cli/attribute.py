@@ -10,12 +10,7 @@ import typer
 
 from listen2lab.errors import InputError
 
-__all__ = ["register"]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the lab's."""
-    app.command("attribute")(attribute)
+__all__ = ["attribute"]
 
 
 def attribute(

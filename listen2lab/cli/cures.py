@@ -11,12 +11,7 @@ import typer
 from listen2lab.cli.status import EXIT_INTERRUPTED
 from listen2lab.errors import StudyError
 
-__all__ = ["register"]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the program's."""
-    app.command()(cures)
+__all__ = ["cures"]
 
 
 def cures(

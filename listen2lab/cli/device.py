@@ -14,12 +14,7 @@ from listen2lab.units import parse_bytes
 if TYPE_CHECKING:
     from listen2lab.device import Answer
 
-__all__ = ["register"]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the lab's."""
-    app.command("device")(device)
+__all__ = ["device"]
 
 
 def device(

@@ -1,4 +1,4 @@
-"""The command ``report``: what is written of a study for people."""
+"""Commands that write for people: a study's report, a notebook run on it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,7 @@ import typer
 
 from listen2lab.errors import StudyError
 
-__all__ = ["print_report", "register"]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the program's."""
-    app.command()(report)
+__all__ = ["notebook", "print_report", "report"]
 
 
 def report(
@@ -35,6 +30,24 @@ def report(
     )  # fmt: skip
 
 
+def notebook(
+    path: Annotated[Path, typer.Argument(help="The notebook; it is not changed.")],
+    *,
+    parameter: Annotated[
+        list[str] | None, typer.Option("-p", "--parameter", help="NAME=VALUE; may be repeated.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="An .ipynb or .html; else NAME.html in this folder.")
+    ] = None,
+) -> None:
+    """Run a notebook with other parameters, and write it with its outputs."""
+    from listen2lab.notebook import execute, given
+
+    target = out or Path(f"{path.stem}.html")
+    execute(path, given(path, parameter or ()), target)
+    print(target)
+
+
 def print_report(
     folder: Path,
     *,
@@ -52,7 +65,7 @@ def print_report(
     """
     import msgspec
 
-    from listen2lab.experiment.catalog import public_names
+    from listen2lab.findings.hypotheses import public_names
     from listen2lab.findings.summary import summary_of  # scipy
     from listen2lab.report import terminal  # matplotlib
     from listen2lab.report.text.study import damage

@@ -17,15 +17,7 @@ from listen2lab.errors import InputError, StudyError, UnknownNameError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["register"]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to the program's."""
-    app.command()(run)
-    app.command()(watch)
-    app.command()(selftest)
-    app.command("list")(list_names)
+__all__ = ["list_names", "run", "selftest", "watch"]
 
 
 def run(

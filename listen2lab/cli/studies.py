@@ -12,14 +12,7 @@ import typer
 
 from listen2lab.cli.status import EXIT_FAILED, EXIT_INTERRUPTED
 
-__all__ = ["register"]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to the program's."""
-    app.command()(rerun)
-    app.command()(compare)
-    app.command()(merge)
+__all__ = ["compare", "merge", "rerun"]
 
 
 def rerun(
@@ -47,12 +40,11 @@ def rerun(
     Exit status: 0 when memory, rate and verdict of each was reproduced, 1 when not, 2 when what was
     given cannot be used.
     """
-    from listen2lab.api import new_folder
-    from listen2lab.studies import rerun as repeat
+    from listen2lab import api
 
-    folder = resume or study or new_folder()
+    folder = resume or study or api.new_folder()
     try:
-        done = repeat(
+        done = api.rerun(
             source,
             *(experiments or ()),
             study=folder,
@@ -90,9 +82,9 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Compare two studies or two conditions: memory, peaks and rates, with intervals."""
-    from listen2lab.studies import compare as side_by_side
+    from listen2lab import api
 
-    found = side_by_side(a, b)
+    found = api.compare(a, b)
     print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False) if as_json else found)
     if out is not None:
         path = found.write(out)
@@ -106,6 +98,6 @@ def merge(
     study: Annotated[Path, typer.Option(help="The new folder, new or empty.")],
 ) -> None:
     """Join studies, maybe of several machines, into one that keeps machines and voices apart."""
-    from listen2lab.studies import merge as join
+    from listen2lab import api
 
-    print(join(*studies, study=study, from_shell=True).words())
+    print(api.merge(*studies, study=study, from_shell=True).words())

@@ -109,7 +109,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare(a: StudyData | Path | str, b: StudyData | Path | str) -> Comparison:
-    """Compare two studies, or two conditions of one study or of two (`listen2lab.studies.compare`).
+    """Compare two studies, or two conditions of one study or of two (`listen2lab.api.compare`).
 
     Each is a study, its folder, or ``FOLDER:experiment`` or ``FOLDER:experiment/condition``. Where
     only one of them names an experiment or condition, the other's of the same name is taken.

@@ -14,8 +14,8 @@ from listen2lab.comparison.reproduced import Point, points
 from listen2lab.comparison.rerun_inputs import Source, same_inputs
 from listen2lab.errors import InputError, StudyError, UnknownNameError
 from listen2lab.experiment import run_study
-from listen2lab.experiment.catalog import public_names
 from listen2lab.experiment.trust import is_own, refuse_foreign_levels
+from listen2lab.findings.hypotheses import public_names
 from listen2lab.findings.records import ExperimentSummary, Summary
 from listen2lab.findings.summary import summary_of
 from listen2lab.notice import Notice
@@ -74,7 +74,7 @@ def rerun(
     Another machine and other versions are allowed, and named. The recognizer that the lab generates
     may have other last digits (see `listen2lab.experiment.inputs.is_same`), which is named, too.
     ``progress`` and ``tell`` hear how it goes, and what should be known before hours are spent.
-    See `listen2lab.studies.rerun`.
+    See `listen2lab.api.rerun`.
     """
     before = _only(_opened(source), experiments)
     given = same_inputs(

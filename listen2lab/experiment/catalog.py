@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from listen2lab.errors import UnknownNameError
+from listen2lab.errors import UnknownNameError, no_attribute
 from listen2lab.experiment.inputs import GENERATED_RECOGNIZER, GENERATED_VOICES
 from listen2lab.study.plan import Experiment, Level
 from listen2lab.texts.books import BUILT_IN
@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from listen2lab.study.plan import KnobValue, Plan
     from listen2lab.study.redact import PublicNames
 
-__all__ = ["EXPERIMENTS", "IN_ALL", "LEVERS", "experiment", "public_names", "quick", "quick_cures"]
+__all__ = [
+    "EXPERIMENTS",
+    "IN_ALL",
+    "LEVERS",
+    "experiment",
+    "experiments",
+    "public_names",
+    "quick",
+    "quick_cures",
+]
 
 _AS_WRITTEN_S = 110
 """Seconds of the longest sentence in the lab's own texts, as they are written."""
@@ -217,24 +226,27 @@ LEVERS: dict[str, dict[str, KnobValue]] = {
 """What a search adds to the best of `cures`, one after the other."""
 
 
+class _Experiments:
+    """``lab.experiments.cache_size`` is the experiment ``"cache-size"``: the tab key finds it."""
+
+    def __dir__(self) -> list[str]:
+        return [name.replace("-", "_") for name in EXPERIMENTS]
+
+    def __getattr__(self, name: str) -> Experiment:
+        if name not in dir(self):
+            raise no_attribute("lab.experiments", name, dir(self))
+        return EXPERIMENTS[name.replace("_", "-")]
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name}: {each.question}" for name, each in EXPERIMENTS.items())
+
+
+experiments = _Experiments()
+"""Experiments by attribute, to be given to `listen2lab.run`."""
+
+
 def experiment(name: str) -> Experiment:
-    """Return a built-in experiment.
-
-    Parameters
-    ----------
-    name
-        Its name.
-
-    Returns
-    -------
-    Experiment
-        The experiment, to run as it is or with other levels and knobs.
-
-    Raises
-    ------
-    UnknownNameError
-        No experiment has that name; the message suggests the nearest.
-    """
+    """Return a built-in experiment, to run as it is or with other levels and knobs."""
     if name not in EXPERIMENTS:
         raise UnknownNameError("experiment", name, EXPERIMENTS)
     return EXPERIMENTS[name]

@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from listen2lab.experiment import catalog
 from listen2lab.findings.effects import DOUBTS, average
 from listen2lab.findings.measured import LACKS
 from listen2lab.findings.records import Finding
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
     from listen2lab.findings.hypothesis import Hypothesis
     from listen2lab.findings.measured import Measured
+    from listen2lab.study.redact import PublicNames
 
-__all__ = ["EXPERIMENTS", "HYPOTHESES", "SENTENCES", "find", "predictions"]
+__all__ = ["EXPERIMENTS", "HYPOTHESES", "SENTENCES", "find", "predictions", "public_names"]
 
 
 def _collected() -> list[Hypothesis]:
@@ -56,6 +58,17 @@ def predictions(experiment: str) -> dict[str, str]:
         for name, each in HYPOTHESES.items()
         if experiment in each.predictions
     }
+
+
+def public_names() -> PublicNames:
+    """Return what everyone has, so that a report may tell it: the lab's own names and sentences."""
+    names = catalog.public_names()
+    said = {
+        sentence
+        for x in HYPOTHESES.values()
+        for sentence in (x.claim, x.supported_when, x.refuted_when, *x.predictions.values())
+    }
+    return names._replace(sentences=names.sentences | said)
 
 
 def find(

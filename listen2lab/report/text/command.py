@@ -1,15 +1,20 @@
-"""The call that made a study, as a command or as Python."""
+"""The call that made a study: kept as a record, told as a command or as Python."""
 
 from __future__ import annotations
 
+import inspect
 import json
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from listen2lab.study.records import Call
+from listen2lab.study.plan import Experiment
+from listen2lab.study.records import Call
 
-__all__ = ["rendered"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["as_call", "rendered"]
 
 _FIRST = ("experiments", "file", "source", "studies")
 """Arguments that are given by their place."""
@@ -74,3 +79,30 @@ def _as_python(call: Call) -> str:
             said.append(repr(value[0] if isinstance(value, list) and is_one else value))
     said += [f"{name}={value!r}" for name, value in call.arguments.items() if name not in _FIRST]
     return f"lab.{call.name}({', '.join(said)})"
+
+
+_OF_THIS_TIME = frozenset(("study", "jobs", "on", "progress", "from_shell"))
+"""Arguments that say where and how fast, not what: a rerun has its own."""
+
+
+def as_call(function: Callable[..., object], given: Mapping[str, Any]) -> Call:
+    """Return the call that does the same again: every argument that is not the default."""
+    arguments: dict[str, Any] = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        value = given[name]
+        if name in _OF_THIS_TIME or value in (parameter.default, None):
+            continue
+        if name in ("experiments", "levels", "texts"):
+            several = [value] if isinstance(value, (str, Path, Experiment)) else value
+            value = [_as_argument(each) for each in several]
+        elif name == "knobs":
+            value = dict(value)
+        if value not in ([], {}):
+            arguments[name] = _as_argument(value)
+    return Call(function.__name__, arguments, shell=bool(given["from_shell"]))
+
+
+def _as_argument(value: Any) -> Any:
+    if isinstance(value, Experiment):
+        return value.name
+    return str(value) if isinstance(value, Path) else value
