@@ -22,7 +22,6 @@ from listen2lab.report.text.command import as_call
 from listen2lab.report.text.notices import say
 from listen2lab.report.text.study import ended
 from listen2lab.study.plan import Experiment, Level, Plan
-from listen2lab.study.records import Call
 from listen2lab.units import parse_bytes
 
 if TYPE_CHECKING:
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from listen2lab.experiment.progress import Progress
     from listen2lab.notice import Notice
     from listen2lab.study.data import StudyData
+    from listen2lab.study.records import Call
 
 __all__ = [
     "compare",
