@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from listen2lab.study.plan import Experiment, Level, Run
     from listen2lab.study.records import Manifest, RunRecord
 
-__all__ = ["Group", "Source", "name_groups", "sort_runs"]
+__all__ = ["Group", "Moved", "Source", "name_groups", "sort_runs"]
 
 
 @dataclass

@@ -17,6 +17,7 @@ __all__ = [
     "SAMPLE_RATE",
     "SYMBOLS",
     "TONES",
+    "Symbol",
 ]
 
 SAMPLE_RATE = 22050

@@ -41,7 +41,16 @@ from listen2lab.models.voices import read_tokens
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["LENGTHS_S", "MARK", "BoundReport", "Cost", "LengthCheck", "bound", "bounded_model"]
+__all__ = [
+    "LENGTHS_S",
+    "MARK",
+    "BoundReport",
+    "Cost",
+    "LengthCheck",
+    "Rewriting",
+    "bound",
+    "bounded_model",
+]
 
 MARK = "listen2lab_bounded"
 """The metadata's key that says that a graph is bounded already."""

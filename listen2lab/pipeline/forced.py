@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from listen2lab.pipeline.alignment import Alignment
     from listen2lab.pipeline.synthesis import Speech
 
-__all__ = ["ForcedAligner", "best_path", "can_align", "labels_of", "spans", "trellis"]
+__all__ = ["ForcedAligner", "Label", "best_path", "can_align", "labels_of", "spans", "trellis"]
 
 _SPACE = "▁"
 _ALIKE = str.maketrans("‘’ʼ′“”„«»″–―‐‑−", '\'\'\'\'""""""——---')

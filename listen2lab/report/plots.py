@@ -42,6 +42,7 @@ __all__ = [
     "plot_heap",
     "plot_outcomes",
     "plot_phases",
+    "shown_conditions",
     "thinned",
 ]
 

@@ -25,6 +25,7 @@ __all__ = [
     "MARKERS",
     "QUIET",
     "SERIES",
+    "Picture",
     "new_figure",
     "safe_label",
     "share_styles",

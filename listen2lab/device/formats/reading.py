@@ -19,6 +19,7 @@ __all__ = [
     "MOST_ROW",
     "Format",
     "Header",
+    "Reader",
     "Said",
     "clean",
     "is_object",

@@ -22,7 +22,7 @@ from listen2lab.models.bounding.structure import Structure, attributes
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["Attention", "find_attention", "put_in_blocks"]
+__all__ = ["Attention", "Operand", "find_attention", "put_in_blocks"]
 
 _ROWS = 2  # axis of [1, heads, tokens, width]
 # What relative positions are shifted by, from the result back.

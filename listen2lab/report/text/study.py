@@ -35,6 +35,7 @@ __all__ = [
     "ended",
     "endings",
     "headline",
+    "is_hidden",
     "limits",
     "provenance",
     "subject",
