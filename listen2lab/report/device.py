@@ -16,7 +16,7 @@ from listen2lab.report.text import device as words
 from listen2lab.report.text import device_reports as of_reports
 from listen2lab.report.text.device_log import log_answers
 from listen2lab.report.text.device_next import next_step
-from listen2lab.report.text.format import number
+from listen2lab.report.text.format import number, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -90,6 +90,11 @@ class Part:
         codes = (*self.judged.reasons, *self.judged.caveats)
         return [(code, words.sentence_of(code)) for code in codes]
 
+    @property
+    def is_folded(self) -> bool:
+        """Whether a page folds the tables: behind a picture, or where one holds details."""
+        return bool(self.tables) and (bool(self.draw) or any(t.is_detail for t in self.tables))
+
     def svg(self) -> Markup:
         """Return the picture, safe to insert."""
         assert self.draw is not None
@@ -110,13 +115,15 @@ def parts(answer: Answer) -> Iterator[Part]:
         yield _of_series(one)
     if answer.app is not None:
         yield Part(lines=[of_reports.app_sentence(answer)])
+    yield from _compared(answer)
     some = answer.snapshots_of_app()
+    last = {snapshot.tool: snapshot for snapshot in some}  # only these get a picture
     for snapshot in some if len(some) <= _MOST_REPORTS else (some[0], some[-1]):
         if snapshot.categories or snapshot.notes or not _is_device(answer):
-            yield _of_snapshot(snapshot, answer.limit)
+            is_last = last[snapshot.tool] is snapshot
+            yield _of_snapshot(snapshot, answer.limit, has_picture=is_last)
     if _is_device(answer):
         yield _of_device(answer)
-    yield from _compared(answer)
     yield from _of_blocks(answer)
     if answer.lab is not None:
         yield _beside_the_lab(answer, answer.lab)
@@ -176,11 +183,11 @@ def _of_series(one: SeriesSummary) -> Part:
         verdict=words.verdict(one.judged),
         curves=[(one.memory, "")],
         draw=partial(plots.plot_series, one),
-        label=f"{one.quantity} over time",
+        label=f"{of_reports.series_name(one)} over time",
     )
 
 
-def _of_snapshot(snapshot: Snapshot, limit: int | None) -> Part:
+def _of_snapshot(snapshot: Snapshot, limit: int | None, *, has_picture: bool) -> Part:
     rows = sorted(
         (c for c in snapshot.categories if c.counted or c.clean),
         key=lambda c: (-(c.counted or 0), -(c.clean or 0)),
@@ -194,10 +201,12 @@ def _of_snapshot(snapshot: Snapshot, limit: int | None) -> Part:
             for z in snapshot.zones
         ]
         tables.append(Table(("malloc zone", "live", "held", "blocks"), zones, True))  # noqa: FBT003 - as above
+    if snapshot.uptime is not None:
+        title += f", {seconds(snapshot.uptime)} after the device's start"
     return Part(
         title + (f", {snapshot.when}" if snapshot.when else ""),
         lines=of_reports.snapshot_lines(snapshot, limit),
-        draw=partial(plots.plot_owners, snapshot) if snapshot.counted else None,
+        draw=partial(plots.plot_owners, snapshot) if snapshot.counted and has_picture else None,
         label=f"Memory by owner, by {snapshot.tool}",
         caption=f"Of {snapshot.source}. The kill limit counts what is dirty, compressed or "
         "swapped; clean and reclaimable pages can be taken at any time.",
@@ -288,7 +297,7 @@ def short(answer: Answer) -> str:
         return f"{words.subject(judged)}: {words.verdict(judged)}"
     if answer.series:
         one = answer.series[0]
-        return f"{one.quantity}: {words.verdict(one.judged)}"
+        return f"{of_reports.series_name(one)}: {words.verdict(one.judged)}"
     some = answer.snapshots_of_app()
     if some:
         return " ".join(of_reports.snapshot_lines(some[-1], answer.limit))

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from listen2lab.report.style import DASHES, INK, MARKERS, QUIET, SERIES, new_figure, styled
 from listen2lab.report.text.device import session_name
-from listen2lab.report.text.device_reports import lab_subject
+from listen2lab.report.text.device_reports import lab_subject, series_name
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def plot_series(series: SeriesSummary) -> Figure:
         time = np.array(series.time) / (60 if minutes else 1)
         axes.plot(time, _mib(series.memory), color=SERIES[0])
         axes.set_ylim(bottom=0)
-        axes.set_ylabel(_plain(f"{series.quantity[:24]}, MiB"))
+        axes.set_ylabel(_plain(f"{series_name(series)[:24]}, MiB"))
         axes.set_xlabel("minutes" if minutes else "seconds")
     return figure
 

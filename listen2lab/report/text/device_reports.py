@@ -25,6 +25,7 @@ __all__ = [
     "lab_line",
     "lab_subject",
     "leaks_lines",
+    "series_name",
     "series_title",
     "snapshot_lines",
     "together_line",
@@ -105,9 +106,14 @@ def snapshot_lines(snapshot: Snapshot, limit: int | None) -> list[str]:
     return lines + [fill(_NOTES[note.code], note.values) for note in snapshot.notes]
 
 
+def series_name(one: SeriesSummary) -> str:
+    """Return what was taken: a column's name, or a report's quantity."""
+    return _QUANTITY.get(one.quantity, one.quantity)
+
+
 def series_title(one: SeriesSummary) -> str:
-    """Return what was taken: its column, process, span and samples."""
-    what = _QUANTITY.get(one.quantity, one.quantity)
+    """Return what was taken, of which process, over how long."""
+    what = series_name(one)
     who = f" of process {one.process}" if one.process else ""
     span = f" over {seconds(one.seconds)}" if one.timed else ", without times"
     return f"{what}{who} in {one.source}: {one.samples:,} samples{span}"
