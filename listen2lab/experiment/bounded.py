@@ -19,22 +19,7 @@ __all__ = ["bounded_voice"]
 
 @cache
 def bounded_voice(voice: Path, digest: str, root: Path) -> VoiceFiles:
-    """Return the checked bounded voice of a voice; make and verify it unless it is there.
-
-    Parameters
-    ----------
-    voice
-        The voice's folder; it stays as it is.
-    digest
-        SHA-256 over its files: another voice, or the same with other files, is another one.
-    root
-        Where it is kept: ``bounded@DIGEST``, of the voice and of the code that rewrites.
-
-    Raises
-    ------
-    VoiceError
-        The voice's graph is not understood, or the rewritten one speaks otherwise.
-    """
+    """Return the checked bounded voice of a voice; make and verify it unless it is there."""
     folder = root / f"bounded@{digest[:12]}-{_code()[:8]}"
     root.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(root / ".bounded.lock"):  # a second study waits for the first one's

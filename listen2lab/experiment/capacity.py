@@ -38,11 +38,6 @@ def available_memory(root: Path = Path("/")) -> int:
     What the system calls available (on Linux ``MemAvailable``), or what the limits of this
     process's control groups leave, whichever is less. File pages that the kernel would drop count
     as free in both.
-
-    Parameters
-    ----------
-    root
-        Where ``proc`` and ``sys`` lie; another one in tests.
     """
     return min([int(psutil.virtual_memory().available), *_rooms(root)])
 
@@ -87,18 +82,7 @@ def _room(folder: Path, limit: str, usage: str, dropped: str) -> int | None:
 
 
 def first_guess(voice: str | None) -> int | None:
-    """Return the peak to expect of a voice nothing has been measured of, one synthesis at a time.
-
-    Parameters
-    ----------
-    voice
-        A generated voice's name or a voice's folder; None for a workload of one's own.
-
-    Returns
-    -------
-    int or None
-        Bytes; of a folder by the size of its model. None: nothing can be said.
-    """
+    """Return the peak to expect of a voice never measured, one synthesis at a time; None: unknown."""
     if voice is None or voice in FIRST_GUESS:
         return None if voice is None else FIRST_GUESS[voice]
     sizes = [path.stat().st_size for path in Path(voice).expanduser().glob("*.onnx")]
@@ -152,19 +136,8 @@ class Expectation:
 def fits(expected: int | None, beside: Iterable[tuple[int | None, int]], available: int) -> bool:
     """Tell whether a run may start beside others.
 
-    Parameters
-    ----------
-    expected
-        Its peak in bytes; None if nothing is known of it.
-    beside
-        The runs under way on the same machine: expected peak, and what each holds now.
-    available
-        Bytes that are available now, with those runs under way.
-
-    Returns
-    -------
-    bool
-        Whether all of them can reach their peaks at once, and `RESERVE` is left.
+    All of them must be able to reach their peaks at once, with `RESERVE` left; of each run under
+    way, `beside` has the expected peak and what it holds now. None: nothing is known of it.
     """
     if expected is None:
         return False

@@ -275,17 +275,9 @@ def _searched() -> frozenset[str]:
 def quick(plan: Plan) -> Plan:
     """Return a plan cut down to minutes: few and short paragraphs, and still the longest one.
 
-    Parameters
-    ----------
-    plan
-        Any plan.
-
-    Returns
-    -------
-    Plan
-        16 steps of at most 70 characters (6 s of speech), and one of at most 430 (35 s). Retained
-        audio gets as many steps as its effect needs, and no level is kept that such texts cannot
-        tell from another.
+    16 steps of at most 70 characters (6 s of speech), and one of at most 430 (35 s). Retained audio
+    gets as many steps as its effect needs, and no level is kept that such texts cannot tell from
+    another.
     """
     short = replace(plan, max_characters=70, longest_characters=430).with_lengths(16, 2)
     experiments = tuple(

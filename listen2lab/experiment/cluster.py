@@ -117,13 +117,7 @@ class ClusterBackend:
             raise
 
     def slots(self, label: Callable[[Machine], str]) -> list[_Slot]:
-        """Return a slot for each thread of each worker that there is now and that will do.
-
-        Raises
-        ------
-        StudyError
-            There has been none for too long, or the scheduler is gone.
-        """
+        """Return a slot for each thread of each worker that there is now and that will do."""
         self._look()
         for address, machine in sorted(self._fit.items()):
             if address not in self._slots:

@@ -197,23 +197,7 @@ class OwnFile:
 
 
 def open_file(path: Path) -> OwnFile:
-    """Take a workload of one's own.
-
-    Parameters
-    ----------
-    path
-        A Python file with ``setup()`` and ``step(i)``. It is read and never imported here.
-
-    Returns
-    -------
-    OwnFile
-        The file and its hash.
-
-    Raises
-    ------
-    WorkloadError
-        It cannot be read, or its syntax is wrong.
-    """
+    """Take a workload of one's own."""
     try:
         text = path.read_bytes()
         compile(text, str(path), "exec")
@@ -232,27 +216,7 @@ def is_generated(kind: str, name: str) -> bool:
 
 
 def reopen(record: InputsRecord, paragraphs: Sequence[str]) -> Inputs:
-    """Open the inputs that a manifest tells of, whatever is in them now; see `changed`.
-
-    Parameters
-    ----------
-    record
-        See `Inputs.record`.
-    paragraphs
-        The study's texts.
-
-    Returns
-    -------
-    Inputs
-        Found again.
-
-    Raises
-    ------
-    InputError
-        Something cannot be used any more.
-    StudyError
-        The manifest does not say what the study was given.
-    """
+    """Open the inputs that a manifest tells of, whatever is in them now; see `changed`."""
     if record.workload is not None:
         return open_file(Path(record.workload))
     if record.voice is None or record.recognizer is None:
@@ -287,29 +251,7 @@ def open_book(
     texts_given: Sequence[Path] = (),
     paragraphs: Sequence[str] | None = None,
 ) -> Book:
-    """Find, build where needed, and check everything the pipeline reads and speaks with.
-
-    Parameters
-    ----------
-    voice
-        ``tiny``, ``medium``, ``high``, or the folder of a real voice.
-    recognizer
-        ``recognizer`` for the generated one, or the folder of a NeMo CTC recognizer.
-    texts_given
-        The user's books; empty: the lab's own texts.
-    paragraphs
-        Texts that were read before (a study that is continued); the books are then not opened.
-
-    Returns
-    -------
-    Book
-        Checked: the engine would end its process on a bad model.
-
-    Raises
-    ------
-    InputError
-        A text, voice or recognizer cannot be used.
-    """
+    """Find, build where needed, and check everything the pipeline reads and speaks with."""
     sources: list[SourceText] = []
     spoken: list[str] = list(paragraphs or ())
     if paragraphs is None:
@@ -346,19 +288,9 @@ def models_root() -> Path:
 def is_same(kind: str, was: InputsRecord, now: InputsRecord) -> bool:
     """Tell whether an input is the one that a study was given.
 
-    Parameters
-    ----------
-    kind
-        One of `KINDS`.
-    was, now
-        What manifests say of the inputs.
-
-    Returns
-    -------
-    bool
-        Whether their hashes are the same. A recognizer that the lab generates is also the same by
-        its name: it is fitted on sums over audio, whose last digits depend on the processor and on
-        numpy; memory depends on its shapes. `listen2lab.comparison.differences` names the hashes.
+    By its hash. A recognizer that the lab generates is also the same by its name: it is fitted on
+    sums over audio, whose last digits depend on the processor and on numpy; memory depends on its
+    shapes. `listen2lab.comparison.differences` names the hashes.
     """
     if kind == "recognizer" and was.recognizer == now.recognizer == GENERATED_RECOGNIZER:
         return True

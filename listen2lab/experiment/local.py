@@ -86,24 +86,7 @@ def run_here(
     on_sample: Callable[[Sample], None],
     stop: threading.Event,
 ) -> RunRecord:
-    """Do one run of a study in a fresh process of this machine.
-
-    Parameters
-    ----------
-    study, run, plan, inputs
-        What is run, and where it is written.
-    python
-        The worker's interpreter, unless the run's level names one; None: this one.
-    machine
-        The label of this machine in the study.
-    on_sample, stop
-        See `listen2lab.experiment.runner.execute`.
-
-    Returns
-    -------
-    RunRecord
-        The run's result.
-    """
+    """Do one run of a study in a fresh process of this machine."""
     folder = study.run(run.key)
     folder.prepare(make_spec(study, folder, run, plan, inputs))
     return execute(
@@ -119,15 +102,7 @@ def run_here(
 
 
 def make_spec(study: StudyFolder, folder: RunFolder, run: Run, plan: Plan, inputs: Inputs) -> Spec:
-    """Return everything that a worker needs to know of a run.
-
-    Parameters
-    ----------
-    study, folder
-        The study and the run's folder in it.
-    run, plan, inputs
-        What is run.
-    """
+    """Return everything that a worker needs to know of a run."""
     experiment = run.experiment
     return Spec(
         workload=inputs.workload(run, plan, study.paragraphs_from(folder)),

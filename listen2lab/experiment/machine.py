@@ -65,28 +65,14 @@ class Machine(msgspec.Struct, frozen=True):
 def this_machine(
     python: str | None = None, environment: Mapping[str, str] | None = None
 ) -> Machine:
-    """Return this machine and its facts.
-
-    Parameters
-    ----------
-    python, environment
-        As in `collect`.
-    """
+    """Return this machine and its facts."""
     # Clones of one image share a machine-id, and containers of one host a network card: both.
     system = _line("/etc/machine-id") or ""
     return Machine(f"{system}/{platform.node()}/{uuid.getnode():x}", collect(python, environment))
 
 
 def collect(python: str | None = None, environment: Mapping[str, str] | None = None) -> Setup:
-    """Collect the facts of this machine and of the worker's interpreter.
-
-    Parameters
-    ----------
-    python
-        The worker's interpreter; None: this one.
-    environment
-        Variables that every run gets besides the common ones.
-    """
+    """Collect the facts of this machine and of the worker's interpreter."""
     return Setup(
         machine=MachineFacts(
             system=platform.system(),
@@ -107,23 +93,7 @@ def collect(python: str | None = None, environment: Mapping[str, str] | None = N
 
 
 def versions(python: str | None = None) -> dict[str, str]:
-    """Ask an interpreter for its version and those of the packages that matter.
-
-    Parameters
-    ----------
-    python
-        The interpreter; None: this one.
-
-    Returns
-    -------
-    dict of str to str
-        ``python`` and the packages that it has.
-
-    Raises
-    ------
-    InputError
-        It cannot be started or does not answer.
-    """
+    """Ask an interpreter for its version and those of the packages that matter."""
     command = [python or sys.executable, "-c", _VERSIONS_CODE, *_PACKAGES]
     try:
         answer = subprocess.run(

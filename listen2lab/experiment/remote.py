@@ -80,20 +80,7 @@ class WorkerStatus(msgspec.Struct, frozen=True):
 
 
 def status(code: str, request: bytes) -> WorkerStatus:
-    """Look whether this machine can carry the runs; build the models that it lacks.
-
-    Parameters
-    ----------
-    code
-        `code_hash` where the study is written. Other code may not read the request.
-    request
-        A `JobRequest`: what is to be carried.
-
-    Returns
-    -------
-    WorkerStatus
-        Its facts, or why it is refused.
-    """
+    """Look whether this machine can carry the runs; build the models that it lacks."""
     if code != code_hash():
         because = f"its listen2lab {__version__} has other code than the one here"
         return WorkerStatus(None, f"{because}; install the same there")
@@ -113,29 +100,7 @@ def available() -> int:
 
 
 def carry(request: bytes, key: str, machine: str, topic: str) -> dict[str, bytes]:
-    """Do one run in a fresh process of this machine, in a folder that is deleted afterwards.
-
-    Parameters
-    ----------
-    request
-        A `JobRequest`: what it belongs to.
-    key
-        The run's name.
-    machine
-        The label of this machine in the study.
-    topic
-        Where its samples are sent while it goes: events of the scheduler.
-
-    Returns
-    -------
-    dict of str to bytes
-        The run's files; a large capture is left out.
-
-    Raises
-    ------
-    LabError
-        The run cannot be done here: the models changed, the disk is full, ...
-    """
+    """Do one run in a fresh process of this machine, in a folder that is deleted afterwards."""
     worker = get_worker()
     asked = msgspec.json.decode(request, type=JobRequest)
     plan = asked.plan

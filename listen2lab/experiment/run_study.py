@@ -226,22 +226,7 @@ def _refuse_foreign(manifest: Manifest, where: str, named: set[str]) -> None:
 def will_run(
     runs: Sequence[Run], inputs: Inputs, python: str | None, seconds: float | None, jobs: int
 ) -> Notice:
-    """Return the notice of what will be run, for before anything is.
-
-    Parameters
-    ----------
-    runs, inputs, python
-        What is run.
-    seconds
-        How long all of it takes one by one; None: not known.
-    jobs
-        Runs at a time.
-
-    Returns
-    -------
-    Notice
-        ``will-run`` (``runs``, ``python``, ``given``, ``seconds``).
-    """
+    """Return the notice of what will be run, for before anything is."""
     given = inputs.record.workload or f"{inputs.record.voice}, {inputs.record.recognizer}"
     own = {run.level.python for run in runs} - {None}
     interpreters = ", ".join(sorted({python or sys.executable, *filter(None, own)}))
@@ -251,13 +236,7 @@ def will_run(
 
 
 def refuse_planted(plan: Plan) -> None:
-    """Refuse a selftest: which fault a level stands for is in no plan.
-
-    Raises
-    ------
-    StudyError
-        It is one.
-    """
+    """Refuse a selftest: which fault a level stands for is in no plan."""
     if any(item.factor == "fault" for item in plan.experiments):
         raise StudyError(
             "this is a selftest, whose faults no plan holds; nothing was run; "

@@ -42,16 +42,6 @@ def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
     One thread for numerical libraries (each thread would bring buffers of its own), a fixed hash
     seed, and no allocator setting or ``PYTHON*`` variable that happens to be set in this shell.
-
-    Parameters
-    ----------
-    extra
-        Variables on top, such as ``MALLOC_ARENA_MAX``.
-
-    Returns
-    -------
-    dict of str to str
-        The environment: this shell's, and what `fixed_environment` sets.
     """
     kept = {
         name: value
@@ -62,13 +52,7 @@ def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def fixed_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the variables that are set for every run, whatever this shell says.
-
-    Parameters
-    ----------
-    extra
-        As for `child_environment`.
-    """
+    """Return the variables that are set for every run, whatever this shell says."""
     return {
         **dict.fromkeys(_THREADS, "1"),
         "PYTHONHASHSEED": "0",
@@ -90,40 +74,10 @@ def execute(
 ) -> RunRecord:
     """Run one prepared folder in a fresh process, to its end or to a limit.
 
-    Parameters
-    ----------
-    run
-        A folder with its spec.
-    python
-        The interpreter; None: this one.
-    memory_limit
-        Bytes of anonymous memory (the footprint's nearest pair) at which the run is killed, as a
-        phone would do. A peak between two looks counts too: the kernel keeps it.
-    step_timeout
-        Seconds without a new sample after which the run is killed as hung.
-    environment
-        The child's; None: `child_environment`.
-    machine
-        The label of this machine in the study, for the result.
-    on_sample
-        Called with each sample that the worker has written.
-    stop
-        When set, the run is killed and has no result.
-
-    Returns
-    -------
-    RunRecord
-        How it ended, also written to the folder, last. ``pressure_s``, the seconds in which
-        something on this machine waited for memory, is None where the kernel does not say.
-
-    Raises
-    ------
-    StudyError
-        The folder cannot be written, by the worker or here; the run then has no result.
-    InputError
-        The interpreter cannot be started.
-    RunStoppedError
-        `stop` was set.
+    `memory_limit` is in bytes of anonymous memory (the footprint's nearest pair), as a phone
+    counts; a peak between two looks counts too: the kernel keeps it. After `step_timeout` seconds
+    without a new sample the run is killed as hung. When `stop` is set, it is killed and has no
+    result.
     """
     command = [python or sys.executable, str(Path(worker.__file__)), str(run.spec_path)]
     began, stalled = time.monotonic(), _stalled_seconds()

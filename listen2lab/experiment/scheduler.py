@@ -48,13 +48,7 @@ class WorkerSlot(Protocol):
         on_sample: Callable[[Sample], None],
         stop: threading.Event,
     ) -> RunRecord | None:
-        """Do a run in a fresh process, into the study.
-
-        Returns
-        -------
-        RunRecord or None
-            Its result; None if the slot was lost with the run, which then has no result.
-        """
+        """Do a run in a fresh process, into the study."""
 
 
 class Backend(Protocol):
@@ -117,13 +111,7 @@ class Scheduler:
         self._blocks = dict(begun or {})
 
     def take(self, slot: WorkerSlot) -> Run | None:
-        """Wait until a run may start in a slot.
-
-        Returns
-        -------
-        Run or None
-            None: there is nothing left for it to do, or it is gone, or all was stopped.
-        """
+        """Wait until a run may start in a slot."""
         while slot.is_there() and not self.is_over():
             # Asked before the list is locked: the answer may come over a network.
             free = slot.available() if self._wants_room(slot.machine) else 0

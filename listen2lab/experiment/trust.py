@@ -48,13 +48,7 @@ def is_own(manifest: Manifest) -> bool:
 
 
 def refuse_foreign_levels(manifest: Manifest, where: str) -> None:
-    """Refuse a study of somebody else whose conditions have interpreters of their own.
-
-    Raises
-    ------
-    InputError
-        It names some.
-    """
+    """Refuse a study of somebody else whose conditions have interpreters of their own."""
     named = [x.python for item in manifest.plan.experiments for x in item.levels if x.python]
     if named:
         raise InputError(

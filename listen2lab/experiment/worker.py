@@ -187,18 +187,7 @@ class _Run:
 
 
 def main(spec_path: str) -> int:
-    """Run one spec to its end.
-
-    Parameters
-    ----------
-    spec_path
-        The run's ``spec.json``; everything is written beside it.
-
-    Returns
-    -------
-    int
-        0, or `EXIT_ERROR` when the workload raised and the ``error`` line says what.
-    """
+    """Run one spec to its end."""
     _die_with_parent()
     with open(spec_path, "rb") as file:
         spec = json.load(file)

@@ -31,25 +31,8 @@ def write_notebooks(
 ) -> list[str]:
     """Execute the notebooks on a study, and write each as HTML into its ``notebooks/``.
 
-    Parameters
-    ----------
-    study
-        A study; a notebook about an experiment that it lacks is left out.
-    public
-        Names that everyone has: the notebooks see a copy that holds what may be shared. None: the
-        study itself.
-    notebooks
-        Their files; None: those of the checkout.
-
-    Returns
-    -------
-    list of str
-        A sentence for each notebook that could not be executed.
-
-    Raises
-    ------
-    StudyError
-        The notebooks are not here, or the folder cannot be written.
+    With public names they see a copy that holds what may be shared. Returns a sentence for each
+    notebook that was left out, as the study lacks its experiment.
     """
     files = sorted(_folder().glob("*.ipynb")) if notebooks is None else list(notebooks)
     said = []

@@ -49,23 +49,7 @@ class Parameter:
 
 
 def parameters_of(source: str) -> dict[str, Parameter]:
-    """Read a cell's parameters.
-
-    Parameters
-    ----------
-    source
-        The cell: annotated assignments of literals; anything else in it is left alone.
-
-    Returns
-    -------
-    dict of str to Parameter
-        In the order of the cell.
-
-    Raises
-    ------
-    InputError
-        The cell is no Python, or an annotation or value is none that can be checked.
-    """
+    """Read a cell's parameters."""
     try:
         body = ast.parse(source).body
     except SyntaxError as error:
@@ -91,22 +75,7 @@ def parameters_of(source: str) -> dict[str, Parameter]:
 
 
 def replaced(source: str, values: Mapping[str, Any]) -> str:
-    """Return a cell with other values.
-
-    Parameters
-    ----------
-    source
-        A parameters' cell.
-    values
-        Parameter to value; a path is taken as its text.
-
-    Raises
-    ------
-    UnknownNameError
-        The cell has no such parameter; the message suggests the nearest.
-    InputError
-        A value is not of the parameter's type.
-    """
+    """Return a cell with other values."""
     known = parameters_of(source)
     for name in values:
         if name not in known:

@@ -62,18 +62,6 @@ def plot_account(study: StudyData, experiment: str, condition: str) -> Figure:
 
     Bands add up to the line of resident memory; a tick above marks each step's peak. Beneath, the
     longest sentence so far, and each step's own.
-
-    Parameters
-    ----------
-    study
-        A study with samples.
-    experiment, condition
-        Which; the first run that was complete, else the first with samples.
-
-    Returns
-    -------
-    Figure
-        Two panels that share their steps.
     """
     table = _table(study, experiment, condition)
     figure = new_figure(8.2, 5.4)
@@ -250,18 +238,6 @@ def section(
     study: StudyData, experiment: str, conditions: Sequence[str], *, include_private: bool = False
 ) -> list[dict[str, Any]]:
     """Return what ``account.html.j2`` shows of an experiment, one item a condition.
-
-    Parameters
-    ----------
-    study
-        Any study.
-    experiment
-        Its name.
-    conditions
-        Those that are shown.
-    include_private
-        Also what a traced run says of other people's objects and files: the holders of buffers,
-        types of objects, memray's pages, and mapped files that are no libraries.
 
     Returns
     -------

@@ -81,18 +81,7 @@ def study_line(study: StudyData) -> str:
 
 
 def study_card(study: StudyData, summary: Summary) -> Card:
-    """Return a study's card: subject, conditions with verdict, end and peak, findings.
-
-    Parameters
-    ----------
-    study, summary
-        Any study, complete or not.
-
-    Returns
-    -------
-    Card
-        The study's path is not in its page, but for a link to the report where there is one.
-    """
+    """Return a study's card: subject, conditions with verdict, end and peak, findings."""
     parts = [
         Markup("<p><b>Study of {}</b>, {}, {}</p>").format(
             subject(summary.inputs), summary.created[:10], _runs(study)
@@ -160,15 +149,7 @@ def _table(heads: Iterable[str], rows: Iterable[Sequence[str]]) -> Markup:
 
 
 def prediction_card(experiments: Sequence[Experiment], claims: Mapping[str, Hypothesis]) -> Card:
-    """Return what was written down before any run.
-
-    Parameters
-    ----------
-    experiments
-        Their questions, levels and predictions are shown.
-    claims
-        Hypotheses whose claim and rule are shown, by name.
-    """
+    """Return what was written down before any run."""
     parts, lines = [], []
     for name, each in claims.items():
         said = (
@@ -211,15 +192,7 @@ def table_card(rows: Sequence[tuple[str, str]]) -> Card:
 
 
 def finding_card(summary: Summary, names: Sequence[str]) -> Card:
-    """Return what was found for hypotheses, with effect, interval and reason.
-
-    Parameters
-    ----------
-    summary
-        A study's, with its findings.
-    names
-        Of the hypotheses.
-    """
+    """Return what was found for hypotheses, with effect, interval and reason."""
     parts, lines = [], []
     for name in names:
         each = summary.findings[name]

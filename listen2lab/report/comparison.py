@@ -24,18 +24,7 @@ __all__ = ["plot_comparison", "write_comparison"]
 
 
 def plot_comparison(comparison: Comparison) -> Figure:
-    """Plot memory at the end, one mark a process, and beside them the differences.
-
-    Parameters
-    ----------
-    comparison
-        What `listen2lab.comparison.comparison.compare` found.
-
-    Returns
-    -------
-    Figure
-        Left: MiB resident, A and B below each other; right: B less A with its 95 % interval.
-    """
+    """Plot memory at the end, one mark a process, and beside them the differences."""
     pairs = comparison.pairs
     figure = new_figure(8.6, 0.55 * len(pairs) + 1.5)
     with styled():
@@ -79,27 +68,7 @@ def _difference_of(axes: Axes, k: int, change: Change) -> None:
 
 
 def write_comparison(comparison: Comparison, path: Path) -> Path:
-    """Write a comparison as a picture or a page.
-
-    Parameters
-    ----------
-    comparison
-        What to show.
-    path
-        Ends in ``.svg``, ``.png`` or ``.html``.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    InputError
-        The name ends in something else.
-    StudyError
-        The file cannot be written.
-    """
+    """Write a comparison as a picture or a page."""
     kind = path.suffix.lower()
     if kind not in {".svg", ".png", ".html"}:
         raise InputError(f"{path.name} is no picture or page; name a .svg, .png or .html file")

@@ -120,20 +120,7 @@ def _names(axes: Axes, points: list[tuple[int, Cure, float, float]]) -> None:
 
 
 def plot_law(study: StudyData, laws: Mapping[str, tuple[Law, ...]]) -> Figure | None:
-    """Plot the peak of each run by its longest sentence, and the law through it.
-
-    Parameters
-    ----------
-    study
-        With the experiment of lengths.
-    laws
-        Of its summary.
-
-    Returns
-    -------
-    Figure or None
-        None without a law.
-    """
+    """Plot the peak of each run by its longest sentence, and the law through it."""
     peaks = {graph: law for graph, each in laws.items() for law in each if law.quantity == "peak"}
     if not peaks:
         return None

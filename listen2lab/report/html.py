@@ -56,19 +56,8 @@ def page(
 ) -> str:
     """Return the report of a study.
 
-    Parameters
-    ----------
-    study, summary
-        What is shown, as it may be told: see `listen2lab.study.redact`.
-    device
-        The section on evidence from a phone, as HTML.
-    include_private
-        Whether the texts that were read go along, for a rerun, and what traces say of names.
-
-    Returns
-    -------
-    str
-        HTML with everything in it: style, pictures, and the manifest for a rerun.
+    It is one file: style, pictures, and the manifest for a rerun; with `include_private` also the
+    texts that were read, and what traces say of names.
     """
     sections = [
         _section(study, item, summary.experiments[item.name]) for item in study.plan.experiments

@@ -36,13 +36,7 @@ _READ = ("rss", "anonymous", "in_use", "kept", "peak")
 
 
 def short(study: StudyData, summary: Summary) -> str:
-    """Return ``summary.md``: subject, answer, findings, conditions, caveats, how to rerun.
-
-    Parameters
-    ----------
-    study, summary
-        What may be told; see `listen2lab.study.redact`.
-    """
+    """Return ``summary.md``: subject, answer, findings, conditions, caveats, how to rerun."""
     rows = [(str(where), words.called(n), n) for where, n in summary.conditions()]
     said = answers(summary)
     return template("summary.md.j2").render(
@@ -59,13 +53,7 @@ def short(study: StudyData, summary: Summary) -> str:
 
 
 def issue(study: StudyData, summary: Summary) -> str:
-    """Return ``ISSUE.md``: what a library's maintainers need, caveats first.
-
-    Parameters
-    ----------
-    study, summary
-        What may be told; see `listen2lab.study.redact`.
-    """
+    """Return ``ISSUE.md``: what a library's maintainers need, caveats first."""
     where = reference(study, summary)
     if where is None:
         return template("issue.md.j2").render(**_common(study, summary), numbers=None)

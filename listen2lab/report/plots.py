@@ -223,13 +223,7 @@ def plot_ends(study: StudyData, experiment: str) -> Figure:
 
 
 def plot_phases(phases: pd.DataFrame) -> Figure:
-    """Plot what is held after each phase of a run: resident, private dirty, in use.
-
-    Parameters
-    ----------
-    phases
-        See `listen2lab.report.phases.phase_table`: bytes by phase, means over the repeats.
-    """
+    """Plot what is held after each phase of a run: resident, private dirty, in use."""
     figure = new_figure(7.2, 2.7)
     names = [safe_label(str(name)).replace("-", "\n") for name in phases.index]
     kinds = (("rss", "resident"), ("private_dirty", "private dirty"), ("in_use", "in use (malloc)"))
@@ -249,15 +243,7 @@ def plot_phases(phases: pd.DataFrame) -> Figure:
 
 
 def plot_heap(study: StudyData, experiment: str, condition: str, trace: Trace) -> Figure:
-    """Plot what memray saw live over a traced run, under the resident memory it read.
-
-    Parameters
-    ----------
-    study, experiment, condition
-        Whose steps become ticks.
-    trace
-        Of its traced run.
-    """
+    """Plot what memray saw live over a traced run, under the resident memory it read."""
     curve, samples = trace.curve, study.samples
     mine = (samples["experiment"] == experiment) & (samples["condition"] == condition)
     samples = samples[mine & samples["traced"].astype(bool)]
@@ -310,18 +296,7 @@ _DECIDING = (
 
 
 def plot_outcomes(outcomes: Sequence[Outcome]) -> Figure | None:
-    """Plot the highest end and peak of the deciding conditions against the limits.
-
-    Parameters
-    ----------
-    outcomes
-        See `listen2lab.findings.records.Answers`.
-
-    Returns
-    -------
-    Figure or None
-        None where fewer than two conditions have a complete run.
-    """
+    """Plot the highest end and peak of the deciding conditions against the limits."""
     rows = _outcome_rows(outcomes)
     if len(rows) < 2:
         return None

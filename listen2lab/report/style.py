@@ -110,20 +110,7 @@ def styled() -> Any:
 
 
 def to_svg(figure: Figure, *, label: str) -> str:
-    """Return a figure as an ``<svg>`` element for a page.
-
-    Parameters
-    ----------
-    figure
-        The figure.
-    label
-        What it shows, for those who cannot see it.
-
-    Returns
-    -------
-    str
-        SVG without a header; text stays text; colours are the page's variables.
-    """
+    """Return a figure as an ``<svg>`` element for a page."""
     svg = _drawn(figure)
     for colour, variable in _VARIABLES.items():
         svg = svg.replace(colour, variable)
@@ -141,13 +128,7 @@ def to_svg(figure: Figure, *, label: str) -> str:
 
 
 def to_svg_file(figure: Figure, *, label: str) -> str:
-    """Return a figure as an SVG file of its own, with its colours, on white.
-
-    Parameters
-    ----------
-    figure, label
-        As in `to_svg`.
-    """
+    """Return a figure as an SVG file of its own, with its colours, on white."""
     quoted = str(escape(one_line(label)))
     svg = _COMMENTS.sub("", _drawn(figure, facecolor="white"))
     opening = svg.index(">") + 1
@@ -155,20 +136,7 @@ def to_svg_file(figure: Figure, *, label: str) -> str:
 
 
 def share_styles(svgs: Sequence[str]) -> tuple[list[str], str]:
-    """Return pictures of one page with each style written once, and the page's rules for them.
-
-    Parameters
-    ----------
-    svgs
-        Of `to_svg`.
-
-    Returns
-    -------
-    svgs : list of str
-        With classes instead of styles.
-    rules : str
-        CSS: a class for each style.
-    """
+    """Return pictures of one page with each style written once, and the page's rules for them."""
     classes: dict[str, str] = {}
 
     def named(match: re.Match[str]) -> str:

@@ -39,18 +39,7 @@ class Grid(NamedTuple):
 
 
 def grid(item: Experiment) -> Grid | None:
-    """Return the grid of an experiment whose factor is ``one x another``, both of them knobs.
-
-    Parameters
-    ----------
-    item
-        Any experiment.
-
-    Returns
-    -------
-    Grid or None
-        None where there are not two factors, or only one of them varies.
-    """
+    """Return the grid of an experiment whose factor is ``one x another``, both of them knobs."""
     names = item.factors
     if len(names) != 2:
         return None
@@ -77,19 +66,7 @@ _COLUMNS = ("rss", "private_dirty", "in_use")
 
 
 def phase_table(study: StudyData, experiment: str, condition: str) -> pd.DataFrame | None:
-    """Return what is held after each phase, as the mean of a condition's repeats.
-
-    Parameters
-    ----------
-    study, experiment, condition
-        Which.
-
-    Returns
-    -------
-    DataFrame or None
-        By phase, in order: ``rss``, ``private_dirty`` and ``in_use`` in bytes; a quantity that was
-        not measured is missing. None for an experiment without phases of its own, or without runs.
-    """
+    """Return what is held after each phase, as the mean of a condition's repeats."""
     (item,) = (each for each in study.plan.experiments if each.name == experiment)
     samples = study.complete
     mine = samples[(samples["experiment"] == experiment) & (samples["condition"] == condition)]
@@ -130,20 +107,7 @@ def cures_frame(summary: Summary) -> pd.DataFrame:
 
 
 def findings_frame(summary: Summary) -> pd.DataFrame:
-    """Return the findings, one row a hypothesis.
-
-    Parameters
-    ----------
-    summary
-        Of a study.
-
-    Returns
-    -------
-    DataFrame
-        ``hypothesis``, ``claim``, ``finding``, ``effect_mib``, ``low_mib``, ``high_mib``,
-        ``explains_mib``, ``of_mib`` (missing where they are not known) and ``because``; see
-        `listen2lab.findings.records.Finding`.
-    """
+    """Return the findings, one row a hypothesis."""
     numbers = ["effect_mib", "low_mib", "high_mib", "explains_mib", "of_mib"]
     rows = []
     for name, each in summary.findings.items():

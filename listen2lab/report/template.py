@@ -18,11 +18,8 @@ __all__ = ["template"]
 def template(name: str) -> jinja2.Template:
     """Return a template of the report.
 
-    Parameters
-    ----------
-    name
-        Its file. In ``.html.j2`` what is inserted is escaped for HTML, in ``.md.j2`` for Markdown;
-        the filter ``svg`` inserts a picture of our own as it is, ``block`` a line of a code block.
+    In ``.html.j2`` what is inserted is escaped for HTML, in ``.md.j2`` for Markdown; the filter
+    ``svg`` inserts a picture of our own as it is, ``block`` a line of a code block.
     """
     is_markdown = name.endswith(".md.j2")
     environment = jinja2.Environment(

@@ -54,15 +54,7 @@ _BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers_from: int = 1) -> str:
-    """Return a table as text, as wide as it must be.
-
-    Parameters
-    ----------
-    heads, rows
-        Text; control characters are taken out.
-    numbers_from
-        The first column that is set to the right.
-    """
+    """Return a table as text, as wide as it must be."""
     made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for at, head in enumerate(heads):
         made.add_column(head, justify="right" if at >= numbers_from else "left", no_wrap=True)
@@ -122,15 +114,7 @@ def _wrapped(text: str) -> list[str]:
 
 
 def cures(found: Cures, limits: Mapping[str, float]) -> str:
-    """Return what ``listen2lab cures`` prints: every condition with its price, limits, the plan.
-
-    Parameters
-    ----------
-    found
-        What was run.
-    limits
-        Name to bytes.
-    """
+    """Return what ``listen2lab cures`` prints: every condition with its price, limits, the plan."""
     lines = [table(cure_words.HEADS, cure_words.rows(found)), ""]
     for name, limit in limits.items():
         told = limit_of(found.cures, name, limit / MIB)
@@ -143,13 +127,7 @@ def cures(found: Cures, limits: Mapping[str, float]) -> str:
 
 
 def watched(study: StudyData, summary: Summary) -> str:
-    """Return what ``listen2lab watch`` prints: verdict, reasons, numbers and curve.
-
-    Parameters
-    ----------
-    study, summary
-        Of a workload's file.
-    """
+    """Return what ``listen2lab watch`` prints: verdict, reasons, numbers and curve."""
     ((name, item),) = summary.experiments.items()
     lines = []
     for condition, numbers in item.conditions.items():
@@ -178,15 +156,7 @@ def _curve(study: StudyData, condition: str) -> str:
 
 
 def blocks(curve: NDArray[np.float64], width: int = 60) -> str:
-    """Return a curve of bytes as a row of blocks, with its lowest and highest value.
-
-    Parameters
-    ----------
-    curve
-        Bytes after each step.
-    width
-        Blocks, at most.
-    """
+    """Return a curve of bytes as a row of blocks, with its lowest and highest value."""
     if not len(curve):
         return "(no samples)"
     picked = curve[np.linspace(0, len(curve) - 1, min(width, len(curve))).astype(int)]
@@ -227,15 +197,7 @@ _SHOWN = 15  # rows of a table
 def attribution(
     found: Attribution, lost: pd.DataFrame, kept: pd.DataFrame, left: pd.DataFrame
 ) -> str:
-    """Return what ``listen2lab attribute`` prints.
-
-    Parameters
-    ----------
-    found
-        With the columns ``label`` and ``how`` in its parts.
-    lost, kept, left
-        See `listen2lab.account.attribute`: `leaks`, `held` and `survivors`.
-    """
+    """Return what ``listen2lab attribute`` prints."""
     shown = found.parts[(found.parts["bytes"] > 0) | (found.parts["category"] == "unaccounted")]
     rows = [
         (row["label"], _mib(row["bytes"]), _percent(row["share"]), row["certainty"])

@@ -81,20 +81,7 @@ def write_report(
 
 
 def pictures(study: StudyData, summary: Summary) -> Iterator[tuple[str, str | bytes]]:
-    """Draw every picture of a study.
-
-    Parameters
-    ----------
-    study, summary
-        Which.
-
-    Yields
-    ------
-    name : str
-        Of the file: experiment and kind, such as ``baseline-curves.svg``.
-    content : str or bytes
-        An SVG or a PNG.
-    """
+    """Draw every picture of a study."""
     for name, label, figure in _figures(study, summary):
         if figure is not None:
             yield f"{name}.svg", to_svg_file(figure, label=label)

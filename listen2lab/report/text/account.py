@@ -157,15 +157,7 @@ def part(name: str) -> str:
 
 
 def how_measured(name: str, code: str) -> str:
-    """Return how a part of memory at the end was measured, in a few words.
-
-    Parameters
-    ----------
-    name
-        Of the part.
-    code
-        Of the way: `listen2lab.findings.records.MemoryPart.how`.
-    """
+    """Return how a part of memory at the end was measured, in a few words."""
     if code == "counters" and name in _BY_COUNTERS:
         return _BY_COUNTERS[name]
     return _GROUPS[name][1] if name in _GROUPS else _HOW.get(code, code)
@@ -183,13 +175,7 @@ _BY_COUNTERS = {
 
 
 def label(category: str) -> tuple[str, str, str]:
-    """Return what a category of an account is called, how sure its number is, and how it is read.
-
-    Parameters
-    ----------
-    category
-        One of `listen2lab.account.categories.CATEGORIES`, or what a workload names.
-    """
+    """Return what a category of an account is called, how sure it is, and how it is read."""
     what, how = _CATEGORIES.get(category, (category, "What the workload says it holds."))
     return what, CATEGORIES.get(category, "exact"), how
 
@@ -201,13 +187,7 @@ def flame_graph_label(what: str) -> str:
 
 
 def caption(table: pd.DataFrame) -> str:
-    """Say in a sentence what the picture shows.
-
-    Parameters
-    ----------
-    table
-        See `listen2lab.account.categories.account`.
-    """
+    """Say in a sentence what the picture shows."""
     last = table.iloc[-1]
     resident = float(last["rss"])
     idle = float(last["engine_arena_idle"])

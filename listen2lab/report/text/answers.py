@@ -62,18 +62,7 @@ _NATURE = {
 
 
 def answers(summary: Summary) -> dict[str, list[str]]:
-    """Answer the five questions, a sentence or more each, the plain one first.
-
-    Parameters
-    ----------
-    summary
-        Of a study.
-
-    Returns
-    -------
-    dict
-        By the names of `QUESTIONS`; empty for a study that tests no hypothesis.
-    """
+    """Answer the five questions, a sentence or more each, the plain one first."""
     found = summary.answers
     if found is None:
         return {}

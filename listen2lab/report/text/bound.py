@@ -15,18 +15,7 @@ _HEAD = ("sentence", "difference", "end", "peak", "CPU", "ratio")
 
 
 def bounded(report: BoundReport) -> str:
-    """Say what `listen2lab.models.bound.bound` wrote and verified.
-
-    Parameters
-    ----------
-    report
-        What it returned.
-
-    Returns
-    -------
-    str
-        Lines for a terminal.
-    """
+    """Say what `listen2lab.models.bound.bound` wrote and verified."""
     done = report.rewriting
     window = f"{done.window} frames ({seconds(done.window * done.hop / report.sample_rate)})"
     reach = f"margin {done.margin} (a frame's samples depend on {done.reach} frames each way)"

@@ -25,11 +25,6 @@ _OPTIONS = {"texts": "text", "knobs": "set", "levels": "levels"}
 def rendered(call: Call) -> str:
     """Return the words that do the same again.
 
-    Parameters
-    ----------
-    call
-        With every argument that is not the default.
-
     Examples
     --------
     >>> from listen2lab.study.records import Call

@@ -43,18 +43,7 @@ _ABOUT = {"rate": "rate", "level": "end"}
 
 
 def rerun_text(done: Rerun) -> str:
-    """Say what a rerun reproduced, point by point.
-
-    Parameters
-    ----------
-    done
-        The rerun.
-
-    Returns
-    -------
-    str
-        The answer, a table of every end, rate and verdict, what else differs, and notes.
-    """
+    """Say what a rerun reproduced, point by point."""
     points = done.points
     same = sum(point.is_reproduced for point in points)
     if not points:
@@ -110,13 +99,7 @@ def point_row(point: Point) -> tuple[str, str, str, str]:
 
 
 def comparison_text(comparison: Comparison) -> str:
-    """Say how B differs from A: caveats first, then the numbers, then each outcome.
-
-    Parameters
-    ----------
-    comparison
-        What `listen2lab.comparison.comparison.compare` found.
-    """
+    """Say how B differs from A: caveats first, then the numbers, then each outcome."""
     lines = [f"A: {comparison.a}", f"B: {comparison.b}", *caveats(comparison)]
     rows = []
     for pair in comparison.pairs:

@@ -26,17 +26,7 @@ def verdict(summary: Summary, numbers: ConditionNumbers, unit: str) -> str:
 
 
 def title(manifest: Manifest, nature: str, numbers: ConditionNumbers, item: Experiment) -> str:
-    """Return the issue's title.
-
-    Parameters
-    ----------
-    manifest
-        The study's.
-    nature
-        The verdict over all.
-    numbers, item
-        Of the condition that it is about.
-    """
+    """Return the issue's title."""
     end = number(numbers.end_mib, 0)
     what = item.name
     if manifest.inputs.is_pipeline:

@@ -27,19 +27,7 @@ class Fact(NamedTuple):
 
 
 def reference(study: StudyData, summary: Summary) -> Where | None:
-    """Return the condition that a study is about: the app as it is.
-
-    Parameters
-    ----------
-    study, summary
-        The study.
-
-    Returns
-    -------
-    Where or None
-        Of ``baseline`` if it was run, else of the first experiment whose own condition was
-        complete.
-    """
+    """Return the condition that a study is about: the app as it is."""
     for item in sorted(study.plan.experiments, key=lambda item: item.name != "baseline"):
         conditions = summary.experiments[item.name].conditions
         if conditions[item.reference.name].n_complete:
@@ -48,18 +36,7 @@ def reference(study: StudyData, summary: Summary) -> Where | None:
 
 
 def key_facts(study: StudyData, summary: Summary) -> list[Fact]:
-    """Return the four most important things of a study; none without a complete run.
-
-    Parameters
-    ----------
-    study, summary
-        The study.
-
-    Returns
-    -------
-    list of Fact
-        Whether it leaks, where it ends, what holds most of it, and what lowers it.
-    """
+    """Return the four most important things of a study; none without a complete run."""
     where = reference(study, summary)
     if where is None:
         return []

@@ -159,12 +159,6 @@ _OPTIONAL = {
 def say(notice: Notice) -> str:
     """Return what a notice says.
 
-    Parameters
-    ----------
-    notice
-        Of any code of the package: see `TEMPLATES`, and for the evidence of hypotheses
-        `listen2lab.findings.hypotheses.SENTENCES`.
-
     Examples
     --------
     >>> from listen2lab.notice import Notice

@@ -92,21 +92,7 @@ def is_hidden(numbers: ConditionNumbers) -> bool:
 
 
 def verdict(numbers: ConditionNumbers, unit: str) -> str:
-    """Say what memory did, in a sentence or two.
-
-    Parameters
-    ----------
-    numbers
-        Of a condition.
-    unit
-        What a step is, in one word.
-
-    Returns
-    -------
-    str
-        The shape, how large a leak could be hidden, and how sure that is; the first reason where
-        there is no verdict.
-    """
+    """Say what memory did, in a sentence or two."""
     return " ".join(verdict_parts(numbers, unit))
 
 
@@ -160,14 +146,7 @@ def _kib(value: float | None) -> str:
 
 
 def conditions(item: ExperimentSummary) -> list[tuple[str, str]]:
-    """Say what an experiment's conditions showed.
-
-    Returns
-    -------
-    list of (str, str)
-        Condition and what is said of it: verdict, memory at the end, and how that differs from the
-        app's own.
-    """
+    """Say what an experiment's conditions showed."""
     said = []
     for name, numbers in item.conditions.items():
         if not numbers.n_complete:
@@ -248,13 +227,7 @@ def ended(record: RunRecord) -> str:
 
 
 def endings(runs: pd.DataFrame) -> list[str]:
-    """Say of each run that did not end well how it ended.
-
-    Parameters
-    ----------
-    runs
-        See `listen2lab.study.data.StudyData.runs`.
-    """
+    """Say of each run that did not end well how it ended."""
     said = []
     for row in runs[runs["outcome"] != "complete"].to_dict("records"):
         key = f"{row['experiment']}/{row['condition']}"

@@ -94,13 +94,6 @@ REASONS: dict[str, str] = {
 def confidence(code: str, reasons: Iterable[str]) -> str:
     """Say how sure a verdict is.
 
-    Parameters
-    ----------
-    code
-        `listen2lab.verdict.judge.Verdict.confidence`.
-    reasons
-        The verdict's codes, which say how small the run was.
-
     Examples
     --------
     >>> confidence("very-strong", ["steady-growth", "few-steps"])
@@ -116,13 +109,6 @@ def confidence(code: str, reasons: Iterable[str]) -> str:
 
 def contrast(second: str, found: ConditionContrast) -> str:
     """Say what a condition changed, against the one it is compared with.
-
-    Parameters
-    ----------
-    second
-        The condition.
-    found
-        One of an experiment's contrasts.
 
     Examples
     --------
