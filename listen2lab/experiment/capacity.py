@@ -82,7 +82,7 @@ def _room(folder: Path, limit: str, usage: str, dropped: str) -> int | None:
 
 
 def first_guess(voice: str | None) -> int | None:
-    """Return the peak to expect of a voice never measured, one synthesis at a time; None: unknown."""
+    """Return the peak to expect of a voice that was never measured; None: unknown."""
     if voice is None or voice in FIRST_GUESS:
         return None if voice is None else FIRST_GUESS[voice]
     sizes = [path.stat().st_size for path in Path(voice).expanduser().glob("*.onnx")]
