@@ -10,6 +10,7 @@
     │   └── WorkloadError       a workload file that cannot be loaded or breaks its protocol
     ├── StudyError              a study folder: locked, read-only, full, damaged, of another version
     │   ├── DamagedError        a run's samples cannot be read from some line on
+    │   ├── RefusedFileError    a file of a study that is a link, no plain file, or too large
     │   └── NewerStudyError     written by a newer version
     ├── RunStoppedError         a run was stopped with its study, on request
     ├── EngineError             the speech engine did not do what was asked (0 samples, ...)
@@ -33,6 +34,7 @@ __all__ = [
     "LabError",
     "NewerStudyError",
     "ProbeError",
+    "RefusedFileError",
     "RunStoppedError",
     "StudyError",
     "TextError",
@@ -103,6 +105,10 @@ class DamagedError(StudyError):
             "folder and use --resume to run it again"
         )
         self.line, self.message = line, message
+
+
+class RefusedFileError(StudyError):
+    """A file of a study is a link, no plain file, or larger than anything a study holds."""
 
 
 class NewerStudyError(StudyError):

@@ -134,7 +134,7 @@ class Study:
         """Return what the evidence from a phone beside this study answers, or None."""
         from listen2lab.device.answer import load_answer  # scipy
 
-        return load_answer(self.data.folder.device_path)
+        return load_answer(self.data.folder)
 
     def account(self) -> pd.DataFrame:
         """Return what made up memory, in bytes; see `listen2lab.account.categories.account`."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from pathlib import Path
 
 import platformdirs
 import pytest
 from msgspec.structs import replace
-from small_studies import edit, holding, page
+from small_studies import edit, edit_lines, holding, page
 
 import listen2lab as lab
 from listen2lab import api
+from listen2lab.comparison.merge import merge
 from listen2lab.comparison.rerun import rerun
 from listen2lab.errors import InputError, StudyError
 from listen2lab.experiment import run_study
@@ -179,3 +181,116 @@ def test_names_have_upper_bounds(small):
     for change in ({"name": "x" * 201}, {"steps": 10**9}, {"warmup": 10**9}):
         with pytest.raises(InputError):
             Plan((replace(item, **change),))
+
+
+# -- nothing outside is touched or read
+
+
+@pytest.fixture
+def outside(tmp_path):
+    """Return a folder outside of any study, with a file that must stay as it is."""
+    folder = tmp_path / "outside"
+    folder.mkdir()
+    (folder / "key").write_text("-----BEGIN")
+    return folder
+
+
+def untouched(outside):
+    """Tell whether nothing was written there."""
+    return [(p.name, p.read_text()) for p in outside.iterdir()] == [("key", "-----BEGIN")]
+
+
+@pytest.mark.parametrize(
+    "name", ["report.html", "summary.json", "summary.md", "ISSUE.md", "device.json", "lock"]
+)
+def test_a_linked_file_leads_nothing_outside(own, outside, name):
+    """What is written replaces the link; a lock that is one is refused."""
+    (own / name).unlink(missing_ok=True)
+    (own / name).symlink_to(outside / "key")
+    folder = open_study(own).folder
+    if name == "lock":
+        with pytest.raises(StudyError, match=r"cannot write in|no plain file"):
+            folder.acquire()
+    else:
+        folder.write(name, "new")
+        assert not (own / name).is_symlink()
+    assert untouched(outside)
+
+
+@pytest.mark.parametrize("name", ["pictures", "notebooks", "runs", "runs/holds", "runs/holds/this"])
+def test_a_linked_folder_is_refused(own, outside, name):
+    """Neither pictures nor runs are written through it, and no run is read through it."""
+    moved = outside.parent / "moved"
+    if (own / name).exists():
+        (own / name).rename(moved)
+    (own / name).symlink_to(moved if moved.exists() else outside)
+    study = open_study(own)
+    with pytest.raises(StudyError, match="cannot write in"):
+        study.folder.write(f"{name}/x.svg", "new")
+    if name.startswith("runs"):
+        assert {x.code for x in study.damage} == {"run-damaged"}
+        assert "is a link" in study.damage[0].values["message"]
+        with pytest.raises(StudyError, match="cannot write in"):
+            study.folder.run("holds/this/00").prepare(None)
+        assert not list(moved.rglob("*.cut-*"))
+    assert untouched(outside)
+
+
+@pytest.mark.parametrize("name", ["result.json", "steps.jsonl", "spec.json"])
+@pytest.mark.parametrize("kind", ["link", "fifo", "zero", "large"])
+def test_odd_files_are_named_and_neither_hang_nor_fill_memory(own, outside, name, kind):
+    """A link, a pipe without a writer, an endless device, a file of a terabyte."""
+    path = own / "runs/holds/this/00" / name
+    path.unlink()
+    if kind == "link":
+        path.symlink_to(outside / "key")
+    elif kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "zero":
+        path.symlink_to("/dev/zero")
+    else:
+        with path.open("wb") as file:
+            file.truncate(1 << 40)
+    study = open_study(own)
+    (notice,) = study.damage
+    assert (notice.code, notice.values["file"]) == ("run-damaged", name)
+    assert list(study.runs["outcome"]).count("missing") == 1
+
+
+def test_odd_manifests_are_errors(own, outside):
+    """And a report that is no plain file is none."""
+    path = own / "manifest.json"
+    path.unlink()
+    path.symlink_to(outside / "key")
+    with pytest.raises(StudyError, match="is a link"):
+        open_study(own)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(StudyError, match="no plain file"):
+        open_study(own)
+    with pytest.raises(StudyError, match="no plain file"):
+        read_payload(path)
+    with pytest.raises(StudyError, match="no plain file"):
+        read_payload(Path("/dev/zero"))
+
+
+def test_merge_copies_nothing_that_a_link_points_to(own, small, outside, tmp_path):
+    """A key from the home folder would be shared."""
+    item = small.plan.experiments[0]
+    edit(own / "manifest.json", lambda m: m["plan"].update(seed=7))
+    for path in own.glob("runs/*/*/*/steps.jsonl"):
+        edit_lines(path, lambda line: line.update(t=line["t"] + 1))
+    (own / "runs" / item.name / "this/00/events.log").symlink_to(outside / "key")
+    with pytest.raises(StudyError, match="is a link"):
+        merge(small, own, study=tmp_path / "merged")
+    copied = [p for p in (tmp_path / "merged").rglob("*") if p.is_file()]
+    assert not any("BEGIN" in p.read_text() for p in copied)
+
+
+def test_the_digest_of_a_study_is_as_it_was_stored(own):
+    """Numbers that were stored stay believed: links and all are no part of it."""
+    before = open_study(own).folder.digest()
+    (own / "runs/holds/this/00/events.log").write_text("more")
+    assert open_study(own).folder.digest() == before
+    (own / "runs/holds/this/00/result.json").write_text("{}")
+    assert open_study(own).folder.digest() != before

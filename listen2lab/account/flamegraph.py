@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from listen2lab.study.data import StudyData
+    from listen2lab.study.folder import RunFolder
 
 __all__ = ["flame_graph", "links", "temporal_graph"]
 
@@ -39,9 +40,9 @@ def flame_graph(
         There are no such steps.
     """
     folder = traced_run(study, experiment, condition)
-    capture = _capture(folder.capture_path, experiment, condition)
+    capture = _capture(folder, experiment, condition)
     if steps is None:
-        return _write(capture, folder.path / _PEAK)
+        return _write(folder, capture, _PEAK)
     ends = {
         int(sample.step): sample.epoch_s
         for sample in folder.samples()
@@ -53,14 +54,14 @@ def flame_graph(
     begins = [time for step, time in ends.items() if step < steps[0]]
     between = (max(begins) if begins else 0.0, ends[steps[1]])
     name = f"flame-{steps[0]}-{steps[1]}.html"
-    return _write(capture, folder.path / name, between=between)
+    return _write(folder, capture, name, between=between)
 
 
 def temporal_graph(study: StudyData, experiment: str, condition: str) -> Path:
     """Write the flame graph in which a reader chooses the stretch of time; see `flame_graph`."""
     folder = traced_run(study, experiment, condition)
-    capture = _capture(folder.capture_path, experiment, condition)
-    return _write(capture, folder.path / _BY_TIME, temporal=True)
+    capture = _capture(folder, experiment, condition)
+    return _write(folder, capture, _BY_TIME, temporal=True)
 
 
 def links(study: StudyData, experiment: str, condition: str) -> list[tuple[str, str]]:
@@ -76,13 +77,13 @@ def links(study: StudyData, experiment: str, condition: str) -> list[tuple[str, 
     ]
 
 
-def _capture(path: Path, experiment: str, condition: str) -> Path:
-    if not path.exists():
+def _capture(folder: RunFolder, experiment: str, condition: str) -> Path:
+    if not folder.has_capture():
         raise StudyError(
             f"{experiment}/{condition} has no capture: it was not traced, or the capture was left "
             f"out of a shared study; `listen2lab run {experiment} --levels {condition}` traces it"
         )
-    return path
+    return folder.capture_path
 
 
 class _Kept:
@@ -106,13 +107,18 @@ class _Kept:
 
 
 def _write(
-    capture: Path, page: Path, *, temporal: bool = False, between: tuple[float, float] | None = None
+    folder: RunFolder,
+    capture: Path,
+    name: str,
+    *,
+    temporal: bool = False,
+    between: tuple[float, float] | None = None,
 ) -> Path:
     """Write memray's page in one rename."""
     import memray
     from memray.reporters.flamegraph import FlameGraphReporter
 
-    partial = page.with_name(f".{page.name}.{os.getpid()}.tmp")
+    page = io.StringIO()
     try:
         with memray.FileReader(str(capture)) as reader:
             points = tuple(reader.get_memory_snapshots())
@@ -129,24 +135,20 @@ def _write(
             else:
                 records = _within(reader, points, between)
             kept = sorted(records, key=_most if temporal else attrgetter("size"), reverse=True)
-            with partial.open("w", encoding="utf-8") as file:
-                make(kept[:_MAX_STACKS], **given).render(
-                    outfile=file,
-                    metadata=reader.metadata,
-                    show_memory_leaks=between is not None,
-                    merge_threads=True,
-                    inverted=False,
-                    no_web=True,
-                )
-        partial.replace(page)
+            make(kept[:_MAX_STACKS], **given).render(
+                outfile=page,
+                metadata=reader.metadata,
+                show_memory_leaks=between is not None,
+                merge_threads=True,
+                inverted=False,
+                no_web=True,
+            )
     except OSError as error:
         raise ProbeError(
             f"the flame graph of {'/'.join(capture.parent.parts[-3:])} could not be made "
             f"({error}); trace the condition again"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
-    return page
+    return folder.write(name, page.getvalue().encode("utf-8", "backslashreplace"))
 
 
 def _most(record: Any) -> int:

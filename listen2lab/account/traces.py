@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from listen2lab.errors import ProbeError
+from listen2lab.errors import ProbeError, RefusedFileError
 from listen2lab.notice import Notice
 from listen2lab.study.data import traced_keys
 from listen2lab.study.records import Trace
@@ -49,10 +49,10 @@ def trace_of(
     notes: list[Notice] = []
     try:
         trace = folder.trace()
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RefusedFileError) as error:
         where = {"experiment": experiment, "condition": condition}
         return None, [Notice("trace-damaged", {"run": folder.key, "message": str(error), **where})]
-    if trace is None and reduce is not None and folder.capture_path.exists():
+    if trace is None and reduce is not None and folder.has_capture():
         trace, notes = _read_now(folder, reduce)
     elif trace is None:
         notes = [not_traced(study, experiment, condition)]

@@ -69,15 +69,13 @@ def write(folder: Path, found: Answer, data: bytes) -> Path:
     from listen2lab.report.device import page
     from listen2lab.study.folder import StudyFolder
 
-    stored = StudyFolder(folder).device_path
-    path = stored.with_suffix(".html")
+    stored = StudyFolder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        stored.write_bytes(data + b"\n")
-        path.write_text(page(found), "utf-8")
-    except OSError as error:
+        stored.write(stored.device_path.name, data + b"\n")
+        return stored.write("device.html", page(found))
+    except (OSError, StudyError) as error:
         raise StudyError(
-            f"cannot write in {folder}: {error.strerror}; what was found was printed; name another "
+            f"cannot write in {folder} ({error}); what was found was printed; name another "
             "folder with --out"
         ) from error
-    return path

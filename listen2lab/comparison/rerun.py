@@ -20,6 +20,7 @@ from listen2lab.findings.records import ExperimentSummary, Summary
 from listen2lab.findings.summary import summary_of
 from listen2lab.notice import Notice
 from listen2lab.study.data import StudyData, open_study
+from listen2lab.study.decode import decode_record
 from listen2lab.study.payload import read_payload
 from listen2lab.study.plan import schedule
 from listen2lab.study.records import Call, Manifest
@@ -176,7 +177,7 @@ def _from_report(path: Path) -> Source:
     experiments: dict[str, ExperimentSummary] = {}
     try:
         # Nothing at all, where the report was cut before it, is no summary either.
-        experiments = msgspec.json.decode(carried.summary or b"", type=Summary).experiments
+        experiments = decode_record(carried.summary or b"", Summary).experiments
     except msgspec.DecodeError as error:
         notes.append(Notice("no-numbers-before", {"message": str(error)}))
     inputs = carried.manifest.inputs

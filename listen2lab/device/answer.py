@@ -21,10 +21,10 @@ from listen2lab.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from listen2lab.device.evidence import Evidence
     from listen2lab.study.data import StudyData
+    from listen2lab.study.folder import StudyFolder
 
 __all__ = ["FORMAT", "Answer", "SeriesSummary", "Together", "answer", "load_answer"]
 
@@ -197,13 +197,10 @@ def answer(
     )
 
 
-def load_answer(path: Path) -> Answer | None:
-    """Return what was stored, or None where there is nothing that can be read."""
-    try:
-        found = msgspec.json.decode(path.read_bytes(), type=Answer)
-    except (OSError, ValueError):
-        return None
-    return found if found.format == FORMAT else None
+def load_answer(folder: StudyFolder) -> Answer | None:
+    """Return what was stored beside a study, or None where there is nothing that can be read."""
+    found = folder.read(folder.device_path.name, Answer)
+    return found if found is not None and found.format == FORMAT else None
 
 
 _MOST_CLASSES = 50

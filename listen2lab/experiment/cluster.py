@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from listen2lab.errors import InputError, LabError, RunStoppedError, StudyError
+from listen2lab.errors import DamagedError, InputError, LabError, RunStoppedError, StudyError
 from listen2lab.notice import Notice
 from listen2lab.version import __version__
 
@@ -279,7 +279,12 @@ class _Slot:
                 raise RunStoppedError("the study was interrupted; the run is killed there")
             return None
         folder = study.run(run.key)
-        folder.unpack(files)
+        try:
+            folder.unpack(files)
+        except (msgspec.DecodeError, DamagedError) as error:  # nothing was written
+            cluster.refuse(self._address, f"what it sent of {run.key} is no run: {error}")
+            self.is_lost = True
+            return None
         return folder.result()
 
     def _ask(

@@ -200,7 +200,7 @@ class _Watch:
         for line in lines:
             try:
                 sample = _SAMPLES.decode(line)
-            except msgspec.DecodeError:
+            except (ValueError, RecursionError):
                 continue  # it is said when the run is read
             self.peak_rss = max(self.peak_rss, int(sample.peak or 0))
             if sample.step is not None:

@@ -65,7 +65,7 @@ def write_report(
     """
     folder = study.folder
     folder.write("summary.json", summary)
-    seen, numbers, evidence = study, summary, load_answer(folder.device_path)
+    seen, numbers, evidence = study, summary, load_answer(folder)
     if public is not None:
         seen = shared = RedactedStudy(study, public)
         numbers = shared.redaction.record(summary)

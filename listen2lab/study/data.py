@@ -10,10 +10,10 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from listen2lab.errors import NewerStudyError, StudyError
+from listen2lab.errors import NewerStudyError, RefusedFileError, StudyError
 from listen2lab.notice import Notice
 from listen2lab.study.folder import StudyFolder
-from listen2lab.study.payload import read_payload
+from listen2lab.study.payload import payload_of
 from listen2lab.study.plan import TRACED, Plan, schedule
 from listen2lab.study.reading import read_runs
 from listen2lab.study.records import (
@@ -129,7 +129,7 @@ class StudyData:
         key = f"{experiment}/{condition}/{TRACED}"
         try:
             return self.folder.run(key).trace()
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RefusedFileError) as error:
             notice = Notice("run-damaged", {"run": key, "file": "heap.json", "message": str(error)})
             if notice not in self._damage:
                 self._damage.append(notice)
@@ -175,7 +175,7 @@ def open_study(path: Path | str) -> StudyData:
         raise
     except StudyError as error:
         try:
-            carried = read_payload(folder.report_path)
+            carried = payload_of(folder.report() or b"", str(folder.report_path))
         except StudyError:  # there is none, or of a newer version as well
             raise error from None
         manifest = carried.manifest

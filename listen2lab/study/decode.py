@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -22,7 +22,30 @@ from listen2lab.study.records import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["decode_samples", "manifest_of", "read_manifest", "refuse_other_format"]
+__all__ = ["decode_record", "decode_samples", "manifest_of", "read_manifest", "refuse_other_format"]
+
+
+T = TypeVar("T")
+
+MOST_VALUES = 2_000_000
+"""The most values in one file: more of them would take much more memory than the file itself."""
+
+
+def decode_record(content: bytes, record: type[T]) -> T:
+    """Decode JSON, however odd; whatever is wrong with it is a `msgspec.DecodeError`."""
+    refuse_many(content)
+    try:
+        return msgspec.json.decode(content, type=record)
+    except msgspec.DecodeError:
+        raise
+    except (ValueError, RecursionError, OverflowError, LabError) as error:
+        raise msgspec.DecodeError(f"it cannot be read: {error}") from error
+
+
+def refuse_many(content: bytes) -> None:
+    """Refuse more values than any file of a study has, before each takes memory of its own."""
+    if sum(map(content.count, (b",", b"[", b"{"))) > MOST_VALUES:
+        raise msgspec.DecodeError(f"it has more than {MOST_VALUES:,} values")
 
 
 def read_manifest(content: bytes, where: str) -> tuple[Manifest, list[Notice]]:
@@ -37,7 +60,7 @@ def read_manifest(content: bytes, where: str) -> tuple[Manifest, list[Notice]]:
         It is damaged, or holds no plan that can be read; `NewerStudyError`: of a newer format.
     """
     try:
-        raw = msgspec.json.decode(content, type=dict[str, Any])
+        raw = decode_record(content, dict[str, Any])
     except msgspec.DecodeError as error:
         raise StudyError(
             f"{where} is damaged ({error}); the runs beside it are untouched"
@@ -121,8 +144,12 @@ def decode_samples(content: bytes) -> list[Sample]:
     """
     whole = content[: content.rfind(b"\n") + 1]
     try:
+        refuse_many(whole)
+    except msgspec.DecodeError as error:
+        raise DamagedError(1, str(error)) from error
+    try:
         samples = _DECODER.decode_lines(whole)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):  # of which a DecodeError is one
         samples = [_decoded(line, k) for k, line in enumerate(whole.splitlines(), start=1)]
     for number, sample in enumerate(samples, start=1):
         if sample.step is None and sample.phase in ("step", "warmup"):
@@ -133,5 +160,5 @@ def decode_samples(content: bytes) -> list[Sample]:
 def _decoded(line: bytes, number: int) -> Sample:
     try:
         return _DECODER.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedError(number, str(error)) from error

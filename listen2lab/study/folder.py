@@ -25,15 +25,15 @@ import contextlib
 import errno
 import hashlib
 import os
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import filelock
 import msgspec
 
-from listen2lab.errors import StudyError
-from listen2lab.study.decode import decode_samples, read_manifest
+from listen2lab.errors import RefusedFileError, StudyError
+from listen2lab.study import files
+from listen2lab.study.decode import decode_record, decode_samples, read_manifest
 from listen2lab.study.records import Manifest, Objects, RunRecord, Sample, Spec, Trace
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_CAPTURE", "RunFolder", "StudyFolder"]
 
 _RESULT = "result.json"
+_PARAGRAPHS = "paragraphs.json"
 MOST_CAPTURE = 64 * 1024 * 1024
 """Bytes of the largest capture that is copied with its run; `RunFolder.trace` is what is read."""
 
@@ -51,11 +52,17 @@ T = TypeVar("T")
 
 
 class RunFolder:
-    """The folder of one run. A file that is no record raises `msgspec.DecodeError` when read."""
+    """The folder of one run, in a study's folder if ``root`` is given.
 
-    def __init__(self, path: Path, key: str) -> None:
+    A file that is no record raises `msgspec.DecodeError` when read; one that is a link, no plain
+    file or too large, `RefusedFileError`.
+    """
+
+    def __init__(self, path: Path, key: str, root: Path | None = None) -> None:
         self.path = path
         self.key = key
+        self._root = root or path.parent
+        self._home = path.relative_to(self._root).as_posix()
 
     @property
     def spec_path(self) -> Path:
@@ -75,42 +82,60 @@ class RunFolder:
     def prepare(self, spec: Spec | None) -> None:
         """Make the folder and write the spec; what an interrupted attempt left is moved aside."""
         with _explained(self.path):
-            if self.path.exists():
-                attempt = 1
-                while (aside := self.path.with_name(f"{self.path.name}.cut-{attempt}")).exists():
-                    attempt += 1
-                self.path.rename(aside)
-            self.path.mkdir(parents=True)
+            files.make_folder(self._root, self._home)
         if spec is not None:
-            _write_record(self.spec_path, spec)
+            self.write("spec.json", _as_json(spec))
+
+    def write(self, name: str, content: bytes) -> Path:
+        """Write one of the run's files, in one rename, and return its path."""
+        with _explained(self.path):
+            files.write(self._root, f"{self._home}/{name}", content)
+        return self.path / name
 
     def write_output(self, text: bytes) -> None:
         """Keep what the run printed."""
-        _write(self.path / "output.log", text)
+        self.write("output.log", text)
 
     def write_result(self, result: RunRecord) -> None:
         """Write how the run ended: the run counts from now on."""
-        _write_record(self.path / _RESULT, result)
+        self.write(_RESULT, _as_json(result))
+
+    def has_capture(self) -> bool:
+        """Tell whether there is a capture that can be read: a plain file, and no link to one."""
+        return files.is_plain(self._root, f"{self._home}/{self.capture_path.name}")
 
     def pack(self, capture_at_most: int = MOST_CAPTURE) -> dict[str, bytes]:
         """Return a finished run's files by name, for the machine that keeps the study.
 
         A capture of more bytes stays behind: its reduction is what is read.
         """
-        return {
-            path.name: path.read_bytes()
-            for path in self.path.iterdir()
-            if path.is_file()
-            and (path != self.capture_path or path.stat().st_size <= capture_at_most)
-        }
+        packed = {}
+        for name, is_folder in files.entries(self._root, self._home):
+            is_small = self.path.joinpath(name).lstat().st_size <= capture_at_most
+            if not is_folder and (name != self.capture_path.name or is_small):
+                packed[name] = self._read(name) or b""
+        return packed
 
-    def unpack(self, files: dict[str, bytes]) -> None:
-        """Take what `pack` returned on another machine; the result is written last."""
-        spec = files.get(self.spec_path.name)
-        self.prepare(None if spec is None else msgspec.json.decode(spec, type=Spec))
-        result = msgspec.json.decode(files[_RESULT], type=RunRecord)
-        for name in sorted(set(files) - {self.spec_path.name, _RESULT}):
-            _write(self.path / Path(name).name, files[name])
+    def unpack(self, packed: dict[str, bytes]) -> None:
+        """Take what `pack` returned on another machine; the result is written last.
+
+        Raises
+        ------
+        msgspec.DecodeError, DamagedError
+            It is no run: nothing was written.
+        """
+        if not isinstance(packed, dict) or not all(
+            isinstance(name, str) and isinstance(content, bytes) and Path(name).name == name
+            for name, content in packed.items()
+        ):
+            raise msgspec.DecodeError("it is no run's files by name")
+        spec = packed.get(self.spec_path.name)
+        spec_record = None if spec is None else decode_record(spec, Spec)
+        result = decode_record(packed.get(_RESULT, b""), RunRecord)
+        decode_samples(packed.get(self.steps_path.name, b""))
+        self.prepare(spec_record)
+        for name in sorted(set(packed) - {self.spec_path.name, _RESULT}):
+            self.write(name, packed[name])
         self.write_result(result)
 
     def copy_from(self, other: RunFolder, result: RunRecord) -> None:
@@ -119,31 +144,38 @@ class RunFolder:
 
     def content_hash(self) -> str | None:
         """Return the SHA-256 of the run's samples, which no other run shares; None without any."""
-        samples = _read(self.steps_path)
+        samples = self._read(self.steps_path.name)
         return hashlib.sha256(samples).hexdigest() if samples else None
 
     def spec(self) -> Spec | None:
         """Return the run's spec, or None if it has not begun."""
-        return _read_record(self.spec_path, Spec)
+        return self._record("spec.json", Spec)
 
     def result(self) -> RunRecord | None:
         """Return how the run ended, or None while it has not."""
-        return _read_record(self.path / _RESULT, RunRecord)
+        return self._record(_RESULT, RunRecord)
 
     def trace(self) -> Trace | None:
         """Return what the capture says, or None for a plain run."""
-        return _read_record(self.path / "heap.json", Trace)
+        return self._record("heap.json", Trace)
 
     def objects(self) -> Objects | None:
         """Return what a traced run tells of Python's objects; None where nothing can be read."""
         try:
-            return _read_record(self.path / "objects.json", Objects)
-        except msgspec.DecodeError:
+            return self._record("objects.json", Objects)
+        except (msgspec.DecodeError, RefusedFileError):
             return None
 
     def samples(self) -> list[Sample]:
         """Return the run's samples in order, as `decode_samples` does."""
-        return decode_samples(_read(self.steps_path) or b"")
+        return decode_samples(self._read(self.steps_path.name) or b"")
+
+    def _read(self, name: str) -> bytes | None:
+        return files.read(self._root, f"{self._home}/{name}")
+
+    def _record(self, name: str, record: type[T]) -> T | None:
+        content = self._read(name)
+        return None if content is None else decode_record(content, record)
 
 
 class StudyFolder:
@@ -168,7 +200,7 @@ class StudyFolder:
         with contextlib.ExitStack() as stack:
             stack.callback(self.release)
             self.begin()
-            _write_record(self.path / "paragraphs.json", paragraphs)
+            self.write(_PARAGRAPHS, _as_json(paragraphs))
             self.write_manifest(manifest)
             stack.pop_all()
 
@@ -181,13 +213,13 @@ class StudyFolder:
             The folder holds a study or other files already, or cannot be written.
         """
         with _explained(self.path):
-            if self.manifest_path.exists():
+            if os.path.lexists(self.manifest_path):
                 raise StudyError(
                     f"{self.path} holds a study already; continue it with --resume, or name "
                     "another folder with --study"
                 )
             self.path.mkdir(parents=True, exist_ok=True)
-            if any(entry.name != "lock" for entry in self.path.iterdir()):
+            if not _is_begun([entry.name for entry in self.path.iterdir()]):
                 raise StudyError(
                     f"{self.path} holds files that are no study; nothing was written; "
                     "name an empty or new folder with --study"
@@ -196,12 +228,17 @@ class StudyFolder:
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Write the manifest, which makes the folder a study."""
-        _write_record(self.manifest_path, manifest)
+        self.write(self.manifest_path.name, manifest)
 
     def acquire(self) -> None:
         """Hold the lock, which one process at a time can, until `release` or the process's end."""
         lock = filelock.FileLock(self.path / "lock", blocking=False, thread_local=False)
         with _explained(self.path):
+            # It is opened by its name then, and emptied: a link must not lead that elsewhere.
+            flags = os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            os.close(os.open(self.path / "lock", flags, 0o644))
+            if not files.is_plain(self.path, "lock"):
+                raise RefusedFileError(f"{self.path / 'lock'} is no plain file; delete it")
             try:
                 lock.acquire()
             except filelock.Timeout:
@@ -225,7 +262,7 @@ class StudyFolder:
         StudyError
             This is no study, its manifest is damaged, or (`NewerStudyError`) of a newer format.
         """
-        content = _read(self.manifest_path)
+        content = files.read(self.path, self.manifest_path.name)
         if content is None:
             raise StudyError(f"{self.path} is no study: {self._without_manifest()}")
         return read_manifest(content, str(self.manifest_path))
@@ -244,10 +281,11 @@ class StudyFolder:
 
     def paragraphs(self) -> list[str]:
         """Return the texts that the study reads, or raise `StudyError`."""
-        path = self.path / "paragraphs.json"
+        path = self.path / _PARAGRAPHS
         try:
-            texts = _read_record(path, list[str])
-        except msgspec.DecodeError as error:
+            content = files.read(self.path, _PARAGRAPHS)
+            texts = None if content is None else decode_record(content, list[str])
+        except (msgspec.DecodeError, RefusedFileError) as error:
             raise StudyError(
                 f"{path} is damaged ({error}): the study can be read, but not run again"
             ) from error
@@ -260,37 +298,50 @@ class StudyFolder:
 
     def run_keys(self) -> list[str]:
         """Return the keys of the runs that have a folder, without what was moved aside."""
-        runs = self.path / "runs"
-        return sorted(
-            path.relative_to(runs).as_posix()
-            for path in runs.glob("*/*/*")
-            if path.is_dir() and ".cut-" not in path.name
-        )
+        return sorted(key for key in self._folders() if ".cut-" not in key.rpartition("/")[2])
+
+    def _folders(self) -> list[str]:
+        """Return the keys of all folders of runs, also those that were moved aside."""
+        keys = [""]
+        for _ in range(3):
+            keys = [
+                f"{key}{name}/"
+                for key in keys
+                for name, is_folder in files.entries(self.path, f"runs/{key}".rstrip("/"))
+                if is_folder
+            ]
+        return [key.rstrip("/") for key in keys]
 
     def run(self, key: str) -> RunFolder:
         """Return the folder of a run, by ``experiment/condition/repeat``."""
-        return RunFolder(self.path / "runs" / key, key)
+        return RunFolder(self.path / "runs" / key, key, self.path)
 
     def paragraphs_from(self, run: RunFolder) -> str:
         """Return the path of the texts as a run's worker finds it."""
-        return os.path.relpath(self.path / "paragraphs.json", run.path)
+        return os.path.relpath(self.path / _PARAGRAPHS, run.path)
 
     def read(self, name: str, record: type[T]) -> T | None:
         """Return a record that stands beside the study, or None where there is none that fits."""
         try:
-            return _read_record(self.path / name, record)
-        except msgspec.DecodeError:
+            content = files.read(self.path, name)
+            return None if content is None else decode_record(content, record)
+        except (msgspec.DecodeError, RefusedFileError):
+            return None
+
+    def report(self) -> bytes | None:
+        """Return the report's page, or None where there is none that can be read."""
+        try:
+            return files.read(self.path, self.report_path.name)
+        except RefusedFileError:
             return None
 
     def write(self, name: str, content: str | bytes | msgspec.Struct) -> Path:
         """Write a file that stands beside the study, by its path within it, and return its path."""
         path = self.path / name
-        with _explained(path.parent):
-            path.parent.mkdir(exist_ok=True)
         if isinstance(content, msgspec.Struct):
-            _write_record(path, content)
-        else:
-            _write(path, content if isinstance(content, bytes) else content.encode())
+            content = _as_json(content)
+        with _explained(path.parent):
+            files.write(self.path, name, content if isinstance(content, bytes) else _utf8(content))
         return path
 
     @property
@@ -300,49 +351,40 @@ class StudyFolder:
 
     def digest(self) -> str:
         """Return the SHA-256 over the manifest, and spec, samples and result of every run."""
-        names = {"spec.json", "steps.jsonl", _RESULT}
-        files = [path for path in (self.path / "runs").rglob("*") if path.name in names]
+        names = [
+            f"runs/{key}/{name}"
+            for key in self._folders()
+            for name in ("spec.json", "steps.jsonl", _RESULT)
+        ]
         digest = hashlib.sha256()
-        for path in [self.manifest_path, *sorted(files)]:
-            content = _read(path)
+        for name in [self.manifest_path.name, *sorted(names, key=lambda name: name.split("/"))]:
+            try:
+                content = files.read(self.path, name)
+            except RefusedFileError:
+                content = None  # it is said where the run is read
             if content is not None:  # as the manifest, where the one that a report carries is used
-                name = path.relative_to(self.path).as_posix()
                 digest.update(f"{name}\0{len(content)}\0".encode() + content)
         return digest.hexdigest()
 
 
-def _write_record(path: Path, record: Any) -> None:
-    """Write a record as JSON that people can read."""
-    _write(path, msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+def _as_json(record: Any) -> bytes:
+    """Return a record as JSON that people can read."""
+    return msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Write in one rename: a reader sees the old file or the new one, never half of one."""
-    with _explained(path.parent):
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-        try:
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())  # a power cut must not leave the name without the text
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+def _utf8(text: str) -> bytes:
+    """Return text as it is written, also where half a character came in from somewhere."""
+    return text.encode("utf-8", "backslashreplace")
 
 
-def _read_record(path: Path, record: type[T]) -> T | None:
-    """Return a file's record, or None where there is no file."""
-    content = _read(path)
-    return None if content is None else msgspec.json.decode(content, type=record)
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise StudyError(f"cannot read {path}: {error.strerror}; nothing was touched") from error
+def _is_begun(names: list[str]) -> bool:
+    """Tell whether a folder is empty, or what a study left that was killed before its manifest."""
+    if not names or names == ["lock"]:
+        return True
+    own = ("lock", _PARAGRAPHS, f".{_PARAGRAPHS}.", ".manifest.json.")
+    return "lock" in names and all(
+        name in own or (name.startswith(own[2:]) and name.endswith(".tmp")) for name in names
+    )
 
 
 @contextlib.contextmanager

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from listen2lab.errors import StudyError
-from listen2lab.study.decode import manifest_of, refuse_other_format
+from listen2lab.study.decode import (
+    decode_record,
+    manifest_of,
+    refuse_many,
+    refuse_other_format,
+)
+from listen2lab.study.files import read_named
 from listen2lab.study.records import FORMAT, Manifest
 
 if TYPE_CHECKING:
@@ -18,15 +24,16 @@ if TYPE_CHECKING:
 
     from listen2lab.notice import Notice
 
-__all__ = ["ELEMENT_ID", "Payload", "payload", "read_payload"]
+__all__ = ["ELEMENT_ID", "Payload", "payload", "payload_of", "read_payload"]
 
 ELEMENT_ID = "listen2lab-study"
 """Id of the element that holds the payload:
 ``<script type="application/json" id="listen2lab-study">``."""
 
-_OPENING = re.compile(
-    rf"<script\b[^>]{{0,200}}\bid=[\"']{ELEMENT_ID}[\"'][^>]{{0,200}}>", re.IGNORECASE
-)
+_MARKER = ELEMENT_ID.encode()
+_OPENING = re.compile(rb"<script\b[^>]*\bid=[\"']%b[\"'][^>]*>" % _MARKER, re.IGNORECASE)
+_TAG = 200  # bytes on either side of the id in which its tag begins and ends
+_MOST_TAGS = 1000  # mentions of the id that are looked at, and members of the object
 # A script element ends at the first "</script", wherever it stands, and "<!--" opens another
 # state of an HTML parser; U+2028 and U+2029 end a line in older JavaScript.
 _ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
@@ -65,42 +72,71 @@ def read_payload(path: Path) -> Payload:
     Texts that were included stand in ``manifest.inputs.paragraphs``. Raises `StudyError` where it
     cannot be read, is no report, or was cut before the manifest's end.
     """
-    try:
-        page = path.read_text("utf-8", errors="replace")
-    except OSError as error:
-        raise StudyError(f"cannot read {path}: {error.strerror}") from error
-    opening = _OPENING.search(page)
-    if opening is None:
-        is_whole = "</html>" in page[-200:].lower()
+    return payload_of(read_named(path), str(path))
+
+
+def payload_of(page: bytes, where: str) -> Payload:
+    """Return what a page carries; see `read_payload`."""
+    begin = _begin(page)
+    if begin is None:
+        is_whole = b"</html>" in page[-200:].lower()
         why = "it is no report of listen2lab" if is_whole else "it was cut, or is no report"
         raise StudyError(
-            f"{path} carries no manifest: {why}; give the whole report, or the study's folder"
+            f"{where} carries no manifest: {why}; give the whole report, or the study's folder"
         )
-    found = _members(page[opening.end() :].split("</script", 1)[0])
+    end = page.find(b"</script", begin)
+    content = page[begin : len(page) if end < 0 else end]
+    try:
+        refuse_many(content)
+    except msgspec.DecodeError as error:
+        raise StudyError(f"{where} carries no study: {error}") from error
+    found = _members(content.decode("utf-8", "replace"))
     raw, summary = found.get("manifest"), found.get("summary")
     if not isinstance(raw, dict):
         if "format" in found:
-            refuse_other_format(found["format"], str(path))
+            refuse_other_format(found["format"], where)
         raise StudyError(
-            f"{path} was cut within its manifest: neither plan nor numbers can be read; give the "
+            f"{where} was cut within its manifest: neither plan nor numbers can be read; give the "
             "whole report, or the study's folder"
         )
-    manifest, notices = manifest_of(raw, str(path))
+    manifest, notices = manifest_of(raw, where)
     carried = msgspec.json.encode(summary) if isinstance(summary, dict) else None
     return Payload(manifest, carried, notices)
+
+
+def _begin(page: bytes) -> int | None:
+    """Return where the payload begins: in a time that grows with the page, whatever is in it."""
+    at = -1
+    for _ in range(_MOST_TAGS):
+        at = page.find(_MARKER, at + 1)
+        if at < 0:
+            return None
+        tag = page.rfind(b"<", max(0, at - _TAG), at)
+        found = None if tag < 0 else _OPENING.match(page, tag, at + len(_MARKER) + _TAG)
+        if found is not None:
+            return found.end()
+    return None
 
 
 def _members(text: str) -> dict[str, Any]:
     """Return the members of a JSON object that are whole, up to where it was cut."""
     decoder = json.JSONDecoder()
     found: dict[str, Any] = {}
-    rest = text.partition("{")[2]
+    at = text.find("{") + 1
     try:
-        while rest:
-            name, end = decoder.raw_decode(rest.lstrip())
-            rest = rest.lstrip()[end:].lstrip(": \t\r\n")
-            found[str(name)], end = decoder.raw_decode(rest)
-            rest = rest[end:].lstrip(", \t\r\n")
-    except (ValueError, RecursionError):  # the end, or where it was cut
+        for _ in range(_MOST_TAGS):
+            name, at = decoder.raw_decode(text, _space(text, at))
+            begin = _space(text, at)
+            _, at = decoder.raw_decode(text, begin)
+            # Python's decoder finds the end, and lets half characters and infinite numbers pass.
+            found[str(name)] = decode_record(text[begin:at].encode("utf-8", "replace"), Any)
+    except (ValueError, RecursionError):  # the end, where it was cut, or what cannot be read
         pass
     return found
+
+
+def _space(text: str, at: int) -> int:
+    """Return where what comes after spaces, a comma or a colon begins."""
+    while at < len(text) and text[at] in ",: \t\r\n":
+        at += 1
+    return at

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from listen2lab.errors import DamagedError
+from listen2lab.errors import DamagedError, RefusedFileError
 from listen2lab.notice import Notice
 from listen2lab.study.plan import schedule
 
@@ -55,7 +55,7 @@ def read_run(there: RunFolder, run: Run, plan: Plan) -> ReadRun:
         result = there.result()
         file = "steps.jsonl"
         samples = there.samples()
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RefusedFileError) as error:
         values = {"run": run.key, "file": file, "message": str(error)}
         return ReadRun(run, problem=Notice("run-damaged", {**values}))
     except DamagedError as error:
