@@ -27,7 +27,7 @@ from listen2lab.device.answer import answer
 from listen2lab.device.formats import dumpsys, footprint, heap, leaks, table, vmmap
 from listen2lab.device.formats.app_log import COLUMNS as COLUMNS_OF_LOG
 from listen2lab.device.formats.app_log import read_applog
-from listen2lab.device.formats.app_log_grammar import SHAPES, mojibake
+from listen2lab.device.formats.app_log_grammar import APP, mojibake
 from listen2lab.device.formats.app_log_sessions import split_sessions
 from listen2lab.device.formats.schema import COLUMNS, Series, difference
 from listen2lab.device.formats.tally import Tally
@@ -190,7 +190,7 @@ def test_damaged_logs(wounds):
             assert joined.ndim == 2
 
 
-WORDS = [words for words in sorted(SHAPES) if words in LOG.encode()]
+WORDS = [words for words in sorted(APP.shapes) if words in LOG.encode()]
 digits = st.one_of(
     st.integers(0, 10**6).map(str), st.integers(0, 10**7).map(lambda n: f"{n // 100}.{n % 100:02}")
 )

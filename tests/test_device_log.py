@@ -11,6 +11,7 @@ import pytest
 
 from listen2lab import device
 from listen2lab.device.judging import curve_of, judge_log, overlaps
+from listen2lab.errors import InputError, UnknownNameError
 from listen2lab.notice import Notice
 from listen2lab.pipeline.log import AppLog
 from listen2lab.units import MIB
@@ -407,3 +408,56 @@ def test_standard_input_and_a_pipe_that_breaks(monkeypatch):
 def test_old_line_ends(read):
     """Lines that end in a carriage return alone are lines."""
     assert read("\r".join(whole(5)).encode()).sources[0].lines == 25
+
+
+GRAMMAR = """
+tags = ["(tts)", "(mem)"]
+[[line]]
+kind = "ahead-started"
+text = "Sentence {paragraph} begins, rss {memory}"
+[[line]]
+kind = "ahead-done"
+text = "Sentence {paragraph} ready in {seconds} (rss {memory})"
+[[line]]
+kind = "audio-evicted"
+text = "Evicted {paragraph}"
+[[line]]
+kind = "total"
+text = "Held {memory}"
+"""
+
+
+def test_another_apps_log_is_taught_without_code(tmp_path):
+    """Its lines in a file; the rest is as for the app's own."""
+    grammar, log = tmp_path / "g.toml", tmp_path / "x.log"
+    grammar.write_text(GRAMMAR)
+    lines = []
+    for k in range(40):
+        lines += [f"10:00:{k:02}.0 (tts) Sentence {k} begins, rss {100 + 4 * k}.0 MB",
+                  f"10:00:{k:02}.5 (tts) Sentence {k} ready in 0.5s (rss {102 + 4 * k}.0 MB)",
+                  f"10:00:{k:02}.6 (tts) Evicted {max(k - 2, 0)}", "something else"]  # fmt: skip
+    log.write_text("\n".join([*lines, "(mem) Held 512.0 MB", "(mem) Held", ""]))
+    evidence = device.read(log, grammar=grammar)
+    (session,) = evidence.sessions
+    assert len(session.tables["syntheses"]) == 40
+    assert session.column("syntheses", "memory_after")[-1] == 258 * MIB
+    assert len(session.tables["evictions"]) == 40
+    assert session.column("breakdowns", "total").tolist() == [512 * MIB]
+    assert notes_of(evidence) == [("cut-or-damaged", 162)]
+    assert judge_log(evidence).verdict == "leak"
+    assert not device.read([log, LAB_LOG]).sessions[0].column("syntheses", "failed").any()
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [("[[line]]\nkind = 'done'\ntext = 'Ready {memory}'\n", UnknownNameError),
+     ("[[line]]\nkind = 'total'\ntext = 'Ready {size}'\n", UnknownNameError),
+     ("[[line]]\nkind = 'total'\ntext = '{memory} held'\n", InputError),
+     ("[[line]]\nkind = 'total'\n", InputError), ("no toml", InputError), ("", InputError)],
+)  # fmt: skip
+def test_what_is_no_grammar_is_said(tmp_path, text, error):
+    """An unknown kind or field, a text that begins with a number, and what is no such file."""
+    grammar = tmp_path / "g.toml"
+    grammar.write_text(text)
+    with pytest.raises(error):
+        device.read(LAB_LOG, grammar=grammar)

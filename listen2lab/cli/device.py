@@ -39,6 +39,9 @@ def device(
         str | None,
         typer.Option(help="Footprint at which the system kills the app: 2.5GB, 1400MiB."),
     ] = None,
+    grammar: Annotated[
+        Path | None, typer.Option(help="A TOML file that says how another app logs.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Read evidence from a phone, and judge it with the words of the lab's own runs."""
@@ -52,7 +55,7 @@ def device(
 
     opened = None if study is None else open_study(study)
     try:
-        evidence = read(files, process=process)
+        evidence = read(files, process=process, grammar=grammar)
     except NothingReadError as error:
         raise InputError(nothing_read(error.problems)) from error
     found = answer(evidence, opened, limit=None if limit is None else parse_bytes(limit))

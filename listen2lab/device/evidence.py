@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from listen2lab.device.formats.app_log_sessions import Session
+from listen2lab.device.formats.app_log_grammar import APP, read_grammar
+from listen2lab.device.formats.app_log_sessions import Session, log_format
 from listen2lab.device.formats.detect import formats_of
 from listen2lab.device.formats.heap import HeapCensus
 from listen2lab.device.formats.leaks import Leaks
@@ -23,6 +24,8 @@ from listen2lab.notice import Notice
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any, TypeVar
+
+    from listen2lab.device.formats.reading import Format
 
     Kind = TypeVar("Kind")
 
@@ -86,7 +89,12 @@ class NothingReadError(InputError):
         super().__init__(f"nothing was understood: {why}")
 
 
-def read(paths: str | Path | Sequence[str | Path], *, process: str | None = None) -> Evidence:
+def read(
+    paths: str | Path | Sequence[str | Path],
+    *,
+    process: str | None = None,
+    grammar: str | Path | None = None,
+) -> Evidence:
     """Read files of evidence from a phone, each by its content.
 
     Parameters
@@ -95,6 +103,9 @@ def read(paths: str | Path | Sequence[str | Path], *, process: str | None = None
         Files, plain or ``.gz``; ``-`` is standard input.
     process
         The app's, where reports hold several; None: worked out (see `Evidence.snapshots_of_app`).
+    grammar
+        A file that says how the app logs (see
+        `listen2lab.device.formats.app_log_grammar.read_grammar`); None: as the reading app.
 
     Returns
     -------
@@ -113,6 +124,7 @@ def read(paths: str | Path | Sequence[str | Path], *, process: str | None = None
         paths = [paths]
     if not paths:
         raise InputError("no file was named; name one or more, or - for standard input")
+    log = log_format(APP if grammar is None else read_grammar(Path(grammar)))
     sources: list[Source] = []
     problems: list[Notice] = []
     records: list[Any] = []
@@ -120,7 +132,7 @@ def read(paths: str | Path | Sequence[str | Path], *, process: str | None = None
         tally = Tally("standard input" if str(path) == "-" else Path(path).name)
         try:
             with opened(path) as file:
-                found, source = _read_one(Content(file, tally), tally)
+                found, source = _read_one(Content(file, tally), tally, log)
         except UnreadableError as error:
             problems.append(error.notice)
         else:
@@ -144,9 +156,9 @@ def _of(kind: type[Kind], records: Iterable[Any]) -> list[Kind]:
     return [record for record in records if isinstance(record, kind)]
 
 
-def _read_one(content: Content, tally: Tally) -> tuple[list[Any], Source]:
+def _read_one(content: Content, tally: Tally, log: Format) -> tuple[list[Any], Source]:
     """Read a file as each of the formats that are in it."""
-    formats = formats_of(content)
+    formats = formats_of(content, log)
     kinds = tuple(each.kind for each in formats)
     if not any(each.counts for each in formats):
         for _ in content.batches(tally):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from listen2lab.device.formats.app_log_grammar import HEAD, SHAPES, TAGS, mojibake
+from listen2lab.device.formats.app_log_grammar import APP, Grammar, mojibake
 from listen2lab.device.formats.numbers import (
     CLOCK,
     PID,
@@ -62,7 +62,9 @@ _MOST_SHOWN = 30
 _NAN = float("nan")
 
 
-def read_applog(batches: Iterable[tuple[int, list[bytes]]], tally: Tally) -> Array:
+def read_applog(
+    batches: Iterable[tuple[int, list[bytes]]], tally: Tally, grammar: Grammar = APP
+) -> Array:
     """Read a log in the app's grammar.
 
     Parameters
@@ -71,6 +73,8 @@ def read_applog(batches: Iterable[tuple[int, list[bytes]]], tally: Tally) -> Arr
         First line numbers and lines (see `listen2lab.device.formats.lines.Content.batches`).
     tally
         Gets what was recognised and what was malformed, with line numbers.
+    grammar
+        How the app logs.
 
     Returns
     -------
@@ -78,7 +82,7 @@ def read_applog(batches: Iterable[tuple[int, list[bytes]]], tally: Tally) -> Arr
         One row of `COLUMNS` a line of the app, whatever else is between them. Lines that begin
         like one and do not go on like one are malformed; they are counted and left out.
     """
-    reader = _Reader(tally)
+    reader = _Reader(tally, grammar)
     for first, lines in batches:
         reader.feed(first, lines)
     reader.say_encoding()
@@ -115,8 +119,8 @@ class _Known(NamedTuple):
 class _Reader:
     """Turns lines into rows."""
 
-    def __init__(self, tally: Tally) -> None:
-        self.tally = tally
+    def __init__(self, tally: Tally, grammar: Grammar) -> None:
+        self.tally, self.grammar = tally, grammar
         self.out = array("d")
         self.between: dict[bytes, None] = {}
         self.ids: dict[bytes, int] = {}
@@ -130,8 +134,8 @@ class _Reader:
         parts: list[Array] = []
         strange = self._known_ones(lines, keys, places, first, parts)
         whole = b"\n".join([lines[i] for i in strange])
-        if any(tag in whole for tag in TAGS):
-            ours = [i for i in strange if HEAD.search(lines[i]) is not None]
+        if any(tag in whole for tag in self.grammar.tags):
+            ours = [i for i in strange if self.grammar.head.search(lines[i])]
             # One of each kind is read slowly; those like it are then known.
             one_each = {keys[i]: i for i in reversed(ours)}
             parts += [self._one(lines[i], first + i, key) for key, i in one_each.items()]
@@ -212,7 +216,7 @@ class _Reader:
 
     def _one(self, line: bytes, number: int, key: bytes) -> Array:
         """Read a line by the grammar; remember it where its numbers are plain ones."""
-        heads = list(HEAD.finditer(line))
+        heads = list(self.grammar.head.finditer(line))
         time, pid, clock, process = _prefix(line[: heads[0].start()])
         rows: list[list[float]] = []
         # Two entries may stand in one line, where two threads printed at once.
@@ -220,7 +224,7 @@ class _Reader:
             between, words = head.groups()
             if len(self.between) < 200:
                 self.between.setdefault(between)
-            for shape in SHAPES[words]:
+            for shape in self.grammar.shapes[words]:
                 found = shape.pattern.match(line, head.end())
                 if found is not None:
                     break

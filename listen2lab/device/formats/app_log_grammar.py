@@ -7,24 +7,21 @@ between the tag and the first word is kept, to say how the file was decoded.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-__all__ = ["HEAD", "SHAPES", "TAGS", "Kind", "Shape", "mojibake"]
+import msgspec
 
-TAGS = (b"[SynthesisQueue]", b"[MEMORY]", b"[PiperTTS]", b"[PhonemeAlign]")
-"""What the app's parts print first."""
+from listen2lab.errors import InputError, UnknownNameError
 
-HEAD = re.compile(
-    rb"\[(?:SynthesisQueue|MEMORY|PiperTTS|PhonemeAlign)\](.{0,40}?)"
-    rb"\b(Starting on-demand synthesis|On-demand synthesis|Pre-synthesis failed|Pre-synthesis"
-    rb"|Total time|Total|Skipping pre-synthesis|Evicted|Alignment completed|Synthesized|Cache hit"
-    rb"|Audio cache|Alignment cache|Synthesizing|Tasks|Unaccounted)\b"
-)
-"""Tag, emoji and first words of a line of the app."""
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+__all__ = ["APP", "KINDS", "Grammar", "Kind", "Shape", "mojibake", "read_grammar"]
 
 
 class Kind:
-    """Numbers of the kinds of line, as the columns of `events` hold them."""
+    """Numbers of the kinds of line, as the first column of a row holds them."""
 
     START_ON_DEMAND = 1
     DONE_ON_DEMAND = 2
@@ -132,10 +129,101 @@ _TEMPLATES: dict[bytes, tuple[tuple[int, bytes], ...]] = {
     b"Unaccounted": ((Kind.UNACCOUNTED, rb": {m}"),),
 }
 
-SHAPES = {
-    words: tuple(_shape(*each) for each in templates) for words, templates in _TEMPLATES.items()
-}
-"""First words to the shapes that a line may have, the usual one first."""
+
+class Grammar(NamedTuple):
+    """How an app logs.
+
+    Attributes
+    ----------
+    tags
+        Bytes of which each line has one.
+    head
+        Tag, what stands between (an emoji), and the first words of a line.
+    shapes
+        First words to the shapes that a line may have, the usual one first.
+    """
+
+    tags: tuple[bytes, ...]
+    head: re.Pattern[bytes]
+    shapes: dict[bytes, tuple[Shape, ...]]
+
+
+def _grammar(
+    tags: Iterable[bytes], templates: Mapping[bytes, Iterable[tuple[int, bytes]]]
+) -> Grammar:
+    shapes = {words: tuple(_shape(*each) for each in some) for words, some in templates.items()}
+    known = tuple(tags)
+    words = b"|".join(map(re.escape, sorted(shapes, key=len, reverse=True)))
+    begin = b"(?:%b)(.{0,40}?)" % b"|".join(map(re.escape, known)) if known else b"()"
+    head = re.compile(rb"%b(?<!\w)(%b)(?!\w)" % (begin, words))
+    return Grammar(known or tuple(shapes), head, shapes)
+
+
+APP = _grammar((b"[SynthesisQueue]", b"[MEMORY]", b"[PiperTTS]", b"[PhonemeAlign]"), _TEMPLATES)
+"""The reading app's own."""
+
+KINDS = {
+    "synthesis-started": Kind.START_ON_DEMAND, "synthesis-done": Kind.DONE_ON_DEMAND,
+    "ahead-started": Kind.START_PRE, "ahead-done": Kind.DONE_PRE, "ahead-failed": Kind.FAILED_PRE,
+    "skipped": Kind.SKIPPED, "total-time": Kind.TOTAL_TIME, "audio-evicted": Kind.EVICTED_AUDIO,
+    "alignment-evicted": Kind.EVICTED_ALIGNMENT, "aligned": Kind.ALIGNED,
+    "synthesized": Kind.SYNTHESIZED, "cache-hit": Kind.ALIGNMENT_HIT, "total": Kind.TOTAL,
+    "audio-cache": Kind.AUDIO_CACHE, "alignment-cache": Kind.ALIGNMENT_CACHE,
+    "synthesizing": Kind.SYNTHESIZING, "tasks": Kind.TASKS, "unaccounted": Kind.UNACCOUNTED,
+}  # fmt: skip
+"""What a grammar's file calls the kinds of line."""
+
+_LONG_NAMES = {"paragraph": b"{p}", "seconds": b"{s}", "memory": b"{m}", "count": b"{n}"}
+
+
+class _Line(msgspec.Struct, forbid_unknown_fields=True):
+    kind: str
+    text: str
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    line: list[_Line]
+    tags: list[str] = []
+
+
+def read_grammar(path: Path) -> Grammar:
+    """Read how another app logs, from a TOML file.
+
+    Parameters
+    ----------
+    path
+        Its ``tags`` are what each line holds; a ``[[line]]`` has a ``kind`` (one of `KINDS`) and
+        its ``text`` as it is printed, with ``{paragraph}``, ``{seconds}``, ``{memory}`` (a number
+        and its unit) and ``{count}`` where those stand. A text begins with a word.
+
+    Raises
+    ------
+    InputError
+        This is no such file.
+    """
+    try:
+        given = msgspec.toml.decode(path.read_bytes(), type=_File)
+    except (OSError, ValueError, ImportError) as error:
+        raise InputError(f"{path} is no grammar of a log: {error}") from error
+    templates: dict[bytes, list[tuple[int, bytes]]] = {}
+    for line in given.line:
+        if line.kind not in KINDS:
+            raise UnknownNameError("kind of line", line.kind, KINDS)
+        first, *rest = re.split(r"(\{\w+\})", line.text)
+        if not re.match(r"\w\S*", first):
+            raise InputError(f"{line.text!r} must begin with a word that its lines share")
+        unknown = next((n for n in rest[::2] if n[1:-1] not in _LONG_NAMES), None)
+        if unknown is not None:
+            raise UnknownNameError("field of a line", unknown[1:-1], _LONG_NAMES)
+        words = re.match(r"\w+(?: \w+)*", first)
+        assert words is not None
+        template = re.escape(first[words.end() :]).encode() + b"".join(
+            _LONG_NAMES[part[1:-1]] if k % 2 == 0 else re.escape(part).encode()
+            for k, part in enumerate(rest)
+        )
+        templates.setdefault(words[0].encode(), []).append((KINDS[line.kind], template))
+    return _grammar(map(str.encode, given.tags), templates)
+
 
 _EMOJI = "🔄✅📊⏭❌🗑"
 _MISREAD_AS = ("cp1252", "latin-1", "mac_roman", "cp437", "cp850")

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from listen2lab.device.formats.app_log import COLUMNS, read_applog
-from listen2lab.device.formats.app_log_grammar import HEAD, TAGS, Kind
+from listen2lab.device.formats.app_log_grammar import APP, Grammar, Kind
 from listen2lab.device.formats.reading import Format
 from listen2lab.notice import Notice
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float64]
 
-__all__ = ["FORMAT", "TABLES", "Session", "split_sessions"]
+__all__ = ["FORMAT", "TABLES", "Session", "log_format", "split_sessions"]
 
 TABLES = {
     "syntheses": (
@@ -113,11 +113,16 @@ class Session(msgspec.Struct, frozen=True, eq=False):
         return content
 
 
-def _read(content: Content, tally: Tally) -> list[Session]:
-    return split_sessions(read_applog(content.batches(tally), tally), tally.name)
+def log_format(grammar: Grammar) -> Format:
+    """Return the format of the log of an app that logs so."""
+
+    def read(content: Content, tally: Tally) -> list[Session]:
+        return split_sessions(read_applog(content.batches(tally), tally, grammar), tally.name)
+
+    return Format("app-log", read, marks=grammar.tags, confirmed=grammar.head, counts=True)
 
 
-FORMAT = Format("app-log", _read, marks=TAGS, confirmed=HEAD, counts=True)
+FORMAT = log_format(APP)
 
 
 def split_sessions(rows: Array, source: str) -> list[Session]:

@@ -48,22 +48,25 @@ _FIRST = 50
 """Lines that are looked at to tell a table or JSON."""
 
 
-def formats_of(content: Content) -> tuple[Format, ...]:
+def formats_of(content: Content, log: Format = _LOG) -> tuple[Format, ...]:
     """Return what a file holds: several formats where outputs were put into one file.
 
     Parameters
     ----------
     content
         Of the file.
+    log
+        How the app logs.
     """
     found: set[str] = set()
     read = 0
     first: list[bytes] = []
+    formats = (log, *FORMATS[1:])
     for _, lines in content.batches():
         piece = b"\n".join(lines)
         if len(first) < _FIRST:
             first += [line for line in lines[: 4 * _FIRST] if line.strip()][:_FIRST]
-        for each in FORMATS:
+        for each in formats:
             if each.kind not in found and any(mark in piece for mark in each.marks):
                 sure = each.confirmed is None or each.confirmed.search(piece)
                 found |= {each.kind} if sure else set()
@@ -76,6 +79,6 @@ def formats_of(content: Content) -> tuple[Format, ...]:
         and not found & {_LOG.kind, jetsam.FORMAT.kind}
     )
     if first and (json or not found):
-        begun = [each for each in FORMATS if each.begins is not None and each.begins(first)]
+        begun = [each for each in formats if each.begins is not None and each.begins(first)]
         return tuple(begun[:1])
-    return tuple(each for each in FORMATS if each.kind in found)
+    return tuple(each for each in formats if each.kind in found)
