@@ -25,15 +25,9 @@ _HELD_BY = {"cache": ("audio_cache", "alignments"), "service": ("service_cache",
 
 
 def against(steps: pd.DataFrame, runs: pd.DataFrame) -> tuple[Reason, ...]:
-    """Return the codes that withdraw whatever the series say.
+    """Return the codes that withdraw whatever the series of one condition say.
 
-    Parameters
-    ----------
-    steps
-        The measured steps of complete plain runs of one condition (see
-        `listen2lab.study.data.StudyData.samples`).
-    runs
-        These runs (see `listen2lab.study.data.StudyData.runs`).
+    Of the measured steps of its complete plain runs, and these runs.
     """
     if steps.empty:
         return audit(steps_done=0)
@@ -55,18 +49,12 @@ def against(steps: pd.DataFrame, runs: pd.DataFrame) -> tuple[Reason, ...]:
 def caches(steps: pd.DataFrame) -> list[Cache]:
     """Return the bounded caches that a workload's steps tell of.
 
-    Parameters
-    ----------
-    steps
-        As in `against`. A cache NAME is known by the facts ``NAME_entries`` and
-        ``NAME_capacity``, and by the bytes of its component.
+    A cache NAME is known by the facts ``NAME_entries`` and ``NAME_capacity``, and by the bytes of
+    its component.
     """
     found = []
-    for column in steps.columns:
-        name = column.removeprefix("fact.").removesuffix("_entries")
-        if column != f"fact.{name}_entries":
-            continue
-        entries, capacities = rows(steps, column), rows(steps, f"fact.{name}_capacity")
+    for name in steps.columns.astype(str).str.extract(r"^fact\.(.*)_entries$")[0].dropna():
+        entries, capacities = (rows(steps, f"fact.{name}_{x}") for x in ("entries", "capacity"))
         if entries is None or capacities is None:
             continue
         held = float(np.median([row[-1] for row in entries]))

@@ -40,18 +40,7 @@ __all__ = ["contrast", "numbers_of"]
 
 
 def numbers_of(runs: pd.DataFrame, samples: pd.DataFrame) -> dict[str, dict[str, ConditionNumbers]]:
-    """Return the numbers of each condition of a study.
-
-    Parameters
-    ----------
-    runs, samples
-        As `listen2lab.study.data.StudyData` has them.
-
-    Returns
-    -------
-    dict
-        Experiment to condition to its numbers.
-    """
+    """Return the numbers of each condition of a study, by experiment and condition."""
     plain = runs[~runs["traced"].astype(bool)]
     usable = complete_samples(runs, samples)
     of_condition = dict(list(usable.groupby(["experiment", "condition"], sort=False)))
@@ -144,20 +133,9 @@ def contrast(
 ) -> ConditionContrast | None:
     """Compare two conditions of an experiment, by growth and by memory at the end.
 
-    Parameters
-    ----------
-    samples
-        Samples of complete plain runs.
-    experiment, to, condition
-        Which; ``to`` is what ``condition`` is compared with.
-    verdicts
-        Of both. Only where one of them is a leak is growth compared: a verdict weighs more
-        quantities than a comparison does, so that no contrast may claim a leak that it denies.
-
-    Returns
-    -------
-    ConditionContrast or None
-        None where one of them has no run that was read at its end.
+    Only where one of the verdicts is a leak is growth compared: a verdict weighs more quantities
+    than a comparison does, so that no contrast may claim a leak that it denies. None where one of
+    them has no complete run that was read at its end.
     """
     mine = samples[samples["experiment"] == experiment]
     one, other = (mine[mine["condition"] == name] for name in (to, condition))
@@ -206,11 +184,11 @@ def _pair(a: pd.DataFrame, b: pd.DataFrame) -> tuple[str, Contrast]:
     pair = judge_pair(*pages, *sizes, every=every)
     if pair.verdict != "inconclusive":
         return "anonymous", pair
-    if max(_live_rates((a, b), sizes, "in_use")) >= LIVE_ALONE["in_use"]:
+    if _live_rate((a, b), sizes, "in_use") >= LIVE_ALONE["in_use"]:
         finer = judge_pair(rows(a, "in_use"), rows(b, "in_use"), *sizes, every=every)
         if finer.verdict != "inconclusive":
             return "in_use", finer
-    if max(_live_rates((a, b), sizes, "python_blocks")) >= CONFIRMING_BLOCKS:
+    if _live_rate((a, b), sizes, "python_blocks") >= CONFIRMING_BLOCKS:
         finer = judge_pair(*pages, *sizes, every=every, worth_rate=_ANY)
         if finer.verdict != "inconclusive":
             return "anonymous", finer
@@ -245,17 +223,15 @@ def _every(steps: pd.DataFrame) -> float:
 _ANY = 1.0  # bytes a step: any growth that is sure
 
 
-def _live_rates(parts: Any, sizes: Any, name: str) -> list[float]:
-    """Return how fast a live quantity leaks in each condition; 0 where it does not."""
-    found = []
+def _live_rate(parts: Any, sizes: Any, name: str) -> float:
+    """Return how fast a live quantity leaks at most in two conditions; 0 where it does not."""
+    worth = _ANY if name == "in_use" else 0.5
+    found = [0.0]
     for steps, size in zip(parts, sizes, strict=True):
-        given = rows(steps, name)
-        if given is None:
-            found.append(0.0)
-            continue
-        verdict = judge(given, size, worth_rate=_ANY if name == "in_use" else 0.5)
-        found.append(verdict.rate if verdict.verdict == "leak" else 0.0)
-    return found
+        if (given := rows(steps, name)) is not None:
+            verdict = judge(given, size, worth_rate=worth)
+            found.append(verdict.rate if verdict.verdict == "leak" else 0.0)
+    return max(found)
 
 
 def _kib(size: float) -> float | None:

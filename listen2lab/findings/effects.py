@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from listen2lab.findings.records import FindingName, Where
+    from listen2lab.notice import Value
 
 __all__ = [
     "DOUBTS",
@@ -27,6 +28,7 @@ __all__ = [
     "decide",
     "difference",
     "doubt",
+    "evidence",
     "known",
     "lowers",
     "mean_of",
@@ -38,21 +40,12 @@ UNACCOUNTED = 2260 * MIB
 
 @dataclass(frozen=True)
 class Effect:
-    """A number of bytes with its interval over processes.
-
-    Attributes
-    ----------
-    value
-        The estimate.
-    interval
-        95 %; None with too few processes.
-    agree
-        Whether the repeats agree: each of them lies on the estimate's side.
-    """
+    """A number of bytes with its 95 % interval over processes (None with too few)."""
 
     value: float
     interval: tuple[float, float] | None
     agree: bool
+    """Whether each of the repeats lies on the estimate's side."""
 
     @property
     def values(self) -> list[str | int | float]:
@@ -109,21 +102,11 @@ def mean_of(x: ArrayLike) -> Effect:
 
 
 def decide(effect: Effect, worth: float) -> FindingName:
-    """Decide whether memory is that much higher, as claimed.
+    """Decide whether memory is that much higher, as claimed; positive is what was predicted.
 
-    Parameters
-    ----------
-    effect
-        Positive in the predicted direction, in bytes.
-    worth
-        The smallest effect worth acting on.
-
-    Returns
-    -------
-    str
-        ``supported``: at least `worth`, the interval excludes no effect, the repeats agree.
-        ``refuted``: the interval lies within +-`worth`, or wholly on the other side of no effect.
-        Else ``inconclusive``.
+    ``supported``: at least `worth`, the interval excludes no effect, the repeats agree.
+    ``refuted``: the interval lies within +-`worth`, or wholly on the other side of no effect.
+    Else ``inconclusive``.
     """
     if effect.interval is None:
         return "inconclusive"
@@ -133,6 +116,11 @@ def decide(effect: Effect, worth: float) -> FindingName:
     if high < 0 or (low > -worth and high < worth):
         return "refuted"
     return "inconclusive"
+
+
+def evidence(code: str, **values: Value) -> Notice:
+    """Return a notice of what was found."""
+    return Notice(code, values)
 
 
 def doubt(effect: Effect, worth: float) -> Notice:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from listen2lab.findings.effects import Ruling, average, decide, doubt, known, mean_of
+from listen2lab.findings.effects import Ruling, average, decide, doubt, evidence, known, mean_of
 from listen2lab.findings.hypothesis import Hypothesis
 from listen2lab.findings.records import Where
 from listen2lab.notice import Notice
 
 if TYPE_CHECKING:
     from listen2lab.findings.measured import Measured
-    from listen2lab.notice import Value
 
 __all__ = ["HYPOTHESIS"]
 
@@ -53,11 +52,12 @@ def _decide(m: Measured, worth: float) -> Ruling:
     given = average(freed) if len(freed) else average(private)
     hidden = mean_of(private - resident)
     lazy = m.at(_STOPPED, "end", "lazy_free")
-    fell = Notice(
-        "freed-and-fell-untouched"
-        if given > _SOME_UNTOUCHED * private.mean()
-        else "freed-and-fell",
-        {"freed": given, "private": known(private), "resident": known(resident)},
+    untouched = "-untouched" if given > _SOME_UNTOUCHED * private.mean() else ""
+    fell = evidence(
+        f"freed-and-fell{untouched}",
+        freed=given,
+        private=known(private),
+        resident=known(resident),
     )
     found = decide(hidden, worth)
     if given < worth:
@@ -70,21 +70,9 @@ def _decide(m: Measured, worth: float) -> Ruling:
         ending = Notice("moved-together")
     else:
         ending = doubt(hidden, worth)
-    kept = m.fall(_STOPPED, "session-dropped", "trimmed")
-    return Ruling(
-        found,
-        (
-            fell,
-            ending,
-            Notice("trim-gave-back", {"kept": known(kept)}),
-            *_between_steps(m),
-            Notice("read-footprint"),
-        ),
-        (_STOPPED,),
-        hidden,
-        float(lazy.mean()) if len(lazy) else None,
-        _STOPPED,
-    )
+    kept = evidence("trim-gave-back", kept=known(m.fall(_STOPPED, "session-dropped", "trimmed")))
+    because = (fell, ending, kept, *_between_steps(m), Notice("read-footprint"))
+    return Ruling(found, because, (_STOPPED,), hidden, known(lazy), _STOPPED)
 
 
 def _between_steps(m: Measured) -> tuple[Notice, ...]:
@@ -94,8 +82,7 @@ def _between_steps(m: Measured) -> tuple[Notice, ...]:
     kept, trimmed = (m.given_by_trim(where) for where in (_CLEARED, _TRIMMED))
     if not len(kept) or not len(trimmed):
         return ()
-    values: dict[str, Value] = {"kept": known(kept), "trimmed": known(trimmed)}
-    return (Notice("kept-between-steps", values),)
+    return (evidence("kept-between-steps", kept=known(kept), trimmed=known(trimmed)),)
 
 
 HYPOTHESIS = Hypothesis(

@@ -10,6 +10,7 @@ from listen2lab.findings.effects import (
     decide,
     difference,
     doubt,
+    evidence,
     known,
     mean_of,
 )
@@ -66,15 +67,15 @@ def _decide(m: Measured, worth: float) -> Ruling:
     found = decide(main, worth)
     if recreated is not None:
         used += [_NEVER, _EVERY_1]
-        means = {"recreated": known(m.end(_EVERY_1)), "kept": known(m.end(_NEVER))}
-        because.append(Notice("session-recreated", {**means, "effect": recreated.values}))
+        ends = {"recreated": known(m.end(_EVERY_1)), "kept": known(m.end(_NEVER))}
+        because.append(evidence("session-recreated", **ends, effect=recreated.values))
         if found == "inconclusive":
             because.append(doubt(recreated, worth))
     if dropped is not None:
         used.append(_STOPPED)
         stopped = average(m.fall(_STOPPED, "end", "stopped"))
         code = "session-dropped" if stopped > 0 else "session-dropped-only"
-        because.append(Notice(code, {"stopped": known(stopped), "dropped": dropped.values}))
+        because.append(evidence(code, stopped=known(stopped), dropped=dropped.values))
         if found == "supported" and decide(dropped, worth) == "refuted":
             found = "inconclusive"
             because.append(Notice("contradict"))
@@ -93,8 +94,8 @@ def _accounted(m: Measured, where: Where) -> tuple[Notice, ...]:
     parts = m.parts(where)
     if not m.has_readings(where) or not {"engine arena", "models as loaded"} <= set(parts):
         return ()
-    held = {"arena": known(parts["engine arena"]), "models": known(parts["models as loaded"])}
-    return (Notice("account-agrees", {**where._asdict(), **held}),)
+    arena, models = (known(parts[name]) for name in ("engine arena", "models as loaded"))
+    return (evidence("account-agrees", **where._asdict(), arena=arena, models=models),)
 
 
 def _between_steps(m: Measured) -> tuple[Notice, ...]:
@@ -104,11 +105,11 @@ def _between_steps(m: Measured) -> tuple[Notice, ...]:
     if len(there) < 3:
         return ()
     means = [average(each[name]) for name in there]
-    found = [Notice("by-interval", {"means": [*means], "conditions": [*there]})]
+    found = evidence("by-interval", means=[*means], conditions=[*there])
     peaks = m.peak(_NEVER), m.peak(_EVERY_1)
-    if all(len(x) for x in peaks):
-        found.append(Notice("peak-recreated", {"peaks": [average(x) for x in peaks]}))
-    return tuple(found)
+    if not all(map(len, peaks)):
+        return (found,)
+    return found, evidence("peak-recreated", peaks=[average(x) for x in peaks])
 
 
 def _options(m: Measured) -> tuple[Notice, ...]:
@@ -116,8 +117,8 @@ def _options(m: Measured) -> tuple[Notice, ...]:
     if m.lack(_BOTH, _NEITHER) is not None:
         return ()
     effect = difference(m.end(_BOTH), m.end(_NEITHER))
-    peaks = {"neither": known(m.peak(_NEITHER)), "both": known(m.peak(_BOTH))}
-    return (Notice("without-options", {"effect": effect.values, **peaks}),)
+    neither, both = known(m.peak(_NEITHER)), known(m.peak(_BOTH))
+    return (evidence("without-options", effect=effect.values, neither=neither, both=both),)
 
 
 def _nature(m: Measured) -> Notice:
@@ -127,7 +128,7 @@ def _nature(m: Measured) -> Notice:
         return Notice("nature-open")
     verdict = str(m.verdict(where))
     code = verdict if verdict in {"high-water", "leak"} else "no-leak"
-    return Notice(f"nature-{code}", {"verdict": verdict, "experiment": where.experiment})
+    return evidence(f"nature-{code}", verdict=verdict, experiment=where.experiment)
 
 
 HYPOTHESIS = Hypothesis(

@@ -14,6 +14,7 @@ from listen2lab.findings.effects import (
     decide,
     difference,
     doubt,
+    evidence,
     known,
 )
 from listen2lab.findings.hypothesis import Hypothesis
@@ -23,13 +24,15 @@ from listen2lab.notice import Notice
 if TYPE_CHECKING:
     from listen2lab.findings.measured import Measured
     from listen2lab.findings.records import FindingName
-    from listen2lab.notice import Value
 
 __all__ = ["HYPOTHESIS"]
 
 _RETAINS, _DROPS, _SKIPPED = (
     Where("audio-retention", name) for name in ("retains", "drops", "retains-skips")
 )
+
+_PLAYER = re.compile(r"(?:^|[.\[\]])_*player_*(?:$|[.\[\]])")
+"""The pipeline's player, as a part of a path."""
 
 _SENTENCES = {
     "player-retains": "Where the player retains what was scheduled, {paragraphs:count} paragraphs "
@@ -68,20 +71,18 @@ def _decide(m: Measured, worth: float) -> Ruling:
     n_read = m.n_read(_RETAINS)
     each = audio / n_read
     holds = in_app or 0.0
-    measured: dict[str, Value] = {
-        "paragraphs": n_read,
-        "audio": known(audio),
-        "effect": effect.values,
-    }
     found, doubts = _weighed(effect, audio, each, worth)
-    because = [Notice("player-retains", measured), *doubts]
+    because = [
+        evidence("player-retains", paragraphs=n_read, audio=known(audio), effect=effect.values),
+        *doubts,
+    ]
     if each > 0:
         values = {"held": holds, "each": each, "unaccounted": UNACCOUNTED}
-        because.append(Notice("audio-a-paragraph", {**values, "paragraphs": UNACCOUNTED / each}))
+        because.append(evidence("audio-a-paragraph", **values, paragraphs=UNACCOUNTED / each))
     because.append(_path(m))
     if m.lack(_SKIPPED, needed=1) is None:
         skipped = known(m.component(_SKIPPED, "player"))
-        because.append(Notice("retained-with-skips", {"audio": skipped}))
+        because.append(evidence("retained-with-skips", audio=skipped))
     return Ruling(found, tuple(because), (_RETAINS, _DROPS), effect, holds)
 
 
@@ -97,7 +98,7 @@ def _weighed(
     if fits and (found == "refuted" or (low > 0 and effect.value < worth)):
         code = "is-the-audio-but-little" if low > 0 else "may-be-the-audio"
         steps = math.ceil(2 * worth / each / 10) * 10
-        return "inconclusive", [Notice(code, {"worth": worth, "steps": steps})]
+        return "inconclusive", [evidence(code, worth=worth, steps=steps)]
     return found, [doubt(effect, worth)] if found == "inconclusive" else []
 
 
@@ -107,18 +108,19 @@ def _path(m: Measured) -> Notice:
     held = m.held(_RETAINS)
     if held is None:
         return Notice("no-trace-of-path", where)
-    by_player = held[held["holder"].map(_is_player)]
+    by_player = held[held["holder"].str.contains(_PLAYER)]
     if by_player.empty:
         return Notice("path-not-player", where)
     first = by_player.iloc[0]
-    counts = {"buffers": int(first["buffers"]), "of": int(held["buffers"].sum())}
-    found = {"holder": str(first["holder"]), "path": str(first["example"])}
-    return Notice("path-of-player", {**where, **found, **counts, "bytes": int(first["bytes"])})
-
-
-def _is_player(holder: str) -> bool:
-    """Return whether a path goes through the pipeline's player, by the names of its parts."""
-    return "player" in {part.strip("_") for part in re.split(r"[.\[\]]+", holder)}
+    return evidence(
+        "path-of-player",
+        **where,
+        holder=str(first["holder"]),
+        path=str(first["example"]),
+        buffers=int(first["buffers"]),
+        of=int(held["buffers"].sum()),
+        bytes=int(first["bytes"]),
+    )
 
 
 HYPOTHESIS = Hypothesis(

@@ -16,6 +16,7 @@ from listen2lab.findings.effects import (
     decide,
     difference,
     doubt,
+    evidence,
     known,
 )
 from listen2lab.findings.hypothesis import Hypothesis
@@ -26,7 +27,6 @@ from listen2lab.units import KIB
 if TYPE_CHECKING:
     from listen2lab.findings.measured import Measured
     from listen2lab.findings.records import FindingName
-    from listen2lab.notice import Value
 
 __all__ = ["HYPOTHESIS"]
 
@@ -85,11 +85,11 @@ def _decide(m: Measured, worth: float) -> Ruling:
 
 def _resident(m: Measured, constant: Effect, model: float, held: FindingName) -> Notice:
     """Return what alignment holds however much is read."""
-    values: dict[str, Value] = {"effect": constant.values, "model": known(model), "finding": held}
+    told = evidence("resident-model", effect=constant.values, model=known(model), finding=held)
     if m.lack(_LOADED) is not None:
-        return Notice("resident-model", values)
+        return told
     unused = difference(m.end_at_same_length(_LOADED), m.end_at_same_length(_OFF))
-    return Notice("resident-model-unused", {**values, "unused": unused.values})
+    return evidence("resident-model-unused", **told.values, unused=unused.values)
 
 
 def _accumulation(
@@ -99,13 +99,14 @@ def _accumulation(
     lack = m.lack(_NO_CACHE, _UNBOUNDED)
     if lack is None:
         grown = difference(m.end(_UNBOUNDED), m.end(_NO_CACHE))
-        values: dict[str, Value] = {
-            "paragraphs": m.steps(_UNBOUNDED),
-            "held": known(m.component(_UNBOUNDED, "service_cache")),
-            "effect": grown.values,
-            "finding": decide(grown, worth),
-        }
-        return grown, (Notice("accumulation", values),), (_NO_CACHE, _UNBOUNDED)
+        because = evidence(
+            "accumulation",
+            paragraphs=m.steps(_UNBOUNDED),
+            held=known(m.component(_UNBOUNDED, "service_cache")),
+            effect=grown.values,
+            finding=decide(grown, worth),
+        )
+        return grown, (because,), (_NO_CACHE, _UNBOUNDED)
     rates = [_rate(m, where) for where in (_ON, _OFF)]
     if m.lack(_ON, _OFF) is not None or None in rates:
         return None, (Notice("accumulation-unknown"), lack), ()
@@ -113,12 +114,9 @@ def _accumulation(
     (on, on_half), (off, off_half) = (rate for rate in rates if rate is not None)
     value, half = (on - off) * n, math.hypot(on_half, off_half) * n
     grown = Effect(value, (value - half, value + half), agree=True)
-    by_rate: dict[str, Value] = {
-        "paragraphs": n,
-        "effect": grown.values,
-        "finding": decide(grown, worth),
-    }
-    return grown, (Notice("accumulation-by-rate", by_rate),), (_ON, _OFF)
+    finding = decide(grown, worth)
+    by_rate = evidence("accumulation-by-rate", paragraphs=n, effect=grown.values, finding=finding)
+    return grown, (by_rate,), (_ON, _OFF)
 
 
 def _rate(m: Measured, where: Where) -> tuple[float, float] | None:

@@ -14,16 +14,17 @@ from listen2lab.findings.effects import (
     decide,
     difference,
     doubt,
+    evidence,
     known,
     lowers,
 )
 from listen2lab.findings.hypothesis import Hypothesis
 from listen2lab.findings.records import Where
-from listen2lab.notice import Notice
 
 if TYPE_CHECKING:
     from listen2lab.findings.measured import Measured
     from listen2lab.findings.records import FindingName
+    from listen2lab.notice import Notice
 
 __all__ = ["HYPOTHESIS"]
 
@@ -55,15 +56,13 @@ def _decide(m: Measured, worth: float) -> Ruling:
     held = float(m.component(_TWO, *_CACHED).mean())
     most = float(max(m.component(_TWO, *_CACHED, largest=True), default=held))
     because = [
-        Notice(
+        evidence(
             "caches-hold",
-            {
-                "held": held,
-                "most": most,
-                "unbounded": known(m.component(_ALL, *_CACHED)),
-                "paragraphs": m.steps(_ALL),
-                "effect": effect.values,
-            },
+            held=held,
+            most=most,
+            unbounded=known(m.component(_ALL, *_CACHED)),
+            paragraphs=m.steps(_ALL),
+            effect=effect.values,
         ),
         _cache_of_one(smaller, worth),
     ]
@@ -82,7 +81,7 @@ def _decide(m: Measured, worth: float) -> Ruling:
 
 def _cache_of_one(smaller: Effect, worth: float) -> Notice:
     if smaller.interval is not None and smaller.interval[1] < 0:
-        return Notice("cache-of-one-is-higher", {"more": -smaller.value})
+        return evidence("cache-of-one-is-higher", more=-smaller.value)
     return lowers("cache-of-one", smaller, worth)
 
 

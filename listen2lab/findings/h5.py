@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from listen2lab.findings.effects import Ruling, average, decide, difference, doubt, known
+from listen2lab.findings.effects import Ruling, average, decide, difference, doubt, evidence, known
 from listen2lab.findings.hypothesis import Hypothesis
 from listen2lab.findings.records import Where
 from listen2lab.notice import Notice
@@ -39,13 +39,11 @@ def _decide(m: Measured, worth: float) -> Ruling:
     effects = {where: difference(m.end_at_same_length(where), one) for where in present}
     decisions = {where: decide(effect, worth) for where, effect in effects.items()}
     because = [
-        Notice(
+        evidence(
             "three-share" if where == _SHARED else "three-each",
-            {
-                "effect": effect.values,
-                "peak": known(average(m.peak(where)) - average(m.peak(_SINGLE))),
-                "finding": decisions[where],
-            },
+            effect=effect.values,
+            peak=known(average(m.peak(where)) - average(m.peak(_SINGLE))),
+            finding=decisions[where],
         )
         for where, effect in effects.items()
     ]

@@ -16,6 +16,7 @@ from listen2lab.findings.effects import (
     decide,
     difference,
     doubt,
+    evidence,
     known,
 )
 from listen2lab.findings.hypothesis import Hypothesis
@@ -24,7 +25,6 @@ from listen2lab.notice import Notice
 
 if TYPE_CHECKING:
     from listen2lab.findings.measured import Measured
-    from listen2lab.notice import Value
 
 __all__ = ["HYPOTHESIS"]
 
@@ -64,9 +64,9 @@ def _decide(m: Measured, worth: float) -> Ruling:
     slope = _slope([m.longest_s(where) for where in whole], [m.end(where) for where in whole])
     seconds, ends = ([average(of(where)) for where in whole] for of in (m.longest_s, m.end))
     found = decide(effect, worth)
-    because = [Notice("by-length", {"ends": [*ends], "seconds": [*seconds]})]
+    because = [evidence("by-length", ends=[*ends], seconds=[*seconds])]
     if slope.interval is not None:
-        because.append(Notice("by-second", {"slope": slope.values}))
+        because.append(evidence("by-second", slope=slope.values))
     because += _length_of_unaccounted(seconds, ends, average(m.at(whole[-1], "setup")))
     is_monotone = all(later >= sooner - worth for sooner, later in pairwise(ends))
     if found == "supported" and not (is_monotone and slope.interval and slope.interval[0] > 0):
@@ -78,8 +78,7 @@ def _decide(m: Measured, worth: float) -> Ruling:
     if m.lack(_SPLIT) is None:
         used.append(_SPLIT)
         split = difference(m.end(_LONGEST), m.end(_SPLIT))
-        values: dict[str, Value] = {"effect": split.values, "end": known(m.end(_SPLIT))}
-        because.append(Notice("split-lowers", values))
+        because.append(evidence("split-lowers", effect=split.values, end=known(m.end(_SPLIT))))
         if found == "supported" and decide(split, worth) != "supported":
             found = "inconclusive"
             because += [Notice("split-does-not-fit"), doubt(split, worth)]
@@ -94,8 +93,7 @@ def _length_of_unaccounted(
     if not above[0] <= UNACCOUNTED <= above[-1] or (np.diff(above) <= 0).any():
         return ()
     length = float(np.interp(UNACCOUNTED, above, seconds))
-    values: dict[str, Value] = {"unaccounted": UNACCOUNTED, "seconds": length}
-    return (Notice("length-of-unaccounted", values),)
+    return (evidence("length-of-unaccounted", unaccounted=UNACCOUNTED, seconds=length),)
 
 
 def _slope(seconds: list[np.ndarray], ends: list[np.ndarray]) -> Effect:
@@ -117,7 +115,7 @@ def _step_up(m: Measured) -> tuple[Notice, ...]:
         if len(y) > 2 and np.isfinite(x).any():
             at = int(np.nanargmax(x))
             rises.append(y[at] - y[at - 1] if at else 0.0)
-    return (Notice("baseline-steps-up", {"rise": average(rises)}),) if rises else ()
+    return (evidence("baseline-steps-up", rise=average(rises)),) if rises else ()
 
 
 HYPOTHESIS = Hypothesis(

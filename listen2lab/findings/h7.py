@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from listen2lab.findings.effects import Ruling, average, decide, doubt, known, mean_of
+from listen2lab.findings.effects import Ruling, average, decide, doubt, evidence, known, mean_of
 from listen2lab.findings.hypothesis import Hypothesis
 from listen2lab.findings.records import Where
 from listen2lab.notice import Notice
@@ -12,7 +12,6 @@ from listen2lab.notice import Notice
 if TYPE_CHECKING:
     from listen2lab.findings.measured import Measured
     from listen2lab.findings.records import FindingName
-    from listen2lab.notice import Value
 
 __all__ = ["HYPOTHESIS"]
 
@@ -36,16 +35,16 @@ def _decide(m: Measured, worth: float) -> Ruling:
         return Ruling("inconclusive", (lack,))
     above = m.fall(where, "end", "setup")
     if len(above) < 2:
-        return Ruling("inconclusive", (Notice("setup-lacking", {**where._asdict()}),), (where,))
+        return Ruling("inconclusive", (evidence("setup-lacking", **where._asdict()),), (where,))
     effect = mean_of(above)
     loaded = average(m.at(where, "setup"))
-    values: dict[str, Value] = {
-        "loaded": known(loaded),
-        "end": known(m.end(where)),
-        "above": effect.values,
-    }
     found, why = _verdict(m, where, decide(effect, worth))
-    because = (Notice("loaded-and-above", values), why or doubt(effect, worth))
+    because = (
+        evidence(
+            "loaded-and-above", loaded=known(loaded), end=known(m.end(where)), above=effect.values
+        ),
+        why or doubt(effect, worth),
+    )
     return Ruling(found, because, (where,), effect, loaded, where)
 
 
@@ -53,14 +52,14 @@ def _verdict(m: Measured, where: Where, above: FindingName) -> tuple[FindingName
     """Decide by what is above the models as loaded, and whether it grows; None: it is doubtful."""
     verdict = m.verdict(where)
     if above == "supported":
-        return "refuted", Notice("above-stays", {"verdict": verdict})
+        return "refuted", evidence("above-stays", verdict=verdict)
     if above == "inconclusive":
         return "inconclusive", None
     if verdict == "inconclusive":
         return "inconclusive", Notice("flatness-open")
     if verdict == "leak":
         return "refuted", Notice("but-it-grows")
-    return "supported", Notice("nothing-grows", {"verdict": verdict})
+    return "supported", evidence("nothing-grows", verdict=verdict)
 
 
 HYPOTHESIS = Hypothesis(

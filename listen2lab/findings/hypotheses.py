@@ -74,20 +74,7 @@ def public_names() -> PublicNames:
 def find(
     measured: Measured, hypotheses: Mapping[str, Hypothesis] = HYPOTHESES
 ) -> dict[str, Finding]:
-    """Decide each hypothesis as far as a study allows.
-
-    Parameters
-    ----------
-    measured
-        Of the study. Experiments that no hypothesis names decide nothing.
-    hypotheses
-        By name.
-
-    Returns
-    -------
-    dict of str to Finding
-        By hypothesis, all of them, in the same order.
-    """
+    """Decide each hypothesis by name, as far as a study allows."""
     return {name: _finding(each, measured) for name, each in hypotheses.items()}
 
 

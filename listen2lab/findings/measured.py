@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from scipy import stats
 
 from listen2lab.account.at_end import end_parts
@@ -16,6 +16,8 @@ from listen2lab.study.data import complete_samples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import pandas as pd
 
     from listen2lab.findings.records import ConditionNumbers, VerdictName
     from listen2lab.notice import Value
@@ -35,17 +37,8 @@ _PREFERRED = (Where("baseline", "app"), Where("stop-release", "app"))
 class Measured:
     """One number a process, for every condition; only complete plain runs count.
 
-    Parameters
-    ----------
-    experiments
-        What was planned.
-    runs, samples
-        As `listen2lab.study.data.StudyData` has them.
-    numbers
-        What `listen2lab.findings.conditions.numbers_of` made of them.
-    held
-        Experiment and condition to the largest buffers of its traced run, as
-        `listen2lab.account.attribute.held` gives them; those that are not there have no such run.
+    ``numbers`` are what `listen2lab.findings.conditions.numbers_of` made of runs and samples, and
+    ``held`` the largest buffers of the traced runs that there are: `listen2lab.account.attribute`.
     """
 
     def __init__(
@@ -62,26 +55,18 @@ class Measured:
         self._runs = runs[~runs["traced"].astype(bool)]
         usable = complete_samples(runs, samples).sort_values(["repeat", "step"])
         self._none = usable.iloc[:0]
-        self._of = {
-            (Where(str(name), str(condition)), str(phase)): rows
-            for (name, condition, phase), rows in usable.groupby(
-                ["experiment", "condition", "phase"]
-            )
-        }
+        self._of = dict(list(usable.groupby(["experiment", "condition", "phase"])))
         self._all = {
-            Where(str(name), str(condition)): rows
-            for (name, condition), rows in usable.groupby(["experiment", "condition"])
+            Where(*map(str, where)): rows
+            for where, rows in usable.groupby(["experiment", "condition"])
         }
-        self._parts: dict[Where, pd.DataFrame] = {}
         self._repeats = {
             where: sorted(map(int, rows["repeat"].unique())) for where, rows in self._all.items()
         }
-        self._longest: dict[Where, np.ndarray] = {}
-        self._per_second: float | None = None
 
     def rows(self, where: Where, phase: str = "step") -> pd.DataFrame:
         """Return the samples of a phase in a condition's complete runs, by repeat and step."""
-        return self._of.get((where, phase), self._none)
+        return self._of.get((*where, phase), self._none)
 
     def all_rows(self, where: Where) -> pd.DataFrame:
         """Return all samples of a condition's complete runs."""
@@ -89,9 +74,7 @@ class Measured:
 
     def parts(self, where: Where) -> pd.DataFrame:
         """Return what makes up each process's memory at its end: `listen2lab.account.at_end`."""
-        if where not in self._parts:
-            self._parts[where] = end_parts(self.all_rows(where))
-        return self._parts[where]
+        return end_parts(self.all_rows(where))
 
     def has_readings(self, where: Where) -> bool:
         """Return whether mappings were read in a condition's runs."""
@@ -133,23 +116,14 @@ class Measured:
 
     def longest_s(self, where: Where) -> np.ndarray:
         """Return the seconds of the longest stretch that each process made in one go."""
-        if where not in self._longest:
-            phases = [self.rows(where, phase) for phase in ("warmup", "step")]
-            spoken = pd.concat([rows for rows in phases if len(rows)] or [self._none])
-            self._longest[where] = _by_process(spoken["size"], spoken, "max")
-        return self._longest[where]
+        rows = self.all_rows(where)
+        spoken = rows[rows["phase"].isin(["warmup", "step"])]
+        return _by_process(spoken["size"], spoken, "max")
 
     def component(self, where: Where, *names: str, largest: bool = False) -> np.ndarray:
-        """Return bytes that the pipeline knows it holds, by process.
+        """Return bytes that the pipeline knows it holds, by process: of some components together.
 
-        Parameters
-        ----------
-        where
-            The condition.
-        *names
-            Components to add up.
-        largest
-            The largest after any measured step, instead of those at the end.
+        ``largest``: the most after any measured step, instead of those at the end.
         """
         chosen = self.rows(where, "step" if largest else "end")
         columns = [f"component.{name}" for name in names if f"component.{name}" in chosen]
@@ -194,15 +168,15 @@ class Measured:
         numbers = self.of(where)
         if where not in self._repeats or numbers is None or numbers.verdict != "leak":
             return None
-        found = numbers.quantities
-        if "anonymous" in found and found["anonymous"].verdict == "leak":
+        leaking = {
+            name: each.rate_per_step
+            for name, each in numbers.quantities.items()
+            if each.verdict == "leak"
+        }
+        if "anonymous" in leaking:
             return None
         grown: dict[str, Value] = {
-            name: found[name].rate_per_step
-            for name in _LIVE
-            if name in found
-            and found[name].verdict == "leak"
-            and found[name].rate_per_step is not None
+            name: leaking[name] for name in _LIVE if leaking.get(name) is not None
         }
         return Notice("-and-".join(_LIVE[name] for name in grown), grown) if grown else None
 
@@ -242,54 +216,35 @@ class Measured:
             key=lambda where: (where.experiment == "baseline", counts[self.verdict(where)]),
         )
 
-    @property
-    def bytes_per_second(self) -> float:
-        """How much memory at the end rises with each second of the longest stretch; 0: not known.
-
-        From the runs of the app's own condition, which differ by what durations were drawn. Other
-        conditions that keep a session are compared at the same length by it, so that the luck of
-        the draw does not hide a small difference.
-        """
-        if self._per_second is None:
-            self._per_second = self._fit()
-        return self._per_second
-
     def end_at_same_length(self, where: Where) -> np.ndarray:
         """Return memory at the end, less what a longer draw of the longest stretch adds."""
         ends, longest = self.end(where), self.longest_s(where)
-        if not self.bytes_per_second or len(ends) != len(longest):
+        slope, typical_s = self._bytes_per_second
+        if not slope or len(ends) != len(longest):
             return ends
-        return ends - self.bytes_per_second * (longest - self._typical_s)
+        return ends - slope * (longest - typical_s)
 
-    def _fit(self) -> float:
-        pairs = [
-            (self.longest_s(where), self.end(where))
-            for where in self.app()
-            if len(self.longest_s(where)) == len(self.end(where))
-        ]
-        if not pairs:
-            return 0.0
-        seconds, ends = (np.concatenate(each) for each in zip(*pairs, strict=True))
+    @cached_property
+    def _bytes_per_second(self) -> tuple[float, float]:
+        """How much memory at the end rises with each second of the longest stretch; 0: not known.
+
+        From the runs of the app's own condition, which differ by what durations were drawn (the
+        other number is the typical one). Other conditions that keep a session are compared at the
+        same length by it, so that the luck of the draw does not hide a small difference.
+        """
+        pairs = [(self.longest_s(where), self.end(where)) for where in self.app()]
+        pairs = [(seconds, ends) for seconds, ends in pairs if len(seconds) == len(ends)]
+        seconds, ends = (np.concatenate([np.empty(0), *(p[k] for p in pairs)]) for k in (0, 1))
         if len(seconds) < _LEAST_RUNS or np.ptp(seconds) < _LEAST_SPREAD_S:
-            return 0.0
-        self._typical_s = float(np.median(seconds))
+            return 0.0, 0.0
         fit = stats.linregress(seconds, ends)
-        return float(fit.slope) if fit.slope > 0 and fit.pvalue < 0.01 else 0.0
+        is_sure = fit.slope > 0 and fit.pvalue < 0.01
+        return float(fit.slope) if is_sure else 0.0, float(np.median(seconds))
 
     def lack(self, *wheres: Where, needed: int = 2) -> Notice | None:
-        """Return what is missing to compare these conditions, or None when nothing is.
+        """Return what is missing to compare these conditions, a code of `LACKS`; None: nothing.
 
-        Parameters
-        ----------
-        *wheres
-            The conditions.
-        needed
-            Complete runs that each of them needs.
-
-        Returns
-        -------
-        Notice or None
-            A code of `LACKS`.
+        ``needed``: the complete runs that each of them must have.
         """
         for where in wheres:
             name, condition = where

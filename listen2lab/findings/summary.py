@@ -32,16 +32,9 @@ def summary_of(study: StudyData, *, anew: bool = False) -> Summary:
     """Return what a study says, from what was judged before where its files are the same.
 
     Judging takes a third of a second a condition, so a summary is used again: once in the life of
-    the study object, and from ``summary.json`` where that was made by this version of the package
-    from the very files that are there now. Times of files do not count: a copy or a checkout
-    changes them.
-
-    Parameters
-    ----------
-    study
-        Any study, complete or not.
-    anew
-        Do not use the stored summary.
+    the study object, and, but for ``anew``, from ``summary.json`` where that was made by this
+    version of the package from the very files that are there now. Times of files do not count: a
+    copy or a checkout changes them.
     """
     known, is_stored = _JUDGED.get(study, (None, False))
     if known is not None and not (anew and is_stored):
@@ -60,20 +53,9 @@ _JUDGED: WeakKeyDictionary[StudyData, tuple[Summary, bool]] = WeakKeyDictionary(
 
 
 def build_summary(study: StudyData, made_from: MadeFrom | None = None) -> Summary:
-    """Judge a study.
+    """Judge a study, complete or not.
 
-    Parameters
-    ----------
-    study
-        Any study, complete or not.
-    made_from
-        What to say of the version and files that the summary is made from.
-
-    Returns
-    -------
-    Summary
-        For a study without an experiment that tells of a hypothesis, ``findings`` is empty and
-        ``answers`` None.
+    Without an experiment that tells of a hypothesis, ``findings`` is empty and ``answers`` None.
     """
     numbers = numbers_of(study.runs, study.samples)
     findings, told = _found(study, numbers)
