@@ -84,14 +84,13 @@ def cures(
     call = as_call(cures, locals())
     limits = limits_of(under)
     item = catalog.experiment(CURES)
-    item = replace(item, predictions=predictions(CURES), traced=None)
+    item = replace(item, predictions=predictions(CURES))
     if quick:
         item = catalog.quick_cures(item)
     plan = Plan(
         (item,),
         repeats=repeats,
         seed=seed,
-        traced=False,
         jobs=api.jobs_here(jobs),
         max_characters=70 if quick else None,
         longest_characters=430 if quick else None,
@@ -213,11 +212,14 @@ def _verified(folder: StudyFolder, limits: Mapping[str, float], progress: Progre
         levels=tuple(level for level in item.levels if level.name in names),
         steps=item.steps,
         warmup=item.warmup,
+        traced=(),
     )
+    traced = item.traced or ()
     only = (
         *(plan.only or ()),
         *_keys(item, names, range(1, plan.repeats)),
         *_keys(random, names, [0]),
+        *(Run(item, level, 0, traced=True).key for level in item.levels if level.name in traced),
     )
     _go_on(folder, replace(plan, experiments=(item, random), only=only), progress)
 

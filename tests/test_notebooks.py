@@ -21,7 +21,7 @@ from listen2lab.notebook import parameter_cell as _cells
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-QUESTIONS = [path for path in NOTEBOOKS if path.stem < "09"]
+QUESTIONS = [path for path in NOTEBOOKS if not path.stem.startswith("09")]
 CELL = 'study: str = "reference"  # a folder\nrun_now: bool = False\nrepeats: int = 3\n'
 
 
@@ -81,7 +81,7 @@ def test_the_readme_tells_what_the_reference_study_found():
         r"^\| (H\d) .*?\| \**(supported|refuted|inconclusive)\b.*\| ([^|]+) \|$",
         (ROOT / "README.md").read_text(), re.MULTILINE,
     )  # fmt: skip
-    assert [name for name, _, _ in rows] == list(found)
+    assert [name for name, _, _ in rows] == [name for name, each in found.items() if each.runs]
     for name, finding, shown in rows:
         each = found[name]
         low, high = each.interval_mib
@@ -112,7 +112,9 @@ def test_the_notebooks_follow_one_template(path):
 
 def test_every_hypothesis_and_experiment_has_its_notebook():
     """Nothing of the catalog is left without a question."""
-    everything = "".join("".join(code_of(path)) for path in QUESTIONS[1:8])
+    everything = "".join(
+        "".join(code_of(path)) for path in QUESTIONS if not path.stem.startswith("08")
+    )
     for name in (*lab.EXPERIMENTS, *HYPOTHESES):
         assert f'"{name}"' in everything
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from listen2lab.findings.cures import CURES
 from listen2lab.findings.law import LENGTHS, law_points, lengths_of
 from listen2lab.report.style import (
     DASHES,
@@ -18,6 +19,7 @@ from listen2lab.report.style import (
     styled,
 )
 from listen2lab.report.text.answers import limits_mib
+from listen2lab.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from listen2lab.findings.law import Law
     from listen2lab.study.data import StudyData
 
-__all__ = ["plot_cures", "plot_law"]
+__all__ = ["plot_both", "plot_cures", "plot_law"]
 
 _KINDS = (
     ("the app", SERIES[1], MARKERS[1]),
@@ -58,8 +60,8 @@ def plot_cures(found: Cures) -> Figure:
         peaks = [peak for *_, peak in points] or [100.0]
         prices = [cpu for _, _, cpu, _ in points] or [0.1]
         bottom, top = min(peaks) / 1.35, max(peaks) * 1.45
-        right = max(prices) + 0.28 * (max(prices) - min(prices) or max(prices))
-        axes.set_xlim(min(prices) - 0.08 * (right - min(prices)), right)
+        width = max(prices) - min(prices) or max(prices)
+        axes.set_xlim(min(prices) - 0.45 * width, max(prices) + 0.12 * width)
         axes.set_ylim(bottom, top)
         _limits(axes, bottom, top)
         front = [(found.cures[at].cpu_per_s, found.cures[at].peak_mib) for at in found.front]
@@ -111,11 +113,12 @@ def _limits(axes: Axes, bottom: float, top: float) -> None:
 
 
 def _names(axes: Axes, points: list[tuple[int, Cure, float, float]]) -> None:
-    """Name points, those above each other on alternating sides."""
-    for k, (_, each, cpu, peak) in enumerate(sorted(points, key=lambda point: point[3])):
+    """Name the app above its point, those of the front to the left, where nothing can be."""
+    for at, each, cpu, peak in points:
         axes.annotate(
             safe_label(each.condition), (cpu, peak), textcoords="offset points",
-            xytext=(9, -3 if k % 2 else 5), fontsize=9, color=INK,
+            xytext=(-9, -4) if at else (0, 9), ha="right" if at else "center",
+            fontsize=9, color=INK, fontweight="normal" if at else "bold",
         )  # fmt: skip
 
 
@@ -148,4 +151,64 @@ def plot_law(study: StudyData, laws: Mapping[str, tuple[Law, ...]]) -> Figure | 
         axes.set_xlabel("longest sentence, seconds of speech")
         axes.set_ylabel("peak, MiB resident")
         figure.legend(loc="outside upper left", ncols=4, fontsize=9, labelcolor=INK)
+    return figure
+
+
+_BOTH = ("app", "bounded")
+
+
+def plot_both(study: StudyData) -> Figure | None:
+    """Plot the app with the exported and with the bounded voice on one axis.
+
+    Parameters
+    ----------
+    study
+        With an experiment of cures.
+
+    Returns
+    -------
+    Figure or None
+        What memray saw live over the traced runs, where there are any, and resident memory after
+        each step; None without both conditions.
+    """
+    plain = study.complete
+    mine = {
+        name: plain[
+            (plain["experiment"] == CURES)
+            & (plain["condition"] == name)
+            & plain["phase"].isin(["warmup", "step"])
+        ]
+        for name in _BOTH
+    }
+    if any(rows.empty for rows in mine.values()):
+        return None
+    planned = {item.name for item in study.plan.experiments}
+    traces = {name: study.trace(CURES, name) if CURES in planned else None for name in _BOTH}
+    has_traces = all(trace is not None and trace.curve.epoch_s for trace in traces.values())
+    figure = new_figure(7.2, 5.0 if has_traces else 2.8)
+    with styled():
+        panels = figure.subplots(2 if has_traces else 1, squeeze=False)[:, 0]
+        for k, name in enumerate(_BOTH):
+            rows = mine[name]
+            first = rows[rows["repeat"] == rows["repeat"].min()]
+            label = "as exported" if name == "app" else "bounded"
+            panels[0].plot(
+                first["step"], first["rss"] / MIB, color=SERIES[1 - k], linestyle=DASHES[k],
+                marker=MARKERS[k], markersize=4, label=label,
+            )  # fmt: skip
+            trace = traces[name]
+            if has_traces and trace is not None:
+                seconds = np.array(trace.curve.epoch_s) - trace.curve.epoch_s[0]
+                panels[1].plot(
+                    seconds, np.array(trace.curve.heap) / MIB, color=SERIES[1 - k],
+                    linestyle=DASHES[k],
+                )  # fmt: skip
+        panels[0].set_xlabel("step (paragraph)")
+        panels[0].set_ylabel("resident, MiB")
+        if has_traces:
+            panels[1].set_xlabel("seconds of the traced run")
+            panels[1].set_ylabel("live (memray), MiB")
+        for panel in panels:
+            panel.set_ylim(bottom=0)
+        figure.legend(loc="outside upper left", ncols=2, fontsize=9, labelcolor=INK)
     return figure

@@ -1,0 +1,129 @@
+"""What the notebook of the fix calls: cures, the law, both voices on one axis and to listen to."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup, escape
+
+from listen2lab.experiment.inputs import open_book
+from listen2lab.facade import Study
+from listen2lab.pipeline.knobs import Knobs
+from listen2lab.report.card import table_card
+from listen2lab.report.cure_plots import plot_both
+from listen2lab.report.text import cures as words
+from listen2lab.report.text.law import law as law_words
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from listen2lab.report.card import Card
+
+__all__ = ["both", "fix", "law", "law_in_words", "listen", "open_cures", "pareto"]
+
+_NO_CURES = (
+    "This study holds no cures: set run_now to True, which runs them here, or name a study that "
+    "`listen2lab cures` wrote."
+)
+
+
+def open_cures(study: str, *, run_now: bool, voice: str, repeats: int) -> Study:
+    """Open a stored study, with cures or without, or find the cures now.
+
+    Parameters
+    ----------
+    study
+        ``reference``, or a study's folder.
+    run_now
+        Find cures: quickly with the tiny voice, else as `listen2lab.cures` does.
+    voice, repeats
+        See `listen2lab.cures`.
+    """
+    if run_now:
+        from listen2lab.cure_search import cures
+
+        return cures(voice=voice, repeats=repeats, quick=voice == "tiny")
+    return Study.reference() if study == "reference" else Study(study)
+
+
+def pareto(study: Study) -> Figure | Card:
+    """Show each cure's peak against its CPU."""
+    return study.plot_cures() or _said(_NO_CURES)
+
+
+def fix(study: Study) -> Card:
+    """Show what is under each limit, and the plan."""
+    answers = study.summary().answers
+    if answers is None or answers.cures is None:
+        return _said(_NO_CURES)
+    rows = [("limits", each) for each in words.limits(answers.cures)]
+    steps = words.plan(answers.cures)
+    return table_card([*rows, *((f"plan, {at}", each) for at, each in enumerate(steps, 1))])
+
+
+def law(study: Study) -> Figure | Card:
+    """Show the law of the longest sentence, where the study has run enough lengths."""
+    return study.plot_law() or _said(
+        "This study holds no law: `listen2lab run utterance-length` finds it."
+    )
+
+
+def law_in_words(study: Study) -> Card:
+    """Say which sentences stay under each limit."""
+    said = law_words(study.summary().laws)
+    return table_card([("the law", each) for each in said]) if said else _said("No law was found.")
+
+
+def both(study: Study) -> Figure | Card:
+    """Show the app with the exported and with the bounded voice on one axis."""
+    return plot_both(study.data) or _said(_NO_CURES)
+
+
+def listen(text: str, *, voice: str, run_now: bool) -> Any:
+    """Speak a text with the exported and with the bounded voice, noise 0, and compare the samples.
+
+    Parameters
+    ----------
+    text
+        A sentence.
+    voice
+        A generated voice's name, or a folder.
+    run_now
+        Whether the engine may run here; else what to set is said.
+
+    Returns
+    -------
+    object
+        Something that a notebook shows: two players, and what their samples differ by.
+    """
+    if not run_now:
+        return _said("Set run_now to True to hear both voices: they are made by the engine.")
+    from IPython.display import HTML, Audio
+
+    from listen2lab.experiment.bounded import bounded_voice
+    from listen2lab.experiment.inputs import models_root
+    from listen2lab.pipeline.synthesis import Synthesizer
+
+    book = open_book(voice, paragraphs=[text])
+    bounded = bounded_voice(Path(book.voice_files.folder), book.voice_hash, models_root())
+    knobs = Knobs(noise_scale=0.0, noise_scale_w=0.0)
+    wavs = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for files in (book.voice_files, bounded):
+            synthesizer = Synthesizer(files, knobs, scratch)
+            synthesizer.load()
+            wavs.append(synthesizer.synthesize(text).wav)
+            synthesizer.cleanup()
+    is_same = wavs[0] == wavs[1]
+    said = "Every sample is the same." if is_same else "The samples are not the same."
+    players = [
+        Markup("<p>{}</p>{}").format(name, Markup(Audio(data=wav)._repr_html_()))  # noqa: S704
+        for name, wav in zip(("as exported", "bounded"), wavs, strict=True)
+    ]
+    return HTML(f"{Markup().join(players)}<p>{escape(said)}</p>")
+
+
+def _said(sentence: str) -> Card:
+    return table_card([("not here", sentence)])
