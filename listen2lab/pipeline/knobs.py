@@ -66,36 +66,17 @@ _SPLIT_ALWAYS_AT_S = 15.0  # what the knob of the earlier name meant by "yes"
 # With 0, nothing could be synthesized, or "every so many" would have no meaning.
 _AT_LEAST_ONE = frozenset(
     (
-        "in_flight",
-        "longest_sentence_s",
-        "max_num_sentences",
-        "num_threads",
-        "session_every",
-        "split_sentences_s",
-        "voice_change_every",
+        "in_flight", "longest_sentence_s", "max_num_sentences", "num_threads", "session_every",
+        "split_sentences_s", "voice_change_every",
     )
-)
+)  # fmt: skip
 
 
 def knobs_from(values: Mapping[str, Any]) -> Knobs:
     """Check names and values, and fill in the defaults.
 
-    Parameters
-    ----------
-    values
-        Knob name to value, as JSON holds them; ``session_config`` is an object of its entries.
-
-    Returns
-    -------
-    Knobs
-        The complete setting.
-
-    Raises
-    ------
-    UnknownNameError
-        A name is not a knob's; the message suggests the nearest.
-    InputError
-        A value is not one that the knob takes.
+    As JSON holds them: ``session_config`` is an object of its entries. An unknown name is an
+    UnknownNameError, a value that the knob does not take an InputError.
     """
     kinds = typing.get_type_hints(Knobs)
     given = dict(values)

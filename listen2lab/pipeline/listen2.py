@@ -40,35 +40,9 @@ class Listen2:
     """The app's reading pipeline as a workload.
 
     Making one loads the code and libraries, `setup` the models, so that a run can tell what each
-    of them weighs.
-
-    Parameters
-    ----------
-    paragraphs
-        What is read. Steps beyond the last paragraph read the book again from the beginning.
-    voice
-        A voice that was checked, because the engine would end the process on a bad one.
-    recognizer
-        A checked recognizer; may be None where `knobs.alignment` is off.
-    knobs
-        The condition.
-    log
-        Takes the app's log lines.
-    resident
-        Returns the process's resident bytes, for the log.
-    scratch
-        A folder for the file of session options.
-    account
-        Returns the resident bytes by kind, for the log; None: it is not told.
-
-    Raises
-    ------
-    InputError
-        There is nothing to read, or no recognizer where one is needed.
-    VoiceError
-        A model's files are not usable.
-    EngineError
-        The engine at hand would ignore a session option that the condition sets.
+    of them weighs. Voice and recognizer were checked, because the engine would end the process on
+    bad ones; there may be no recognizer where `knobs.alignment` is off. Steps beyond the last
+    paragraph read the book again. For `log`, `resident` and `account` see `AppLog`.
     """
 
     def __init__(
@@ -129,18 +103,13 @@ class Listen2:
         self._sessions.create()
         self._aligner = self._make_aligner()
         if self._aligner is not None and self._knobs.alignment != "loaded":
+            size, executor = self._knobs.service_cache_size, self._executor
             self._service = AlignmentService(
-                self._aligner,
-                self._log,
-                max_size=self._knobs.service_cache_size,
-                executor=self._executor,
+                self._aligner, self._log, max_size=size, executor=executor
             )
+        align = None if self._service is None else self._align
         self._queue = SynthesisQueue(
-            self._synthesize,
-            self._log,
-            self._knobs,
-            align=None if self._service is None else self._align,
-            trim=_trim,
+            self._synthesize, self._log, self._knobs, align=align, trim=_trim
         )
         self._player = AudioPlayer(retains=self._knobs.player == "retains")
         self._reading = ReadingSession(self._queue, self._player)
@@ -148,25 +117,16 @@ class Listen2:
     def step(self, i: int) -> dict[str, Any]:
         """Play paragraph ``i``, and wait until what it began ahead of playback is done.
 
-        Parameters
-        ----------
-        i
-            The step; they follow each other from 0.
-
-        Returns
-        -------
-        dict
-            `paragraph`, `audio_s` (of what was played), `characters`, `longest_s` (the longest
-            stretch that the engine made in one go in this step), `made_s`, `syntheses`,
-            `evictions`, `in_flight_peak`, `new_lengths` (stretches of a length that the engine
-            had not made before), `sessions_created`, `is_skipped`, `words_aligned`,
-            `trellis_bytes` (the largest trellis of this step), `cache_entries` and
-            `service_entries` (paragraphs in the queue's cache, alignments in the service's), and
-            `cache_capacity` and `service_capacity` (-1: no limit; 0: no such cache); of what was
-            played: `waited_s` until its audio was there, `stretches` that it was made in, and
-            `audio_crc`, which tells its samples from others. Where it
-            could not be checked that the engine takes the condition's session options,
-            `unchecked_options` names them.
+        `paragraph`, `audio_s` (of what was played), `characters`, `longest_s` (the longest stretch
+        that the engine made in one go in this step), `made_s`, `syntheses`, `evictions`,
+        `in_flight_peak`, `new_lengths` (stretches of a length that the engine had not made before),
+        `sessions_created`, `is_skipped`, `words_aligned`, `trellis_bytes` (the largest trellis of
+        this step), `cache_entries` and `service_entries` (paragraphs in the queue's cache,
+        alignments in the service's), and `cache_capacity` and `service_capacity` (-1: no limit; 0:
+        no such cache); of what was played: `waited_s` until its audio was there, `stretches` that
+        it was made in, and `audio_crc`, which tells its samples from others. Where it could not be
+        checked that the engine takes the condition's session options, `unchecked_options` names
+        them.
         """
         return self._loop.run_until_complete(self._step(i))
 
