@@ -70,28 +70,30 @@ def check_voice(
     for key in ("add_blank", "blank_id", "bos_id", "eos_id", "pad_id", "use_eos_bos", "version"):
         if key in facts.metadata:
             _number(facts, model, key, 0, 2**31 - 1)
-    _require(
-        "piper" in comment,
-        f"{model} is no Piper voice (its comment is {comment!r}), and the lab's pipeline speaks "
-        "with Piper's inputs; take a Piper voice",
-    )
-    _require(
-        facts.inputs[:3] == _VOICE_INPUTS,
-        f"{model} takes {', '.join(facts.inputs) or 'no inputs'} and a Piper voice takes "
-        f"{', '.join(_VOICE_INPUTS)}; the engine could not run it",
-    )
+    if "piper" not in comment:
+        raise VoiceError(
+            f"{model} is no Piper voice (its comment is {comment!r}), and the lab's pipeline "
+            "speaks with Piper's inputs; take a Piper voice"
+        )
+    if facts.inputs[:3] != _VOICE_INPUTS:
+        raise VoiceError(
+            f"{model} takes {', '.join(facts.inputs) or 'no inputs'} and a Piper voice takes "
+            f"{', '.join(_VOICE_INPUTS)}; the engine could not run it"
+        )
     ids = read_tokens(str(tokens), single_characters=True)
-    _require(" " in ids, f"{tokens} lists no space, so no word would end; is it this voice's?")
+    if " " not in ids:
+        raise VoiceError(f"{tokens} lists no space, so no word would end; is it this voice's?")
     route: Route = "characters"
     data_dir = espeak_voice = ""
     if facts.metadata.get("frontend") != "characters":
-        missing = ", ".join(token for token in _PIPER_FRAME if token not in ids)
-        _require(
-            not missing,
-            f"{tokens} lacks {missing}, which frame a Piper voice's phonemes; is it this voice's?",
-        )
+        if missing := [token for token in _PIPER_FRAME if token not in ids]:
+            raise VoiceError(
+                f"{tokens} lacks {', '.join(missing)}, which frame a Piper voice's phonemes; is "
+                "it this voice's?"
+            )
         espeak_voice = facts.metadata.get("voice", "")
-        _require(espeak_voice, f"{model}: its metadata name no espeak-ng voice (key 'voice')")
+        if not espeak_voice:
+            raise VoiceError(f"{model}: its metadata name no espeak-ng voice (key 'voice')")
         route, data_dir = choose_route(str(where), engine_version, needs_route=needs_route)
     return VoiceFiles(
         folder=str(where),
@@ -116,28 +118,28 @@ def check_recognizer(folder: str | os.PathLike[str]) -> RecognizerFiles:
     stated = _number(facts, model, "vocab_size", 1, 10_000_000)
     subsampling = _number(facts, model, "subsampling_factor", 1, 64)
     normalize_type = facts.metadata.get("normalize_type", "")
-    _require(
-        normalize_type in ("per_feature", "NA"),
-        f"{model}: its metadata's normalize_type is {normalize_type!r}; the engine knows "
-        "'per_feature' and 'NA' (none), exits on others, and without one hears nothing",
-    )
-    n_inputs = len(facts.inputs)
-    _require(n_inputs >= 2, f"{model} takes {n_inputs} inputs; a CTC model takes two")
+    if normalize_type not in ("per_feature", "NA"):
+        raise VoiceError(
+            f"{model}: its metadata's normalize_type is {normalize_type!r}; the engine knows "
+            "'per_feature' and 'NA' (none), exits on others, and without one hears nothing"
+        )
+    if len(facts.inputs) < 2:
+        raise VoiceError(f"{model} takes {len(facts.inputs)} inputs; a CTC model takes two")
     ids = read_tokens(str(tokens), single_characters=False)
-    blank = next((token for token in _BLANKS if token in ids), "")
-    _require(
-        blank,
-        f"{tokens} lists no blank ({', '.join(_BLANKS)}), on which the engine would end the "
-        "process; is it a CTC recognizer's?",
-    )
-    are_all = sorted(ids.values()) == list(range(len(ids)))
-    _require(are_all, f"{tokens}: its numbers are not 0 to {len(ids) - 1}, each once")
+    blank = next((token for token in _BLANKS if token in ids), None)
+    if blank is None:
+        raise VoiceError(
+            f"{tokens} lists no blank ({', '.join(_BLANKS)}), on which the engine would end the "
+            "process; is it a CTC recognizer's?"
+        )
+    if sorted(ids.values()) != list(range(len(ids))):
+        raise VoiceError(f"{tokens}: its numbers are not 0 to {len(ids) - 1}, each once")
     # NeMo's own count leaves the blank out, other exporters count it.
-    _require(
-        len(ids) in (stated, stated + 1),
-        f"{tokens} lists {len(ids)} tokens, and the model's vocab_size is {stated}; they are not "
-        "of the same recognizer",
-    )
+    if len(ids) not in (stated, stated + 1):
+        raise VoiceError(
+            f"{tokens} lists {len(ids)} tokens, and the model's vocab_size is {stated}; they "
+            "are not of the same recognizer"
+        )
     return RecognizerFiles(
         model=str(model),
         model_bytes=facts.n_bytes,
@@ -148,15 +150,11 @@ def check_recognizer(folder: str | os.PathLike[str]) -> RecognizerFiles:
     )
 
 
-def _require(is_so: object, otherwise: str) -> None:
-    if not is_so:
-        raise VoiceError(otherwise)
-
-
 def _folder(given: str | os.PathLike[str], kind: str) -> Path:
     where = Path(given).absolute()
-    what = "is a file" if where.exists() else "does not exist"
-    _require(where.is_dir(), f"{where} {what}; give the folder of the {kind}")
+    if not where.is_dir():
+        what = "is a file" if where.exists() else "does not exist"
+        raise VoiceError(f"{where} {what}; give the folder of the {kind}")
     return where
 
 
@@ -176,19 +174,20 @@ def _one_model(folder: Path, preferred: tuple[str, ...], kind: str) -> Path:
 
 def _text(facts: ModelFacts, model: Path, key: str) -> str:
     value = facts.metadata.get(key, "")
-    _require(
-        value,
-        f"{model}: its metadata lack {key!r}, without which the engine would end the process. Was "
-        "it exported for sherpa-onnx? (A raw Piper voice needs its .onnx.json beside it, and no "
-        "tokens.txt)",
-    )
+    if not value:
+        raise VoiceError(
+            f"{model}: its metadata lack {key!r}, without which the engine would end the process. "
+            "Was it exported for sherpa-onnx? (A raw Piper voice needs its .onnx.json beside it, "
+            "and no tokens.txt)"
+        )
     return value
 
 
 def _number(facts: ModelFacts, model: Path, key: str, least: int, most: int) -> int:
     value = _text(facts, model, key)
-    _require(
-        re.fullmatch(r"\d{1,10}", value, re.ASCII) and least <= int(value) <= most,
-        f"{model}: its metadata's {key} is {value!r}, and a number from {least} to {most} is needed",
-    )
+    if not re.fullmatch(r"\d{1,10}", value, re.ASCII) or not least <= int(value) <= most:
+        raise VoiceError(
+            f"{model}: its metadata's {key} is {value!r}, and a number from {least} to {most} is "
+            "needed"
+        )
     return int(value)

@@ -205,6 +205,6 @@ def _build_in_child(name: str, folder: Path, voice: Path | None) -> None:
 if __name__ == "__main__":
     _model, *_folders = sys.argv[1:]
     if _model == "recognizer":
-        build_recognizer(*map(Path, _folders), _SEED)
+        build_recognizer(Path(_folders[0]), Path(_folders[1]), _SEED)
     else:
         build_voice(_model, Path(_folders[0]), _SEED)

@@ -139,12 +139,12 @@ def model_of(
     metadata: dict[str, str],
 ) -> onnx.ModelProto:
     """Put nodes and weights into a model that the oldest engine that was tried reads."""
-    ends = [
+    into, out = (
         [helper.make_tensor_value_info(each, *kind) for each, kind in values.items()]
         for values in (inputs, outputs)
-    ]
+    )
     model = helper.make_model(
-        helper.make_graph(nodes, name, *ends, weights),
+        helper.make_graph(nodes, name, into, out, weights),
         opset_imports=[helper.make_opsetid("", _OPSET)],
         ir_version=_IR_VERSION,
         producer_name="listen2lab",

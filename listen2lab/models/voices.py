@@ -101,10 +101,18 @@ def read_tokens(path: str, *, single_characters: bool) -> dict[str, int]:
     for number, line in enumerate(data.removesuffix(b"\n").split(b"\n"), 1):
         where = f"{path}, line {number}"
         token, token_id = _entry(line, where)
-        if single_characters:
-            if token in _PASSED_OVER:
-                continue
-            _check_character(token, line, where)
+        if single_characters and token in _PASSED_OVER:
+            continue
+        if single_characters and len(token) != 1:
+            raise VoiceError(
+                f"{where}: the token {token!r} has {len(token)} characters and a voice's tokens "
+                "have one; the engine would end the process. Remove the line"
+            )
+        if single_characters and len(line.split()) == 1 and line[-1:].isspace():
+            raise VoiceError(
+                f"{where}: whitespace follows the number of the space (Windows line ends?), on "
+                "which the engine would end the process. Save the file with plain line ends"
+            )
         if token in ids:
             raise VoiceError(
                 f"{where}: the token {token!r} is listed twice; the engine would end the process "
@@ -126,16 +134,3 @@ def _entry(line: bytes, where: str) -> tuple[str, int]:
     except UnicodeDecodeError as error:
         raise VoiceError(f"{where}: {line[:40]!r} is not UTF-8") from error
     return token, int(words[-1])
-
-
-def _check_character(token: str, line: bytes, where: str) -> None:
-    if len(token) != 1:
-        raise VoiceError(
-            f"{where}: the token {token!r} has {len(token)} characters and a voice's tokens have "
-            "one; the engine would end the process. Remove the line"
-        )
-    if len(line.split()) == 1 and line[-1:].isspace():
-        raise VoiceError(
-            f"{where}: whitespace follows the number of the space (Windows line ends?), on which "
-            "the engine would end the process. Save the file with plain line ends"
-        )
