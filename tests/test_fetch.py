@@ -108,20 +108,21 @@ def left(root):
 
 
 def test_a_known_voice_is_fetched_once(served, tmp_path, monkeypatch):
-    """By name, from a mirror: unpacked, checked, renamed; the second time nothing is asked."""
+    """By name: unpacked, checked, renamed; the second time nothing is asked."""
     content, address, requests = served
-    content["mirror/x.tar.bz2"] = archive = make_tar(FILES)
+    content["tts-models/x.tar.bz2"] = archive = make_tar(FILES)
     known = KnownModel("voice", "tts-models", "x.tar.bz2", len(archive), sum_of(archive))
     monkeypatch.setitem(KNOWN, "x", known)
-    folder = fetch_voice("x", tmp_path / "voices", f"{address}/mirror/")
+    monkeypatch.setattr(fetch, "RELEASES", address)
+    folder = fetch_voice("x", tmp_path / "voices")
     assert folder == tmp_path / "voices" / "x"
     assert left(folder) == ["README", "en_US-x.onnx", "tokens.txt"]
     assert left(tmp_path / "voices") == ["x"]
-    assert fetch_voice("x", tmp_path / "voices", f"{address}/mirror") == folder
-    assert requests == ["/mirror/x.tar.bz2"]
+    assert fetch_voice("x", tmp_path / "voices") == folder
+    assert requests == ["/tts-models/x.tar.bz2"]
     (folder / "tokens.txt").unlink()
     with pytest.raises(FetchError, match=r"tokens\.txt.*delete the folder and fetch again"):
-        fetch_voice("x", tmp_path / "voices", address)
+        fetch_voice("x", tmp_path / "voices")
 
 
 @pytest.mark.parametrize("kind", ["w:gz", "w:xz", "w", "zip", "flat"])
@@ -189,8 +190,9 @@ def test_without_a_network_the_error_says_what_to_do(tmp_path, monkeypatch):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        monkeypatch.setattr(fetch, "RELEASES", address)
         with pytest.raises(FetchError) as caught:
-            fetch_voice("en_US-amy-medium", tmp_path, address)
+            fetch_voice("en_US-amy-medium", tmp_path)
     message = str(caught.value)
     assert "refused" in message
     assert "--voice DIR" in message

@@ -9,16 +9,9 @@ import unicodedata
 from typing import NamedTuple
 
 __all__ = [
-    "ALPHABET",
-    "BLANK_FRAMES",
-    "CHARACTER_FRAMES",
-    "HEARD",
-    "HOP",
-    "SAMPLE_RATE",
-    "SYMBOLS",
-    "TONES",
-    "Symbol",
-]
+    "ALPHABET", "BLANK_FRAMES", "CHARACTER_FRAMES", "HEARD", "HOP", "SAMPLE_RATE", "SYMBOLS",
+    "Symbol", "TONES",
+]  # fmt: skip
 
 SAMPLE_RATE = 22050
 HOP = 256
@@ -37,23 +30,10 @@ HEARD = _LETTERS + _QUIET + _LOUD
 
 # Other characters that sound as one of HEARD; the engine lets several share a token's number.
 _SAME = {
-    "'": "‘’ʼ′",
-    '"': "“”„«»″",
-    "—": "–―",
-    "-": "‐‑−",
-    " ": "\u00a0\u2009\u202f",
-    "!": "¡",
-    "?": "¿",
-    ".": "·",
-    "*": "•",
-    "d": "đ",
-    "h": "ħ",
-    "i": "ı",
-    "l": "ł",
-    "n": "ŋ",
-    "s": "ſ",
+    "'": "‘’ʼ′", '"': "“”„«»″", "—": "–―", "-": "‐‑−", " ": "\u00a0\u2009\u202f", "!": "¡",
+    "?": "¿", ".": "·", "*": "•", "d": "đ", "h": "ħ", "i": "ı", "l": "ł", "n": "ŋ", "s": "ſ",
     "t": "ŧ",
-}
+}  # fmt: skip
 
 # Mean durations in frames at speed 1. A duration is rounded up, so these are 5 and 2 frames; the
 # odd fractions keep every usual speed away from a whole number, where rounding could go either way.

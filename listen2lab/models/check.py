@@ -2,14 +2,9 @@
 
 sherpa-onnx ends the process, with status 255 and no exception, on a missing file, on metadata
 that lack a key, and on a line of tokens.txt that it does not expect. So everything it would exit
-on is looked at here first, in the parent, and said as a `VoiceError`; the worker is handed the
-records of `listen2lab.models.voices`.
-
-Three kinds of voice folder are understood: the lab's own (``model.onnx``, ``tokens.txt``;
-characters are its units), a Piper voice packed for sherpa-onnx (one ``.onnx``, ``tokens.txt``,
-``espeak-ng-data/``), and a raw Piper voice (``x.onnx`` with ``x.onnx.json``), of which a copy with
-metadata is made. What turns text into units, the *route*, depends on the engine's version:
-sherpa-onnx 2.0 has no espeak-ng any more and takes phonemes from outside.
+on is looked at here first, in the parent, and said as a `VoiceError`. A voice is the lab's own
+(``model.onnx``, ``tokens.txt``), a Piper voice packed for sherpa-onnx (``espeak-ng-data/`` too),
+or a raw Piper voice (``x.onnx`` with ``x.onnx.json``), of which a copy with metadata is made.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from listen2lab.models.unpack import unpack
 
 __all__ = ["KNOWN", "KnownModel", "fetch_voice"]
 
-_RELEASES = "https://github.com/k2-fsa/sherpa-onnx/releases/download"
+RELEASES = "https://github.com/k2-fsa/sherpa-onnx/releases/download"
 # The largest packed voice is some 120 MB.
 MAX_DOWNLOAD_BYTES = 2**30
 _CONNECT_TIMEOUT_S, _READ_TIMEOUT_S = 20, 60
@@ -68,7 +68,6 @@ KNOWN: dict[str, KnownModel] = {
 def fetch_voice(
     name: str,
     root: Path,
-    base_url: str | None = None,
     *,
     url: str | None = None,
     sha256: str | None = None,
@@ -78,14 +77,13 @@ def fetch_voice(
 
     Returns the folder ``root / name``, checked as far as it can be without the engine; of what is
     refused nothing is kept. An archive that is not in the table has a `url`, a `kind` and a
-    `sha256` in hexadecimal, and the name that its folder is to have. `base_url` is a mirror of the
-    known archives, which otherwise come from their release on GitHub.
+    `sha256` in hexadecimal, and the name that its folder is to have.
     """
     if url is None:
         if name not in KNOWN:
             raise UnknownNameError("voice", name, KNOWN)
         known = KNOWN[name]
-        address = f"{(base_url or f'{_RELEASES}/{known.release}').rstrip('/')}/{known.archive}"
+        address = f"{RELEASES}/{known.release}/{known.archive}"
         kind, known_sum = known.kind, sha256 or known.sha256
     else:
         address, known_sum = url, sha256 or ""

@@ -112,20 +112,12 @@ def parameter_count(model: onnx.ModelProto) -> int:
 
 
 _METADATA = {
-    "model_type": "vits",
-    "comment": "piper",
-    "language": "tones",
-    "voice": "tones",
-    "sample_rate": str(SAMPLE_RATE),
-    "n_speakers": "1",
-    "add_blank": "1",
-    "blank_id": "0",
-    "bos_id": "1",
-    "eos_id": "2",
-    "pad_id": "0",
+    "model_type": "vits", "comment": "piper", "language": "tones", "voice": "tones",
+    "sample_rate": str(SAMPLE_RATE), "n_speakers": "1", "add_blank": "1",
+    "blank_id": "0", "bos_id": "1", "eos_id": "2", "pad_id": "0",
     # with 1, the engine adds an empty sentence after a text that ends in .:?!
     "use_eos_bos": "0",
-}
+}  # fmt: skip
 
 
 def _durations(g: Graph, x: str, mask: str, length: str, noise: str, *, hidden: int) -> str:

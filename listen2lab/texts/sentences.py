@@ -1,7 +1,5 @@
 """A paragraph made speakable, and cut into sentences; light, because a worker does it too.
 
-Sentences, here and in the engine
----------------------------------
 sherpa-onnx's characters frontend ends a sentence after *every* ``.``, ``:``, ``?`` and ``!``,
 whatever follows (so ``3.5`` is two sentences and ``...`` three); ``;`` and ``,`` do not end one.
 That is its code in ``offline-tts-character-frontend.cc``, and `longest_sentence` counts by it,
