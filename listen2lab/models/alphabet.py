@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 __all__ = [
     "ALPHABET", "BLANK_FRAMES", "CHARACTER_FRAMES", "HEARD", "HOP", "SAMPLE_RATE", "SYMBOLS",
-    "Symbol", "TONES",
+    "TONES", "Symbol",
 ]  # fmt: skip
 
 SAMPLE_RATE = 22050
