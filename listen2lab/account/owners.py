@@ -200,12 +200,10 @@ class _Stack:
         if by == "owner":
             return self._owner(rules)
         if by == "line":
-            return self._line()
-        inner = self._inner()
-        if by == "function":
-            file = f" ({_short_file(inner[1])})" if inner[1].endswith(".py") else ""
-            return f"{inner[0]}{file}"
-        return self._library()
+            function, file, line = self.lines[0] if self.lines else ("(no Python line)", "", 0)
+            where = f"{_short_file(file)}:{line}" if line else _short_file(file)
+            return f"{where} {function}".lstrip()
+        return self._named(self._inner()) if by == "function" else self._library()
 
     def operator(self) -> str | None:
         """Return the operator of the model in which it was allocated, where a frame tells it."""
@@ -218,41 +216,32 @@ class _Stack:
 
     def stable(self) -> list[str]:
         """Return the innermost frames by names that another build or machine has as well."""
-        named = [
-            f"{name} ({_short_file(file)})" if file.endswith(".py") else name
-            for name, file, _ in self.frames
-            if name and name != "<unknown>"
-        ]
+        named = [self._named(frame) for frame in self.frames if frame[0] not in {"", "<unknown>"}]
         return named[:_STABLE_FRAMES]
+
+    def _named(self, frame: tuple[str, str, int]) -> str:
+        name, file, _ = frame
+        return f"{name} ({_short_file(file)})" if file.endswith(".py") else name
 
     def _owner(self, rules: Sequence[Rule]) -> str:
         operator = self.operator()
         inner = self._inner()
         for rule in rules:
             frames = [inner] if rule.innermost else [*self.frames, *self.lines]
-            if rule.operator is not None and not re.search(rule.operator, operator or ""):
-                continue
-            if rule.function is not None and not _any(rule.function, [f[0] for f in frames]):
-                continue
-            if rule.file is not None and not _any(
-                rule.file, [f[1] for f in frames if f[1].endswith(".py")]
+            if (
+                _any(rule.operator, [operator or ""])
+                and _any(rule.function, [function for function, _, _ in frames])
+                and _any(rule.file, [file for _, file, _ in frames if file.endswith(".py")])
             ):
-                continue
-            return rule.owner.format(operator=operator, package=self._package())
+                files = [file for _, file, _ in self.lines if file.endswith(".py")]
+                package = _package_of(files[0]) if files else "(no Python line)"
+                return rule.owner.format(operator=operator, package=package)
         return "(no owner)"
 
     def _inner(self) -> tuple[str, str, int]:
         """Return the innermost frame that is no allocator and has a name."""
         plain = [frame for frame in self.frames if not _ALLOCATOR.match(frame[0])]
         return plain[0] if plain else (self.frames[0] if self.frames else ("(no frame)", "", 0))
-
-    def _line(self) -> str:
-        if not self.lines:
-            return "(no Python line)"
-        function, file, line = self.lines[0]
-        return (
-            f"{_short_file(file)}:{line} {function}" if line else f"{_short_file(file)} {function}"
-        )
 
     def _library(self) -> str:
         for name, file, _ in self.frames:
@@ -265,18 +254,14 @@ class _Stack:
                 return "Python"
         return "(no name)"
 
-    def _package(self) -> str:
-        files = [file for _, file, _ in self.lines if file.endswith(".py")]
-        return _package_of(files[0]) if files else "(no Python line)"
-
 
 @lru_cache(maxsize=4096)
 def _search(pattern: str, text: str) -> bool:
     return re.search(pattern, text) is not None
 
 
-def _any(pattern: str, texts: list[str]) -> bool:
-    return any(_search(pattern, text) for text in texts)
+def _any(pattern: str | None, texts: list[str]) -> bool:
+    return pattern is None or any(_search(pattern, text) for text in texts)
 
 
 def _short_file(file: str) -> str:

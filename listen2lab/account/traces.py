@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from listen2lab.study.data import StudyData
     from listen2lab.study.folder import RunFolder
 
-__all__ = ["NOT_FREED", "PEAK", "Reducer", "not_traced", "trace_of", "traced_run"]
+__all__ = ["NOT_FREED", "PEAK", "Reducer", "trace_of", "traced_run"]
 
 PEAK, NOT_FREED = "peak", "not-freed"
 """Moments of a trace: the heap's peak, and what was live where the recording ended."""
@@ -55,18 +55,13 @@ def trace_of(
     if trace is None and reduce is not None and folder.has_capture():
         trace, notes = _read_now(folder, reduce)
     elif trace is None:
-        notes = [not_traced(study, experiment, condition)]
+        code = "not-traced" if study.manifest.inputs.is_pipeline else "not-traced-workload"
+        notes = [Notice(code, {"experiment": experiment, "condition": condition})]
     if trace is None:
         return None, notes
     if not folder.key.startswith(f"{experiment}/{condition}/"):
         notes.append(Notice("traced-elsewhere", {"run": folder.key}))
     return trace, [*notes, *trace.notes]
-
-
-def not_traced(study: StudyData, experiment: str, condition: str) -> Notice:
-    """Return that a condition has no traced run, with what traces it."""
-    code = "not-traced" if study.manifest.inputs.is_pipeline else "not-traced-workload"
-    return Notice(code, {"experiment": experiment, "condition": condition})
 
 
 def _read_now(folder: RunFolder, reduce: Reducer) -> tuple[Trace | None, list[Notice]]:

@@ -125,10 +125,8 @@ def _source_of(study: StudyData, own: list[Source], run: Run, result: RunRecord 
 def _shared(source: Source) -> bytes:
     """Return what must be equal for memory of two experiments to stand beside each other."""
     inputs, plan = source.manifest.inputs, source.manifest.plan
-    hashes = [
-        getattr(inputs, f"{kind}_hash")
-        for kind in ("voice", "recognizer", "paragraphs", "workload")
-    ]
+    kinds = ("voice", "recognizer", "paragraphs", "workload")
+    hashes = [getattr(inputs, f"{kind}_hash") for kind in kinds]
     limits = plan.max_characters, plan.longest_characters, plan.memory_limit
     return msgspec.json.encode([hashes, limits, plan.jobs, plan.max_samples])
 
@@ -144,18 +142,13 @@ def _setting(source: Source, experiment: Experiment) -> bytes:
 
 def _level_in(group: Group, level: Level) -> Level:
     """Return the group's level for a run's: another name where one name means two settings."""
-    name, number = level.name, 1
-    while True:
-        same = [each for each in group.experiment.levels if each.name == name]
-        if not same:
-            wanted = replace(level, name=name)
-            levels = (*group.experiment.levels, wanted)
-            group.experiment = replace(group.experiment, levels=levels)
-            return wanted
-        if same[0].knobs == level.knobs and same[0].python == level.python:
-            return same[0]
+    known = {each.name: each for each in group.experiment.levels}
+    wanted, number = level, 1
+    while known.setdefault(wanted.name, wanted) != wanted:
         number += 1
-        name = f"{level.name}{APART}{number}"
+        wanted = replace(level, name=f"{level.name}{APART}{number}")
+    group.experiment = replace(group.experiment, levels=tuple(known.values()))
+    return wanted
 
 
 def name_groups(groups: list[Group]) -> None:
@@ -168,13 +161,11 @@ def name_groups(groups: list[Group]) -> None:
     taken: set[str] = set()
     for group in groups:
         own, name = group.experiment.name, group.sources[0].name
-        is_beside = (group.machine, _shared(group.sources[0])) == (
-            first.machine,
-            _shared(first.sources[0]),
-        )
-        ways = [own] if is_beside else []
+        ways = []
         if group.machine != first.machine:
             ways.append(f"{own}{APART}{group.machine}")
+        elif _shared(group.sources[0]) == _shared(first.sources[0]):
+            ways.append(own)
         ways += [f"{own}{APART}{name}", *(f"{own}{APART}{name}-{k}" for k in range(2, 1000))]
         group.name = next(way for way in ways if way not in taken)
         taken.add(group.name)

@@ -111,7 +111,7 @@ def _judged(steps: pd.DataFrame, runs: pd.DataFrame, in_heap: float) -> dict[str
     alike = [v for v in together.verdicts.values() if v.verdict == together.verdict]
     deciding = alike[0] if alike else own  # live objects may show a leak before pages do
     each = _every(steps)
-    low, high = (_kib(bound / each) for bound in own.interval)
+    low, high = (_finite(bound / each / KIB) for bound in own.interval)
     return {
         "verdict": together.verdict,
         "confidence": deciding.confidence,
@@ -121,10 +121,10 @@ def _judged(steps: pd.DataFrame, runs: pd.DataFrame, in_heap: float) -> dict[str
             name: Quantity(verdict.verdict, _finite(verdict.rate / each))
             for name, verdict in together.verdicts.items()
         },
-        "rate_kib_per_step": _kib(own.rate / each),
+        "rate_kib_per_step": _finite(own.rate / each / KIB),
         "rate_interval_kib_per_step": None if low is None or high is None else (low, high),
-        "upper_kib_per_step": _kib(own.upper / each),
-        "smallest_visible_kib_per_step": _kib(own.smallest_visible / each),
+        "upper_kib_per_step": _finite(own.upper / each / KIB),
+        "smallest_visible_kib_per_step": _finite(own.smallest_visible / each / KIB),
     }
 
 
@@ -234,12 +234,8 @@ def _live_rate(parts: Any, sizes: Any, name: str) -> float:
     return max(found)
 
 
-def _kib(size: float) -> float | None:
-    """Return KiB, or None for a number that could not be estimated."""
-    return _finite(size / KIB)
-
-
 def _finite(value: float) -> float | None:
+    """Return a number rounded, or None for one that could not be estimated."""
     return round(float(value), 4) if math.isfinite(value) else None
 
 
