@@ -254,7 +254,7 @@ def test_sessions():
         answer["busy"] = read(busy, 6), busy.n_created
 
         changed = sessions()
-        before = weakref.ref(changed._slots[0].synthesizer._session)
+        before = weakref.ref(changed._all[0]._session)
         load, there = Synthesizer.load, []
         Synthesizer.load = lambda self: (there.append(before() is not None), load(self))
         changed.change_voice()

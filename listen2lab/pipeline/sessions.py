@@ -16,16 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["Sessions"]
 
 
-class _Slot:
-    """A synthesizer, and how many threads are in it."""
-
-    __slots__ = ("n_users", "synthesizer")
-
-    def __init__(self, synthesizer: Synthesizer) -> None:
-        self.synthesizer = synthesizer
-        self.n_users = 0
-
-
 class Sessions:
     """All engine sessions of a reading; `n_created` counts those built so far."""
 
@@ -33,22 +23,22 @@ class Sessions:
         self._voice = voice
         self._knobs = knobs
         self._scratch = scratch
-        self._n_slots = knobs.in_flight if knobs.sessions == "each" else 1
-        self._slots: list[_Slot] = []
+        self._n_sessions = knobs.in_flight if knobs.sessions == "each" else 1
+        self._all: list[Synthesizer] = []
         self._lock = threading.Lock()
         self.n_created = 0
 
     def create(self) -> None:
         """Build the sessions, unless they are there."""
         with self._lock:
-            if not self._slots:
-                self._slots = self._build()
+            if not self._all:
+                self._all = self._build()
 
     def drop(self) -> None:
         """Drop every session. One that a thread is still in goes when the thread leaves it."""
         with self._lock:
-            _cleanup(self._slots)
-            self._slots = []
+            _cleanup(self._all)
+            self._all = []
 
     def change_voice(self) -> None:
         """Put new sessions in place of the old.
@@ -57,7 +47,7 @@ class Sessions:
         the sessions are there for a moment.
         """
         with self._lock:
-            old, self._slots = self._slots, self._build()
+            old, self._all = self._all, self._build()
             _cleanup(old)
 
     def synthesize(self, text: str) -> Speech:
@@ -66,40 +56,39 @@ class Sessions:
         Every `session_every` texts of a session, and after a stretch above `recreate_after_s`, it
         is dropped and built anew, as soon as nobody is in it.
         """
-        slot = self._enter()
+        session = self._enter()
         try:
-            return slot.synthesizer.synthesize(text)
+            return session.synthesize(text)
         finally:
-            self._leave(slot)
+            self._leave(session)
 
-    def _enter(self) -> _Slot:
+    def _enter(self) -> Synthesizer:
         with self._lock:
-            if not self._slots:
+            if not self._all:
                 raise EngineError("there is no engine session; create() builds one")
-            slot = min(self._slots, key=lambda each: each.n_users)
-            slot.n_users += 1
-            return slot
+            session = min(self._all, key=lambda each: each.n_users)
+            session.n_users += 1
+            return session
 
-    def _leave(self, slot: _Slot) -> None:
+    def _leave(self, session: Synthesizer) -> None:
         every, longest_s = self._knobs.session_every, self._knobs.recreate_after_s
         with self._lock:
-            slot.n_users -= 1
-            is_due = every is not None and slot.synthesizer.n_done >= every
-            is_due |= longest_s is not None and slot.synthesizer.longest_s > longest_s
-            if is_due and slot.n_users == 0 and slot in self._slots:
-                slot.synthesizer.load()
+            session.n_users -= 1
+            is_due = every is not None and session.n_done >= every
+            is_due |= longest_s is not None and session.longest_s > longest_s
+            if is_due and session.n_users == 0 and session in self._all:
+                session.load()
                 self.n_created += 1
 
-    def _build(self) -> list[_Slot]:
-        slots = []
-        for _ in range(self._n_slots):
-            synthesizer = Synthesizer(self._voice, self._knobs, self._scratch)
-            synthesizer.load()
+    def _build(self) -> list[Synthesizer]:
+        built = []
+        for _ in range(self._n_sessions):
+            built.append(Synthesizer(self._voice, self._knobs, self._scratch))
+            built[-1].load()
             self.n_created += 1
-            slots.append(_Slot(synthesizer))
-        return slots
+        return built
 
 
-def _cleanup(slots: list[_Slot]) -> None:
-    for slot in slots:
-        slot.synthesizer.cleanup()
+def _cleanup(sessions: list[Synthesizer]) -> None:
+    for session in sessions:
+        session.cleanup()

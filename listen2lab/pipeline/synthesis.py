@@ -55,7 +55,8 @@ class Synthesizer:
     """An engine session on a checked voice, and what is asked of it.
 
     `scratch` holds the file of session options while a session is built. `n_done` texts were
-    synthesized with the present session; `longest_s` is its longest stretch in seconds.
+    synthesized with the present session; `longest_s` is its longest stretch in seconds; `n_users`
+    threads are in it, as `Sessions` counts.
     """
 
     def __init__(self, voice: VoiceFiles, knobs: Knobs, scratch: str) -> None:
@@ -63,6 +64,7 @@ class Synthesizer:
         self._knobs = knobs
         self._scratch = scratch
         self._session: Any = None
+        self.n_users = 0
         self.n_done = 0
         self.longest_s = 0.0
 

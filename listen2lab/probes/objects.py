@@ -72,7 +72,12 @@ class ObjectsProbe:
             self._found["growth"][f"{before} -> {name}"] = growth(then, counts)
         self._counts = (name, counts)
         if name == "end":
-            self._found["buffers"] = buffers({"workload": workload, **_own_modules()})
+            globals_of = {
+                module: vars(held)
+                for module, held in list(sys.modules.items())
+                if module.startswith(_OWN) and isinstance(held, ModuleType)
+            }
+            self._found["buffers"] = buffers({"workload": workload, **globals_of})
 
     def collect(self) -> int:
         """Collect garbage as after any step, and keep what types were in cycles."""
@@ -184,15 +189,6 @@ def _module_of(kind: type) -> str:
     return module if isinstance(module, str) else "(unknown)"
 
 
-def _own_modules() -> dict[str, object]:
-    """Return the modules of the workload's own code, whose globals may hold something."""
-    return {
-        name: vars(module)
-        for name, module in list(sys.modules.items())
-        if name.startswith(_OWN) and isinstance(module, ModuleType)
-    }
-
-
 def _buffer_size(value: object) -> int | None:
     """Return a buffer's bytes, None for what is no buffer."""
     if isinstance(value, (bytes, bytearray, str)):
@@ -211,8 +207,9 @@ def _edges(value: object) -> Iterator[tuple[str, str, object]]:
             text = repr(key)[:_SHORT] if isinstance(key, (str, int, float, tuple)) else "..."
             yield f"[{text}]", "[...]", each
     elif isinstance(value, (list, tuple, set, frozenset, deque)):
+        fields = [f".{name}" for name in getattr(type(value), "_fields", ())]  # a named tuple's
         for index, each in enumerate(list(value)):
-            name = _field(value, index)
+            name = fields[index] if index < len(fields) else ""
             yield name or f"[{index}]", name or "[...]", each
     elif isinstance(value, (MethodType, FunctionType)):
         inner = value.__self__ if isinstance(value, MethodType) else value.__closure__
@@ -226,26 +223,15 @@ def _edges(value: object) -> Iterator[tuple[str, str, object]]:
             yield f".<{type(value).__name__}>", f".<{type(value).__name__}>", each
 
 
-def _field(value: object, index: int) -> str:
-    """Return ``.name`` for a field of a named tuple, "" for others."""
-    fields = getattr(type(value), "_fields", ())
-    return f".{fields[index]}" if isinstance(value, tuple) and index < len(fields) else ""
-
-
 def _attributes(value: object) -> list[tuple[str, object]] | None:
     """Return an instance's attributes, from its dictionary and its slots."""
-    found: list[tuple[str, object]] = []
     own = getattr(value, "__dict__", None)
-    if isinstance(own, dict):
-        found += list(own.items())
+    found: list[tuple[str, object]] = list(own.items()) if isinstance(own, dict) else []
     for kind in type(value).__mro__:
         slots: Iterable[str] | str = kind.__dict__.get("__slots__", ())
-        for name in [slots] if isinstance(slots, str) else slots:
-            if name not in ("__dict__", "__weakref__"):
-                try:
-                    found.append((name, getattr(value, name)))
-                except AttributeError:
-                    continue
+        names = {slots} if isinstance(slots, str) else {*slots}
+        names -= {"__dict__", "__weakref__"}
+        found += [(name, getattr(value, name)) for name in sorted(names) if hasattr(value, name)]
     return found or None
 
 

@@ -163,14 +163,13 @@ def outside(pid: int) -> dict[str, int]:
 
 
 def _open(path: str) -> int:
+    fd = -1
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        os.pread(fd, 1, 0)  # some sandboxes let it be opened and not read
     except OSError:
-        return -1
-    try:  # some sandboxes let it be opened and not read
-        os.pread(fd, 1, 0)
-    except OSError:
-        os.close(fd)
+        if fd >= 0:
+            os.close(fd)
         return -1
     return fd
 
