@@ -17,13 +17,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from listen2lab.models.alphabet import ALPHABET, HEARD, HOP, SAMPLE_RATE, SYMBOLS
-from listen2lab.models.features import (
-    FRAME_SHIFT_S,
-    MEL_BINS,
-    RECOGNIZER_RATE,
-    log_mel,
-    resample,
-)
+from listen2lab.models.features import FRAME_SHIFT_S, MEL_BINS, RECOGNIZER_RATE, log_mel, resample
 from listen2lab.models.graph import Values, model_of
 from listen2lab.models.vits import DURATIONS
 

@@ -82,11 +82,7 @@ def log_mel(
     return frames
 
 
-def resample(
-    samples: NDArray[np.float32],
-    from_hz: int,
-    to_hz: int,
-) -> NDArray[np.float32]:
+def resample(samples: NDArray[np.float32], from_hz: int, to_hz: int) -> NDArray[np.float32]:
     """Change the sampling rate with a Kaiser-windowed sinc filter.
 
     Returns ``ceil(len(samples) * to_hz / from_hz)`` float32 samples, the first at the same time as

@@ -23,13 +23,7 @@ from typing import Any, Literal
 import filelock
 
 from listen2lab.errors import UnknownNameError, VoiceError
-from listen2lab.models.alphabet import (
-    ALPHABET,
-    BLANK_FRAMES,
-    CHARACTER_FRAMES,
-    HOP,
-    SAMPLE_RATE,
-)
+from listen2lab.models.alphabet import ALPHABET, BLANK_FRAMES, CHARACTER_FRAMES, HOP, SAMPLE_RATE
 
 __all__ = ["NAMES", "VOICES", "build_recognizer", "build_voice", "content_hash", "ensure"]
 

@@ -73,14 +73,7 @@ class Graph:
         return self.weight(values * np.float32(scale))
 
     def conv(
-        self,
-        x: str,
-        channels: int,
-        out: int,
-        kernel: int,
-        *,
-        dilation: int = 1,
-        gain: float = 1.0,
+        self, x: str, channels: int, out: int, kernel: int, *, dilation: int = 1, gain: float = 1.0
     ) -> str:
         """Add a convolution that keeps the length."""
         scale = gain / (channels * kernel) ** 0.5
