@@ -107,17 +107,16 @@ def _check_file(path: Path, max_bytes: int) -> None:
         status = path.stat()
     except OSError as error:
         raise TextError(f"the text {path} cannot be opened: {error.strerror}") from error
-    if stat.S_ISDIR(status.st_mode):
+    mode, size = status.st_mode, status.st_size
+    if stat.S_ISDIR(mode):
         raise TextError(f"{path} is a folder; give one .txt, .md or .epub file")
-    if not stat.S_ISREG(status.st_mode):
+    if not stat.S_ISREG(mode):
         raise TextError(f"{path} is a device, pipe or socket; give a regular file")
-    if status.st_size == 0:
+    if size == 0:
         raise TextError(f"{path.name} is empty (0 bytes)")
-    if status.st_size > max_bytes:
-        raise TextError(
-            f"{path.name} has {status.st_size:,} bytes and was not read; books have at most "
-            f"{max_bytes:,}: cut it into parts"
-        )
+    if size > max_bytes:
+        most = f"books have at most {max_bytes:,}: cut it into parts"
+        raise TextError(f"{path.name} has {size:,} bytes and was not read; {most}")
 
 
 def _read_text(path: Path) -> tuple[str, list[Notice]]:

@@ -67,7 +67,10 @@ def read(path: Path) -> tuple[str | None, list[str], list[Notice]]:
             archive = _Archive(zip_file, name)
             if _CONTAINER not in archive:
                 raise TextError(f"{name} is a zip archive but no EPUB: it has no {_CONTAINER}")
-            package_path = _package_path(archive.read(_CONTAINER), name)
+            roots = [e for e in _xml(archive.read(_CONTAINER), name) if e.tag == "rootfile"]
+            package_path = next((path for e in roots if (path := e.get("full-path"))), "")
+            if not package_path:
+                raise TextError(f"{name} is a broken EPUB: {_CONTAINER} names no package")
             title, spine, skipped = _package(archive.read(package_path), package_path, name)
             if not spine:
                 raise TextError(f"{name} is a broken EPUB: its package lists nothing to read")
@@ -134,10 +137,8 @@ class _Archive:
 
 
 def _locked(name: str) -> TextError:
-    return TextError(
-        f"{name} is copy-protected (its text is encrypted), so it was not read; "
-        "use a copy without DRM"
-    )
+    why = "is copy-protected (its text is encrypted), so it was not read; use a copy without DRM"
+    return TextError(f"{name} {why}")
 
 
 def _xml(document: bytes, name: str) -> list[ET.Element]:
@@ -157,13 +158,6 @@ def _xml(document: bytes, name: str) -> list[ET.Element]:
     for element in elements:
         element.tag = element.tag.rpartition("}")[2]
     return elements
-
-
-def _package_path(document: bytes, name: str) -> str:
-    for element in _xml(document, name):
-        if element.tag == "rootfile" and (path := element.get("full-path")):
-            return path
-    raise TextError(f"{name} is a broken EPUB: {_CONTAINER} names no package")
 
 
 def _package(document: bytes, path: str, name: str) -> tuple[str | None, list[str], int]:
