@@ -258,7 +258,12 @@ class Study:
         return findings_frame(self.summary())
 
     def report(
-        self, *, include_private: bool = False, pictures: bool = False, notebooks: bool = False
+        self,
+        *,
+        include_private: bool = False,
+        pictures: bool = False,
+        notebooks: bool = False,
+        for_engine: bool = False,
     ) -> Path:
         """Write ``report.html``, ``summary.md`` and ``ISSUE.md``, to be shared, and the summary.
 
@@ -271,6 +276,8 @@ class Study:
         notebooks
             Also execute the notebooks on this study, into ``notebooks/``; those that it cannot
             answer are left out.
+        for_engine
+            Whether ``ISSUE.md`` is for the maintainers of the engine.
 
         Returns
         -------
@@ -281,7 +288,9 @@ class Study:
         from listen2lab.report.write import write_report  # matplotlib
 
         public = None if include_private else public_names()
-        path = write_report(self.data, self.summary(), public, with_pictures=pictures)
+        path = write_report(
+            self.data, self.summary(), public, with_pictures=pictures, for_engine=for_engine
+        )
         if notebooks:
             from listen2lab.notebook.pages import write_notebooks  # jupyter is slow
 

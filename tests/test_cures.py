@@ -6,16 +6,24 @@ import json
 
 import pytest
 from known_tables import Table, codes, cure_case, find, told
-from listen2lab.cli.app import app
 from typer.testing import CliRunner
 
 import listen2lab as lab
+from listen2lab.cli import app
 from listen2lab.cure_search import chosen, combined
 from listen2lab.errors import InputError
 from listen2lab.experiment.catalog import IN_ALL, public_names
+from listen2lab.findings.answers import answers
 from listen2lab.findings.cures import cures_of, limit_of
 from listen2lab.findings.measured import Measured
 from listen2lab.findings.outcomes import LIMITS
+from listen2lab.findings.records import Summary
+from listen2lab.report.cure_plots import plot_cures
+from listen2lab.report.style import to_svg
+from listen2lab.report.text import cures as words
+from listen2lab.report.text.issue import asked_of_engine, lowers
+from listen2lab.study.plan import Plan
+from listen2lab.study.records import InputsRecord, Manifest
 from listen2lab.units import MIB
 
 
@@ -155,3 +163,29 @@ def test_the_command_on_tiny(tmp_path):
         "name": "cures", "arguments": {"under": "130MB", "repeats": 2, "quick": True}, "shell": True
     }  # fmt: skip
     assert (folder / "report.html").is_file()
+
+
+def test_an_issue_for_the_engine_asks_for_the_graph():
+    """What lowers it, with every cure's price; and the bounded graph where it sounds the same."""
+    table = cure_case()
+    plan = Plan(tuple(table.given()[0]), traced=False)
+    answers_of = answers(Measured(*table.given()), {}, Manifest(plan=plan))
+    summary = Summary(format=2, created="today", inputs=InputsRecord(), answers=answers_of)
+    assert len(lowers(summary)) == 7
+    assert len(asked_of_engine(summary)) == 3
+    nothing = Summary(format=2, created="today", inputs=InputsRecord())
+    assert lowers(nothing) == []
+    assert len(asked_of_engine(nothing)) == 2
+
+
+def test_words_and_pictures_of_cures():
+    """Each has its own; a limit that nothing reaches is said."""
+    found, _ = found_in(cure_case())
+    assert len(words.limits(found)) == len(found.limits) + 1
+    assert len(words.plan(found)) == len(found.plan)
+    assert {len(row) for row in words.rows(found)} == {len(words.HEADS)}
+    assert words.rows(found)[0][0] == "app"
+    assert words.how({"voice_graph": "bounded"}) != words.how({"cpu_mem_arena": False})
+    nothing = limit_of(found.cures, "100 MB", 95.0)
+    assert words.limit(found, nothing)
+    assert to_svg(plot_cures(found), label="cures")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -22,11 +22,16 @@ def report(
     ] = False,
     pictures: Annotated[bool, typer.Option(help="Each picture as PNG and SVG.")] = False,
     notebooks: Annotated[bool, typer.Option(help="The notebooks, executed on it.")] = False,
+    issue_for: Annotated[
+        Literal["library", "engine"],
+        typer.Option("--for", help="Whose maintainers ISSUE.md is for."),
+    ] = "library",
 ) -> None:
     """Write a study's report.html, summary.md and ISSUE.md, to be shared, and summary.json."""
     print_report(
         study, as_json=as_json,
         include_private=include_private, pictures=pictures, notebooks=notebooks,
+        for_engine=issue_for == "engine",
     )  # fmt: skip
 
 
@@ -55,6 +60,7 @@ def print_report(
     include_private: bool = False,
     pictures: bool = False,
     notebooks: bool = False,
+    for_engine: bool = False,
 ) -> None:
     """Write a study's report, and print what it says.
 
@@ -75,7 +81,7 @@ def print_report(
     study = open_study(folder)
     summary = summary_of(study, anew=True)
     public = None if include_private else public_names()
-    path = write_report(study, summary, public, with_pictures=pictures)
+    path = write_report(study, summary, public, with_pictures=pictures, for_engine=for_engine)
     left_out = damage(study)
     if notebooks:
         from listen2lab.notebook.pages import write_notebooks  # jupyter is slow

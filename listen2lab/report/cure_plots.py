@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from listen2lab.findings.cures import CURES
 from listen2lab.findings.law import LENGTHS, law_points, lengths_of
@@ -113,12 +114,13 @@ def _limits(axes: Axes, bottom: float, top: float) -> None:
 
 
 def _names(axes: Axes, points: list[tuple[int, Cure, float, float]]) -> None:
-    """Name the app above its point, those of the front to the left, where nothing can be."""
-    for at, each, cpu, peak in points:
+    """Name the app above its point, those of the front on alternating sides."""
+    for k, (at, each, cpu, peak) in enumerate(sorted(points, key=lambda point: point[2])):
+        side = (0, 9) if at == 0 else ((-9, -4) if k % 2 == 0 else (9, -12))
         axes.annotate(
-            safe_label(each.condition), (cpu, peak), textcoords="offset points",
-            xytext=(-9, -4) if at else (0, 9), ha="right" if at else "center",
-            fontsize=9, color=INK, fontweight="normal" if at else "bold",
+            safe_label(each.condition), (cpu, peak), textcoords="offset points", xytext=side,
+            ha={0: "center", -9: "right", 9: "left"}[side[0]], fontsize=9, color=INK,
+            fontweight="normal" if at else "bold",
         )  # fmt: skip
 
 
@@ -204,6 +206,7 @@ def plot_both(study: StudyData) -> Figure | None:
                     linestyle=DASHES[k],
                 )  # fmt: skip
         panels[0].set_xlabel("step (paragraph)")
+        panels[0].xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
         panels[0].set_ylabel("resident, MiB")
         if has_traces:
             panels[1].set_xlabel("seconds of the traced run")

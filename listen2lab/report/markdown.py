@@ -12,7 +12,7 @@ from listen2lab.report.terminal import blocks
 from listen2lab.report.text import findings as finding_words
 from listen2lab.report.text import study as words
 from listen2lab.report.text.answers import answers
-from listen2lab.report.text.issue import asked, ruled_out, title, verdict
+from listen2lab.report.text.issue import asked, asked_of_engine, lowers, ruled_out, title, verdict
 from listen2lab.report.text.key_facts import key_facts, reference
 from listen2lab.report.text.knobs import KNOB_MEANINGS
 from listen2lab.units import MIB
@@ -52,8 +52,8 @@ def short(study: StudyData, summary: Summary) -> str:
     )
 
 
-def issue(study: StudyData, summary: Summary) -> str:
-    """Return ``ISSUE.md``: what a library's maintainers need, caveats first."""
+def issue(study: StudyData, summary: Summary, *, for_engine: bool = False) -> str:
+    """Return ``ISSUE.md``: what a library's maintainers need; the engine's: what lowers it, too."""
     where = reference(study, summary)
     if where is None:
         return template("issue.md.j2").render(**_common(study, summary), numbers=None)
@@ -80,7 +80,11 @@ def issue(study: StudyData, summary: Summary) -> str:
         key_steps=_key_steps(mine),
         phases=_phases(study),
         ruled_out=ruled_out(summary),
-        asked=asked(study.manifest, over_all or numbers.verdict, item.unit),
+        asked=[
+            *asked(study.manifest, over_all or numbers.verdict, item.unit),
+            *(asked_of_engine(summary) if for_engine else ()),
+        ],
+        lowers=lowers(summary) if for_engine else [],
     )
 
 

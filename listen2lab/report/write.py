@@ -36,6 +36,7 @@ def write_report(
     public: PublicNames | None,
     *,
     with_pictures: bool = False,
+    for_engine: bool = False,
 ) -> Path:
     """Write ``summary.json``, ``report.html``, ``summary.md`` and ``ISSUE.md`` into the study.
 
@@ -52,6 +53,8 @@ def write_report(
         were read, so that the report alone can be rerun.
     with_pictures
         Also write each picture as PNG and SVG, into ``pictures/``.
+    for_engine
+        Whether ``ISSUE.md`` is for the maintainers of the engine.
 
     Returns
     -------
@@ -72,7 +75,7 @@ def write_report(
         evidence = evidence and redacted(evidence, shared.redaction.text)
     section = None if evidence is None else evidence_section(evidence)
     folder.write("summary.md", short(seen, numbers))
-    folder.write("ISSUE.md", issue(seen, numbers))
+    folder.write("ISSUE.md", issue(seen, numbers, for_engine=for_engine))
     for name, content in pictures(seen, numbers) if with_pictures else ():
         folder.write(f"pictures/{name}", content)
     return folder.write(

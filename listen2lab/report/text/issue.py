@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from listen2lab.report.text.answers import answers
+from listen2lab.report.text.cures import AUDIO
 from listen2lab.report.text.findings import because
-from listen2lab.report.text.format import number
+from listen2lab.report.text.format import DASH, number
+from listen2lab.report.text.knobs import in_words
 from listen2lab.report.text.study import change
 from listen2lab.report.text.study import verdict as verdict_of
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from listen2lab.study.plan import Experiment
     from listen2lab.study.records import Manifest
 
-__all__ = ["asked", "ruled_out", "title", "verdict"]
+__all__ = ["asked", "asked_of_engine", "lowers", "ruled_out", "title", "verdict"]
 
 
 def verdict(summary: Summary, numbers: ConditionNumbers, unit: str) -> str:
@@ -59,6 +61,55 @@ def ruled_out(summary: Summary) -> list[str]:
                 f"{item.factor or 'condition'} ({name}): memory at the end is the same as with "
                 f"{to}, within what matters, with {named}."
             )
+    return said
+
+
+def lowers(summary: Summary) -> list[tuple[str, str, str, str, str]]:
+    """Return a table for the engine's maintainers: what lowers it, end, peak, CPU and audio.
+
+    Session options and, where cures were run, each of them; in MiB.
+    """
+    rows = []
+    options = summary.experiments.get("session-options")
+    for name, each in ({} if options is None else options.conditions).items():
+        rows.append((name, number(each.end_mib, 0), number(each.peak_mib, 0), DASH, DASH))
+    found = None if summary.answers is None else summary.answers.cures
+    for cure in () if found is None else found.cures:
+        ratio = DASH if cure.cpu_ratio is None else f"{100 * (cure.cpu_ratio - 1):+.0f} %"
+        words = in_words(cure.knobs)
+        rows.append(
+            (words, number(cure.end_mib, 0), number(cure.peak_mib, 0), ratio, AUDIO[cure.audio])
+        )
+    return rows
+
+
+def asked_of_engine(summary: Summary) -> list[str]:
+    """Return what the maintainers of the engine could do, as far as this study shows it."""
+    said = [
+        (
+            "Could arena and memory pattern be off by default for long sentences, as in Piper's "
+            "own runtime, or fields of the configuration? Today a file as `cpu:FILE` for provider "
+            "sets `EnableCpuMemArena=0` and `EnableMemPattern=0`."
+        ),
+        (
+            "Could the arena be shrunk after a run (`memory.enable_memory_arena_shrinkage` of ONNX "
+            "Runtime's RunOptions)? sherpa-onnx's Python interface does not reach it."
+        ),
+    ]
+    found = None if summary.answers is None else summary.answers.cures
+    bounded = [
+        each
+        for each in (() if found is None else found.cures)
+        if set(each.knobs) == {"voice_graph"} and each.audio == "identical"
+    ]
+    for each in bounded[:1]:
+        app = found.cures[0] if found is not None else each
+        said.append(
+            "Could the decoder be exported in windows (an ONNX `Loop` around it, and a Gather in "
+            "the place of the product with the alignment's matrix)? The same samples, peak "
+            f"{number(app.peak_mib, 0)} to {number(each.peak_mib, 0)} MiB here, without any change "
+            "in the engine: `listen2lab voice bound VOICE --out DIR` rewrites a voice so."
+        )
     return said
 
 
