@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from operator import attrgetter
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from listen2lab.account.traces import traced_run
@@ -86,26 +87,6 @@ def _capture(folder: RunFolder, experiment: str, condition: str) -> Path:
     return folder.capture_path
 
 
-class _Kept:
-    """What one stack allocated in a stretch of time and still held at its end."""
-
-    tid = -1  # memray's mark for "all threads"
-    thread_name = ""
-
-    def __init__(self, record: Any, size: int, n_allocations: int) -> None:
-        self._record = record
-        self.size = size
-        self.n_allocations = n_allocations
-
-    def hybrid_stack_trace(self) -> Any:
-        """Return the frames, native and Python's."""
-        return self._record.hybrid_stack_trace()
-
-    def stack_trace(self) -> Any:
-        """Return Python's frames."""
-        return self._record.stack_trace()
-
-
 def _write(
     folder: RunFolder,
     capture: Path,
@@ -170,5 +151,14 @@ def _within(reader: Any, points: Any, between: tuple[float, float]) -> list[Any]
                 size += span.n_bytes
                 blocks += span.n_allocations
         if size:
-            found.append(_Kept(record, size, blocks))
+            found.append(
+                SimpleNamespace(
+                    tid=-1,  # memray's mark for "all threads"
+                    thread_name="",
+                    size=size,
+                    n_allocations=blocks,
+                    hybrid_stack_trace=record.hybrid_stack_trace,
+                    stack_trace=record.stack_trace,
+                )
+            )
     return found

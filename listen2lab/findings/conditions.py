@@ -10,14 +10,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from msgspec.structs import replace
 
 from listen2lab.account.at_end import UNACCOUNTED, end_parts
-from listen2lab.findings.circumstances import against, caches, rows
 from listen2lab.findings.records import ConditionContrast, ConditionNumbers, Quantity
 from listen2lab.study.data import complete_samples
 from listen2lab.units import KIB, mib
 from listen2lab.verdict import thresholds as limits
+from listen2lab.verdict.audit import audit
 from listen2lab.verdict.contrast import Contrast, by_level, judge_pair
 from listen2lab.verdict.intervals import welch
 from listen2lab.verdict.judge import judge
@@ -25,6 +26,7 @@ from listen2lab.verdict.together import (
     CONFIRMING_BLOCKS,
     LIVE_ALONE,
     OUTSIDE,
+    Cache,
     growth,
     judge_run,
 )
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from listen2lab.study.records import RunOutcome
+    from listen2lab.verdict.reasons import Reason
 
 __all__ = ["contrast", "numbers_of"]
 
@@ -97,15 +100,15 @@ def _judged(steps: pd.DataFrame, runs: pd.DataFrame, in_heap: float) -> dict[str
     together, and resident memory where files' pages grew; rate and interval are anonymous memory's.
     """
     steps = _with_held(steps)
-    sizes = rows(steps, "size")
-    known = {name: rows(steps, name) for name in ("in_use", "kept", "python_blocks")}
+    sizes = _rows(steps, "size")
+    known = {name: _rows(steps, name) for name in ("in_use", "kept", "python_blocks")}
     if _grown_file(steps):
-        known["rss"] = rows(steps, "rss")
+        known["rss"] = _rows(steps, "rss")
     given = {name: values for name, values in known.items() if values}
-    given |= {"anonymous": rows(steps, "held") or [], "in_heap": in_heap}
-    beside = {name: values for name in OUTSIDE if (values := rows(steps, name))}
+    given |= {"anonymous": _rows(steps, "held") or [], "in_heap": in_heap}
+    beside = {name: values for name in OUTSIDE if (values := _rows(steps, name))}
     together = judge_run(
-        given, sizes, audit=against(steps, runs), caches=caches(steps), outside=beside
+        given, sizes, audit=_against(steps, runs), caches=_caches(steps), outside=beside
     )
     own = together.verdicts["anonymous"]
     alike = [v for v in together.verdicts.values() if v.verdict == together.verdict]
@@ -126,6 +129,57 @@ def _judged(steps: pd.DataFrame, runs: pd.DataFrame, in_heap: float) -> dict[str
         "upper_kib_per_step": _finite(own.upper / each / KIB),
         "smallest_visible_kib_per_step": _finite(own.smallest_visible / each / KIB),
     }
+
+
+_WORK = ("fact.work_done", "fact.made_s")
+# What a step's facts may say that it did; the pipeline's are the seconds of speech that were made.
+
+_HELD_BY = {"cache": ("audio_cache", "alignments"), "service": ("service_cache",)}
+# The pipeline's caches: the facts' name, and the components that are theirs.
+
+
+def _against(steps: pd.DataFrame, runs: pd.DataFrame) -> tuple[Reason, ...]:
+    """Return the codes that withdraw whatever the series of one condition say.
+
+    Of the measured steps of its complete plain runs, and these runs.
+    """
+    if steps.empty:
+        return audit(steps_done=0)
+    failed = steps.get("fact.failed")
+    work = next((_rows(steps, name) for name in _WORK if name in steps), None)
+    pressure_s, wall_s = (runs[name].astype(float) for name in ("pressure_s", "wall_s"))
+    return audit(
+        steps_done=len(steps),
+        steps_failed=0 if failed is None else int(failed.fillna(value=0).astype(bool).sum()),
+        work_done=work,
+        swapped=_rows(steps, "swap"),
+        pressure=bool((pressure_s > limits.PRESSURE_SHARE * wall_s).any()),
+        sizes=_rows(steps, "size"),
+    )
+
+
+def _caches(steps: pd.DataFrame) -> list[Cache]:
+    """Return the bounded caches that a workload's steps tell of.
+
+    A cache NAME is known by the facts ``NAME_entries`` and ``NAME_capacity``, and by the bytes of
+    its component.
+    """
+    found = []
+    for name in steps.columns.astype(str).str.extract(r"^fact\.(.*)_entries$")[0].dropna():
+        entries, capacities = (_rows(steps, f"fact.{name}_{x}") for x in ("entries", "capacity"))
+        if entries is None or capacities is None:
+            continue
+        held = float(np.median([row[-1] for row in entries]))
+        parts = [_rows(steps, f"component.{each}") for each in _HELD_BY.get(name, (name,))]
+        found += [Cache(held, capacities[0][-1], part) for part in parts if part is not None]
+    return found
+
+
+def _rows(steps: pd.DataFrame, column: str) -> list[Any] | None:
+    """Return a column as one array a repeat, or None where a sample lacks it."""
+    if steps.empty or column not in steps or steps[column].isna().any():
+        return None
+    return [group[column].to_numpy(float) for _, group in steps.groupby("repeat")]
 
 
 def contrast(
@@ -178,14 +232,14 @@ def _pair(a: pd.DataFrame, b: pd.DataFrame) -> tuple[str, Contrast]:
     A small leak of malloc's is sure in live bytes long before pages show it; one of live objects
     confirms a small growth of anonymous memory (see `judge_together`).
     """
-    sizes = rows(a, "size"), rows(b, "size")
-    pages = rows(a, "held") or [], rows(b, "held") or []
+    sizes = _rows(a, "size"), _rows(b, "size")
+    pages = _rows(a, "held") or [], _rows(b, "held") or []
     every = _every(a), _every(b)
     pair = judge_pair(*pages, *sizes, every=every)
     if pair.verdict != "inconclusive":
         return "anonymous", pair
     if _live_rate((a, b), sizes, "in_use") >= LIVE_ALONE["in_use"]:
-        finer = judge_pair(rows(a, "in_use"), rows(b, "in_use"), *sizes, every=every)
+        finer = judge_pair(_rows(a, "in_use"), _rows(b, "in_use"), *sizes, every=every)
         if finer.verdict != "inconclusive":
             return "in_use", finer
     if _live_rate((a, b), sizes, "python_blocks") >= CONFIRMING_BLOCKS:
@@ -228,7 +282,7 @@ def _live_rate(parts: Any, sizes: Any, name: str) -> float:
     worth = _ANY if name == "in_use" else 0.5
     found = [0.0]
     for steps, size in zip(parts, sizes, strict=True):
-        if (given := rows(steps, name)) is not None:
+        if (given := _rows(steps, name)) is not None:
             verdict = judge(given, size, worth_rate=worth)
             found.append(verdict.rate if verdict.verdict == "leak" else 0.0)
     return max(found)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from listen2lab.study.records import HypothesisRecord
 
 if TYPE_CHECKING:
@@ -74,10 +76,4 @@ class Hypothesis:
 
     def record(self) -> HypothesisRecord:
         """Return it as a study stores it."""
-        return HypothesisRecord(
-            claim=self.claim,
-            supported_when=self.supported_when,
-            refuted_when=self.refuted_when,
-            tested_by=self.tested_by,
-            worth_mib=self.worth_mib,
-        )
+        return msgspec.convert(self, HypothesisRecord, from_attributes=True)
