@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
-import pandas as pd
 
 from listen2lab.errors import StudyError, UnknownNameError
 from listen2lab.study.data import open_study
-from listen2lab.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pandas as pd
     from matplotlib.figure import Figure
 
     from listen2lab.comparison.comparison import Comparison as ComparisonRecord
@@ -30,14 +29,6 @@ if TYPE_CHECKING:
     from listen2lab.study.records import Manifest, Objects, Trace
 
 __all__ = ["Comparison", "Merged", "Rerun", "Study"]
-
-_PHASE_COLUMNS = ["rss", "anonymous", "private_dirty", "in_use", "kept"]
-_ANSWER = (
-    *("verdict", "rate_kib_per_step", "interval_kib_per_step", "smallest_visible_kib_per_step"),
-    *("reasons", "confidence", "steps", "repeats", "runs"),
-)
-_OF_NUMBERS = {"interval_kib_per_step": "rate_interval_kib_per_step", "repeats": "n_complete"}
-_CONDITION_COLUMNS = ("verdict", "end_mib", "peak_mib", "released_mib", "rate_kib_per_step")
 
 
 class Study:
@@ -169,17 +160,10 @@ class Study:
             after collecting and trimming, mean of the repeats), ``peak_mib``, ``released_mib``
             (resident after the teardown), ``rate_kib_per_step`` and ``complete`` (runs).
         """
+        from listen2lab.report.tables import conditions_frame
+
         only = None if experiment is None else self._known(experiment)
-        rows = [
-            {
-                **where._asdict(),
-                **{column: getattr(numbers, column) for column in _CONDITION_COLUMNS},
-                "complete": numbers.n_complete,
-            }
-            for where, numbers in self.summary().conditions()
-            if only in (None, where.experiment)
-        ]
-        return pd.DataFrame(rows).set_index(["experiment", "condition"])
+        return conditions_frame(self.summary(), only)
 
     def phases(self, experiment: str | None = None) -> pd.DataFrame:
         """Return the memory before and after the steps of an experiment, in MiB.
@@ -196,12 +180,9 @@ class Study:
             ``anonymous``, ``private_dirty``, ``in_use`` and ``kept``, in MiB; means of the plain
             runs that were complete.
         """
-        complete = self.data.complete
-        mine = complete[complete["experiment"] == self._known(experiment)]
-        around = mine[~mine["phase"].isin(["warmup", "step"])]
-        means = around.groupby(["condition", "phase"], sort=False)[["t", *_PHASE_COLUMNS]].mean()
-        means = means.sort_values(["condition", "t"]).drop(columns="t")
-        return (means / MIB).round(1)
+        from listen2lab.report.tables import phases_frame
+
+        return phases_frame(self.data, self._known(experiment))
 
     def cures(self) -> pd.DataFrame:
         """Return the cures that were run, each with its price; see `listen2lab.cures`.
@@ -310,18 +291,9 @@ class Study:
             same for each, and ``contrast`` what the other one is beside the first (see
             `listen2lab.findings.records.ConditionContrast`); None where one has no run.
         """
-        ((_, item),) = self.summary().experiments.items()
-        (experiment,) = self.plan.experiments
-        answers: dict[str, Any] = {}
-        for name, numbers in item.conditions.items():
-            told = {key: getattr(numbers, _OF_NUMBERS.get(key, key)) for key in _ANSWER}
-            answers[name] = msgspec.to_builtins(told)
-        found = {**next(iter(answers.values())), "study": str(self.folder.path)}
-        found["sample_every"] = self.plan.sample_every(experiment)
-        if len(answers) > 1:
-            found["conditions"] = answers
-            found["contrast"] = msgspec.to_builtins(next(iter(item.contrasts.values()), None))
-        return found
+        from listen2lab.report.tables import watched_answer
+
+        return watched_answer(self.data, self.summary())
 
     def plot(self, experiment: str | None = None) -> Figure:
         """Plot resident memory over the steps, by condition and repeat.

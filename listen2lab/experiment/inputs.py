@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import platformdirs
 
@@ -48,30 +49,35 @@ GENERATED_RECOGNIZER = "recognizer"
 """The recognizer that the lab builds: it reads these voices."""
 
 
-class Inputs(Protocol):
-    """What the runs of a study are given: as a manifest's record, and as a worker's spec."""
+class Inputs(ABC):
+    """What the runs of a study are given: as a manifest's record, and as a worker's spec.
+
+    Attributes
+    ----------
+    paragraphs
+        The texts that are read, kept in the study; none for a workload of one's own.
+    environment
+        Variables that every run gets besides the common ones.
+    """
+
+    paragraphs: tuple[str, ...]
+    environment: ClassVar[Mapping[str, str]] = {}
 
     @property
-    def paragraphs(self) -> tuple[str, ...]:
-        """The texts that are read, kept in the study; none for a workload of one's own."""
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """Variables that every run gets besides the common ones."""
-
-    @property
+    @abstractmethod
     def record(self) -> InputsRecord:
         """What a manifest says of the inputs."""
 
-    def prepare(self, plan: Plan) -> None:
+    def prepare(self, plan: Plan) -> None:  # noqa: B027 - most need nothing
         """Make what the plan's runs need and is not there yet, before any of them begins."""
 
+    @abstractmethod
     def workload(self, run: Run, plan: Plan, texts_path: str) -> dict[str, Any]:
         """Return what a worker must know to make a run's workload."""
 
 
 @dataclass(frozen=True)
-class Book:
+class Book(Inputs):
     """Inputs of the reading pipeline: a voice, a recognizer and the paragraphs that are read.
 
     Parameters
@@ -97,14 +103,10 @@ class Book:
     paragraphs: tuple[str, ...]
     texts: tuple[SourceText, ...]
 
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """One arena of malloc for all threads.
-
-        The engine runs in a thread of its own. With an arena of its own, too, glibc cannot trim
-        the end of it, and identical runs ended at one of two levels, 17 MiB apart (tiny voice).
-        """
-        return {"MALLOC_ARENA_MAX": "1"}
+    # One arena of malloc for all threads: the engine runs in a thread of its own. With an arena of
+    # its own, too, glibc cannot trim the end of it, and identical runs ended at one of two levels,
+    # 17 MiB apart (tiny voice).
+    environment: ClassVar[Mapping[str, str]] = {"MALLOC_ARENA_MAX": "1"}
 
     @property
     def record(self) -> InputsRecord:
@@ -163,15 +165,10 @@ class PlantedBook(Book):
 
 
 @dataclass(frozen=True)
-class OwnFile:
-    """Inputs of a workload of one's own: its file.
+class OwnFile(Inputs):
+    """Inputs of a workload of one's own: its file, and the SHA-256 of its text.
 
-    Parameters
-    ----------
-    path
-        The file.
-    content_hash
-        SHA-256 of its text.
+    How many of malloc's arenas it uses may be what is in question: its environment is left alone.
     """
 
     path: Path
@@ -179,17 +176,9 @@ class OwnFile:
     paragraphs: tuple[str, ...] = ()
 
     @property
-    def environment(self) -> Mapping[str, str]:
-        """Nothing: how many arenas a workload of one's own uses may be what is in question."""
-        return {}
-
-    @property
     def record(self) -> InputsRecord:
         """What a manifest says of the file."""
         return InputsRecord(workload=str(self.path), workload_hash=self.content_hash)
-
-    def prepare(self, plan: Plan) -> None:
-        """Need nothing."""
 
     def workload(self, run: Run, plan: Plan, texts_path: str) -> dict[str, Any]:  # noqa: ARG002
         """Name the file: every run steps the same."""
@@ -299,10 +288,7 @@ def is_same(kind: str, was: InputsRecord, now: InputsRecord) -> bool:
 
 def hash_of(paragraphs: Sequence[str]) -> str:
     """Return the SHA-256 of texts, each ended by a form feed, which no paragraph holds."""
-    digest = hashlib.sha256()
-    for paragraph in paragraphs:
-        digest.update(paragraph.encode() + b"\f")
-    return digest.hexdigest()
+    return hashlib.sha256("".join(f"{text}\f" for text in paragraphs).encode()).hexdigest()
 
 
 def _folder(given: str, generated: Sequence[str], kind: str) -> Path:
@@ -319,9 +305,4 @@ def _folder(given: str, generated: Sequence[str], kind: str) -> Path:
 
 
 def _fetched() -> list[str]:
-    root = models_root()
-    return (
-        [p.name for p in root.iterdir() if p.is_dir() and "@" not in p.name]
-        if root.is_dir()
-        else []
-    )
+    return [path.name for path in models_root().glob("*") if path.is_dir() and "@" not in path.name]

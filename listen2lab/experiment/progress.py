@@ -1,10 +1,9 @@
-"""How a study goes, while it goes: the protocol of those who follow it, and a bar that does."""
+"""How a study goes, while it goes: who follows it, and a bar that does."""
 
 from __future__ import annotations
 
 import importlib.util
-import threading
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from tqdm.std import tqdm
 
@@ -16,11 +15,11 @@ if TYPE_CHECKING:
     from listen2lab.study.plan import Run
     from listen2lab.study.records import RunRecord, Sample
 
-__all__ = ["Bar", "Progress", "ProgressRelay"]
+__all__ = ["Bar", "Progress"]
 
 
-class Progress(Protocol):
-    """Who wants to know how a study goes: a bar in a terminal or a notebook."""
+class Progress:
+    """Follows how a study goes, one call at a time; this one passes over all of it."""
 
     def begin(self, total: int, done: int) -> None:
         """Hear that there are ``total`` runs, of which ``done`` were there before."""
@@ -31,33 +30,11 @@ class Progress(Protocol):
     def end(self, run: Run, result: RunRecord) -> None:
         """Hear how a run has ended."""
 
-
-class ProgressRelay:
-    """Passes on the progress of several runs, one at a time, to who follows them, if anyone."""
-
-    def __init__(self, progress: Progress | None) -> None:
-        self._progress = progress
-        self._lock = threading.Lock()
-
-    def begin(self, total: int, done: int) -> None:
-        """See `Progress.begin`."""
-        if self._progress is not None:
-            self._progress.begin(total, done)
-
-    def sample(self, run: Run, sample: Sample) -> None:
-        """See `Progress.sample`."""
-        if self._progress is not None:
-            with self._lock:
-                self._progress.sample(run, sample)
-
-    def end(self, run: Run, result: RunRecord) -> None:
-        """See `Progress.end`."""
-        if self._progress is not None:
-            with self._lock:
-                self._progress.end(run, result)
+    def close(self) -> None:
+        """Hear that nothing more will come."""
 
 
-class Bar:
+class Bar(Progress):
     """Shows which run is under way, its step and its resident memory; says how bad ones ended.
 
     Parameters

@@ -15,7 +15,7 @@ from listen2lab.experiment.capacity import Expectation, first_guess
 from listen2lab.experiment.inputs import Inputs, changed, is_generated, reopen
 from listen2lab.experiment.local import LocalBackend
 from listen2lab.experiment.machine import Labels
-from listen2lab.experiment.progress import ProgressRelay
+from listen2lab.experiment.progress import Progress
 from listen2lab.experiment.scheduler import Scheduler
 from listen2lab.experiment.trust import is_own, marked, refuse_foreign_levels
 from listen2lab.notice import Notice
@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from listen2lab.experiment.cluster import ClusterBackend
-    from listen2lab.experiment.progress import Progress
     from listen2lab.experiment.scheduler import Backend, WorkerSlot
+    from listen2lab.notice import Value
     from listen2lab.study.plan import Plan, Run
     from listen2lab.study.records import Call, HypothesisRecord, InputsRecord, Sample
 
@@ -94,11 +93,7 @@ def start(
         Ctrl-C: the run under way is killed, what it measured stays, `resume` completes the study.
     """
     study = StudyFolder(path)
-    backend: Backend
-    if on is None:
-        backend = LocalBackend(plan, inputs, python)
-    else:
-        backend = _cluster()(on, plan, inputs, python, notify=notify)
+    backend = _backend(plan, inputs, python, on=on, notify=notify)
     try:
         manifest = marked(
             Manifest(
@@ -176,12 +171,8 @@ def resume(
         plan = msgspec.structs.replace(plan, jobs=jobs)
     is_named = bool(named) or python is not None
     python = python or manifest.python
-    backend: Backend
-    if on is None:
-        backend = LocalBackend(plan, inputs, python)
-    else:
-        began_with = manifest.setup.versions or None
-        backend = _cluster()(on, plan, inputs, python, versions=began_with, notify=notify)
+    began_with = manifest.setup.versions or None
+    backend = _backend(plan, inputs, python, on=on, versions=began_with, notify=notify)
     try:
         study.acquire()
         if is_named:  # this user has said it, so it need not be said again
@@ -194,6 +185,23 @@ def resume(
         )
     finally:
         backend.close()
+
+
+def _backend(
+    plan: Plan,
+    inputs: Inputs,
+    python: str | None,
+    *,
+    on: str | None,
+    notify: Callable[[Notice], None],
+    versions: Mapping[str, str] | None = None,
+) -> Backend:
+    """Return what carries the runs: this machine, or the cluster at an address."""
+    if on is None:
+        return LocalBackend(plan, inputs, python)
+    from listen2lab.experiment.cluster import ClusterBackend  # dask is an extra
+
+    return ClusterBackend(on, plan, inputs, python, versions=versions, notify=notify)
 
 
 def _renamed(was: InputsRecord, now: InputsRecord) -> InputsRecord:
@@ -231,8 +239,13 @@ def will_run(
     own = {run.level.python for run in runs} - {None}
     interpreters = ", ".join(sorted({python or sys.executable, *filter(None, own)}))
     took = None if seconds is None else round(seconds / max(1, jobs), 1)
-    values = {"runs": len(runs), "python": interpreters, "given": given, "seconds": took}
-    return Notice("will-run", {**values})
+    values: dict[str, Value] = {
+        "runs": len(runs),
+        "python": interpreters,
+        "given": given,
+        "seconds": took,
+    }
+    return Notice("will-run", values)
 
 
 def refuse_planted(plan: Plan) -> None:
@@ -242,12 +255,6 @@ def refuse_planted(plan: Plan) -> None:
             "this is a selftest, whose faults no plan holds; nothing was run; "
             "`listen2lab selftest` runs them all again"
         )
-
-
-def _cluster() -> type[ClusterBackend]:
-    from listen2lab.experiment.cluster import ClusterBackend
-
-    return ClusterBackend
 
 
 def _run_all(
@@ -264,7 +271,7 @@ def _run_all(
 
     A study that is resumed, with the interpreter in ``resumed``, first says what is left.
     """
-    relay = ProgressRelay(progress)
+    told, lock = progress or Progress(), threading.Lock()
     threads: dict[WorkerSlot, threading.Thread] = {}
     jobs: Scheduler | None = None
     try:
@@ -274,14 +281,14 @@ def _run_all(
         if resumed is not None and left:
             notify(will_run(left, inputs, resumed[0], seconds, plan.jobs))
         labels = Labels(study)
-        relay.begin(len(runs), done)
+        told.begin(len(runs), done)
         while not jobs.is_over():
             slots = backend.slots(labels.label)
             jobs.keep_to({slot.machine for slot in slots})
             for slot in slots:
                 if slot not in threads:
                     threads[slot] = threading.Thread(
-                        target=_work, args=(slot, study, jobs, relay), name="run"
+                        target=_work, args=(slot, study, jobs, told, lock), name="run"
                     )
                     threads[slot].start()
             jobs.wait(_LOOK_SECONDS)
@@ -331,20 +338,24 @@ def _scheduler(
     return jobs, left, len(left) * sum(took) / len(took) if took else None
 
 
-def _work(slot: WorkerSlot, study: StudyFolder, jobs: Scheduler, relay: ProgressRelay) -> None:
+def _work(
+    slot: WorkerSlot, study: StudyFolder, jobs: Scheduler, progress: Progress, lock: threading.Lock
+) -> None:
     """Do runs in one slot, one after the other, until there is nothing left for it."""
+
+    def sampled(run: Run, sample: Sample) -> None:
+        jobs.held(run, int(sample.rss or 0))
+        with lock:
+            progress.sample(run, sample)
+
     try:
         while (run := jobs.take(slot)) is not None:
-            result = slot.carry(study, run, partial(_sampled, jobs, relay, run), jobs.stop)
+            result = slot.carry(study, run, partial(sampled, run), jobs.stop)
             if result is None:
                 jobs.give_back(run)
             else:
-                relay.end(run, result)
+                with lock:
+                    progress.end(run, result)
                 jobs.end(run, result)
     except BaseException as error:  # noqa: BLE001 - it is raised again where the study is run
         jobs.fail(error)
-
-
-def _sampled(jobs: Scheduler, relay: ProgressRelay, run: Run, sample: Sample) -> None:
-    jobs.held(run, int(sample.rss or 0))
-    relay.sample(run, sample)

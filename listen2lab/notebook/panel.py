@@ -10,6 +10,7 @@ from listen2lab import api
 from listen2lab.errors import InputError, LabError, RunStoppedError
 from listen2lab.experiment.catalog import EXPERIMENTS
 from listen2lab.experiment.inputs import GENERATED_VOICES
+from listen2lab.experiment.progress import Progress
 from listen2lab.report.card import finding_card, prediction_card, table_card, tested
 from listen2lab.report.style import to_png
 from listen2lab.report.text.format import size
@@ -39,7 +40,7 @@ def panel() -> Panel:
     return Panel()
 
 
-class Panel:
+class Panel(Progress):
     """Runs an experiment in a thread of its own, so that the kernel stays free.
 
     While a run is under way nothing but stopping it is possible. What it made is `study`.

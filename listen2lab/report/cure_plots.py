@@ -65,11 +65,9 @@ def plot_cures(found: Cures) -> Figure:
         axes.set_xlim(min(prices) - 0.45 * width, max(prices) + 0.12 * width)
         axes.set_ylim(bottom, top)
         _limits(axes, bottom, top)
-        front = [(found.cures[at].cpu_per_s, found.cures[at].peak_mib) for at in found.front]
-        axes.plot(
-            [x for x, _ in front], [y for _, y in front], color=QUIET, linewidth=1.2,
-            linestyle=DASHES[0], zorder=1,
-        )  # fmt: skip
+        of = {at: (cpu, peak) for at, _, cpu, peak in points}
+        front = np.array([of[at] for at in found.front if at in of]).reshape(-1, 2)
+        axes.plot(*front.T, color=QUIET, linewidth=1.2, linestyle=DASHES[0], zorder=1)
         seen = set()
         for at, each, cpu, peak in points:
             kind = _kind(at, each)

@@ -1,9 +1,10 @@
-"""Tables that renderers share: two factors as a grid, phases after the steps, findings."""
+"""Tables that renderers and `Study` share: grids, phases, conditions, cures, findings."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 import pandas as pd
 
 from listen2lab.report.text.findings import because
@@ -15,7 +16,18 @@ if TYPE_CHECKING:
     from listen2lab.study.data import StudyData
     from listen2lab.study.plan import Experiment, KnobValue
 
-__all__ = ["Grid", "PhaseRow", "cures_frame", "findings_frame", "grid", "phase_rows", "phase_table"]
+__all__ = [
+    "Grid",
+    "PhaseRow",
+    "conditions_frame",
+    "cures_frame",
+    "findings_frame",
+    "grid",
+    "phase_rows",
+    "phase_table",
+    "phases_frame",
+    "watched_answer",
+]
 
 
 class Grid(NamedTuple):
@@ -90,6 +102,53 @@ def phase_rows(table: pd.DataFrame) -> list[PhaseRow]:
     """Return a `phase_table` as rows for a page."""
     numbers = (table[list(_COLUMNS)] / MIB).to_numpy(float).tolist()
     return [PhaseRow(str(phase), *row) for phase, row in zip(table.index, numbers, strict=True)]
+
+
+def conditions_frame(summary: Summary, experiment: str | None) -> pd.DataFrame:
+    """Return one row a condition, of one experiment or all; see `Study.conditions`."""
+    columns = ["verdict", "end_mib", "peak_mib", "released_mib", "rate_kib_per_step", "n_complete"]
+    rows = [
+        (*where, *(getattr(numbers, column) for column in columns))
+        for where, numbers in summary.conditions()
+        if experiment in (None, where.experiment)
+    ]
+    frame = pd.DataFrame(rows, columns=["experiment", "condition", *columns])
+    named = frame.rename(columns={"n_complete": "complete"})
+    return named.set_index(["experiment", "condition"])
+
+
+def phases_frame(study: StudyData, experiment: str) -> pd.DataFrame:
+    """Return memory around the steps, in MiB, by condition and phase; see `Study.phases`."""
+    complete = study.complete
+    around = complete[
+        (complete["experiment"] == experiment) & ~complete["phase"].isin(["warmup", "step"])
+    ]
+    columns = ["t", "rss", "anonymous", "private_dirty", "in_use", "kept"]
+    means = around.groupby(["condition", "phase"], sort=False)[columns].mean()
+    return (means.sort_values(["condition", "t"]).drop(columns="t") / MIB).round(1)
+
+
+_ANSWER = (
+    *("verdict", "rate_kib_per_step", "interval_kib_per_step", "smallest_visible_kib_per_step"),
+    *("reasons", "confidence", "steps", "repeats", "runs"),
+)
+_FIELDS = {"interval_kib_per_step": "rate_interval_kib_per_step", "repeats": "n_complete"}
+
+
+def watched_answer(study: StudyData, summary: Summary) -> dict[str, Any]:
+    """Return the verdict of a study of one experiment as JSON values; see `Study.answer`."""
+    ((_, item),) = summary.experiments.items()
+    (experiment,) = study.plan.experiments
+    answers: dict[str, Any] = {}
+    for name, numbers in item.conditions.items():
+        told = {key: getattr(numbers, _FIELDS.get(key, key)) for key in _ANSWER}
+        answers[name] = msgspec.to_builtins(told)
+    found = {**next(iter(answers.values())), "study": str(study.folder.path)}
+    found["sample_every"] = study.plan.sample_every(experiment)
+    if len(answers) > 1:
+        found["conditions"] = answers
+        found["contrast"] = msgspec.to_builtins(next(iter(item.contrasts.values()), None))
+    return found
 
 
 def cures_frame(summary: Summary) -> pd.DataFrame:
