@@ -119,8 +119,7 @@ def write_log(path: Path, *, prefixed: bool, one_in: int) -> None:
             log.line("evicted-audio", n=max(paragraph - 2, 0))
             log.line("evicted-alignment", n=max(paragraph - 2, 0))
             if paragraph % 5 == 0:
-                log.breakdown(n_audio=2, audio_bytes=25 * MIB, n_alignments=2,
-                              alignment_bytes=200_000, n_synthesizing=1, n_tasks=1)  # fmt: skip
+                log.breakdown([25 * MIB, 0], [200_000, 0], 1, 1)
             paragraph += 1
             for line in lines:
                 for k in range(one_in):

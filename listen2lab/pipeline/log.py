@@ -7,7 +7,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["BREAKDOWN_EVERY", "AppLog"]
 
@@ -73,23 +73,16 @@ class AppLog:
         )
 
     def breakdown(
-        self,
-        *,
-        n_audio: int,
-        audio_bytes: int,
-        n_alignments: int,
-        alignment_bytes: int,
-        n_synthesizing: int,
-        n_tasks: int,
+        self, audio: Sequence[int], alignments: Sequence[int], n_synthesizing: int, n_tasks: int
     ) -> None:
-        """Log the app's memory breakdown.
+        """Log the app's memory breakdown, of the caches by their entries' bytes.
 
         What is unaccounted is what the account cannot name; where there is no account, as in the
         app, it is all but the caches.
         """
-        total = self.resident()
+        total, audio_bytes, words_bytes = self.resident(), sum(audio), sum(alignments)
         parts = {} if self._account is None else self._account()
-        rest = parts.get("unaccounted", total - audio_bytes - alignment_bytes)
+        rest = parts.get("unaccounted", total - audio_bytes - words_bytes)
         known = "engine, frameworks, everything else"
         if parts:
             code = parts["files"] + parts["library_data"]
@@ -101,8 +94,8 @@ class AppLog:
             )
         for line in (
             f"Total: {total / _MIB:.1f} MB",
-            f"Audio cache: {n_audio} entries, {audio_bytes / _MIB:.1f} MB",
-            f"Alignment cache: {n_alignments} entries, ~{alignment_bytes / _MIB:.1f} MB estimated",
+            f"Audio cache: {len(audio)} entries, {audio_bytes / _MIB:.1f} MB",
+            f"Alignment cache: {len(alignments)} entries, ~{words_bytes / _MIB:.1f} MB estimated",
             f"Synthesizing: {n_synthesizing} active",
             f"Tasks: {n_tasks} active",
             f"Unaccounted: ~{rest / _MIB:.1f} MB ({known})",

@@ -168,7 +168,9 @@ class SynthesisQueue:
         content = self._content
         self._current = paragraph
         if paragraph % BREAKDOWN_EVERY == 0:
-            self._log_breakdown()
+            audio = [sys.getsizeof(each.wav) for each in self.cached.values()]
+            words = [each.n_bytes for each in self.alignments.values()]
+            self._log.breakdown(audio, words, self._n_in_engine, len(self._tasks))
         looked_ahead = -1  # in which epoch
         while True:
             speech = self.cached.get(paragraph)
@@ -310,16 +312,6 @@ class SynthesisQueue:
             self.alignments.clear()
             if what == "clear+trim" and self._trim is not None:
                 self._trim()
-
-    def _log_breakdown(self) -> None:
-        self._log.breakdown(
-            n_audio=len(self.cached),
-            audio_bytes=sum(sys.getsizeof(speech.wav) for speech in self.cached.values()),
-            n_alignments=len(self.alignments),
-            alignment_bytes=sum(each.n_bytes for each in self.alignments.values()),
-            n_synthesizing=self._n_in_engine,
-            n_tasks=len(self._tasks),
-        )
 
 
 def _retrieve(task: asyncio.Task[Speech | None]) -> None:

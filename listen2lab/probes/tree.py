@@ -15,13 +15,7 @@ _MOST_FILES = 20_000
 
 
 class TreeProbe:
-    """Reads what grows beside this process.
-
-    Parameters
-    ----------
-    shm
-        The folder of shared memory's files; another one only in tests.
-    """
+    """Reads what grows beside this process; `shm` is the folder of shared memory's files."""
 
     def __init__(self, shm: str = "/dev/shm") -> None:  # noqa: S108 - it is looked at, not used
         self._shm = shm
@@ -29,15 +23,11 @@ class TreeProbe:
         self._free = self._free_blocks()
 
     def read(self) -> dict[str, int]:
-        """Return what is held now.
+        """Return what is held now; empty where there is no /proc.
 
-        Returns
-        -------
-        dict of str to int
-            ``children`` (bytes that the processes below this one have written: resident, no
-            file's), ``shm_files`` (bytes of this user's files in memory that came since the probe
-            began, and of files without a name that are open here), ``descriptors`` and
-            ``threads`` (counts). Empty where there is no /proc.
+        ``children`` (bytes that the processes below this one have written: resident, no file's),
+        ``shm_files`` (bytes of this user's files in memory that came since the probe began, and of
+        files without a name that are open here), ``descriptors`` and ``threads`` (counts).
         """
         try:
             descriptors = os.listdir("/proc/self/fd")

@@ -68,7 +68,7 @@ def read(path: Path) -> tuple[str | None, list[str], list[Notice]]:
             if _CONTAINER not in archive:
                 raise TextError(f"{name} is a zip archive but no EPUB: it has no {_CONTAINER}")
             roots = [e for e in _xml(archive.read(_CONTAINER), name) if e.tag == "rootfile"]
-            package_path = next((path for e in roots if (path := e.get("full-path"))), "")
+            package_path = next(filter(None, (e.get("full-path", "") for e in roots)), "")
             if not package_path:
                 raise TextError(f"{name} is a broken EPUB: {_CONTAINER} names no package")
             title, spine, skipped = _package(archive.read(package_path), package_path, name)
