@@ -217,6 +217,8 @@ def unaccounted(session: Session) -> tuple[Array, bool]:
     engine, its code) prints less; then the total less the caches is taken, to mean the same.
     """
     printed = session.column("breakdowns", "unaccounted")
+    if not len(printed):
+        return printed, False
     rest = session.column("breakdowns", "total").copy()
     for cache in ("audio_cache", "alignment_cache"):
         rest -= np.nan_to_num(session.column("breakdowns", cache))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from listen2lab.device.formats.app_log_sessions import Session
 
     Array = npt.NDArray[np.float64]
+    SessionCurve = tuple[Array, Array, npt.NDArray[np.intp]]
 
 __all__ = [
     "MOST_POINTS",
@@ -36,6 +37,8 @@ __all__ = [
 
 MOST_POINTS = 1000
 """Points of a curve that are kept for pictures; of longer ones, the highest of each stretch."""
+MOST_CURVES = 200
+"""Sessions whose curves are kept: more are in no picture."""
 SAME_LENGTH = 0.9
 """A paragraph of this share of the longest so far counts as another longest one: the engine plans
 for a shape at its second time."""
@@ -187,7 +190,7 @@ class LogSummary(msgspec.Struct, frozen=True):
     unaccounted, evictions, overlaps, longest
         Those that the log says nothing of are None.
     curves
-        One a session.
+        One a session, of the first two hundred.
     """
 
     judged: Judged | None
@@ -216,6 +219,7 @@ def summarize_log(evidence: Evidence, judged: Judged | None) -> LogSummary:
         See `listen2lab.device.judging.judge_log`.
     """
     sessions = evidence.sessions
+    known = [curve_of(session) for session in sessions]
     return LogSummary(
         judged,
         tuple(_facts(session) for session in sessions),
@@ -223,13 +227,13 @@ def summarize_log(evidence: Evidence, judged: Judged | None) -> LogSummary:
         sum(len(np.unique(_known(s.column("syntheses", "paragraph")))) for s in sessions),
         int(sum(s.column("syntheses", "failed").sum() for s in sessions)),
         int(sum(np.isnan(s.column("syntheses", "end_line")).sum() for s in sessions)),
-        Range.of(np.concatenate([curve_of(s)[0] for s in sessions])),
+        Range.of(np.concatenate([memory for memory, _, _ in known])),
         _seconds(sessions),
         _unaccounted(evidence),
         _evictions(sessions),
         _overlaps(sessions),
-        _longest(sessions),
-        tuple(_curve(k, session) for k, session in enumerate(sessions)),
+        _longest(sessions, known),
+        tuple(_curve(k, sessions[k], known[k]) for k in range(min(len(known), MOST_CURVES))),
     )
 
 
@@ -291,15 +295,14 @@ def _overlaps(sessions: Sequence[Session]) -> Overlaps:
     )
 
 
-def _longest(sessions: Iterable[Session]) -> Longest | None:
+def _longest(sessions: Iterable[Session], curves: Iterable[SessionCurve]) -> Longest | None:
     """Return the longest paragraph, of the sessions that log lengths."""
     moved = at_records = 0.0
     records = seen = 0
     longest: Longest | None = None
-    for session in sessions:
-        memory, audio, rows = curve_of(session)
-        good = np.isfinite(audio)
-        memory, audio, rows = memory[good], audio[good], rows[good]
+    for session, curve in zip(sessions, curves, strict=True):
+        good = np.isfinite(curve[1])
+        memory, audio, rows = (values[good] for values in curve)
         if len(memory) < 3:
             continue
         before = np.concatenate([[0.0], np.maximum.accumulate(audio)[:-1]])
@@ -329,8 +332,8 @@ def _longest(sessions: Iterable[Session]) -> Longest | None:
     )
 
 
-def _curve(number: int, session: Session) -> Curve:
-    memory, audio, _ = curve_of(session)
+def _curve(number: int, session: Session, curve: SessionCurve) -> Curve:
+    memory, audio, _ = curve
     keep = np.arange(len(memory))
     if len(memory) > MOST_POINTS:
         pieces = np.array_split(keep, MOST_POINTS)

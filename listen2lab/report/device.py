@@ -157,6 +157,8 @@ def _of_log(log: LogSummary) -> Part:
         for session in log.sessions
         if session.began is not None and len(log.sessions) > 1
     ]
+    if len(began) > _MOST_ROWS:
+        began = [*began[:_MOST_ROWS], f"and {len(began) - _MOST_ROWS:,} more processes"]
     judged = log.judged
     has_curve = any(curve.memory for curve in log.curves)
     return Part(

@@ -13,6 +13,8 @@ from listen2lab.device.formats.reading import Format
 from listen2lab.notice import Notice
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy.typing as npt
     import pandas as pd
 
@@ -45,6 +47,7 @@ _LINE, _TIME, _PID, _PARAGRAPH, _MEMORY, _SECONDS, _COUNT, _EXTRA, _OTHER = rang
 _NAN = float("nan")
 _STARTS = {Kind.START_ON_DEMAND: 0.0, Kind.START_PRE: 1.0}
 _ENDS = {Kind.DONE_ON_DEMAND: 0.0, Kind.DONE_PRE: 1.0, Kind.FAILED_PRE: 1.0}
+_MOST_KINDS = 32
 _PARTLY = (Kind.TOTAL, Kind.AUDIO_CACHE, Kind.ALIGNMENT_CACHE, Kind.UNACCOUNTED)
 _FALLEN_BACK = 0.25
 """A restart begins below its first level plus this share of all that was above it."""
@@ -159,6 +162,13 @@ def split_sessions(rows: Array, source: str) -> list[Session]:
     ]
 
 
+def _is(rows: Array, kinds: Iterable[int]) -> npt.NDArray[np.bool_]:
+    """Return which rows are of some kinds."""
+    known = np.zeros(_MOST_KINDS, dtype=bool)
+    known[list(kinds)] = True
+    return known[rows[:, 0].astype(np.intp)]
+
+
 def _filled(pids: Array) -> Array:
     """Give lines without a process id the one before them, or else the first one."""
     known = np.flatnonzero(pids)
@@ -171,8 +181,8 @@ def _filled(pids: Array) -> Array:
 def _restarts(rows: Array) -> list[tuple[int, Notice]]:
     """Return where another process begins without saying so, and why that is thought."""
     kinds = rows[:, 0]
-    known = np.flatnonzero(~np.isnan(rows[:, _MEMORY]) & ~np.isin(kinds, _PARTLY))
-    starts = np.flatnonzero(np.isin(kinds, tuple(_STARTS)))
+    known = np.flatnonzero(~np.isnan(rows[:, _MEMORY]) & ~_is(rows, _PARTLY))
+    starts = np.flatnonzero(_is(rows, _STARTS))
     hits = np.flatnonzero((kinds == Kind.ALIGNMENT_HIT) & ~np.isnan(rows[:, _EXTRA]))
     counts = rows[hits, _COUNT] + rows[hits, _EXTRA]
     again = set(hits[1:][np.diff(counts) < 0].tolist())
@@ -207,7 +217,7 @@ def _restarts(rows: Array) -> list[tuple[int, Notice]]:
 def _tables(rows: Array) -> dict[str, Array]:
     kinds = rows[:, 0]
     syntheses = _join_syntheses(rows)
-    evicted = rows[np.isin(kinds, (Kind.EVICTED_AUDIO, Kind.EVICTED_ALIGNMENT))]
+    evicted = rows[_is(rows, (Kind.EVICTED_AUDIO, Kind.EVICTED_ALIGNMENT))]
     totals, aligned, hits = (
         rows[kinds == kind] for kind in (Kind.TOTAL_TIME, Kind.ALIGNED, Kind.ALIGNMENT_HIT)
     )
@@ -229,8 +239,8 @@ def _join_syntheses(rows: Array) -> Array:
     A start that is followed by another start of the same paragraph has no end; an end without a
     start has none.
     """
-    some = rows[np.isin(rows[:, 0], (*_STARTS, *_ENDS))]
-    is_start = np.isin(some[:, 0], tuple(_STARTS))
+    some = rows[_is(rows, (*_STARTS, *_ENDS))]
+    is_start = _is(some, _STARTS)
     mode = np.zeros(len(some))
     for kind, value in {**_STARTS, **_ENDS}.items():
         mode[some[:, 0] == kind] = value
@@ -332,7 +342,7 @@ _PARTS = {
 def _join_breakdowns(rows: Array) -> Array:
     """Join the lines of each breakdown: a total begins one, and so does a part seen twice."""
     names = TABLES["breakdowns"]
-    parts = rows[np.isin(rows[:, 0], tuple(_PARTS))]
+    parts = rows[_is(rows, _PARTS)]
     if not len(parts):
         return np.empty((0, len(names)))
     group = np.cumsum(parts[:, 0] == Kind.TOTAL)
@@ -342,7 +352,7 @@ def _join_breakdowns(rows: Array) -> Array:
     _, first, group = np.unique(group, return_index=True, return_inverse=True)
     out = np.full((len(first), len(names)), _NAN)
     out[:, 0], out[:, 1] = parts[first, _LINE], parts[first, _TIME]
-    done = rows[np.isin(rows[:, 0], (Kind.DONE_ON_DEMAND, Kind.DONE_PRE)), _LINE]
+    done = rows[_is(rows, (Kind.DONE_ON_DEMAND, Kind.DONE_PRE)), _LINE]
     out[:, 2] = np.searchsorted(done, out[:, 0])
     for kind, columns in _PARTS.items():
         mine = parts[:, 0] == kind
