@@ -100,7 +100,8 @@ def cures(
         voice, recognizer=recognizer, texts_given=[Path(x) for x in api.several(texts)]
     )
     path = Path(study) if study is not None else api.new_folder()
-    bar = progress or api.progress_bar()
+    own_bar = api.progress_bar()
+    bar = progress or own_bar
     try:
         folder = run_study.start(
             plan, book, path, call=call, progress=bar, notify=api.tell,
@@ -111,14 +112,14 @@ def cures(
                 break
         _verified(folder, limits, bar)
     finally:
-        if progress is None:
-            bar.close()
+        own_bar.close()
     return Study(path)
 
 
 def limits_of(under: str | None) -> dict[str, float]:
     """Return the limits in bytes by name: the one that is asked for, and the lab's own."""
-    return LIMITS if under is None else {under: parse_bytes(under), **LIMITS}
+    own = {} if under is None else {under: float(parse_bytes(under))}
+    return {**own, **LIMITS}
 
 
 def combined(cures: Sequence[Cure], best: Cure) -> list[Level]:

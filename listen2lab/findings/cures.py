@@ -136,8 +136,9 @@ def _cure(m: Measured, item: Experiment, name: str, app: Where) -> Cure:
     setup, imported = m.at(where, "setup", "t"), m.at(where, "import", "t")
     load_s = _mean(setup - imported) if len(setup) == len(imported) else None
     waited = _spoken(m, where).sort_values("step").groupby("repeat")
-    first = waited["fact.waited_s"].first() if "fact.waited_s" in m.rows(where) else []
-    first_s = _mean(np.asarray(first, dtype=float))
+    has_waited = "fact.waited_s" in m.rows(where)
+    first = waited["fact.waited_s"].first().to_numpy(float) if has_waited else np.empty(0)
+    first_s = _mean(first)
     return Cure(
         condition=name,
         knobs=item.changes(level),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,7 +101,7 @@ def listen(text: str, *, voice: str, run_now: bool) -> Any:
     """
     if not run_now:
         return _said("Set run_now to True to hear both voices: they are made by the engine.")
-    from IPython.display import HTML, Audio
+    display: Any = importlib.import_module("IPython.display")  # a notebook has it; it has no types
 
     from listen2lab.experiment.bounded import bounded_voice
     from listen2lab.experiment.inputs import models_root
@@ -119,10 +120,10 @@ def listen(text: str, *, voice: str, run_now: bool) -> Any:
     is_same = wavs[0] == wavs[1]
     said = "Every sample is the same." if is_same else "The samples are not the same."
     players = [
-        Markup("<p>{}</p>{}").format(name, Markup(Audio(data=wav)._repr_html_()))  # noqa: S704
+        Markup("<p>{}</p>{}").format(name, Markup(display.Audio(data=wav)._repr_html_()))  # noqa: S704
         for name, wav in zip(("as exported", "bounded"), wavs, strict=True)
     ]
-    return HTML(f"{Markup().join(players)}<p>{escape(said)}</p>")
+    return display.HTML(f"{Markup().join(players)}<p>{escape(said)}</p>")
 
 
 def _said(sentence: str) -> Card:
