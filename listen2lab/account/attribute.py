@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pandas as pd
 
-from listen2lab.account.categories import (
-    CATEGORIES,
-    UNACCOUNTED,
-    account,
-    cannot_tell,
-    categories,
-)
+from listen2lab.account.categories import CATEGORIES, UNACCOUNTED, account, cannot_tell, categories
 from listen2lab.account.owners import BY, arena_note, fingerprints, holders, new_since, read_rules
 from listen2lab.account.traces import PEAK, trace_of, traced_run
 from listen2lab.errors import InputError, StudyError, UnknownNameError

@@ -105,10 +105,7 @@ def categories(table: pd.DataFrame) -> list[str]:
     return [*names[:-1], *own, names[-1]]
 
 
-_NO_PARTS = (
-    *_KEYS,
-    *("phase", "step", "size", "longest", "rss", "peak", "untouched", "walked"),
-)
+_NO_PARTS = (*_KEYS, *("phase", "step", "size", "longest", "rss", "peak", "untouched", "walked"))
 
 
 def _one_run(run: pd.DataFrame) -> pd.DataFrame:

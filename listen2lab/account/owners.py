@@ -24,15 +24,7 @@ if TYPE_CHECKING:
 
     from listen2lab.study.records import Moment, Trace
 
-__all__ = [
-    "BY",
-    "Rule",
-    "arena_note",
-    "fingerprints",
-    "holders",
-    "new_since",
-    "read_rules",
-]
+__all__ = ["BY", "Rule", "arena_note", "fingerprints", "holders", "new_since", "read_rules"]
 
 BY = ("owner", "function", "library", "line")
 """What `holders` can group by."""
@@ -96,11 +88,7 @@ def read_rules(path: Path | str | None = None) -> list[Rule]:
 
 
 def holders(
-    trace: Trace,
-    at: str = PEAK,
-    by: str = "owner",
-    *,
-    rules: Sequence[Rule] | None = None,
+    trace: Trace, at: str = PEAK, by: str = "owner", *, rules: Sequence[Rule] | None = None
 ) -> pd.DataFrame:
     """Return who held the heap at one moment.
 

@@ -159,10 +159,9 @@ class _Side(NamedTuple):
         """Return what is chosen, by what it is matched with."""
         # What was chosen by name is matched with what the other side chose by another name.
         return {
-            (
-                "" if self.experiment else item.name,
-                "" if self.condition else level.name,
-            ): Where(item.name, level.name)
+            ("" if self.experiment else item.name, "" if self.condition else level.name): Where(
+                item.name, level.name
+            )
             for item in self.study.plan.experiments
             for level in item.levels
             if self.experiment in (None, item.name) and self.condition in (None, level.name)

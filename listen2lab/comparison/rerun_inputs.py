@@ -93,9 +93,7 @@ def _book(before: Source, texts: list[Path], folders: dict[str, Path | str | Non
             )
     try:
         book = inputs.open_book(
-            models["voice"],
-            recognizer=models["recognizer"],
-            paragraphs=_paragraphs(before, texts),
+            models["voice"], recognizer=models["recognizer"], paragraphs=_paragraphs(before, texts)
         )
     except UnknownNameError as error:
         raise InputError(

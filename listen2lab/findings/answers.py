@@ -9,14 +9,7 @@ from listen2lab.account.categories import cannot_tell
 from listen2lab.findings.cures import cures_of
 from listen2lab.findings.effects import average
 from listen2lab.findings.outcomes import LIMITS, outcomes, under
-from listen2lab.findings.records import (
-    Answers,
-    Cause,
-    ConsumesAnswer,
-    Leak,
-    MemoryPart,
-    Untested,
-)
+from listen2lab.findings.records import Answers, Cause, ConsumesAnswer, Leak, MemoryPart, Untested
 from listen2lab.notice import Notice
 from listen2lab.units import mib
 

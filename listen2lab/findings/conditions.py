@@ -85,12 +85,12 @@ def _in_heap(samples: pd.DataFrame) -> float:
     """Return which share of what was gained from setup to end lies in malloc's own pages."""
     if "account.heap" not in samples:
         return 0.0
-    own = samples["account.heap"] + samples["account.mapped"]
-    both = samples.assign(own=own)[["phase", "own", "anonymous"]].groupby("phase").mean()
+    in_malloc = samples["account.heap"] + samples["account.mapped"]
+    both = samples.assign(own=in_malloc)[["phase", "own", "anonymous"]].groupby("phase").mean()
     if not {"setup", "end"} <= set(both.index):
         return 0.0
-    gained = both.loc["end"] - both.loc["setup"]
-    return float(gained["own"] / gained["anonymous"]) if gained["anonymous"] > 0 else 0.0
+    own, anonymous = (both.loc["end"] - both.loc["setup"]).to_numpy(float)
+    return float(own / anonymous) if anonymous > 0 else 0.0
 
 
 def _judged(steps: pd.DataFrame, runs: pd.DataFrame, in_heap: float) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def _judged(steps: pd.DataFrame, runs: pd.DataFrame, in_heap: float) -> dict[str
     known = {name: _rows(steps, name) for name in ("in_use", "kept", "python_blocks")}
     if _grown_file(steps):
         known["rss"] = _rows(steps, "rss")
-    given = {name: values for name, values in known.items() if values}
+    given: dict[str, Any] = {name: values for name, values in known.items() if values}
     given |= {"anonymous": _rows(steps, "held") or [], "in_heap": in_heap}
     beside = {name: values for name in OUTSIDE if (values := _rows(steps, name))}
     together = judge_run(

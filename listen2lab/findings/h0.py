@@ -54,10 +54,7 @@ def _decide(m: Measured, worth: float) -> Ruling:
     lazy = m.at(_STOPPED, "end", "lazy_free")
     untouched = "-untouched" if given > _SOME_UNTOUCHED * private.mean() else ""
     fell = evidence(
-        f"freed-and-fell{untouched}",
-        freed=given,
-        private=known(private),
-        resident=known(resident),
+        f"freed-and-fell{untouched}", freed=given, private=known(private), resident=known(resident)
     )
     found = decide(hidden, worth)
     if given < worth:

@@ -132,7 +132,7 @@ HYPOTHESIS = Hypothesis(
     tested_by=("audio-retention",),
     predictions={
         "audio-retention": "retains grows by the audio's bytes a paragraph, drops does not; skips "
-        "leave more behind",
+        "leave more behind"
     },
     decide=_decide,
     short="retained audio",

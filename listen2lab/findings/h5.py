@@ -66,7 +66,7 @@ HYPOTHESIS = Hypothesis(
     "session and in one each",
     tested_by=("concurrency",),
     predictions={
-        "concurrency": "the level rises with the number in flight, most with a session each",
+        "concurrency": "the level rises with the number in flight, most with a session each"
     },
     decide=_decide,
     short="several syntheses at once",

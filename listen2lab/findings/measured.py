@@ -212,8 +212,7 @@ class Measured:
             return None
         counts = Counter(self.verdict(where) for where in decided)
         return max(
-            decided,
-            key=lambda where: (where.experiment == "baseline", counts[self.verdict(where)]),
+            decided, key=lambda where: (where.experiment == "baseline", counts[self.verdict(where)])
         )
 
     def end_at_same_length(self, where: Where) -> np.ndarray:

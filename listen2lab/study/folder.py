@@ -41,12 +41,10 @@ if TYPE_CHECKING:
 
     from listen2lab.notice import Notice
 
-__all__ = ["MOST_CAPTURE", "RunFolder", "StudyFolder"]
+__all__ = ["RunFolder", "StudyFolder"]
 
 _RESULT = "result.json"
 _PARAGRAPHS = "paragraphs.json"
-MOST_CAPTURE = 64 * 1024 * 1024
-"""Bytes of the largest capture that is copied with its run; `RunFolder.trace` is what is read."""
 
 T = TypeVar("T")
 
@@ -104,7 +102,7 @@ class RunFolder:
         """Tell whether there is a capture that can be read: a plain file, and no link to one."""
         return files.is_plain(self._root, f"{self._home}/{self.capture_path.name}")
 
-    def pack(self, capture_at_most: int = MOST_CAPTURE) -> dict[str, bytes]:
+    def pack(self, capture_at_most: int = files.LARGEST) -> dict[str, bytes]:
         """Return a finished run's files by name, for the machine that keeps the study.
 
         A capture of more bytes stays behind: its reduction is what is read.
@@ -255,13 +253,7 @@ class StudyFolder:
             self._lock = None
 
     def manifest(self) -> tuple[Manifest, list[Notice]]:
-        """Read the manifest, and what in it could not be read.
-
-        Raises
-        ------
-        StudyError
-            This is no study, its manifest is damaged, or (`NewerStudyError`) of a newer format.
-        """
+        """Read the manifest, and what in it could not be read; raises `StudyError`."""
         content = files.read(self.path, self.manifest_path.name)
         if content is None:
             raise StudyError(f"{self.path} is no study: {self._without_manifest()}")

@@ -9,12 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from listen2lab.errors import StudyError
-from listen2lab.study.decode import (
-    decode_record,
-    manifest_of,
-    refuse_many,
-    refuse_other_format,
-)
+from listen2lab.study.decode import decode_record, manifest_of, refuse_many, refuse_other_format
 from listen2lab.study.files import read_named
 from listen2lab.study.records import FORMAT, Manifest
 

@@ -41,8 +41,6 @@ APART = "@"
 """Stands in the name of a merged study's experiment before what sets it apart from the first
 study: another machine, voice or setting. Findings leave such experiments out."""
 
-_NO_NAME = frozenset("/\\\0")
-
 MOST = {
     "repeats": 100_000,
     "jobs": 1_000,
@@ -59,7 +57,6 @@ small enough that a plan from somebody else can be listed at once."""
 LONG_AFTER = 10
 """The longest paragraph comes at a random place after the tenth step, so that a curve has a
 stretch before it to compare with."""
-
 
 KnobValue: TypeAlias = "bool | int | float | Public | dict[Public, Public] | None"
 """What a knob may be set to: names that the lab gives, and numbers."""
@@ -138,7 +135,7 @@ class Experiment(msgspec.Struct, frozen=True):
                 "be at least one step, and the warm-up cannot be negative"
             )
         for name in (self.name, *(level.name for level in self.levels)):
-            if not name or name in {".", ".."} or set(name) & _NO_NAME:
+            if name in {"", ".", ".."} or set(name) & set("/\\\0"):
                 yield f"{name!r} cannot be a folder's name"
             if len(name.encode("utf-8", "replace")) > MOST["name"]:
                 yield f"{name[:40]!r}… is too long for a folder's name"
@@ -158,8 +155,8 @@ class Experiment(msgspec.Struct, frozen=True):
 
     def differing(self, level: Level) -> dict[str, Any]:
         """Return the knobs in which a level really differs from the app, with their values."""
-        knobs, app = knobs_from(self.settings(level))._asdict(), Knobs()._asdict()
-        return {name: value for name, value in knobs.items() if value != app[name]}
+        app = Knobs()._asdict()
+        return {k: v for k, v in self.complete_settings(level).items() if v != app[k]}
 
     def changes(self, level: Level) -> dict[str, Any]:
         """Return what a level changes in the app: `differing` but for how it is measured."""
@@ -188,10 +185,11 @@ class Experiment(msgspec.Struct, frozen=True):
         known = {level.name: level for level in self.levels}
         chosen = []
         for item in wanted:
-            by_value = [x for x in self.levels if list(x.knobs.values()) == [item]]
-            if str(item) not in known and not by_value:
+            by_value = (x for x in self.levels if list(x.knobs.values()) == [item])
+            level = next(by_value, known.get(str(item)))
+            if level is None:
                 raise UnknownNameError(f"level of {self.name}", str(item), known)
-            chosen.append(by_value[0] if by_value else known[str(item)])
+            chosen.append(level)
         return replace(self, levels=tuple(chosen), traced=None)
 
     def with_knobs(self, knobs: Mapping[str, Any]) -> Experiment:
@@ -209,10 +207,8 @@ class Plan(msgspec.Struct, frozen=True):
 
     Parameters
     ----------
-    experiments
-        What is run.
-    repeats
-        Plain runs of each condition.
+    experiments, repeats
+        What is run, and how many plain runs each condition has.
     seed
         Decides the order of conditions and of texts.
     traced
@@ -295,14 +291,9 @@ class Plan(msgspec.Struct, frozen=True):
 
     def with_lengths(self, steps: int | None, warmup: int | None) -> Plan:
         """Return the plan with another number of steps, of warm-up steps, or both."""
-        experiments = tuple(
-            replace(
-                item,
-                steps=item.steps if steps is None else steps,
-                warmup=item.warmup if warmup is None else warmup,
-            )
-            for item in self.experiments
-        )
+        lengths = {"steps": steps, "warmup": warmup}
+        given: dict[str, Any] = {name: n for name, n in lengths.items() if n is not None}
+        experiments = tuple(replace(item, **given) for item in self.experiments)
         return replace(self, experiments=experiments)
 
     def longest_texts(self, experiment: Experiment) -> tuple[int | None, int | None]:
