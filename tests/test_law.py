@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from listen2lab.findings.law import Law, fit_law, laws_of
+from listen2lab.experiment.catalog import EXPERIMENTS
+from listen2lab.findings.law import Law, fit_law, laws_of, lengths_of
+from listen2lab.report.text.law import law as law_words
 from listen2lab.study.data import open_study
+from listen2lab.study.plan import Plan
 
 LENGTHS = (5, 10, 20, 40, 70, 110)
 
@@ -75,3 +78,28 @@ def test_the_reference_study_s_law():
         assert law.lengths == 4
         assert law.at(108) == pytest.approx(2880, rel=0.05)
         assert 14 < law.longest_under(477) < 20
+
+
+def test_a_plan_in_words():
+    """One sentence a graph, for the peak; what is longer than all that was measured is said."""
+    facts = {"shortest_s": 5.0, "longest_s": 110.0, "lengths": 5, "runs": 15, "error": 0.02}
+    exported = Law(quantity="peak", fixed=176.0, linear=17.5, quadratic=0.07, **facts)
+    bounded = Law(quantity="peak", fixed=180.0, linear=1.0, quadratic=0.0, **facts)
+    flat = Law(quantity="peak", fixed=180.0, linear=0.0, quadratic=0.0, **facts)
+    said = law_words({"exported": (exported,), "bounded": (bounded,)})
+    assert len(said) == 2
+    assert "16 s" in said[0]
+    assert "110 s" in said[1]
+    assert law_words({"exported": (flat,)})
+    assert law_words({}) == []
+
+
+def test_conditions_that_differ_in_their_length_alone():
+    """Split ones are none, and each graph has its own."""
+    plan = Plan((EXPERIMENTS["utterance-length"], EXPERIMENTS["baseline"]))
+    found = lengths_of(plan)
+    assert found["exported"] == ["5s", "10s", "15s", "25s", "40s", "70s", "110s"]
+    assert [name.removesuffix("-bounded") for name in found["bounded"]] == [
+        "5s", "15s", "25s", "70s", "110s",
+    ]  # fmt: skip
+    assert lengths_of(Plan((EXPERIMENTS["baseline"],))) == {}
