@@ -95,9 +95,5 @@ def _finding(study: StudyData, name: str, numbers: ConditionNumbers) -> PlantedF
         if not fault.is_leak:
             planted, found = 0.0, found if called_leak else None
     return PlantedFault(
-        fault=name,
-        verdict=numbers.verdict,
-        planted_kib=planted,
-        found_kib=found,
-        is_right=is_right,
+        fault=name, verdict=numbers.verdict, planted_kib=planted, found_kib=found, is_right=is_right
     )

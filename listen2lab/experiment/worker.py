@@ -33,9 +33,7 @@ if __name__ == "__main__" and not __package__:  # started by path, under another
 
     _home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     _spec = importlib.util.spec_from_file_location(
-        "listen2lab",
-        os.path.join(_home, "__init__.py"),
-        submodule_search_locations=[_home],
+        "listen2lab", os.path.join(_home, "__init__.py"), submodule_search_locations=[_home]
     )
     assert _spec is not None
     assert _spec.loader is not None
@@ -116,12 +114,7 @@ class _Run:
         blocks = workload is not None and phase != "setup"
         reading = self.account.read(sample, level=True, engine=blocks)
         self.write(
-            phase,
-            **sample,
-            **_named(reading),
-            gc_found=found,
-            trimmed=trimmed,
-            components=held,
+            phase, **sample, **_named(reading), gc_found=found, trimmed=trimmed, components=held
         )
         if self.objects is not None:
             self.objects.phase(phase, workload)

@@ -64,9 +64,7 @@ def given(path: Path | str, pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def execute(
-    path: Path | str,
-    parameters: Mapping[str, Any] | None = None,
-    out: Path | str | None = None,
+    path: Path | str, parameters: Mapping[str, Any] | None = None, out: Path | str | None = None
 ) -> Any:
     """Run a notebook from top to bottom, in a kernel of its own and in the current folder.
 

@@ -48,11 +48,7 @@ _MOST_OPEN = 2  # experiments up to which each section is open to begin with
 
 
 def page(
-    study: StudyData,
-    summary: Summary,
-    *,
-    device: str | None = None,
-    include_private: bool = False,
+    study: StudyData, summary: Summary, *, device: str | None = None, include_private: bool = False
 ) -> str:
     """Return the report of a study.
 
@@ -180,11 +176,7 @@ def _section(study: StudyData, item: Experiment, numbers: ExperimentSummary) -> 
 
 
 def _accounts(
-    study: StudyData,
-    item: Experiment,
-    sections: Sequence[dict[str, Any]],
-    *,
-    include_private: bool,
+    study: StudyData, item: Experiment, sections: Sequence[dict[str, Any]], *, include_private: bool
 ) -> dict[str, Any]:
     """Take apart what an experiment's reference holds, unless a section before has done it.
 

@@ -209,10 +209,7 @@ def attribution(
         f"{found.experiment}/{found.condition}, run {found.repeat}, after step {found.step}: "
         f"{_mib(found.resident)} MiB resident"
     )
-    parts = [
-        title,
-        table(("part", "MiB", "share", "certainty"), rows),
-    ]
+    parts = [title, table(("part", "MiB", "share", "certainty"), rows)]
     if len(found.who):
         title = f"traced run, {found.moment}, by {found.by}"
         parts.append(_ranking(found.who, found.by, title))

@@ -37,22 +37,13 @@ _GROUPS: dict[str, tuple[str, str]] = {
         "Python's objects",
         "the interpreter's arenas: what it has handed out, and what it keeps free",
     ),
-    "models as loaded": (
-        "models as loaded",
-        "what setup added to malloc's live bytes",
-    ),
+    "models as loaded": ("models as loaded", "what setup added to malloc's live bytes"),
     "engine arena": (
         "held by the engine for the longest sentence",
         "blocks of ONNX Runtime's arena that came after setup (estimated, by their sizes)",
     ),
-    "audio": (
-        "audio in the cache and the player",
-        "counted by the pipeline",
-    ),
-    "alignments": (
-        "alignments",
-        "counted by the pipeline",
-    ),
+    "audio": ("audio in the cache and the player", "counted by the pipeline"),
+    "alignments": ("alignments", "counted by the pipeline"),
     "native in use": (
         "native, in use by others",
         "malloc's live bytes less all that is named here",
@@ -61,10 +52,7 @@ _GROUPS: dict[str, tuple[str, str]] = {
         "native, kept free",
         "resident pages of malloc's heap less its live bytes, after a trim",
     ),
-    "instrument": (
-        "the instrument",
-        "what the lab's own code had added to bare Python",
-    ),
+    "instrument": ("the instrument", "what the lab's own code had added to bare Python"),
 }
 """A group of `listen2lab.account.at_end` to what it is and how it was measured, in a few words."""
 

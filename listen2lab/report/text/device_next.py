@@ -100,11 +100,7 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
         "adb shell dumpsys meminfo PACKAGE > late.txt     # at the end",
         "listen2lab device early.txt late.txt",
     ),
-    "android-samples": (
-        "echo time,pss_kb > phone.csv",
-        _SAMPLER,
-        "listen2lab device phone.csv",
-    ),
+    "android-samples": ("echo time,pss_kb > phone.csv", _SAMPLER, "listen2lab device phone.csv"),
     "android-one-process": (
         "adb shell dumpsys meminfo PACKAGE > early.txt",
         "listen2lab device early.txt",

@@ -15,11 +15,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from listen2lab.findings.records import (
-        ConditionContrast,
-        ConditionNumbers,
-        ExperimentSummary,
-    )
+    from listen2lab.findings.records import ConditionContrast, ConditionNumbers, ExperimentSummary
     from listen2lab.study.data import StudyData
     from listen2lab.study.records import InputsRecord, Manifest, RunRecord
 
