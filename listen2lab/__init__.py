@@ -35,23 +35,9 @@ _HOMES = {
 }
 
 __all__ = [
-    "EXPERIMENTS",
-    "HYPOTHESES",
-    "KNOB_MEANINGS",
-    "Knobs",
-    "LabError",
-    "Study",
-    "__version__",
-    "compare",
-    "cures",
-    "experiments",
-    "merge",
-    "panel",
-    "rerun",
-    "resume",
-    "run",
-    "watch",
-]
+    "EXPERIMENTS", "HYPOTHESES", "KNOB_MEANINGS", "Knobs", "LabError", "Study", "__version__",
+    "compare", "cures", "experiments", "merge", "panel", "rerun", "resume", "run", "watch",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -33,18 +33,9 @@ if TYPE_CHECKING:
     from listen2lab.study.records import Call
 
 __all__ = [
-    "compare",
-    "jobs_here",
-    "merge",
-    "new_folder",
-    "progress_bar",
-    "rerun",
-    "resume",
-    "run",
-    "several",
-    "tell",
-    "watch",
-]
+    "compare", "jobs_here", "merge", "new_folder", "progress_bar", "rerun", "resume", "run",
+    "several", "tell", "watch",
+]  # fmt: skip
 
 _JOBS = 2  # measured with so many: memory as with one at a time, within 0.4 %
 

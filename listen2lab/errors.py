@@ -27,22 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
-    "DamagedError",
-    "EngineError",
-    "FetchError",
-    "InputError",
-    "LabError",
-    "NewerStudyError",
-    "ProbeError",
-    "RefusedFileError",
-    "RunStoppedError",
-    "StudyError",
-    "TextError",
-    "UnknownNameError",
-    "VoiceError",
-    "WorkloadError",
-    "no_attribute",
-]
+    "DamagedError", "EngineError", "FetchError", "InputError", "LabError", "NewerStudyError",
+    "ProbeError", "RefusedFileError", "RunStoppedError", "StudyError", "TextError",
+    "UnknownNameError", "VoiceError", "WorkloadError", "no_attribute",
+]  # fmt: skip
 
 
 class LabError(Exception):

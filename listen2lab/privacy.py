@@ -11,21 +11,10 @@ from typing import Annotated, TypeAlias
 import msgspec
 
 __all__ = [
-    "ComponentName",
-    "ConditionName",
-    "ExperimentName",
-    "Fact",
-    "FunctionName",
-    "MachineLabel",
-    "ModelName",
-    "Private",
-    "Public",
-    "RunKey",
-    "Sentence",
-    "TextName",
-    "VersionText",
+    "ComponentName", "ConditionName", "ExperimentName", "Fact", "FunctionName", "MachineLabel",
+    "ModelName", "Private", "Public", "RunKey", "Sentence", "TextName", "VersionText",
     "WorkloadName",
-]
+]  # fmt: skip
 
 Public: TypeAlias = Annotated[str, msgspec.Meta(extra={"share": "public"})]
 """A code, a hash, a date, or a word that the lab itself has given: it leaves as it is."""

@@ -22,15 +22,9 @@ if TYPE_CHECKING:
     from listen2lab.study.redact import PublicNames
 
 __all__ = [
-    "EXPERIMENTS",
-    "IN_ALL",
-    "LEVERS",
-    "experiment",
-    "experiments",
-    "public_names",
-    "quick",
+    "EXPERIMENTS", "IN_ALL", "LEVERS", "experiment", "experiments", "public_names", "quick",
     "quick_cures",
-]
+]  # fmt: skip
 
 _AS_WRITTEN_S = 110
 """Seconds of the longest sentence in the lab's own texts, as they are written."""

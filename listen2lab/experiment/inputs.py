@@ -25,22 +25,10 @@ if TYPE_CHECKING:
     from listen2lab.study.plan import Plan, Run
 
 __all__ = [
-    "GENERATED_RECOGNIZER",
-    "GENERATED_VOICES",
-    "KINDS",
-    "Book",
-    "Inputs",
-    "OwnFile",
-    "PlantedBook",
-    "changed",
-    "hash_of",
-    "is_generated",
-    "is_same",
-    "models_root",
-    "open_book",
-    "open_file",
+    "GENERATED_RECOGNIZER", "GENERATED_VOICES", "KINDS", "Book", "Inputs", "OwnFile", "PlantedBook",
+    "changed", "hash_of", "is_generated", "is_same", "models_root", "open_book", "open_file",
     "reopen",
-]
+]  # fmt: skip
 
 GENERATED_VOICES = ("tiny", "medium", "high")
 """Voices that the lab builds itself, smallest first."""

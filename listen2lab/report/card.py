@@ -21,14 +21,8 @@ if TYPE_CHECKING:
     from listen2lab.study.plan import Experiment
 
 __all__ = [
-    "Card",
-    "finding_card",
-    "prediction_card",
-    "study_card",
-    "study_line",
-    "table_card",
-    "tested",
-]
+    "Card", "finding_card", "prediction_card", "study_card", "study_line", "table_card", "tested",
+]  # fmt: skip
 
 # JupyterLab's own variables carry its theme; elsewhere what is inherited will do.
 _STYLE = """<style>

@@ -35,16 +35,9 @@ if TYPE_CHECKING:
     from listen2lab.study.records import Trace
 
 __all__ = [
-    "MOST_LINES",
-    "MOST_PANELS",
-    "plot_curves",
-    "plot_ends",
-    "plot_heap",
-    "plot_outcomes",
-    "plot_phases",
-    "shown_conditions",
-    "thinned",
-]
+    "MOST_LINES", "MOST_PANELS", "plot_curves", "plot_ends", "plot_heap", "plot_outcomes",
+    "plot_phases", "shown_conditions", "thinned",
+]  # fmt: skip
 
 MOST_LINES = 8
 """Repeats of a condition up to which each is a line; more are drawn as a band."""

@@ -20,20 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
-    "DASHES",
-    "INK",
-    "MARKERS",
-    "QUIET",
-    "SERIES",
-    "Picture",
-    "new_figure",
-    "safe_label",
-    "share_styles",
-    "styled",
-    "to_png",
-    "to_svg",
-    "to_svg_file",
-]
+    "DASHES", "INK", "MARKERS", "QUIET", "SERIES", "Picture", "new_figure", "safe_label",
+    "share_styles", "styled", "to_png", "to_svg", "to_svg_file",
+]  # fmt: skip
 
 # Okabe and Ito (2008), "Color universal design": told apart with any colour vision.
 SERIES: Sequence[str] = ("#0072b2", "#d55e00", "#009e73", "#aa4499", "#e69f00", "#56b4e9")

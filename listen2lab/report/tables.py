@@ -17,17 +17,9 @@ if TYPE_CHECKING:
     from listen2lab.study.plan import Experiment, KnobValue
 
 __all__ = [
-    "Grid",
-    "PhaseRow",
-    "conditions_frame",
-    "cures_frame",
-    "findings_frame",
-    "grid",
-    "phase_rows",
-    "phase_table",
-    "phases_frame",
-    "watched_answer",
-]
+    "Grid", "PhaseRow", "conditions_frame", "cures_frame", "findings_frame", "grid", "phase_rows",
+    "phase_table", "phases_frame", "watched_answer",
+]  # fmt: skip
 
 
 class Grid(NamedTuple):

@@ -37,17 +37,9 @@ if TYPE_CHECKING:
     from listen2lab.study.data import StudyData
 
 __all__ = [
-    "attribution",
-    "blocks",
-    "conditions",
-    "cures",
-    "findings",
-    "nothing_measured",
-    "overview",
-    "selftest",
-    "table",
-    "watched",
-]
+    "attribution", "blocks", "conditions", "cures", "findings", "nothing_measured", "overview",
+    "selftest", "table", "watched",
+]  # fmt: skip
 
 _WIDTH = 100
 _BLOCKS = "▁▂▃▄▅▆▇█"

@@ -13,14 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "CODE_OF_PART",
-    "NOT_HELD",
-    "caption",
-    "flame_graph_label",
-    "how_measured",
-    "label",
-    "part",
-]
+    "CODE_OF_PART", "NOT_HELD", "caption", "flame_graph_label", "how_measured", "label", "part",
+]  # fmt: skip
 
 CODE_OF_PART = UNACCOUNTED
 """The part that is nobody's."""

@@ -18,19 +18,9 @@ if TYPE_CHECKING:
     from listen2lab.notice import Notice
 
 __all__ = [
-    "caveats",
-    "change_row",
-    "comparison_text",
-    "difference_name",
-    "difference_text",
-    "merge_text",
-    "outcome",
-    "pair_name",
-    "pair_text",
-    "point_row",
-    "quantities",
-    "rerun_text",
-]
+    "caveats", "change_row", "comparison_text", "difference_name", "difference_text", "merge_text",
+    "outcome", "pair_name", "pair_text", "point_row", "quantities", "rerun_text",
+]  # fmt: skip
 
 _UNITS = {"end": " MiB", "rate": " KiB a step", "verdict": ""}
 _MEANING = {

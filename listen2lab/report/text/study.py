@@ -20,24 +20,10 @@ if TYPE_CHECKING:
     from listen2lab.study.records import InputsRecord, Manifest, RunRecord
 
 __all__ = [
-    "GENERATED",
-    "PHASES",
-    "THINNED",
-    "called",
-    "change",
-    "change_parts",
-    "conditions",
-    "damage",
-    "ended",
-    "endings",
-    "headline",
-    "is_hidden",
-    "limits",
-    "provenance",
-    "subject",
-    "verdict",
+    "GENERATED", "PHASES", "THINNED", "called", "change", "change_parts", "conditions", "damage",
+    "ended", "endings", "headline", "is_hidden", "limits", "provenance", "subject", "verdict",
     "verdict_parts",
-]
+]  # fmt: skip
 
 GENERATED = ("tiny", "medium", "high")
 """Voices that the lab builds itself."""
