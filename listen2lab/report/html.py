@@ -80,6 +80,7 @@ def page(
         is_pipeline=manifest.inputs.is_pipeline,
         engine=manifest.setup.versions.get("sherpa-onnx", "?"),
         opening=opening,
+        in_words=finding_words,
         facts=key_facts(study, summary),
         sections=sections,
         is_open=len(sections) <= _MOST_OPEN,
@@ -95,6 +96,12 @@ def page(
     )
 
 
+_LABELS = (
+    "End and peak of the deciding conditions against the limits",
+    "Peak of each cure against its CPU, and the limits",
+)
+
+
 def _opening(summary: Summary) -> dict[str, Any] | None:
     """Return what the opening shows; None for a study that tests no hypothesis."""
     found = summary.answers
@@ -104,38 +111,14 @@ def _opening(summary: Summary) -> dict[str, Any] | None:
     has_cures = found.cures is not None
     figure = plot_outcomes(found.outcomes) if found.cures is None else plot_cures(found.cures)
     return {
-        "answers": [
-            {"name": name, "question": question, "sentences": said[name]}
-            for name, question in QUESTIONS.items()
-        ],
+        "answers": [(name, question, said[name]) for name, question in QUESTIONS.items()],
         "consumes": found.consumes,
         "parts": [
-            {"part": part(each.part), "mib": each.mib, "share": each.share,
-             "how": how_measured(each.part, each.how)}
+            (part(each.part), each, how_measured(each.part, each.how))
             for each in found.consumes.parts
         ],
         "notes": [say(note) for note in found.consumes.notes],
-        "findings": [
-            {
-                "name": name,
-                "finding": each,
-                "sign": finding_words.SIGNS[each.finding],
-                "word": finding_words.word(each),
-                "effect": finding_words.amount(each.effect_mib),
-                "interval": finding_words.interval(each),
-                "explains": finding_words.explains(each),
-                "because": finding_words.because(each),
-            }
-            for name, each in summary.findings.items()
-        ],
-        "picture": None
-        if figure is None
-        else to_svg(
-            figure,
-            label="Peak of each cure against its CPU, and the limits"
-            if has_cures
-            else "End and peak of the deciding conditions against the limits",
-        ),
+        "picture": None if figure is None else to_svg(figure, label=_LABELS[has_cures]),
         "has_cures": has_cures,
         "cure_heads": cure_words.HEADS,
         "cures": [] if found.cures is None else cure_words.rows(found.cures),
@@ -202,9 +185,8 @@ def _phases(study: StudyData, name: str, conditions: Sequence[str]) -> list[dict
     for condition in conditions:
         table = phase_table(study, name, condition)
         if table is not None:
-            svg = to_svg(
-                plot_phases(table), label=f"Memory after each phase of {name}, {condition}"
-            )
+            label = f"Memory after each phase of {name}, {condition}"
+            svg = to_svg(plot_phases(table), label=label)
             found.append({"condition": condition, "svg": svg, "rows": phase_rows(table)})
     return found
 
@@ -217,21 +199,19 @@ def _traces(study: StudyData, name: str, conditions: Sequence[str]) -> list[dict
         if trace is None:
             continue
         whole = sum(each.bytes for each in trace.at_peak) or 1
-        found.append(
-            {
-                "condition": condition,
-                "svg": to_svg(
-                    plot_heap(study, name, condition, trace),
-                    label=f"Heap trace of {name}, {condition}",
-                ),
-                "allocations": trace.allocations,
-                "peak_mib": trace.peak / MIB,
-                "allocators": [
-                    {"it": each, "mib": each.bytes / MIB, "share": each.bytes / whole}
-                    for each in trace.at_peak[:_TOP_ALLOCATORS]
-                ],
-            }
-        )
+        top = [
+            {"it": each, "mib": each.bytes / MIB, "share": each.bytes / whole}
+            for each in trace.at_peak[:_TOP_ALLOCATORS]
+        ]
+        picture = plot_heap(study, name, condition, trace)
+        svg = to_svg(picture, label=f"Heap trace of {name}, {condition}")
+        shown = {
+            "condition": condition,
+            "svg": svg,
+            "allocators": top,
+            "peak_mib": trace.peak / MIB,
+        }
+        found.append({**shown, "allocations": trace.allocations})
     return found
 
 

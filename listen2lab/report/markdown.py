@@ -41,12 +41,8 @@ def short(study: StudyData, summary: Summary) -> str:
     said = answers(summary)
     return template("summary.md.j2").render(
         **_common(study, summary),
-        answers=[
-            said[name][0] for name in ("leak", "consumes", "cause", "under") if said.get(name)
-        ],
-        findings=[
-            (name, each, finding_words.word(each)) for name, each in summary.findings.items()
-        ],
+        answers=[said[x][0] for x in ("leak", "consumes", "cause", "under") if said.get(x)],
+        findings=[(n, each, finding_words.word(each)) for n, each in summary.findings.items()],
         rows=rows[:_MOST_ROWS],
         n_left=max(0, len(rows) - _MOST_ROWS),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from listen2lab.experiment.inputs import GENERATED_VOICES
 from listen2lab.report.text import verdicts
 from listen2lab.report.text.command import rendered
 from listen2lab.report.text.format import number, rate
@@ -20,13 +21,10 @@ if TYPE_CHECKING:
     from listen2lab.study.records import InputsRecord, Manifest, RunRecord
 
 __all__ = [
-    "GENERATED", "PHASES", "THINNED", "called", "change", "change_parts", "conditions", "damage",
+    "PHASES", "THINNED", "called", "change", "change_parts", "conditions", "damage",
     "ended", "endings", "headline", "is_hidden", "limits", "provenance", "subject", "verdict",
     "verdict_parts",
 ]  # fmt: skip
-
-GENERATED = ("tiny", "medium", "high")
-"""Voices that the lab builds itself."""
 
 PHASES = {
     "start": "interpreter",
@@ -231,7 +229,7 @@ def limits(study: StudyData) -> list[str]:
     plan = study.plan
     if plan.repeats < 3:
         sentences.append(f"{plan.repeats} repeats a condition: too few to see them agree.")
-    if study.manifest.inputs.voice in GENERATED:
+    if study.manifest.inputs.voice in GENERATED_VOICES:
         sentences.append(
             "The voice is generated: a Piper voice's architecture and shapes with weights that say "
             "nothing. Memory follows the shapes."
