@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from listen2lab import device
 from listen2lab.device.answer import answer
+from listen2lab.device.formats.schema import Series
+from listen2lab.device.judging import judge_series
 from listen2lab.report.device_terminal import as_text
 from listen2lab.report.text import device as words
 from listen2lab.report.text import device_reports as reports
@@ -54,6 +57,36 @@ def test_the_column_that_is_memory_in_use_and_the_unit_of_time(name):
     assert series.range.first == pytest.approx(300 * MIB, rel=0.01)
     assert series.judged.rate == pytest.approx(12 * MIB, rel=0.02)
     assert evidence.sources[0].malformed == 0
+
+
+@pytest.mark.parametrize("name", ["csv-straight-line", "csv-line-with-spikes"])
+def test_a_steady_rise_is_no_plateau(name):
+    """One short run may be too little for a leak; that it grows to the end is said."""
+    (series,) = answer(read(name)).series
+    judged = series.judged
+    assert judged.verdict == "leak" or judged.caveats[0] == "grows-steadily"
+    assert judged.verdict not in {"plateau", "baseline"}
+    text = words.verdict(judged)
+    assert "MiB a minute" in text
+    assert "as likely as none" not in text
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_steady_lines_and_others(seed):
+    """A line of 15 times its noise is never settled; steps, a level, a saturation are no line."""
+    rng = np.random.default_rng(seed)
+    step = np.arange(60)
+    noise = rng.normal(0, 1.0, 60) * MIB
+
+    def judged(memory):
+        return judge_series(Series("rss_mb", True, 10.0 * step, memory + noise, "x"))  # noqa: FBT003
+
+    line = judged((300 + 2.0 * step) * MIB)
+    assert line.verdict == "leak" or "grows-steadily" in line.caveats
+    for other in (300 + 0 * step, 300 + 20 * (step // 15), 400 - 100 * np.exp(-step / 10.0)):
+        found = judged(other * MIB)
+        assert found.verdict != "leak"
+        assert "grows-steadily" not in found.caveats
 
 
 def test_lines_without_a_time_count_as_steps():

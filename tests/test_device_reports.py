@@ -14,7 +14,7 @@ from listen2lab import device
 from listen2lab.device.answer import answer
 from listen2lab.device.formats.heap import compare_heaps
 from listen2lab.device.formats.numbers import read_number, read_size
-from listen2lab.device.formats.schema import OWNERS, owner_of
+from listen2lab.device.formats.owners import OWNERS, owner_of
 from listen2lab.errors import InputError, UnknownNameError
 from listen2lab.notice import Notice
 from listen2lab.report.device import short

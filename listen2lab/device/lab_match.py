@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from listen2lab.device.formats.schema import LAB_OWNERS, Category
+from listen2lab.device.formats.owners import LAB_OWNERS
 from listen2lab.device.judging import curve_of
 from listen2lab.device.log_summary import SAME_LENGTH
 from listen2lab.findings.summary import summary_of
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from listen2lab.device.evidence import Evidence
-    from listen2lab.device.formats.schema import Snapshot
+    from listen2lab.device.formats.schema import Category, Snapshot
     from listen2lab.study.data import StudyData
 
     Array = npt.NDArray[np.float64]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from listen2lab.device.formats.schema import FREED, LAB_OWNERS, REST
+from listen2lab.device.formats.owners import FREED, LAB_OWNERS, REST
 from listen2lab.device.lab_match import largest_snapshot
 from listen2lab.notice import Notice
 

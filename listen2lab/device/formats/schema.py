@@ -23,12 +23,12 @@ holds both, and `swapped` is None. Android has no footprint; there `dirty` is pr
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
+from listen2lab.device.formats.owners import FREED, OWNERS, REST, owner_of
 from listen2lab.notice import Notice
 
 if TYPE_CHECKING:
@@ -38,10 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COLUMNS",
-    "FREED",
-    "LAB_OWNERS",
-    "OWNERS",
-    "REST",
     "Category",
     "Change",
     "Series",
@@ -49,64 +45,10 @@ __all__ = [
     "Zone",
     "difference",
     "make_snapshot",
-    "owner_of",
 ]
 
 COLUMNS = ("virtual", "resident", "dirty", "clean", "reclaimable", "swapped", "counted")
 """Columns that are bytes."""
-
-FREED = "heap, freed and kept"
-"""What was freed, and malloc keeps dirty: a sign of a high-water mark, and of no leak."""
-
-_RULES = (
-    ("measuring tools", r"performance tool data|stack logging|malloc_stack"),
-    ("GPU buffers", r"ioaccelerator|iogpu|metal"),
-    ("graphics and UI", (r"graphics|iosurface|\bcg |^core(animation|ui|image)"
-      r"|coregraphics|colorsync|image ?io|gfx|egl|\bgl mtrack|layer|__glslbuiltins|^view")),
-    ("stacks", r"^stack|\bstack( guard)?$|thread"),
-    (FREED, r"malloc.*\(empty\)"),
-    ("heap, large blocks", r"malloc[_ ](large|huge)"),
-    ("heap, small blocks", r"malloc|native heap|^\[heap\]"),
-    ("Java heap", r"dalvik|java heap"),
-    ("VM allocate", r"^anonymous|^\[anon|vm_allocate|memory tag|app-specific tag|untagged"),
-    ("code", r"^__|dyld|shlib|\.(so|jar|apk|ttf|dex|oat|art|vdex) mmap|^code$|\.so(\.\d+)*$"),
-    ("mapped files", r"mapped file|mmap|ashmem"),
-)  # fmt: skip
-
-LAB_OWNERS = (
-    "heap, large blocks", "heap, small blocks", FREED, "VM allocate", "mapped files", "stacks",
-)  # fmt: skip
-"""Owners whose memory the lab's pipeline has too: its engine, models, audio and alignments."""
-
-OWNERS = (
-    *LAB_OWNERS[:-1], "Java heap", "GPU buffers", "graphics and UI", "stacks", "code",
-    "measuring tools", "frameworks and others",
-)  # fmt: skip
-"""Owners, in the order in which they are shown."""
-
-REST = "not in any category"
-"""What a footprint holds beyond all of its categories."""
-
-_PATTERNS = tuple((name, re.compile(pattern, re.IGNORECASE)) for name, pattern in _RULES)
-
-
-def owner_of(category: str) -> str:
-    """Return the owner of a category, by its name.
-
-    Parameters
-    ----------
-    category
-        As a tool prints it: ``MALLOC_LARGE (empty)``, ``__DATA_CONST``, ``EGL mtrack``.
-
-    Returns
-    -------
-    str
-        One of `OWNERS`; what no rule knows is ``frameworks and others``.
-    """
-    for name, pattern in _PATTERNS:
-        if pattern.search(category):
-            return name
-    return OWNERS[-1]
 
 
 class Category(msgspec.Struct, frozen=True):

@@ -57,6 +57,8 @@ CAVEATS = {
     "pages may stay resident, and compressed ones leave it: the footprint decides.",
     "compressed": "A report shows more than a tenth of the footprint compressed or swapped: "
     "resident size says too little, so no verdict on it stands.",
+    "grows-steadily": "Memory grows steadily to the very end, far beyond its noise; one run of "
+    "this length is too little to call it a leak: run longer, or give several.",
     "restarted": "The log holds several processes (the app was restarted, or two ran at once): the "
     "series is split there, and each part counts as a process of its own.",
     "few-breakdowns": "Fewer than 15 memory breakdowns: what the app cannot account for is not "
@@ -179,7 +181,8 @@ def verdict(judged: Judged) -> str:
         )
     if judged.verdict == "inconclusive":
         codes = judged.reasons if judged.taken_back is None else judged.caveats
-        return f"Inconclusive. {sentence_of(codes[0])}" if codes else "Inconclusive."
+        pace = f" It grows by {rate(judged.rate)} a {unit}." if "grows-steadily" in codes else ""
+        return f"Inconclusive. {sentence_of(codes[0])}{pace}" if codes else "Inconclusive."
     known = "follows-largest-input" in judged.reasons
     shape = (
         _SHAPES["high-water" if known else "steps"]
