@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import ModuleType
 
-__all__ = ["Workload", "load_file"]
+__all__ = ["Workload", "load_file", "plain", "plain_components", "plain_number"]
+
+LONGEST = 4000
+"""Characters of a text that are kept: an exception may quote all that it was given."""
+
+_LONGEST_NAME = 200
+_MOST_NAMES = 1000
+_INFINITE = float("inf")
+_DEEPEST = 8
 
 
 class Workload(Protocol):
@@ -51,6 +59,68 @@ class _FileWorkload:
         self.size: Callable[[int], float | None] = getattr(module, "size", lambda _i: None)
         self.components: Callable[[], Mapping[str, int]] = getattr(module, "components", dict)
         self.enter: Callable[[str], None] = getattr(module, "enter", lambda _phase: None)
+
+
+def plain_number(value: Any, what: str) -> float | None:
+    """Return a number that can be stored; None where it is infinite, or no number at all (NaN).
+
+    Raises
+    ------
+    WorkloadError
+        It is of another type: no number was meant.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    try:
+        if not isinstance(value, (str, bytes)):
+            size = abs(float(value))
+            return (value if isinstance(value, int) else float(value)) if size < _INFINITE else None
+    except OverflowError:
+        return None
+    except (TypeError, ValueError):
+        pass
+    raise WorkloadError(
+        f"{what} is {type(value).__name__}, and must be a number or None; see to the workload"
+    )
+
+
+def plain_components(given: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return what ``components()`` said as it can be stored: names to bytes."""
+    found = dict(given)
+    if len(found) > _MOST_NAMES:
+        raise WorkloadError(f"components() names {len(found):,}; at most {_MOST_NAMES:,} are kept")
+    names = {name: str(name)[:_LONGEST_NAME] for name in found}
+    return {
+        name: plain_number(found[given_name], f"components()[{name!r}]")
+        for given_name, name in names.items()
+    }
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """Return a value as JSON can hold it and every reader takes it.
+
+    Texts are cut, and half characters (lone surrogates) written out; numbers that are infinite or
+    none become None; what is too deep becomes a text.
+    """
+    found = value
+    if isinstance(value, str):
+        cut = value if len(value) <= LONGEST else f"{value[:LONGEST]}… ({len(value):,} characters)"
+        found = cut.encode("utf-8", "backslashreplace").decode()
+    elif isinstance(value, float):
+        found = float(value) if abs(value) < _INFINITE else None
+    elif isinstance(value, int):
+        found = value if abs(value) < 2**63 else None
+    elif depth < _DEEPEST and hasattr(value, "keys"):
+        names = list(value)[:_MOST_NAMES]
+        found = {plain(str(name)[:_LONGEST_NAME]): plain(value[name], depth + 1) for name in names}
+    elif depth < _DEEPEST and isinstance(value, (list, tuple)):
+        found = [plain(each, depth + 1) for each in value[:_MOST_NAMES]]
+    elif value is not None:
+        try:
+            found = plain(float(value))  # a number of numpy's, or of another library
+        except (TypeError, ValueError, OverflowError):
+            found = plain(repr(value))
+    return found
 
 
 def load_file(path: str) -> Workload:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import time
 from pathlib import Path
 
 import platformdirs
@@ -18,6 +19,7 @@ from listen2lab.comparison.merge import merge
 from listen2lab.comparison.rerun import rerun
 from listen2lab.errors import InputError, StudyError
 from listen2lab.experiment import run_study
+from listen2lab.experiment.runner import execute
 from listen2lab.experiment.trust import is_own, marked
 from listen2lab.findings.summary import summary_of
 from listen2lab.study.data import open_study
@@ -294,3 +296,105 @@ def test_the_digest_of_a_study_is_as_it_was_stored(own):
     assert open_study(own).folder.digest() == before
     (own / "runs/holds/this/00/result.json").write_text("{}")
     assert open_study(own).folder.digest() != before
+
+
+# -- no value is odd enough to make a study unreadable
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome", "said"),
+    [
+        ("def components(): return {'a': float('inf'), 'b': 10**400, 'c': 2.5}", "complete", None),
+        ("def size(i): return [1.0, float('nan'), float('inf'), 10**400][i % 4]", "complete", None),
+        ("def step(i): return {'x': '\\ud800', 'y': 1e999, 'z': [object()] * 2}", "complete", None),
+        ("def components(): return {'\\ud800' * 9000: 1}", "complete", None),
+        ("def components(): return {'cache': 'much'}", "crashed", "components()['cache'] is str"),
+        ("def size(i): return 'long'", "crashed", "size(0) is str"),
+        ("def step(i): raise ValueError('x' * (50 << 20))", "crashed", "characters)"),
+        ("def step(i): raise ValueError('half \\ud800')", "crashed", "half \\ud800"),
+        (
+            "class E(Exception):\n    def __str__(self): raise KeyError\ndef step(i): raise E",
+            "crashed",
+            "KeyError",
+        ),
+        (
+            "import sys\ndef step(i): sys.stdout.close(); sys.stderr.close(); 1 / 0",
+            "crashed",
+            "zero",
+        ),
+    ],
+)
+def test_whatever_a_workload_says_its_run_can_be_read(prepared, code, outcome, said):
+    """What is written is checked where it is written: the run keeps its result and its lines."""
+    run = prepared(f"def setup(): pass\ndef step(i): pass\n{code}\n")
+    result = execute(run)
+    assert result.outcome == outcome
+    assert run.result() == result
+    assert run.samples()
+    assert run.steps_path.stat().st_size < 200_000
+    if said is not None:
+        assert said in result.message
+
+
+@pytest.mark.parametrize("name", ["spec.json", "result.json", "steps.jsonl"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[" * 100_000 + b"\n",
+        b'{"a":' * 100_000 + b"\n",
+        b'{"workload":{"a":' + b"[" * 100_000 + b"\n",
+        b"[]\n", b"null\n", b"7\n", b'""\n', b"{}\n", b'{"phase":"\\ud800"}\n', b"\xff\xfe\n",
+        b'{"phase":"step"}\n', b'{"phase":"step","step":1e999}\n', b'{"outcome":"complete"}\n',
+        b'{"phase":"end","components":{"a":"b"}}\n', b'{"t":1}\n', b"[],\n" * 3_000_000,
+    ],
+)  # fmt: skip
+def test_an_odd_file_costs_its_run_alone(own, name, content):
+    """What is readable is shown, what is not is named."""
+    (own / "runs/holds/this/00" / name).write_bytes(content)
+    study = open_study(own)
+    assert list(study.runs["outcome"]).count("complete") >= 1
+    readable = {"spec.json": (b"{}\n",), "result.json": (b'{"outcome":"complete"}\n',)}
+    if content not in readable.get(name, ()):
+        assert [notice.code for notice in study.damage] in (
+            ["run-damaged"], ["not-as-planned"], ["complete-without-steps"],
+        )  # fmt: skip
+    assert len(study.samples)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "paragraphs.json", "device.json"])
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"{}", b"null", b"\xff", b'{"plan":{}}'])
+def test_an_odd_file_beside_the_runs_is_an_error_or_left_out(own, name, content):
+    """Never a traceback; what cannot be done is a sentence."""
+    (own / "summary.json").write_bytes(content)
+    (own / name).write_bytes(content)
+    try:
+        study = open_study(own)
+        lab.Study(study).report()
+        study.folder.paragraphs()
+    except StudyError:
+        assert name != "device.json"
+
+
+@pytest.mark.parametrize(
+    "page_of",
+    [
+        lambda n: b"<script " * (n // 8),
+        lambda n: b"<script id=" * (n // 11),
+        lambda n: b'listen2lab-study"' * (n // 17),
+        lambda n: b'<script id="listen2lab-study"' * (n // 29),
+        lambda n: b'<script id="listen2lab-study">{' + b'"a":1,' * (n // 6),
+        lambda n: b'<script id="listen2lab-study">{"manifest":' + b"[" * n,
+        lambda n: b'<script id="listen2lab-study">{"manifest":{"plan":' + b"[]," * (n // 3),
+        lambda n: b'<script id="listen2lab-study">' + b"{" * n,
+        lambda n: b'<script id="listen2lab-study">{"format":' + b"9" * n,
+        lambda n: b'<script id="listen2lab-study">{' + b" " * n,
+    ],
+)
+def test_a_page_is_looked_through_in_a_time_that_grows_with_it(tmp_path, page_of):
+    """Whatever stands in 10 MB of it, it is refused within a second or two."""
+    path = tmp_path / "r.html"
+    path.write_bytes(page_of(10_000_000))
+    began = time.perf_counter()
+    with pytest.raises(StudyError):
+        read_payload(path)
+    assert time.perf_counter() - began < 3

@@ -26,7 +26,7 @@ import json
 import signal
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 if __name__ == "__main__" and not __package__:  # started by path, under another interpreter
     import importlib.util
@@ -44,7 +44,7 @@ if __name__ == "__main__" and not __package__:  # started by path, under another
 from listen2lab.probes.process import Meter
 from listen2lab.probes.readings import AccountProbe
 from listen2lab.probes.tree import TreeProbe
-from listen2lab.workload import load_file
+from listen2lab.workload import load_file, plain, plain_components, plain_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ EXIT_CANNOT_WRITE = 4
 """Exit status of a run whose samples could not be written: it is no result of the workload."""
 
 _NO_ROOM = 4 * 1024 * 1024  # bytes
+_LONGEST_TRACEBACK = 4000  # its end says what was raised
 _SNAPSHOT_SECONDS = 0.015
 # memray looks at the heap every 10 ms: a traced step rests this long, so that one look falls
 # after its end and the heap's curve has a point that belongs to the step.
@@ -96,19 +97,25 @@ class _Run:
             "cpu_total_s": round(time.process_time(), 6),
             **values,
         }
-        _write_all(self.lines, json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        try:
+            text = json.dumps(line, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+            data = text.encode()
+        except (TypeError, ValueError):  # what only a workload says: half characters, infinities
+            text = json.dumps(plain(line), separators=(",", ":"), allow_nan=False)
+            data = text.encode()
+        _write_all(self.lines, data + b"\n")
 
     def write_event(self, text: str) -> None:
         """Append one line to the log of events, which the workload writes in the app's grammar."""
         if self.log is None:
             self.log = self._open("events.log")
-        _write_all(self.log, text.encode() + b"\n")
+        _write_all(self.log, text.encode("utf-8", "backslashreplace") + b"\n")
 
     def settle(self, phase: str, workload: Workload | None = None, *, trim: bool = False) -> None:
         """Collect, maybe trim, and write what is held between steps."""
         found = gc.collect()
         trimmed = trim and self.meter.trim()
-        held = dict(workload.components()) if workload is not None else {}
+        held = plain_components(workload.components()) if workload is not None else {}
         self.mark(phase)
         sample = self.meter.read()
         blocks = workload is not None and phase != "setup"
@@ -140,7 +147,7 @@ class _Run:
             facts = step(i)
             if os.getpid() != own:
                 os._exit(0)  # a fork of the workload's must not go on as a second run
-            size = size_of(i)
+            size = plain_number(size_of(i), f"size({i})")
             if size is not None:
                 largest = size if largest is None else max(largest, size)
                 summed += size
@@ -165,12 +172,12 @@ class _Run:
                 "gc_freed": freed,
                 "python_blocks": sys.getallocatedblocks(),
                 **self.tree.read(),
-                "components": dict(workload.components()),
+                "components": plain_components(workload.components()),
             }
             if largest is not None:
                 values["size"], values["size_sum"] = largest, summed
             if facts:
-                values["facts"] = dict(facts)
+                values["facts"] = plain(dict(facts))
             if traced:
                 values["epoch_s"] = time.time()
             self.write("warmup" if i < warmup else "step", **values)
@@ -219,11 +226,20 @@ def _guarded(run: _Run, body: Callable[[], None]) -> int:
     except BaseException as error:  # noqa: BLE001 - a workload may also call sys.exit
         import traceback  # only when something is wrong
 
-        print("".join(traceback.format_exception(error)), file=sys.stderr, flush=True)
-        words = f"sys.exit({error.code!r})" if isinstance(error, SystemExit) else str(error)
-        run.write("error", error=words, type=type(error).__name__)
+        with suppress(Exception):  # its text may be anything, and the output may be closed
+            text = "".join(traceback.format_exception(error))
+            print(plain(text[-_LONGEST_TRACEBACK:]), file=sys.stderr, flush=True)
+        run.write("error", error=plain(_words(error)), type=plain(type(error).__name__))
         return EXIT_ERROR
     return 0
+
+
+def _words(error: BaseException) -> str:
+    """Return an exception's text; it may be long, and raise an exception of its own."""
+    try:
+        return f"sys.exit({error.code!r})" if isinstance(error, SystemExit) else str(error)
+    except Exception as second:  # noqa: BLE001 - whatever its text is made by
+        return f"(its text raised {type(second).__name__})"
 
 
 def _run(run: _Run, recording: AbstractContextManager[Any]) -> None:
