@@ -55,6 +55,11 @@ _ALWAYS = (
     *("size", "gc_found", "gc_freed", "python_blocks"),
 )
 _NOT_COLUMNS = ("gaps", "python", "pid", "error", "type")
+_TOGETHER = tuple(
+    f"account.{kind}" for kind in ("file", "data", "stack", "heap", "mapped", "shared", "other")
+)
+"""Columns that are read together: where there is one of them, there are all."""
+
 _NESTED = {"components": "component.", "facts": "fact."}
 
 
@@ -218,10 +223,11 @@ def _sample_frame(keys: list[tuple[str, str, int, bool]], samples: list[Sample])
         elif name not in _NOT_COLUMNS:
             columns[name] = _column(given)
     nothing = np.full(len(samples), np.nan)
+    is_walked = any(columns.get(name) is not None for name in _TOGETHER)
     shown = {
         name: nothing if column is None else column
         for name, column in columns.items()
-        if name in _ALWAYS or column is not None
+        if column is not None or name in _ALWAYS or (is_walked and name in _TOGETHER)
     }
     frame = pd.DataFrame(keys, columns=list(KEYS))
     return pd.concat([frame, pd.DataFrame(shown, index=frame.index)], axis=1)
