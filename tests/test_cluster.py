@@ -340,3 +340,25 @@ def test_a_cluster_that_goes_away_leaves_a_study_to_be_completed(
     run_study.resume(tmp_path / "study", progress=heard)
     assert (heard.done, len(heard.ended)) == (finished, 4 - finished)
     assert set(open_study(tmp_path / "study").runs["outcome"]) == {"complete"}
+
+
+@pytest.mark.parametrize("greeting", [b"", b"SSH-2.0-OpenSSH_9.2\r\n"])
+def test_another_service_is_recognised_within_ten_seconds(greeting, workload, tmp_path):
+    """Whether it says nothing, or something else."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            with contextlib.suppress(OSError):
+                there, _ = server.accept()
+                with there:
+                    there.sendall(greeting)
+                    there.recv(1)  # until the client gives up
+
+        threading.Thread(target=answer, daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(InputError, match="no Dask scheduler answers"):
+            run_study.start(
+                plan(), workload, tmp_path / "study",
+                on=f"tcp://127.0.0.1:{server.getsockname()[1]}",
+            )  # fmt: skip
+        assert time.monotonic() - began < 10

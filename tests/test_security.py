@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
 import time
 from pathlib import Path
 
+import msgspec
 import platformdirs
 import pytest
 from msgspec.structs import replace
@@ -17,12 +19,13 @@ import listen2lab as lab
 from listen2lab import api
 from listen2lab.comparison.merge import merge
 from listen2lab.comparison.rerun import rerun
-from listen2lab.errors import InputError, StudyError
+from listen2lab.errors import DamagedError, InputError, StudyError
 from listen2lab.experiment import run_study
 from listen2lab.experiment.runner import execute
 from listen2lab.experiment.trust import is_own, marked
 from listen2lab.findings.summary import summary_of
 from listen2lab.study.data import open_study
+from listen2lab.study.folder import StudyFolder
 from listen2lab.study.payload import read_payload
 from listen2lab.study.plan import Plan
 
@@ -398,3 +401,89 @@ def test_a_page_is_looked_through_in_a_time_that_grows_with_it(tmp_path, page_of
     with pytest.raises(StudyError):
         read_payload(path)
     assert time.perf_counter() - began < 3
+
+
+# -- nothing is lost
+
+
+@pytest.mark.parametrize("left", [["lock"], ["lock", "paragraphs.json"]])
+def test_a_folder_that_was_killed_before_its_manifest_is_taken_up(small, tmp_path, left):
+    """Neither a kill nor a full disk between the first files blocks it."""
+    folder = StudyFolder(tmp_path / "new")
+    folder.path.mkdir()
+    for name in (*left, ".paragraphs.json.0123.tmp"):
+        (folder.path / name).write_text("[")
+    folder.create(small.manifest, ["one"])
+    folder.release()
+    assert open_study(folder.path).folder.paragraphs() == ["one"]
+
+
+def test_a_run_that_was_killed_from_outside_is_repeated(own):
+    """It says nothing of the workload; what the lab kills at a limit has another outcome."""
+    path = own / "runs/holds/this/00/result.json"
+    edit(path, lambda r: r.update(outcome="crashed", signal="SIGKILL", why=None))
+    said = []
+    run_study.resume(own, notify=said.append)
+    assert [x.code for x in said] == ["run-killed", "will-run"]
+    assert set(open_study(own).runs["outcome"]) == {"complete"}
+    edit(path, lambda r: r.update(outcome="killed", signal="SIGKILL"))
+    run_study.resume(own, notify=said.append)
+    assert len(said) == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome", "why"),
+    [
+        ("def teardown(): os._exit(0)", "crashed", "ended-early"),
+        ("def step(i): [os.close(k) for k in (0, 1, 2) if i == 1]", "complete", None),
+        ("def step(i): os.closerange(0, 500)", "crashed", "status"),
+    ],
+)
+def test_an_end_that_is_odd_is_said(prepared, code, outcome, why):
+    """A run that ends before its last line is not complete; closed files are its own doing."""
+    run = prepared(f"import os\ndef setup(): pass\ndef step(i): pass\n{code}\n")
+    result = execute(run)
+    assert result.outcome == outcome
+    assert (result.why and result.why.code) == why
+    assert run.samples()
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="only Linux tells")
+def test_processes_that_left_the_session_end_with_the_run(prepared):
+    """They would go on beside later runs, and hold what those measure."""
+    run = prepared("""
+        import subprocess
+        def setup(): subprocess.Popen(["sleep", "123"], start_new_session=True)
+        def step(i): pass
+    """)
+    result = execute(run)
+    assert (result.outcome, result.left_behind) == ("complete", 1)
+
+
+def test_a_folder_that_cannot_be_written_says_so(own, monkeypatch):
+    """A flame graph's too: it goes the same way."""
+
+    def full(*_args, **_options):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("listen2lab.study.files.write", full)
+    with pytest.raises(StudyError, match="make the folder writable"):
+        open_study(own).folder.run("holds/this/00").write("flame.html", b"")
+
+
+def test_what_a_worker_sends_is_checked_before_it_is_written(own, tmp_path):
+    """A payload that is no run's leaves no folder behind, and nothing outside of it."""
+    there = open_study(own).folder.run("holds/this/00")
+    good = there.pack()
+    folder = StudyFolder(tmp_path / "new")
+    folder.path.mkdir()
+    for bad in (
+        None, 7, [], {}, {"result.json": b"{}"}, {**good, "result.json": b"["},
+        {**good, "steps.jsonl": b"7\n"}, {**good, "spec.json": b"[" * 99_999},
+        {**good, "../../x": b""}, {**good, "a": "text"}, {**good, 7: b""},
+    ):  # fmt: skip
+        with pytest.raises((msgspec.DecodeError, DamagedError)):
+            folder.run("holds/this/00").unpack(bad)
+    assert not list(folder.path.iterdir())
+    folder.run("holds/this/00").unpack(good)
+    assert folder.run("holds/this/00").content_hash() == there.content_hash()

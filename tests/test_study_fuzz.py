@@ -60,7 +60,8 @@ fuzzed = settings(
 ODD = (
     None, True, 0, -1, 7, 2**31, 2**63, 2**64, 10**30, -(10**30), 1e300, -1e300, 0.5, 1e-320, "",
     "x", "../../../etc", "\x1b[31m", "\x00", "</script><b>", "$x^2$", "9" * 60, "é\u202e", "{x}",
-    "a" * 3000, [], [None], [[1, 2]], ["x", 1], {}, {"x": None}, {"": {"x": []}}, {"code": "raised"},
+    "a" * 3000, [], [None], [[1, 2]], ["x", 1], {}, {"x": None}, {"": {"x": []}},
+    {"code": "raised"},
     {"code": "over-limit", "values": {"limit": "x", "footprint": None}},
     {"code": "{0.x}"},
     "complete", "killed", "missing", "step", "released", "traced",

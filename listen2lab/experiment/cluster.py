@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 import time
 import uuid
 from concurrent.futures import CancelledError
@@ -45,6 +46,9 @@ __all__ = ["ClusterBackend"]
 
 CONNECT_SECONDS = 10.0
 """How long an answer may take: at first, and when the connection broke."""
+
+_LONGEST_GREETING = 2**20
+# Bytes that a scheduler says it greets with; letters, read as a number, are many more.
 
 _LAB_VERSION = "__import__('listen2lab').__version__"
 # For `eval` there. A worker ends when it is sent something of a package that it does not have;
@@ -203,6 +207,9 @@ class ClusterBackend:
                 because = f"it has listen2lab {found}, not {__version__}"
                 self.refuse(address, f"{because}; install the same there")
             return
+        if not isinstance(found, remote.WorkerStatus):
+            self.refuse(address, f"it answers with {type(found).__name__}, and not as a worker")
+            return
         if found.machine is None:
             self.refuse(address, found.refused)
             return
@@ -234,7 +241,10 @@ class ClusterBackend:
 
     def _hear(self, event: tuple[float, Any]) -> None:
         """Pass a sample on to who waits for its run."""
-        key, sample = remote.sample_of(event[1])
+        try:
+            key, sample = remote.sample_of(event[1])
+        except (TypeError, ValueError):
+            return  # somebody else's: only what comes with a run's files counts
         on_sample = self.listeners.get(key)
         if on_sample is not None:
             on_sample(sample)
@@ -257,7 +267,8 @@ class _Slot:
     def available(self) -> int:
         # As a job: its thread there is idle now, and a call would wait long for a worker that died.
         until = time.monotonic() + CONNECT_SECONDS
-        return int(self._ask(lambda: time.monotonic() > until, remote.available) or 0)
+        found = self._ask(lambda: time.monotonic() > until, remote.available)
+        return found if isinstance(found, int) else 0
 
     def carry(
         self,
@@ -312,12 +323,26 @@ def _connected(address: str) -> Client:
     """Return a client of the scheduler at an address."""
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # it is said here instead
     try:
+        _refuse_other_service(address)
         return Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
             f"no Dask scheduler answers at {address or 'an empty address'} ({error}); nothing was "
             "run; give the address that `dask scheduler` printed, such as tcp://host:8786"
         ) from error
+
+
+def _refuse_other_service(address: str) -> None:
+    """Refuse what does not greet as a scheduler does: a client would wait for it for minutes."""
+    scheme, _, rest = address.rpartition("://")
+    host, _, port = rest.rpartition(":")
+    if scheme not in ("", "tcp") or not host or not port.isdigit():
+        return  # the client knows what is wrong, or how to greet there
+    with socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS / 2) as there:
+        there.settimeout(CONNECT_SECONDS / 2)
+        greeting = there.recv(8, socket.MSG_WAITALL)
+    if len(greeting) < 8 or int.from_bytes(greeting, "little") > _LONGEST_GREETING:
+        raise ValueError("another service is there")
 
 
 def _submit(client: Client, worker: str, function: Callable[..., Any], *arguments: Any) -> Future:

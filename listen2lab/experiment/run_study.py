@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from listen2lab.experiment.scheduler import Backend, WorkerSlot
     from listen2lab.notice import Value
     from listen2lab.study.plan import Plan, Run
-    from listen2lab.study.records import Call, HypothesisRecord, InputsRecord, Sample
+    from listen2lab.study.records import Call, HypothesisRecord, InputsRecord, RunRecord, Sample
 
 __all__ = ["refuse_planted", "resume", "start", "to_nobody", "will_run"]
 
@@ -327,6 +327,10 @@ def _scheduler(
         if read.problem is not None:
             notify(read.problem)
             notify(Notice("run-again", {"run": run.key}))
+        if read.result is not None and _was_killed(read.result):
+            notify(Notice("run-killed", {"run": run.key}))
+            left.append(run)
+            continue
         if read.result is None:
             left.append(run)
             continue
@@ -336,6 +340,14 @@ def _scheduler(
             begun[run.experiment.name, run.repeat] = read.result.machine
     jobs = Scheduler(left, jobs=plan.jobs, expectation=expectation, begun=begun, notify=notify)
     return jobs, left, len(left) * sum(took) / len(took) if took else None
+
+
+def _was_killed(result: RunRecord) -> bool:
+    """Tell whether somebody else killed a run, which says nothing of its workload.
+
+    What is killed from here, at a limit, has another outcome.
+    """
+    return result.outcome == "crashed" and result.signal == "SIGKILL"
 
 
 def _work(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,6 +32,9 @@ __all__ = ["child_environment", "execute", "fixed_environment"]
 
 _POLL_SECONDS = 0.02
 # Reading the child's counters takes some 30 µs, so polling costs it nothing it could feel.
+_RUN = "LISTEN2LAB_RUN"
+# The variable by which processes of a run are found that left its session.
+_HAS_PROC = Path("/proc/self/environ").exists()
 _INEXACT = 16 * 2**20
 # Bytes by which the kernel's counters may be off: each core keeps a share of its own.
 _OUTPUT_KEPT = 64 * 1024  # bytes kept of what a run prints, from each end of it
@@ -79,6 +83,8 @@ def execute(
     without a new sample the run is killed as hung. When `stop` is set, it is killed and has no
     result.
     """
+    token = uuid.uuid4().hex
+    given = dict(environment) if environment is not None else child_environment()
     command = [python or sys.executable, str(Path(worker.__file__)), str(run.spec_path)]
     began, stalled = time.monotonic(), _stalled_seconds()
     try:
@@ -87,7 +93,7 @@ def execute(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=dict(environment) if environment is not None else child_environment(),
+            env={**given, _RUN: token},
             start_new_session=True,  # Ctrl-C is for the parent; a kill takes grandchildren along
         )
     except OSError as error:
@@ -99,6 +105,7 @@ def execute(
         killed = _wait(child, watch, step_timeout, stop or threading.Event())
     finally:
         _kill_group(child)
+        left_behind = _kill_marked(token)
         output.finish()
     watch.look()
     run.write_output(output.text())
@@ -114,6 +121,7 @@ def execute(
         peak_rss=watch.peak_rss,
         last_step=watch.last_step,
         machine=machine,
+        left_behind=left_behind,
     )
     run.write_result(result)
     return result
@@ -238,6 +246,21 @@ def _kill_group(child: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
+
+
+def _kill_marked(token: str) -> int:
+    """Kill what a run has started and what left its session; return how many they were.
+
+    They are known by a variable in their environment, which only Linux shows.
+    """
+    mark = f"{_RUN}={token}".encode()
+    ended = 0
+    for pid in filter(str.isdigit, os.listdir("/proc") if _HAS_PROC else ()):  # noqa: PTH208
+        with contextlib.suppress(OSError):  # somebody else's, or gone by now
+            if mark in Path(f"/proc/{pid}/environ").read_bytes():
+                os.kill(int(pid), signal.SIGKILL)
+                ended += 1
+    return ended
 
 
 def _ending(status: int, watch: _Watch, output: _Output) -> _End:

@@ -21,6 +21,8 @@ try:  # before anything else is loaded: what bare Python weighs
 except OSError:
     _BARE = None
 
+import errno
+import fcntl
 import gc
 import json
 import signal
@@ -63,6 +65,7 @@ EXIT_ERROR = 3
 EXIT_CANNOT_WRITE = 4
 """Exit status of a run whose samples could not be written: it is no result of the workload."""
 
+_STDERR = 2
 _NO_ROOM = 4 * 1024 * 1024  # bytes
 _LONGEST_TRACEBACK = 4000  # its end says what was raised
 _SNAPSHOT_SECONDS = 0.015
@@ -87,7 +90,10 @@ class _Run:
         self.marks: list[tuple[str, float]] = []  # moments of a traced run, by the clock
 
     def _open(self, name: str) -> int:
-        return os.open(f"{self.folder}/{name}", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        fd = os.open(f"{self.folder}/{name}", flags, 0o644)
+        # Where a workload has closed its output, nothing that it prints may end up in here.
+        return fd if fd > _STDERR else fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _STDERR + 1)
 
     def write(self, phase: str, **values: Any) -> None:
         """Append one line in one write, so that a kill leaves whole lines."""
@@ -297,8 +303,11 @@ def _write_all(fd: int, data: bytes) -> None:
         while data:
             data = data[os.write(fd, data) :]
     except OSError as error:
-        print(error, file=sys.stderr, flush=True)
-        os._exit(EXIT_CANNOT_WRITE)
+        is_closed = error.errno == errno.EBADF  # by the workload: its own doing, and its result
+        with suppress(Exception):
+            print("the workload closed the lab's files" if is_closed else error, file=sys.stderr)
+            sys.stderr.flush()
+        os._exit(EXIT_ERROR if is_closed else EXIT_CANNOT_WRITE)
 
 
 def _die_with_parent() -> None:

@@ -212,7 +212,10 @@ def python_heap() -> PythonHeap | None:
     tell = getattr(sys, "_debugmallocstats", None)
     if tell is None or not hasattr(os, "memfd_create"):
         return None
-    kept = os.dup(2)
+    try:
+        kept = os.dup(2)
+    except OSError:  # the workload has closed it
+        return None
     heard = os.memfd_create("python-heap")
     try:
         os.dup2(heard, 2)

@@ -273,6 +273,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
         The label of the machine.
     study
         In a merged study, the name of the part that it comes from.
+    left_behind
+        Processes that it had started, which left its session and were ended with it.
     """
 
     outcome: RunOutcome
@@ -286,6 +288,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     last_step: int | None = None
     machine: MachineLabel | None = None
     study: ExperimentName | None = None
+    left_behind: int = 0
 
 
 PHASES_WITHOUT_MEMORY = ("meter", "error")

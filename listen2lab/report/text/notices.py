@@ -44,6 +44,7 @@ TEMPLATES: dict[str, str] = {
     # -- what is told while a study runs
     "will-run": "{runs} runs of {given} with {python}{seconds}",
     "run-again": "{run}: it is run again",
+    "run-killed": "{run}: it was killed from outside, and is run again",
     "run-lost": "{run}: lost with its worker on {machine}; it is run again",
     "run-given-up": "{run}: lost {times} times with its worker; it is not tried again",
     "runs-alone": (
@@ -177,7 +178,11 @@ def say(notice: Notice) -> str:
         if f"{{{name}}}" in template:
             value = notice.values.get(name)
             values[name] = absent if value is None else there.format(**values)
-    said = fill(template, values)
+    try:
+        said = fill(template, values)
+    except (KeyError, ValueError, TypeError, IndexError):  # values that were edited by hand
+        named = ", ".join(f"{name} {value}" for name, value in notice.values.items())
+        return f"{notice.code} ({named})"
     if without := notice.values.get("without"):
         named = ", ".join(map(str, without)) if isinstance(without, list) else str(without)
         said += f"; {named} {'are' if isinstance(without, list) and len(without) > 1 else 'is'} "
