@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from listen2lab.findings.hypotheses import SENTENCES
@@ -169,20 +170,21 @@ def say(notice: Notice) -> str:
     >>> say(Notice("unheard-of", {"runs": 3}))
     'unheard-of (runs 3)'
     """
-    values = dict(notice.values)
     template = TEMPLATES.get(notice.code) or SENTENCES.get(notice.code)
-    if template is None:  # of a newer version, in a file
-        named = ", ".join(f"{name} {value}" for name, value in values.items())
-        return f"{notice.code} ({named})" if named else notice.code
+    if template is not None:
+        with suppress(LookupError, ValueError, TypeError):  # what was edited by hand is shown so
+            return _said(template, notice)
+    named = ", ".join(f"{name} {value}" for name, value in notice.values.items())
+    return f"{notice.code} ({named})" if named else notice.code
+
+
+def _said(template: str, notice: Notice) -> str:
+    values = dict(notice.values)
     for name, (there, absent) in _OPTIONAL.items() if notice.code in TEMPLATES else ():
         if f"{{{name}}}" in template:
             value = notice.values.get(name)
             values[name] = absent if value is None else there.format(**values)
-    try:
-        said = fill(template, values)
-    except (KeyError, ValueError, TypeError, IndexError):  # values that were edited by hand
-        named = ", ".join(f"{name} {value}" for name, value in notice.values.items())
-        return f"{notice.code} ({named})"
+    said = fill(template, values)
     if without := notice.values.get("without"):
         named = ", ".join(map(str, without)) if isinstance(without, list) else str(without)
         said += f"; {named} {'are' if isinstance(without, list) and len(without) > 1 else 'is'} "
