@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from listen2lab.study.data import StudyData
     from listen2lab.study.folder import StudyFolder
     from listen2lab.study.plan import Plan
-    from listen2lab.study.records import Manifest, Objects, Trace
+    from listen2lab.study.records import Manifest
+    from listen2lab.study.trace_records import Objects, Trace
 
 __all__ = ["Comparison", "Merged", "Rerun", "Study"]
 

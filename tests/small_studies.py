@@ -23,8 +23,8 @@ from listen2lab.study.records import (
     Sample,
     Setup,
     Spec,
-    Trace,
 )
+from listen2lab.study.trace_records import Trace
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:

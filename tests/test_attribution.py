@@ -39,7 +39,8 @@ from listen2lab.report.text.account import caption
 from listen2lab.study.data import open_study
 from listen2lab.study.folder import StudyFolder
 from listen2lab.study.plan import Plan
-from listen2lab.study.records import Curve, Manifest, Moment, Spec, Stack, Trace
+from listen2lab.study.records import Manifest, Spec
+from listen2lab.study.trace_records import Curve, Moment, Stack, Trace
 from listen2lab.units import MIB
 
 WORKLOAD = """

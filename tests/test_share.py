@@ -33,18 +33,16 @@ from listen2lab.study.data import open_study
 from listen2lab.study.payload import read_payload
 from listen2lab.study.plan import Experiment, Level, Plan
 from listen2lab.study.records import (
-    Allocator,
     Call,
-    Curve,
     HypothesisRecord,
     InputsRecord,
     MachineFacts,
     Manifest,
     RunRecord,
     SourceText,
-    Trace,
 )
 from listen2lab.study.redact import Redaction
+from listen2lab.study.trace_records import Allocator, Curve, Trace
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:

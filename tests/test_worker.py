@@ -12,7 +12,8 @@ from listen2lab.errors import StudyError
 from listen2lab.experiment import worker
 from listen2lab.experiment.runner import execute
 from listen2lab.notice import Notice
-from listen2lab.study.records import Objects, Sample, Trace
+from listen2lab.study.records import Sample
+from listen2lab.study.trace_records import Objects, Trace
 from listen2lab.units import MIB
 
 

@@ -12,7 +12,7 @@ from listen2lab.account.categories import CATEGORIES, UNACCOUNTED, account, cann
 from listen2lab.account.owners import BY, arena_note, fingerprints, holders, new_since, read_rules
 from listen2lab.account.traces import PEAK, trace_of, traced_run
 from listen2lab.errors import InputError, StudyError, UnknownNameError
-from listen2lab.study.records import Objects
+from listen2lab.study.trace_records import Objects
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -22,7 +22,7 @@ from listen2lab.notice import Notice
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from listen2lab.study.records import Moment, Trace
+    from listen2lab.study.trace_records import Moment, Trace
 
 __all__ = ["BY", "Rule", "arena_note", "fingerprints", "holders", "new_since", "read_rules"]
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from listen2lab.errors import ProbeError, RefusedFileError
 from listen2lab.notice import Notice
 from listen2lab.study.data import traced_keys
-from listen2lab.study.records import Trace
+from listen2lab.study.trace_records import Trace
 
 if TYPE_CHECKING:
     from listen2lab.study.data import StudyData

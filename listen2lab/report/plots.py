@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from listen2lab.findings.records import Outcome
     from listen2lab.study.data import StudyData
-    from listen2lab.study.records import Trace
+    from listen2lab.study.trace_records import Trace
 
 __all__ = [
     "MOST_LINES", "MOST_PANELS", "plot_curves", "plot_ends", "plot_heap", "plot_outcomes",

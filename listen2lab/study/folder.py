@@ -34,7 +34,8 @@ import msgspec
 from listen2lab.errors import RefusedFileError, StudyError
 from listen2lab.study import files
 from listen2lab.study.decode import decode_record, decode_samples, read_manifest
-from listen2lab.study.records import Manifest, Objects, RunRecord, Sample, Spec, Trace
+from listen2lab.study.records import Manifest, RunRecord, Sample, Spec
+from listen2lab.study.trace_records import Objects, Trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,14 +22,16 @@ from listen2lab.notice import VALUE_RULES, Notice
 from listen2lab.pipeline.knobs import Knobs
 from listen2lab.study.data import StudyData
 from listen2lab.study.plan import Experiment
-from listen2lab.study.records import ARGUMENT_RULES, Call, Trace
+from listen2lab.study.records import ARGUMENT_RULES, Call
+from listen2lab.study.trace_records import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     import pandas as pd
 
-    from listen2lab.study.records import Manifest, Objects
+    from listen2lab.study.records import Manifest
+    from listen2lab.study.trace_records import Objects
 
 __all__ = ["LEFT_OUT", "PublicNames", "RedactedStudy", "Redaction", "leaf"]
 
