@@ -24,7 +24,6 @@ from listen2lab.study.records import (
     Setup,
     Spec,
 )
-from listen2lab.study.trace_records import Trace
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
     from listen2lab.study.data import StudyData
     from listen2lab.study.plan import Run
+    from listen2lab.study.trace_records import Trace
 
     Shape = float | Sequence[float] | Callable[[int, int], float]
 

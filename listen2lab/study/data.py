@@ -17,11 +17,12 @@ from listen2lab.study.payload import payload_of
 from listen2lab.study.plan import TRACED, Plan, schedule
 from listen2lab.study.reading import read_runs
 from listen2lab.study.records import PHASES_WITHOUT_MEMORY, Manifest, RunRecord, Sample
-from listen2lab.study.trace_records import Objects, Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from listen2lab.study.trace_records import Objects, Trace
 
 __all__ = ["BYTES", "KEYS", "StudyData", "complete_samples", "open_study", "traced_keys"]
 

@@ -23,7 +23,6 @@ from listen2lab.pipeline.knobs import Knobs
 from listen2lab.study.data import StudyData
 from listen2lab.study.plan import Experiment
 from listen2lab.study.records import ARGUMENT_RULES, Call
-from listen2lab.study.trace_records import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from listen2lab.study.records import Manifest
-    from listen2lab.study.trace_records import Objects
+    from listen2lab.study.trace_records import Objects, Trace
 
 __all__ = ["LEFT_OUT", "PublicNames", "RedactedStudy", "Redaction", "leaf"]
 
