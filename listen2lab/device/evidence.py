@@ -184,6 +184,8 @@ _LOOKS = {
     "try as root": "no-process",
     "No process found for": "not-running",
     "<trace-query-result": "instruments",
+    "Applications Graphics Acceleration Info": "gfxinfo",
+    '"memoryMetrics"': "metrickit",
 }
 
 

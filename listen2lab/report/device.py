@@ -228,13 +228,21 @@ def _compared(answer: Answer) -> Iterator[Part]:
     lines = of_reports.change_lines(change)
     if answer.together is not None:
         lines.append(of_reports.together_line(answer.together))
+    tables = []
+    some = [s for s in answer.snapshots_of_app() if s.tool == answer.snapshots_of_app()[-1].tool]
+    if 2 < len(some) <= _MOST_ROWS:
+        each = [(f"{k}, {s.source}", words.cell(s.counted)) for k, s in enumerate(some, start=1)]
+        tables.append(Table(("report", "counted"), each))
     moved = sorted((o for o in change.owners if o.counted), key=lambda o: -abs(o.counted or 0))
     yield Part(
         "From the first snapshot to the last",
         lines=lines,
         draw=partial(plots.plot_change, change),
         label="What changed, by owner",
-        tables=[Table(("owner", "counted"), [(o.name, words.signed(o.counted)) for o in moved])],
+        tables=[
+            Table(("owner", "counted"), [(o.name, words.signed(o.counted)) for o in moved]),
+            *tables,
+        ],
     )
 
 

@@ -41,6 +41,8 @@ _BINARY = (
     (b"bplist00", "property-list"),
     (b"\x1f\x8b", "gzip-twice"),
     (b"PK\x03\x04", "zip"),
+    (b"\x89PNG", "picture"),
+    (b"\xff\xd8\xff", "picture"),
     (b"SQLite format 3", "database"),
     (b"BZh", "bzip2"),
     (b"\xfd7zXZ", "xz"),

@@ -104,6 +104,7 @@ _NOT_TEXT = {
     "property-list": "a binary property list, probably a .memgraph; run footprint, vmmap -summary, "
     "heap or leaks on it, and give what they print",
     "gzip-twice": "compressed twice; unpack it once",
+    "picture": "a picture; copy what the tool printed as text, or export it",
     "zip": "a zip archive; unpack it first",
     "database": "a database; export it as CSV",
     "executable": "an executable",
@@ -115,6 +116,9 @@ _LOOKS = {
     "not-running": "the app was not running",
     "instruments": "it is an export of Instruments, which is not read: take footprint, vmmap "
     "-summary and heap of a memory graph instead",
+    "gfxinfo": "it is dumpsys gfxinfo, which is about frames: take dumpsys meminfo PACKAGE",
+    "metrickit": "it is a payload of MetricKit, which holds a day's peak and no growth: take the "
+    "app's log, or footprint early and late",
     "table-without-names": "it looks like a table: its first line must name its columns, one of "
     "them a time and one a memory, as in time,footprint_mb",
 }
