@@ -12,6 +12,7 @@ from small_studies import edit, holding
 
 import listen2lab as lab
 from listen2lab import notebook
+from listen2lab.experiment.catalog import IN_ALL
 from listen2lab.study.records import Call
 
 ROOT = Path(__file__).parents[1]
@@ -157,7 +158,7 @@ def test_notebooks_run_their_experiments_when_asked(tmp_path, monkeypatch):
 def test_the_reference_study_is_there(monkeypatch, tmp_path):
     """All experiments with the medium voice; an installation without it says so."""
     reference = lab.Study.reference()
-    assert {item.name for item in reference.plan.experiments} == set(lab.EXPERIMENTS)
+    assert {item.name for item in reference.plan.experiments} == set(IN_ALL)
     assert reference.manifest.inputs.voice == "medium"
     monkeypatch.setattr("listen2lab.facade.__file__", str(tmp_path / "listen2lab" / "facade.py"))
     with pytest.raises(lab.LabError, match="not installed with the package"):
