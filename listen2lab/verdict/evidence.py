@@ -58,14 +58,14 @@ _GRID_STEP = np.gradient(_GRID)
 
 
 class Rate(NamedTuple):
-    """A rate's posterior: mean, 95 % interval, 95 % quantile, deviation, and mass below zero."""
+    """A rate's posterior: mean, deviation, 95 % quantile, mass below zero; points and masses."""
 
     mean: float
-    low: float
-    high: float
-    upper: float
     error: float
+    upper: float
     below_zero: float
+    points: Array
+    mass: Array
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,8 @@ class Evidence:
         x, w = self.points * unit, self.mass
         mean = float(x @ w)
         error = float(np.sqrt(max(float(((x - mean) ** 2) @ w), 0.0)))
-        low, high, upper = np.interp([0.025, 0.975, 0.95], np.cumsum(w) - w / 2, x)
-        below = float(w[x <= 0].sum())
-        return Rate(mean, float(low), float(high), float(upper), error, below)
+        upper = float(np.interp(0.95, np.cumsum(w) - w / 2, x))
+        return Rate(mean, error, upper, float(w[x <= 0].sum()), x, w)
 
 
 def find_evidence(

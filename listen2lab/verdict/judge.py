@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import numpy as np
+from scipy.special import stdtr, stdtrit
 
 from listen2lab.verdict import thresholds as limits
 from listen2lab.verdict.audit import inputs_sorted
@@ -23,6 +24,7 @@ from listen2lab.verdict.naming import (
     LATE_SPAN,
     Case,
     grows_everywhere,
+    keeps_pace,
     late_growth,
     leak_reasons,
     left_over,
@@ -218,17 +220,19 @@ def _decide(case: Case, notes: list[Reason], odds: float) -> Verdict:
         name = "inconclusive"
         reasons.sort(key=lambda r: not r.withdraws)
     needed = max(2.576, float(np.sqrt(2 * np.log(odds * np.sqrt(rows.y.size)))))
+    basis = _basis(case, odds)
+    low, high, upper = _bounds(case, basis.pooled.interval, name in {"leak", "inconclusive"})
     return Verdict(
         verdict=name,
         rate=rate.mean,
-        interval=(rate.low, rate.high),
-        upper=rate.upper,
+        interval=(low, high),
+        upper=upper,
         smallest_visible=max((needed + 1.645) * rate.error, worth, misfit),
         confidence=_confidence(name, evidence.odds("grows")),
         reasons=tuple(reasons),
         steps=rows.steps,
         repeats=len(rows.y),
-        basis=_basis(case, odds),
+        basis=basis,
     )
 
 
@@ -240,9 +244,11 @@ def _named(  # noqa: PLR0911 - one line for each outcome
     if credible and growth > np.log(odds) and rate.below_zero < limits.ONE_SIDED:
         if rate.mean < worth:
             return "baseline", [Reason.NOT_WORTH_ACTING_ON]
+        slow = evidence.log["slows"] - evidence.log["grows"]
+        ended = slow < -np.log(limits.WARM_UP_ODDS) and keeps_pace(found)
         if (
-            evidence.log["slows"] - evidence.log["grows"] > np.log(limits.SLOW_ODDS)
-            or evidence.slowing < limits.SLOWING
+            slow > np.log(limits.SLOW_ODDS)
+            or (evidence.slowing < limits.SLOWING and not ended)
             or late_growth(found) < limits.LATE_SHARE * whole * LATE_SPAN
         ):
             return "inconclusive", [Reason.STILL_SLOWING]
@@ -262,6 +268,39 @@ def _named(  # noqa: PLR0911 - one line for each outcome
         if evidence.log["slows"] - evidence.log["stops"] > np.log(limits.SLOW_SHAPE_ODDS):
             return "inconclusive", [Reason.STILL_SLOWING]
     return settled(case)
+
+
+def _bounds(
+    case: Case,
+    pooled: tuple[float, float] | None,
+    may_grow: bool,  # noqa: FBT001 - a fact
+) -> tuple[float, float, float]:
+    """Return the rate's 95 % interval and 95 % quantile; `pooled` is that of the repeats' rates.
+
+    Growth at random steps, or with inputs of random size, differs from process to process by more
+    than the models know, and a shape that is wrong makes them too sure. So where memory may grow,
+    half of the belief is the posterior's, and half that of the repeats' own rates as a
+    meta-analysis pools them; the bounds are nowhere inside the posterior's. A rate that follows the
+    input is that of inputs in general, of which those of the run are a sample.
+    """
+    rows, _, evidence, rate, _ = case
+    x, at = rate.points, np.array([0.025, 0.975, 0.95])
+    if may_grow and evidence.trend == 1 and rows.sizes is not None:
+        sampled = rate.mean * rows.sizes.std() / (rows.sizes.mean() * np.sqrt(rows.sizes.size))
+        x = rate.mean + (x - rate.mean) * np.hypot(1.0, sampled / max(rate.error, 1e-300))
+    total = np.cumsum(rate.mass) - rate.mass / 2
+    own = np.interp(at, total, x)
+    mixed = own
+    if may_grow and pooled is not None:
+        free, middle = len(evidence.rates) - 1, (pooled[0] + pooled[1]) / 2
+        error = max((pooled[1] - middle) / stdtrit(free, 0.975), 1e-300)
+        grid = np.sort(np.concatenate([x, middle + error * stdtrit(free, _QUANTILES)]))
+        belief = stdtr(free, (grid - middle) / error) + np.interp(grid, x, total)
+        mixed = np.interp(at, belief / 2, grid)
+    return float(min(own[0], mixed[0])), float(max(own[1], mixed[1])), float(max(own[2], mixed[2]))
+
+
+_QUANTILES = np.linspace(0.002, 0.998, 125)
 
 
 def _confidence(name: str, growth: float) -> Confidence:

@@ -21,6 +21,7 @@ __all__ = [
     "LATE_SPAN",
     "Case",
     "grows_everywhere",
+    "keeps_pace",
     "late_growth",
     "leak_reasons",
     "left_over",
@@ -191,6 +192,23 @@ def late_growth(found: Features) -> float:
     own = found.sigma * np.sqrt(2 * 1.57 / max(3, found.y.shape[1] // 10))
     spread = max(float(np.std(moves)), float(own))
     return float(np.mean(moves)) + 3 * spread / float(np.sqrt(len(moves)))
+
+
+def keeps_pace(found: Features) -> bool:
+    """Return whether the second half grows as fast at its end as at its start, as measured."""
+    if found.teeth is not None:
+        return False
+    before, after = [], []
+    for x, n in _long(found.y):
+        w = max(2, n // 8)
+        starts = [min(round(c * n - w / 2), n - w) for c in limits.PACES]
+        first, middle, last = (row_medians(x[:, a : a + w])[:, 0] for a in starts)
+        before.append((middle - first) / (starts[1] - starts[0]))
+        after.append((last - middle) / (starts[2] - starts[1]))
+    if not before:
+        return False
+    early, late = np.concatenate(before), np.concatenate(after)
+    return bool(late.mean() >= limits.SAME_PACE * early.mean())
 
 
 def grows_everywhere(found: Features, growth: float) -> bool:
