@@ -63,7 +63,7 @@ def plot_account(study: StudyData, experiment: str, condition: str) -> Figure:
     Bands add up to the line of resident memory; a tick above marks each step's peak. Beneath, the
     longest sentence so far, and each step's own.
     """
-    table = _table(study, experiment, condition)
+    table = account(_samples(study, experiment, condition))
     figure = new_figure(8.2, 5.4)
     (item,) = (item for item in study.plan.experiments if item.name == experiment)
     with styled():
@@ -80,12 +80,8 @@ def plot_account(study: StudyData, experiment: str, condition: str) -> Figure:
     return figure
 
 
-def _table(study: StudyData, experiment: str, condition: str) -> pd.DataFrame:
-    """Return the account of the run that stands for its condition."""
-    return account(_samples(study, experiment, condition))
-
-
 def _samples(study: StudyData, experiment: str, condition: str) -> pd.DataFrame:
+    """Return the samples of the run that stands for its condition."""
     samples, runs = study.samples, study.runs
     mine = (samples["experiment"] == experiment) & (samples["condition"] == condition)
     samples = samples[mine & ~samples["traced"].astype(bool)]
@@ -300,9 +296,7 @@ def _rows(last: pd.Series[Any], names: list[str]) -> list[dict[str, Any]]:
     for name in names:
         if float(last[name]) or name == "unaccounted":
             what, certainty, how = label(name)
-            sizes = {
-                "mib": float(last[name]) / MIB,
-                "share": float(last[name]) / float(last["rss"]),
-            }
-            rows.append({"label": what, "certainty": certainty, "how": how, **sizes})
+            mib, share = float(last[name]) / MIB, float(last[name]) / float(last["rss"])
+            said = {"label": what, "certainty": certainty, "how": how}
+            rows.append({**said, "mib": mib, "share": share})
     return rows
