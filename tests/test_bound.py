@@ -106,6 +106,8 @@ def test_reach_is_what_samples_depend_on(size):
     s = Structure(model)
     decoder = find_decoder(s)
     assert (decoder.hop, decoder.reach) == (256, {"tiny": 11, "high": 13}[size])
+    cuts = {"tiny": [(1, 8), (8, 1), (64, 1)], "high": [(1, 10), (8, 2), (64, 1), (128, 1)]}
+    assert [(cut.rate, cut.reach) for cut in decoder.cuts] == cuts[size]
     was = speak(model, tokens(60))
     enough, _ = bounded_model(model, 40, margin=decoder.reach)
     assert speak(enough, tokens(60)).tobytes() == was.tobytes()
@@ -122,7 +124,7 @@ def test_what_is_dead_is_removed():
     assert kinds.count("Loop") == 1
     assert not {"Conv", "ConvTranspose"} & set(kinds[kinds.index("Loop") :])
     assert "Less" in kinds  # masks
-    assert kinds.count("Sub") < 8
+    assert not {"Pad", "MatMul"} & set(kinds)
     assert did.nodes_after == len(kinds) < did.nodes_before
     assert {each.key: each.value for each in changed.metadata_props}[MARK].startswith("window=64")
     assert model.SerializeToString() == before

@@ -4,7 +4,7 @@ From the masked frames to the samples the decoder of VITS is convolutional: a sa
 few frames each way. So it may run over windows of frames, one after the other, in the body of an
 ONNX Loop. Each step reads its window and a margin on both sides, *clamped* to the utterance: each
 layer's own zero padding is right at the true ends, and what it spoils elsewhere lies in the margin
-and is cropped. The weights stay the outer graph's.
+and is cropped; the more the less of it what follows needs. The weights stay the outer graph's.
 """
 
 from __future__ import annotations
@@ -29,6 +29,16 @@ _LAYERS = frozenset({"Conv", "ConvTranspose"})
 _TIME = 2  # axis of [1, channels, frames]
 
 
+class Cut(NamedTuple):
+    """A tensor inside a decoder that all that follows depends on, and on nothing before it."""
+
+    tensor: str
+    rate: int
+    """Places of it a frame."""
+    reach: int
+    """Frames on either side, at this rate, that a frame's samples depend on."""
+
+
 class Decoder(NamedTuple):
     """The part of a voice that makes samples of frames."""
 
@@ -42,6 +52,8 @@ class Decoder(NamedTuple):
     """Samples a frame."""
     reach: int
     """Frames on either side of a frame that its samples depend on."""
+    cuts: tuple[Cut, ...]
+    """Before an upsampling: from there on less of the margin is needed."""
 
 
 def find_decoder(s: Structure) -> Decoder:
@@ -71,8 +83,8 @@ def find_decoder(s: Structure) -> Decoder:
         if name in s.outputs or not inside.issuperset(s.consumers.get(name, ())):
             raise not_understood(f"{name!r}, from inside its decoder, is also read outside of it")
     _check_inputs(s, nodes, names | {frames})
-    hop, reach = _reach(s, nodes, frames, samples)
-    return Decoder(frames, samples, nodes, hop, reach)
+    hop, reach, cuts = _reach(s, nodes, frames, samples)
+    return Decoder(frames, samples, nodes, hop, reach, cuts)
 
 
 def _first_layer(s: Structure) -> tuple[str, int]:
@@ -131,8 +143,10 @@ def _check_inputs(s: Structure, nodes: tuple[int, ...], inside: set[str]) -> Non
                 )
 
 
-def _reach(s: Structure, nodes: tuple[int, ...], frames: str, samples: str) -> tuple[int, int]:
-    """Return the samples a frame, and how many frames away one frame's samples look.
+def _reach(
+    s: Structure, nodes: tuple[int, ...], frames: str, samples: str
+) -> tuple[int, int, tuple[Cut, ...]]:
+    """Return the samples a frame, how many frames away one frame's samples look, and the cuts.
 
     Ranges of places are followed backwards, from the samples of frame 0 to the frames they need.
     """
@@ -161,7 +175,21 @@ def _reach(s: Structure, nodes: tuple[int, ...], frames: str, samples: str) -> t
                 was = needed.get(name, (low, high))
                 needed[name] = (min(was[0], low), max(was[1], high))
     low, high = needed[frames]
-    return hop, max(-low, high)
+    cuts = []
+    for i in nodes:
+        name = s.nodes[i].input[0]
+        if s.nodes[i].op_type == "ConvTranspose" and _is_passed_by_all(s, nodes, name):
+            low_there, high_there = needed[name]
+            places = max(-low_there, high_there - rate[name] + 1)
+            cuts.append(Cut(name, rate[name], -(-places // rate[name])))
+    return hop, max(-low, high), tuple(cuts)
+
+
+def _is_passed_by_all(s: Structure, nodes: tuple[int, ...], name: str) -> bool:
+    """Tell whether nothing behind a tensor reads what is made before it."""
+    behind = s.downstream([name]).intersection(nodes)
+    made = {out for i in set(nodes) - behind for out in s.nodes[i].output} - {name}
+    return not any(made.intersection(s.nodes[i].input) for i in behind)
 
 
 def _layer(s: Structure, node: onnx.NodeProto) -> tuple[int, int, int, int]:
@@ -215,21 +243,35 @@ def put_in_windows(s: Structure, decoder: Decoder, window: int, margin: int) -> 
     length = b.length(decoder.frames, _TIME)
     steps = Steps(b, "windows", length, window)
     hop = b.number(decoder.hop)
-    kept = b.op("Mul", steps.size, hop)
-    read = b.op("Min", length, b.op("Add", steps.size, b.number(2 * margin)))
-    last_read = b.op("Sub", length, read)
-
     t = steps.body
-    begin = t.op("Max", t.op("Sub", steps.start, b.number(margin)), b.number(0))
-    begin = t.op("Min", begin, last_read)
-    frames = t.slice(decoder.frames, begin, t.op("Add", begin, read), _TIME)
+
+    def begin(reach: int) -> tuple[str, str]:
+        """Return where a step's places begin with this margin, and how many they are."""
+        read = b.op("Min", length, b.op("Add", steps.size, b.number(2 * reach)))
+        first = t.op("Max", t.op("Sub", steps.start, b.number(reach)), b.number(0))
+        return t.op("Min", first, b.op("Sub", length, read)), read
+
+    def cropped(x: str, rate: int, was: str, now: str, read: str) -> str:
+        places = b.number(rate)
+        first = t.op("Mul", t.op("Sub", now, was), places)
+        return t.slice(x, first, t.op("Add", first, t.op("Mul", read, places)), _TIME)
+
+    at, read = begin(margin)
+    frames = t.slice(decoder.frames, at, t.op("Add", at, read), _TIME)
     renamed = {decoder.frames: frames, decoder.samples: PREFIX + "windows/samples"}
+    cuts = {cut.tensor: cut for cut in decoder.cuts}
+    spare = margin - decoder.reach  # the same at every cut
     for i in decoder.nodes:
-        for names in (s.nodes[i].input, s.nodes[i].output):
+        node = s.nodes[i]
+        cut = next((cuts.pop(name) for name in node.input if name in cuts), None)
+        if cut is not None and max(0, cut.reach + spare) < margin:
+            margin = max(0, cut.reach + spare)
+            was, (at, read) = at, begin(margin)
+            renamed[cut.tensor] = cropped(cut.tensor, cut.rate, was, at, read)
+        for names in (node.input, node.output):
             names[:] = [renamed.get(name, name) for name in names]
-        t.nodes.append(s.nodes[i])
-    crop = t.op("Mul", t.op("Sub", steps.start, begin), hop)
-    out = t.slice(renamed[decoder.samples], crop, t.op("Add", crop, kept), _TIME)
+        t.nodes.append(node)
+    out = cropped(renamed[decoder.samples], decoder.hop, at, steps.start, steps.size)
 
     row = b.op("Reshape", steps.loop(out, 3), b.numbers(-1))
     steps.join(PREFIX + "windows/joined", row, 0, hop)
