@@ -79,7 +79,7 @@ def test_steady_lines_and_others(seed):
     noise = rng.normal(0, 1.0, 60) * MIB
 
     def judged(memory):
-        return judge_series(Series("rss_mb", True, 10.0 * step, memory + noise, "x"))  # noqa: FBT003
+        return judge_series(Series("rss_mb", 10.0 * step, memory + noise, "x", footprint=True))
 
     line = judged((300 + 2.0 * step) * MIB)
     assert line.verdict == "leak" or "grows-steadily" in line.caveats

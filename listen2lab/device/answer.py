@@ -243,7 +243,7 @@ def _series_of(some: Sequence[Snapshot]) -> list[Series]:
     if len(known) < FEWEST_IN_A_SERIES:
         return []
     time, memory = np.array(known, dtype=float).T
-    return [Series(some[0].quantity, True, time - time[0], memory, some[0].source)]  # noqa: FBT003 - a record's field
+    return [Series(some[0].quantity, time - time[0], memory, some[0].source, footprint=True)]
 
 
 def _change(some: Sequence[Snapshot]) -> Change | None:

@@ -196,13 +196,15 @@ def _of_snapshot(snapshot: Snapshot, limit: int | None, *, has_picture: bool) ->
     )
     title = f"{snapshot.process or 'A process'}, by {snapshot.tool} ({snapshot.source})"
     tables = [Table(("by owner", *_COLUMNS), [_row(o, _COLUMNS) for o in snapshot.owners])]
-    tables.append(Table(("by category", *_ALL), [_row(c, _ALL) for c in rows[:_MOST_ROWS]], True))  # noqa: FBT003 - a record's field
+    tables.append(
+        Table(("by category", *_ALL), [_row(c, _ALL) for c in rows[:_MOST_ROWS]], is_detail=True)
+    )
     if snapshot.zones:
         zones = [
             (z.name, words.cell(z.allocated), words.cell(z.held), f"{z.blocks:,}")
             for z in snapshot.zones
         ]
-        tables.append(Table(("malloc zone", "live", "held", "blocks"), zones, True))  # noqa: FBT003 - as above
+        tables.append(Table(("malloc zone", "live", "held", "blocks"), zones, is_detail=True))
     if snapshot.uptime is not None:
         title += f", {seconds(snapshot.uptime)} after the device's start"
     return Part(
@@ -292,7 +294,7 @@ def _beside_the_lab(answer: Answer, lab: LabMatch) -> Part:
         draw=partial(plots.plot_beside, log, lab) if log and lab.conditions else None,
         label="The phone's curve beside the lab's",
         caption="Each panel has its own scale: shapes are compared, sizes are not.",
-        tables=[Table(("condition", "verdict", "distance", *names), rows, True)],  # noqa: FBT003 - as above
+        tables=[Table(("condition", "verdict", "distance", *names), rows, is_detail=True)],
     )
 
 

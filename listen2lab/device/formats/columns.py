@@ -229,7 +229,7 @@ class Samples:
             self._note_backwards(at, np.array(self.lines)[mine])
             out.append(
                 Series(
-                    self.name, counted, at - at[0], memory[mine], self.tally.name,
+                    self.name, at - at[0], memory[mine], self.tally.name, counted,
                     name if len(names) > 1 else "", bool(self.columns.time),
                 )
             )  # fmt: skip

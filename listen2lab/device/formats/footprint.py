@@ -188,7 +188,7 @@ def read_footprint_json(content: Content, tally: Tally) -> list[Snapshot | Serie
     found: list[Snapshot | Series] = [*_processes(data, scale, tally.name)]
     if len(points) > 1:
         time, memory = np.array(points).T
-        found.append(Series("phys_footprint", True, time - time[0], memory, tally.name))  # noqa: FBT003 - a record's field
+        found.append(Series("phys_footprint", time - time[0], memory, tally.name, footprint=True))
     if found:
         tally.many_recognised += tally.lines
     return found

@@ -331,10 +331,10 @@ class Series(msgspec.Struct, frozen=True, eq=False):
     """
 
     quantity: str
-    footprint: bool
     time: Any
     memory: Any
     source: str
+    footprint: bool
     process: str = ""
     timed: bool = True
 
