@@ -192,7 +192,7 @@ class ClusterBackend:
     def _admit(self, address: str, future: Future) -> None:
         """Take a worker that can carry runs; say why one cannot."""
         try:
-            found: str | remote.WorkerStatus = future.result(timeout=CONNECT_SECONDS)
+            found: object = future.result(timeout=CONNECT_SECONDS)
         except (CancelledError, OSError):
             return  # it is gone, or will be asked again
         except Exception as error:  # noqa: BLE001 - whatever is wrong there

@@ -22,7 +22,10 @@ from listen2lab.study.records import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["decode_record", "decode_samples", "manifest_of", "read_manifest", "refuse_other_format"]
+__all__ = [
+    "decode_record", "decode_samples", "manifest_of", "read_manifest", "refuse_many",
+    "refuse_other_format",
+]  # fmt: skip
 
 
 T = TypeVar("T")
