@@ -39,9 +39,14 @@ def short(study: StudyData, summary: Summary) -> str:
     """Return ``summary.md``: subject, answer, findings, conditions, caveats, how to rerun."""
     rows = [(str(where), words.called(n), n) for where, n in summary.conditions()]
     said = answers(summary)
+    cures = None if summary.answers is None else summary.answers.cures
+    n_limits = 0 if cures is None else len(cures.limits)  # each with its price: worth a line
     return template("summary.md.j2").render(
         **_common(study, summary),
-        answers=[said[x][0] for x in ("leak", "consumes", "cause", "under") if said.get(x)],
+        answers=[
+            *(said[x][0] for x in ("leak", "consumes", "cause", "under") if said.get(x)),
+            *(said["under"][1:n_limits] if n_limits else ()),
+        ],
         findings=[(n, each, finding_words.word(each)) for n, each in summary.findings.items()],
         rows=rows[:_MOST_ROWS],
         n_left=max(0, len(rows) - _MOST_ROWS),
