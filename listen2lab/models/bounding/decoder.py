@@ -17,7 +17,7 @@ from listen2lab.models.bounding.structure import PREFIX, Structure, attributes, 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["Decoder", "find_decoder", "put_in_windows"]
+__all__ = ["Cut", "Decoder", "find_decoder", "put_in_windows"]
 
 # What gives each place of its output from the same place of its inputs.
 _PLACE_BY_PLACE = frozenset({
