@@ -14,16 +14,17 @@ from hypothesis import strategies as st
 
 import listen2lab
 from listen2lab.findings.hypotheses import HYPOTHESES, SENTENCES
-from listen2lab.findings.records import ConsumesAnswer
+from listen2lab.findings.records import ConsumesAnswer, Finding, Summary
 from listen2lab.notice import VALUE_RULES, Notice
 from listen2lab.report.style import new_figure, safe_label, styled, to_png, to_svg, to_svg_file
 from listen2lab.report.template import template
 from listen2lab.report.terminal import table
+from listen2lab.report.text import findings as finding_words
 from listen2lab.report.text.command import rendered
 from listen2lab.report.text.escape import as_code, markdown, one_line, printable
 from listen2lab.report.text.format import fill, size
 from listen2lab.report.text.notices import TEMPLATES, say
-from listen2lab.study.records import Call
+from listen2lab.study.records import Call, InputsRecord
 
 HOSTILE = (
     "<script>alert(1)</script>", "![x](http://a.b/c)", "[y](javascript:z)", "a|b", "`code`",
@@ -137,7 +138,12 @@ def test_a_picture_shows_a_name_as_it_is(name):
 def test_a_page_holds_a_name_as_text(name):
     """Escaped by the template; code between backticks is the only markup of a sentence."""
     assert not re.search(r"<(?!/?code>)", as_code(name))
+    finding = Finding(claim=name, finding="refuted")
     said = template("opening.html.j2").render(
+        summary=Summary(
+            format=2, created="", inputs=InputsRecord(), findings={"H7": finding}
+        ),
+        in_words=finding_words,
         opening={
             "answers": [{"name": "leak", "question": name, "sentences": [name]}],
             "picture": None, "parts": [], "notes": [], "findings": [], "consumes": ConsumesAnswer(),
