@@ -17,7 +17,7 @@ from listen2lab.findings.answers import answers
 from listen2lab.findings.cures import cures_of, limit_of
 from listen2lab.findings.measured import Measured
 from listen2lab.findings.outcomes import LIMITS
-from listen2lab.findings.records import Summary
+from listen2lab.findings.records import Summary, Where
 from listen2lab.report.cure_plots import plot_cures
 from listen2lab.report.style import to_svg
 from listen2lab.report.text import cures as words
@@ -176,6 +176,14 @@ def test_an_issue_for_the_engine_asks_for_the_graph():
     nothing = Summary(format=2, created="today", inputs=InputsRecord())
     assert lowers(nothing) == []
     assert len(asked_of_engine(nothing)) == 2
+
+
+def test_what_memory_is_told_of():
+    """The app with its durations fixed, where it was not run otherwise."""
+    table = cure_case()
+    assert Measured(*table.given()).reference() == Where("cures", "app")
+    table.add("baseline", "app", 2880)
+    assert Measured(*table.given()).reference() == Where("baseline", "app")
 
 
 def test_words_and_pictures_of_cures():

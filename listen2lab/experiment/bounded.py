@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["bounded_voice"]
 
+_LENGTHS_S = (5.0, 25.0)
+"""Of the sentences that are compared here; what a study reads, its own samples compare."""
+
 
 @cache
 def bounded_voice(voice: Path, digest: str, root: Path) -> VoiceFiles:
@@ -26,7 +29,7 @@ def bounded_voice(voice: Path, digest: str, root: Path) -> VoiceFiles:
         if not folder.is_dir():  # it appears whole and verified, or not at all
             from listen2lab.models.bound import bound  # noqa: PLC0415 - onnx, for one knob
 
-            bound(voice, folder)
+            bound(voice, folder, lengths_s=_LENGTHS_S)
         return check_voice(folder)
 
 

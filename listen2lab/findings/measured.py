@@ -198,8 +198,17 @@ class Measured:
         ]
 
     def reference(self) -> Where | None:
-        """Return the app's own condition that memory is told of; None without a run of it."""
-        app = self.app()
+        """Return the app's own condition that memory is told of; None without a run of it.
+
+        Where it was run with its durations fixed alone, that is told of.
+        """
+        app = self.app() or [
+            Where(item.name, level.name)
+            for item in self.experiments.values()
+            for level in item.levels
+            if not item.is_shortened and not item.changes(level)
+            if Where(item.name, level.name) in self._repeats
+        ]
         return next((where for where in _PREFERRED if where in app), next(iter(app), None))
 
     def deciding(self) -> Where | None:
