@@ -18,7 +18,7 @@ LONGEST = 4000
 """Characters of a text that are kept: an exception may quote all that it was given."""
 
 _LONGEST_NAME = 200
-_MOST_NAMES = 1000
+_MOST_NAMES = 300
 _INFINITE = float("inf")
 _DEEPEST = 8
 

@@ -50,6 +50,9 @@ _ALWAYS = (
     *("size", "gc_found", "gc_freed", "python_blocks"),
 )
 _NOT_COLUMNS = ("gaps", "python", "pid", "error", "type")
+_MOST_NAMES = 300
+"""The most facts, and components, that become columns: each has a place in every sample's row."""
+
 _TOGETHER = tuple(
     f"account.{kind}" for kind in ("file", "data", "stack", "heap", "mapped", "shared", "other")
 )
@@ -213,7 +216,7 @@ def _sample_frame(keys: list[tuple[str, str, int, bool]], samples: list[Sample])
     columns: dict[str, Any] = dict.fromkeys(_ALWAYS)
     for name, given in zip(names, values or [()] * len(names), strict=True):
         if prefix := _NESTED.get(name):
-            for key in dict.fromkeys(key for each in given for key in each or ()):
+            for key in _names(given):
                 columns[prefix + key] = _column([(each or {}).get(key) for each in given])
         elif name not in _NOT_COLUMNS:
             columns[name] = _column(given)
@@ -226,6 +229,16 @@ def _sample_frame(keys: list[tuple[str, str, int, bool]], samples: list[Sample])
     }
     frame = pd.DataFrame(keys, columns=list(KEYS))
     return pd.concat([frame, pd.DataFrame(shown, index=frame.index)], axis=1)
+
+
+def _names(given: Sequence[dict[str, Any] | None]) -> list[str]:
+    """Return the names that stand in some of the dictionaries, and no more than there may be."""
+    found: dict[str, None] = {}
+    for each in given:
+        found.update(dict.fromkeys(each or ()))
+        if len(found) > _MOST_NAMES:
+            break
+    return list(found)[:_MOST_NAMES]
 
 
 def _column(given: Sequence[Any]) -> Any:

@@ -38,6 +38,10 @@ MOST_VALUES = 2_000_000
 """The most values in one file: more of them would take much more memory than the file itself."""
 
 
+MOST_SAMPLES = 50_000
+"""The most lines of one run: a plan asks for 20,000 samples at most, and some around them."""
+
+
 def decode_record(content: bytes, record: type[T]) -> T:
     """Decode JSON, however odd; whatever is wrong with it is a `msgspec.DecodeError`."""
     refuse_many(content)
@@ -154,6 +158,8 @@ def decode_samples(content: bytes) -> list[Sample]:
         refuse_many(whole)
     except msgspec.DecodeError as error:
         raise DamagedError(1, str(error)) from error
+    if whole.count(b"\n") > MOST_SAMPLES:
+        raise DamagedError(MOST_SAMPLES, f"it has more than {MOST_SAMPLES:,} lines")
     try:
         samples = _DECODER.decode_lines(whole)
     except (ValueError, RecursionError):  # of which a DecodeError is one
