@@ -37,13 +37,13 @@ from listen2lab.report.text.study import damage
 from listen2lab.report.write import write_report
 from listen2lab.study.data import open_study
 from listen2lab.study.plan import Plan
-from listen2lab.study.records import (
+from listen2lab.study.records import RunRecord
+from listen2lab.study.trace_records import (
     Allocator,
     Buffer,
     Curve,
     Moment,
     Objects,
-    RunRecord,
     Stack,
     Survivor,
     Trace,
