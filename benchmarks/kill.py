@@ -72,8 +72,13 @@ def processes(folder: Path) -> list[int]:
 
 def kill_one(folder: Path, parent: subprocess.Popen[bytes], draw: random.Random) -> str:
     """Kill the parent or one of its workers; return which."""
-    workers = [pid for pid in processes(folder) if pid != parent.pid]
-    chosen = draw.choice(workers) if workers and draw.random() < 0.5 else parent.pid
+    chosen = parent.pid
+    if draw.random() < 0.5:
+        until = time.monotonic() + LONGEST_S
+        workers: list[int] = []
+        while not workers and parent.poll() is None and time.monotonic() < until:
+            workers = [pid for pid in processes(folder) if pid != parent.pid]
+        chosen = draw.choice(workers or [chosen])
     with contextlib.suppress(ProcessLookupError):
         os.kill(chosen, signal.SIGKILL)
     if chosen != parent.pid:
@@ -119,7 +124,7 @@ def completed(folder: Path, arguments: list[str], plan: object) -> bool:
 def main() -> int:
     """Kill, complete, count, and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--count", type=int, default=300, help="kills; 300 take about an hour")
+    parser.add_argument("--count", type=int, default=300, help="kills; 300 take some hours")
     parser.add_argument("--seed", type=int, default=0, help="decides when and what is killed")
     parser.add_argument("--pipeline", action="store_true", help="also runs of the pipeline")
     given = parser.parse_args()

@@ -19,6 +19,7 @@ from listen2lab.experiment.progress import Bar
 from listen2lab.facade import Comparison, Merged, Rerun, Study
 from listen2lab.findings.hypotheses import HYPOTHESES, predictions
 from listen2lab.report.text.command import as_call
+from listen2lab.report.text.escape import printable
 from listen2lab.report.text.notices import say
 from listen2lab.report.text.study import ended
 from listen2lab.study.plan import Experiment, Level, Plan
@@ -388,7 +389,7 @@ def new_folder() -> Path:
 
 def tell(notice: Notice) -> None:
     """Print what a notice says, without breaking the bar."""
-    tqdm.write(say(notice), file=sys.stderr)
+    tqdm.write(printable(say(notice)), file=sys.stderr)
 
 
 def progress_bar() -> Bar:

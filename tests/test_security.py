@@ -6,6 +6,8 @@ import errno
 import os
 import shutil
 import stat
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -487,3 +489,16 @@ def test_what_a_worker_sends_is_checked_before_it_is_written(own, tmp_path):
     assert not list(folder.path.iterdir())
     folder.run("holds/this/00").unpack(good)
     assert folder.run("holds/this/00").content_hash() == there.content_hash()
+
+
+def test_an_error_prints_no_control_characters(own):
+    """A name from somebody else must not clear a terminal, or pass for another line of it."""
+    edit(own / "manifest.json", lambda m: m["inputs"].update(workload="/x/\x1b[2Jholds\u202e.py"))
+    cut(own)
+    done = subprocess.run(
+        [sys.executable, "-m", "listen2lab", "run", "--resume", own],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "--workload" in done.stderr
+    assert not {"\x1b", "\u202e"} & set(done.stderr)

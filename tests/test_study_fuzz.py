@@ -1,6 +1,6 @@
 """Whatever the files of a study hold, opening and reporting it ends in an answer or in a sentence.
 
-A hundred inputs by default. For twenty thousand (about an hour)::
+Some inputs by default. For twenty thousand (some hours)::
 
     STUDY_FUZZ=20000 python -m pytest tests/test_study_fuzz.py -p no:cacheprovider
 
@@ -51,7 +51,7 @@ from listen2lab.study.trace_records import (
 )
 from listen2lab.units import MIB
 
-EXAMPLES = int(os.environ.get("STUDY_FUZZ", "100"))
+EXAMPLES = int(os.environ.get("STUDY_FUZZ", "40"))
 fuzzed = settings(
     max_examples=EXAMPLES, deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],

@@ -28,7 +28,9 @@ def main() -> None:
     try:
         app()
     except LabError as error:
-        print(f"listen2lab: {error}", file=sys.stderr)
+        from listen2lab.report.text.escape import printable  # only when something is wrong
+
+        print(printable(f"listen2lab: {error}"), file=sys.stderr)
         sys.exit(EXIT_MISUSED)
 
 

@@ -14,6 +14,7 @@ from listen2lab.findings.summary import summary_of
 from listen2lab.notebook.execution import execute
 from listen2lab.study.folder import StudyFolder
 from listen2lab.study.plan import schedule
+from listen2lab.study.reading import read_run
 from listen2lab.study.redact import RedactedStudy
 from listen2lab.version import __version__
 
@@ -71,11 +72,12 @@ def _copy(study: StudyData, public: PublicNames, path: Path) -> None:
     folder.release()
     runs = zip(schedule(study.plan), schedule(shared.plan), strict=True)
     for before, now in runs:
-        run = study.folder.run(before.key)
-        result = run.result()
-        if result is None:
+        read = read_run(study.folder.run(before.key), before, study.plan)
+        if read.result is None:  # not there, or damaged: the page says so as the study does
             continue
-        folder.run(now.key).copy_from(run, shared.redaction.record(result))
+        folder.run(now.key).copy_from(
+            study.folder.run(before.key), shared.redaction.record(read.result)
+        )
         where = (now.experiment.name, now.level.name)
         for name, record in (
             ("heap.json", shared.trace(*where) if now.traced else None),
