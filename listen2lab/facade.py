@@ -381,8 +381,9 @@ class Comparison:
 
     def __repr__(self) -> str:
         from listen2lab.report.text.compare import comparison_text
+        from listen2lab.report.text.escape import printable
 
-        return comparison_text(self.record)
+        return printable(comparison_text(self.record))
 
 
 class Rerun:
@@ -410,8 +411,9 @@ class Rerun:
 
     def __repr__(self) -> str:
         from listen2lab.report.text.compare import rerun_text
+        from listen2lab.report.text.escape import printable
 
-        return rerun_text(self.record)
+        return printable(rerun_text(self.record))
 
 
 class Merged(Study):
@@ -430,5 +432,6 @@ class Merged(Study):
     def words(self) -> str:
         """Return what was put together and left out, in words."""
         from listen2lab.report.text.compare import merge_text
+        from listen2lab.report.text.escape import printable
 
-        return merge_text(self.notes, self.folder.path)
+        return printable(merge_text(self.notes, self.folder.path))

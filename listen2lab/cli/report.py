@@ -74,6 +74,7 @@ def print_report(
     from listen2lab.findings.hypotheses import public_names
     from listen2lab.findings.summary import summary_of  # scipy
     from listen2lab.report import terminal  # matplotlib
+    from listen2lab.report.text.escape import printable
     from listen2lab.report.text.study import damage
     from listen2lab.report.write import write_report
     from listen2lab.study.data import open_study  # pandas
@@ -88,7 +89,7 @@ def print_report(
 
         left_out += write_notebooks(study, public)
     for sentence in left_out:
-        print(f"left out: {sentence}", file=sys.stderr)
+        print(printable(f"left out: {sentence}"), file=sys.stderr)
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(summary), indent=1).decode())
     else:
