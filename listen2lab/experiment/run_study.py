@@ -238,7 +238,7 @@ def will_run(
     given = inputs.record.workload or f"{inputs.record.voice}, {inputs.record.recognizer}"
     own = {run.level.python for run in runs} - {None}
     interpreters = ", ".join(sorted({python or sys.executable, *filter(None, own)}))
-    took = None if seconds is None else round(seconds / max(1, jobs), 1)
+    took = None if seconds is None else max(1.0, round(seconds / max(1, jobs), 1))
     values: dict[str, Value] = {
         "runs": len(runs),
         "python": interpreters,
