@@ -148,7 +148,7 @@ def edited(value, where, how, what):
 def wounded(content, where, how, what):
     """Return a file's content with one wound, in its values or in its bytes."""
     if how % 3:
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             lines = content.splitlines() if b"\n{" in content else [content]
             k = where % len(lines)
             lines[k] = json.dumps(edited(json.loads(lines[k]), where, how // 3, what)).encode()
