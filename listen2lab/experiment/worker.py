@@ -22,7 +22,6 @@ except OSError:
     _BARE = None
 
 import errno
-import fcntl
 import gc
 import json
 import signal
@@ -93,7 +92,13 @@ class _Run:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         fd = os.open(f"{self.folder}/{name}", flags, 0o644)
         # Where a workload has closed its output, nothing that it prints may end up in here.
-        return fd if fd > _STDERR else fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _STDERR + 1)
+        low = []
+        while fd <= _STDERR:
+            low.append(fd)
+            fd = os.dup(fd)
+        for each in low:
+            os.close(each)
+        return fd
 
     def write(self, phase: str, **values: Any) -> None:
         """Append one line in one write, so that a kill leaves whole lines."""
