@@ -51,7 +51,7 @@ from listen2lab.study.trace_records import (
 )
 from listen2lab.units import MIB
 
-EXAMPLES = int(os.environ.get("STUDY_FUZZ", "40"))
+EXAMPLES = int(os.environ.get("STUDY_FUZZ", "15"))
 fuzzed = settings(
     max_examples=EXAMPLES, deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
@@ -189,6 +189,7 @@ def looked_at(folder, *, is_reported):
             doing()
 
 
+@pytest.mark.slow
 @fuzzed
 @given(wounds, number)
 def test_a_wounded_study_ends_in_an_answer_or_in_a_sentence(good, tmp_path_factory, given_, which):
