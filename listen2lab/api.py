@@ -16,12 +16,13 @@ from tqdm.std import tqdm
 from listen2lab.errors import InputError
 from listen2lab.experiment import catalog, inputs, run_study
 from listen2lab.experiment.progress import Bar
-from listen2lab.facade import Comparison, Merged, Rerun, Study
+from listen2lab.facade import Study
 from listen2lab.findings.hypotheses import HYPOTHESES, predictions
 from listen2lab.report.text.command import as_call
 from listen2lab.report.text.escape import printable
 from listen2lab.report.text.notices import say
 from listen2lab.report.text.study import ended
+from listen2lab.results import Comparison, Merged, Rerun
 from listen2lab.study.plan import Experiment, Level, Plan
 from listen2lab.units import parse_bytes
 

@@ -25,15 +25,9 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.float64]
 
 __all__ = [
-    "CAVEATS",
-    "Judged",
-    "curve_of",
-    "judge_log",
-    "judge_series",
-    "judge_unaccounted",
-    "overlaps",
+    "CAVEATS", "Judged", "curve_of", "judge_log", "judge_series", "judge_unaccounted", "overlaps",
     "unaccounted",
-]
+]  # fmt: skip
 
 CAVEATS = {
     "compressed": True,

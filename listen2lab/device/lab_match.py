@@ -27,19 +27,9 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.float64]
 
 __all__ = [
-    "FAR",
-    "FEATURES",
-    "Beyond",
-    "Ceiling",
-    "LabCondition",
-    "LabMatch",
-    "Shape",
-    "compare_with_study",
-    "differ",
-    "find_ceiling",
-    "largest_snapshot",
-    "shape_of",
-]
+    "FAR", "FEATURES", "Beyond", "Ceiling", "LabCondition", "LabMatch", "Shape",
+    "compare_with_study", "differ", "find_ceiling", "largest_snapshot", "shape_of",
+]  # fmt: skip
 
 FEATURES = ("afterwards", "largest_step", "at_records", "given_back")
 """What a shape is made of; see `Shape`."""

@@ -22,18 +22,9 @@ if TYPE_CHECKING:
     SessionCurve = tuple[Array, Array, npt.NDArray[np.intp]]
 
 __all__ = [
-    "MOST_POINTS",
-    "SAME_LENGTH",
-    "Curve",
-    "Evictions",
-    "LogSummary",
-    "Longest",
-    "Overlaps",
-    "Range",
-    "SessionFacts",
-    "Unaccounted",
-    "summarize_log",
-]
+    "MOST_POINTS", "SAME_LENGTH", "Curve", "Evictions", "LogSummary", "Longest", "Overlaps",
+    "Range", "SessionFacts", "Unaccounted", "summarize_log",
+]  # fmt: skip
 
 MOST_POINTS = 1000
 """Points of a curve that are kept for pictures; of longer ones, the highest of each stretch."""

@@ -19,20 +19,9 @@ if TYPE_CHECKING:
     from listen2lab.notice import Value
 
 __all__ = [
-    "DOUBTS",
-    "LOWERS",
-    "UNACCOUNTED",
-    "Effect",
-    "Ruling",
-    "average",
-    "decide",
-    "difference",
-    "doubt",
-    "evidence",
-    "known",
-    "lowers",
-    "mean_of",
-]
+    "DOUBTS", "LOWERS", "UNACCOUNTED", "Effect", "Ruling", "average", "decide", "difference",
+    "doubt", "evidence", "known", "lowers", "mean_of",
+]  # fmt: skip
 
 UNACCOUNTED = 2260 * MIB
 """What the app could not account for: the question that started this."""

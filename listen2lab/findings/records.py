@@ -26,27 +26,11 @@ from listen2lab.study.plan import KnobValue
 from listen2lab.study.records import InputsRecord, RunOutcome
 
 __all__ = [
-    "Answers",
-    "Cause",
-    "ConditionContrast",
-    "ConditionNumbers",
-    "ConsumesAnswer",
-    "ExperimentSummary",
-    "Finding",
-    "FindingName",
-    "Leak",
-    "MadeFrom",
-    "MemoryPart",
-    "Outcome",
-    "PlantedFault",
-    "Quantity",
-    "Summary",
-    "Under",
-    "UnderLimit",
-    "Untested",
-    "VerdictName",
+    "Answers", "Cause", "ConditionContrast", "ConditionNumbers", "ConsumesAnswer",
+    "ExperimentSummary", "Finding", "FindingName", "Leak", "MadeFrom", "MemoryPart", "Outcome",
+    "PlantedFault", "Quantity", "Summary", "Under", "UnderLimit", "Untested", "VerdictName",
     "Where",
-]
+]  # fmt: skip
 
 VerdictName: TypeAlias = Literal[
     "leak", "high-water", "plateau", "baseline", "sawtooth", "inconclusive"

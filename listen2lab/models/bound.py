@@ -42,15 +42,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 __all__ = [
-    "LENGTHS_S",
-    "MARK",
-    "BoundReport",
-    "Cost",
-    "LengthCheck",
-    "Rewriting",
-    "bound",
+    "LENGTHS_S", "MARK", "BoundReport", "Cost", "LengthCheck", "Rewriting", "bound",
     "bounded_model",
-]
+]  # fmt: skip
 
 MARK = "listen2lab_bounded"
 """The metadata's key that says that a graph is bounded already."""

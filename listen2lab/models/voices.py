@@ -12,13 +12,8 @@ from typing import Literal, NamedTuple
 from listen2lab.errors import VoiceError
 
 __all__ = [
-    "LFS_POINTER",
-    "RecognizerFiles",
-    "Route",
-    "VoiceFiles",
-    "read_tokens",
-    "require_unchanged",
-]
+    "LFS_POINTER", "RecognizerFiles", "Route", "VoiceFiles", "read_tokens", "require_unchanged",
+]  # fmt: skip
 
 Route = Literal["characters", "espeak-data", "phonemes"]
 """What turns text into a voice's units."""

@@ -18,14 +18,8 @@ import sys
 from typing import NamedTuple
 
 __all__ = [
-    "Block",
-    "Memory",
-    "Pages",
-    "PythonHeap",
-    "is_engine_block",
-    "parse_stats",
-    "python_heap",
-]
+    "Block", "Memory", "Pages", "PythonHeap", "is_engine_block", "parse_stats", "python_heap",
+]  # fmt: skip
 
 _ENGINE_BLOCK = 1024 * 1024
 # The smallest block with which ONNX Runtime's arena grows; each is a power of two.

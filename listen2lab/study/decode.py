@@ -23,11 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "decode_record",
-    "decode_samples",
-    "manifest_of",
-    "read_manifest",
-    "refuse_many",
+    "decode_record", "decode_samples", "manifest_of", "read_manifest", "refuse_many",
     "refuse_other_format",
 ]  # fmt: skip
 

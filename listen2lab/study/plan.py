@@ -24,15 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = [
-    "APART",
-    "Experiment",
-    "KnobValue",
-    "Level",
-    "Plan",
-    "Run",
-    "paragraph_order",
-    "schedule",
-]
+    "APART", "Experiment", "KnobValue", "Level", "Plan", "Run", "paragraph_order", "schedule",
+]  # fmt: skip
 
 TRACED = "traced"
 """The name that stands in a run's key where a plain run has its repeat number."""

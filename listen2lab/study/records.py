@@ -28,24 +28,10 @@ from listen2lab.privacy import (
 from listen2lab.study.plan import KnobValue, Plan
 
 __all__ = [
-    "ARGUMENT_RULES",
-    "FORMAT",
-    "PHASES_WITHOUT_MEMORY",
-    "Call",
-    "HypothesisRecord",
-    "InputsRecord",
-    "MachineFacts",
-    "Manifest",
-    "Merged",
-    "Part",
-    "Reading",
-    "RunOutcome",
-    "RunRecord",
-    "Sample",
-    "Setup",
-    "SourceText",
-    "Spec",
-]
+    "ARGUMENT_RULES", "FORMAT", "PHASES_WITHOUT_MEMORY", "Call", "HypothesisRecord", "InputsRecord",
+    "MachineFacts", "Manifest", "Merged", "Part", "Reading", "RunOutcome", "RunRecord", "Sample",
+    "Setup", "SourceText", "Spec",
+]  # fmt: skip
 
 FORMAT = 2
 """Version of the layout and the records; a study of a newer one is refused rather than misread."""

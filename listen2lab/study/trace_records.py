@@ -10,16 +10,8 @@ from listen2lab.notice import Notice
 from listen2lab.privacy import Fact, FunctionName, Private
 
 __all__ = [
-    "Allocator",
-    "Buffer",
-    "Curve",
-    "Moment",
-    "Objects",
-    "Stack",
-    "Survivor",
-    "Trace",
-    "TypeGrowth",
-]
+    "Allocator", "Buffer", "Curve", "Moment", "Objects", "Stack", "Survivor", "Trace", "TypeGrowth",
+]  # fmt: skip
 
 
 class Curve(msgspec.Struct, frozen=True):

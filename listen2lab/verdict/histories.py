@@ -22,21 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 __all__ = [
-    "COMMON",
-    "FAMILIES",
-    "LASTING",
-    "LATE",
-    "MIDDLE",
-    "Block",
-    "Design",
-    "Family",
-    "Layout",
-    "apply",
-    "changes",
-    "design",
-    "layout",
-    "whole_design",
-]
+    "COMMON", "FAMILIES", "LASTING", "LATE", "MIDDLE", "Block", "Design", "Family", "Layout",
+    "apply", "changes", "design", "layout", "whole_design",
+]  # fmt: skip
 
 
 class Family(NamedTuple):

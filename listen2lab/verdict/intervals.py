@@ -23,15 +23,9 @@ if TYPE_CHECKING:
     from listen2lab.verdict.series import Array
 
 __all__ = [
-    "PAGE",
-    "Pooled",
-    "dersimonian_laird",
-    "student",
-    "welch",
-    "welch_freedom",
-    "within",
+    "PAGE", "Pooled", "dersimonian_laird", "student", "welch", "welch_freedom", "within",
     "without_one",
-]
+]  # fmt: skip
 
 PAGE = 4096
 """Bytes of a page. Processes that end on the same page still differ by what a page hides, so a

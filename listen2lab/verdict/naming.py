@@ -18,16 +18,9 @@ if TYPE_CHECKING:
     from listen2lab.verdict.series import Array, Rows
 
 __all__ = [
-    "LATE_SPAN",
-    "Case",
-    "grows_everywhere",
-    "keeps_pace",
-    "late_growth",
-    "leak_reasons",
-    "left_over",
-    "one_is_odd",
-    "settled",
-]
+    "LATE_SPAN", "Case", "grows_everywhere", "keeps_pace", "late_growth", "leak_reasons",
+    "left_over", "one_is_odd", "settled",
+]  # fmt: skip
 
 
 class Case(NamedTuple):

@@ -24,15 +24,9 @@ from scipy.linalg.lapack import dpotrf, dtrtri
 from listen2lab.verdict.series import Array, median
 
 __all__ = [
-    "ALL_KINDS",
-    "KINDS",
-    "Kind",
-    "ar1_from_differences",
-    "bands",
-    "covariance",
-    "plausible",
+    "ALL_KINDS", "KINDS", "Kind", "ar1_from_differences", "bands", "covariance", "plausible",
     "whitener",
-]
+]  # fmt: skip
 
 
 class Kind(NamedTuple):

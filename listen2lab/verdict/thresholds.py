@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 __all__ = [
-    "FEWEST_STEPS",
-    "LEAK_ODDS",
-    "MOST_MISSING",
-    "MOST_SAMPLES",
-    "MOST_SPIKES",
-    "SPIKE",
-]
+    "FEWEST_STEPS", "LEAK_ODDS", "MOST_MISSING", "MOST_SAMPLES", "MOST_SPIKES", "SPIKE",
+]  # fmt: skip
 
 FEWEST_STEPS = 15
 """Fewer steps cannot tell a rise that goes on from one that ends: every shape fits them."""

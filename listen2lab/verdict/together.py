@@ -17,16 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = [
-    "CONFIRMING_BLOCKS",
-    "LIVE_ALONE",
-    "OUTSIDE",
-    "Cache",
-    "Grew",
-    "Together",
-    "growth",
-    "judge_run",
-    "judge_together",
-]
+    "CONFIRMING_BLOCKS", "LIVE_ALONE", "OUTSIDE", "Cache", "Grew", "Together", "growth",
+    "judge_run", "judge_together",
+]  # fmt: skip
 
 Grew = Literal[
     "in-use",

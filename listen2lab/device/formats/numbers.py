@@ -15,17 +15,9 @@ if TYPE_CHECKING:
     from listen2lab.device.formats.tally import Tally
 
 __all__ = [
-    "CLOCK",
-    "DAY",
-    "MOST_BYTES",
-    "PID",
-    "before_day",
-    "read_count",
-    "read_number",
-    "read_size",
-    "straighten",
-    "to_seconds",
-]
+    "CLOCK", "DAY", "MOST_BYTES", "PID", "before_day", "read_count", "read_number", "read_size",
+    "straighten", "to_seconds",
+]  # fmt: skip
 
 
 MOST_BYTES = 2**50

@@ -16,19 +16,9 @@ if TYPE_CHECKING:
     from listen2lab.device.formats.tally import Tally
 
 __all__ = [
-    "MOST_ROW",
-    "Format",
-    "Header",
-    "Reader",
-    "Said",
-    "clean",
-    "is_object",
-    "no_row",
-    "no_size",
-    "read_lines",
-    "read_report",
-    "read_rows",
-]
+    "MOST_ROW", "Format", "Header", "Reader", "Said", "clean", "is_object", "no_row", "no_size",
+    "read_lines", "read_report", "read_rows",
+]  # fmt: skip
 
 MOST_ROW = 400
 """Characters of a row of a report that are looked at; the longest real ones have some 250."""

@@ -37,15 +37,8 @@ if TYPE_CHECKING:
     from listen2lab.device.formats.reading import Header
 
 __all__ = [
-    "COLUMNS",
-    "Category",
-    "Change",
-    "Series",
-    "Snapshot",
-    "Zone",
-    "difference",
-    "make_snapshot",
-]
+    "COLUMNS", "Category", "Change", "Series", "Snapshot", "Zone", "difference", "make_snapshot",
+]  # fmt: skip
 
 COLUMNS = ("virtual", "resident", "dirty", "clean", "reclaimable", "swapped", "counted")
 """Columns that are bytes."""

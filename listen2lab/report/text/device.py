@@ -15,23 +15,10 @@ if TYPE_CHECKING:
     from listen2lab.notice import Notice
 
 __all__ = [
-    "CAVEATS",
-    "KINDS",
-    "READABLE",
-    "amount",
-    "cell",
-    "counted",
-    "note_text",
-    "nothing_read",
-    "problem_text",
-    "sentence_of",
-    "session_began",
-    "session_name",
-    "signed",
-    "source_line",
-    "subject",
-    "verdict",
-]
+    "CAVEATS", "KINDS", "READABLE", "amount", "cell", "counted", "note_text", "nothing_read",
+    "problem_text", "sentence_of", "session_began", "session_name", "signed", "source_line",
+    "subject", "verdict",
+]  # fmt: skip
 
 KINDS = {
     "app-log": "the app's log",

@@ -17,19 +17,9 @@ if TYPE_CHECKING:
     from listen2lab.device.lab_match import Ceiling, LabCondition, LabMatch
 
 __all__ = [
-    "app_sentence",
-    "ceiling_lines",
-    "change_lines",
-    "growth_line",
-    "heap_lines",
-    "lab_line",
-    "lab_subject",
-    "leaks_lines",
-    "series_name",
-    "series_title",
-    "snapshot_lines",
-    "together_line",
-]
+    "app_sentence", "ceiling_lines", "change_lines", "growth_line", "heap_lines", "lab_line",
+    "lab_subject", "leaks_lines", "series_name", "series_title", "snapshot_lines", "together_line",
+]  # fmt: skip
 
 _QUANTITY = {
     "footprint": "footprint",
