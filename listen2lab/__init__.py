@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from listen2lab.experiment.catalog import EXPERIMENTS, experiments
     from listen2lab.facade import Study
     from listen2lab.findings.hypotheses import HYPOTHESES
+    from listen2lab.models.bound import bound
     from listen2lab.notebook.panel import panel
     from listen2lab.pipeline.knobs import Knobs
     from listen2lab.report.text.knobs import KNOB_MEANINGS
@@ -29,6 +30,7 @@ _HOMES = {
     "experiment.catalog": ("EXPERIMENTS", "experiments"),
     "facade": ("Study",),
     "findings.hypotheses": ("HYPOTHESES",),
+    "models.bound": ("bound",),
     "notebook.panel": ("panel",),
     "pipeline.knobs": ("Knobs",),
     "report.text.knobs": ("KNOB_MEANINGS",),
@@ -36,7 +38,7 @@ _HOMES = {
 
 __all__ = [
     "EXPERIMENTS", "HYPOTHESES", "KNOB_MEANINGS", "Knobs", "LabError", "Study", "__version__",
-    "compare", "cures", "experiments", "merge", "panel", "rerun", "resume", "run", "watch",
+    "bound", "compare", "cures", "experiments", "merge", "panel", "rerun", "resume", "run", "watch",
 ]  # fmt: skip
 
 
