@@ -60,9 +60,9 @@ def plot_cures(found: Cures) -> Figure:
         axes.set_yscale("log")
         peaks = [peak for *_, peak in points] or [100.0]
         prices = [cpu for _, _, cpu, _ in points] or [0.1]
-        bottom, top = min(peaks) / 1.35, max(peaks) * 1.45
+        bottom, top = min(peaks) / 1.8, max(peaks) * 1.45
         width = max(prices) - min(prices) or max(prices)
-        axes.set_xlim(min(prices) - 0.45 * width, max(prices) + 0.12 * width)
+        axes.set_xlim(min(prices) - 0.12 * width, max(prices) + 0.12 * width)
         axes.set_ylim(bottom, top)
         _limits(axes, bottom, top)
         of = {at: (cpu, peak) for at, _, cpu, peak in points}
@@ -112,13 +112,19 @@ def _limits(axes: Axes, bottom: float, top: float) -> None:
 
 
 def _names(axes: Axes, points: list[tuple[int, Cure, float, float]]) -> None:
-    """Name the app above its point, those of the front on alternating sides."""
-    for k, (at, each, cpu, peak) in enumerate(sorted(points, key=lambda point: point[2])):
-        side = (0, 9) if at == 0 else ((-9, -4) if k % 2 == 0 else (9, -12))
+    """Name the app above its point; those of the front on their right, one below the other."""
+    front = sorted((point for point in points if point[0]), key=lambda point: -point[3])
+    for at, each, cpu, peak in points:
+        if at == 0:
+            axes.annotate(
+                safe_label(each.condition), (cpu, peak), textcoords="offset points",
+                xytext=(0, 9), ha="center", fontsize=9, color=INK, fontweight="bold",
+            )  # fmt: skip
+    for k, (_, each, cpu, peak) in enumerate(front):
         axes.annotate(
-            safe_label(each.condition), (cpu, peak), textcoords="offset points", xytext=side,
-            ha={0: "center", -9: "right", 9: "left"}[side[0]], fontsize=9, color=INK,
-            fontweight="normal" if at else "bold",
+            safe_label(each.condition), (cpu, peak), textcoords="axes fraction",
+            xytext=(0.35, 0.15 - 0.055 * k), fontsize=9, color=INK, va="center",
+            arrowprops={"arrowstyle": "-", "color": INK, "linewidth": 0.6, "shrinkB": 5},
         )  # fmt: skip
 
 
