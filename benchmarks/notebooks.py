@@ -10,9 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from listen2lab.notebook.parameters import parameters
-
-from listen2lab.notebook.execution import execute
+from listen2lab.notebook import execute, parameters
 
 BOUND_S = 60.0
 NOTEBOOKS = {path.stem: path for path in Path(__file__).parents[1].glob("notebooks/*.ipynb")}

@@ -17,7 +17,8 @@ from xml.etree import ElementTree as ET
 from xml.parsers import expat
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 
-from bs4 import BeautifulSoup, NavigableString, ParserRejectedMarkup, Tag
+from bs4 import BeautifulSoup, ParserRejectedMarkup
+from bs4.element import NavigableString, Tag
 
 from listen2lab.errors import TextError
 from listen2lab.notice import Notice
@@ -26,7 +27,7 @@ from listen2lab.texts.decode import decode
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bs4 import PageElement
+    from bs4.element import PageElement
 
 __all__ = ["read"]
 
