@@ -321,7 +321,7 @@ def test_hostile_markdown_takes_no_quadratic_time(unit):
     """200,000 characters of any mark are through in moments."""
     start = time.process_time()
     _markdown.blocks(unit * (200_000 // len(unit)))
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 30  # seconds: coverage's tracing takes most of them
 
 
 @pytest.mark.parametrize(("unit", "n"), [("* ", 150), ("> ", 150), ("1. ", 150)])

@@ -145,12 +145,16 @@ def judge_run(
         if growth(values) >= OUTSIDE[name] * len(values[0]) / 2
     }
     leaks = {name: each for name, each in grown.items() if each.verdict == "leak"}
-    if not leaks or found.verdict == "leak":
+    if not leaks:
         return replace(found, verdicts={**found.verdicts, **grown})
+    grew = (*found.grew, *leaks)
+    if found.verdict == "leak":  # inside it grows as well: both are named
+        reasons = (*found.reasons, Reason.GROWS_OUTSIDE)
+        return replace(found, grew=grew, reasons=reasons, verdicts={**found.verdicts, **grown})
     first = next(iter(leaks.values()))
     return Together(
         verdict="leak",
-        grew=(*found.grew, *leaks),  # type: ignore[arg-type] # names of `OUTSIDE` are such codes
+        grew=grew,  # type: ignore[arg-type] # names of `OUTSIDE` are such codes
         agree=False,
         reasons=(Reason.GROWS_OUTSIDE, *first.reasons),
         verdicts={**found.verdicts, **grown},
