@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Protocol
 
 from listen2lab.errors import WorkloadError
 
@@ -11,6 +10,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import ModuleType
+    from typing import Any, Protocol
+else:
+    Protocol = object  # typing would weigh half a mebibyte in what is measured
 
 __all__ = ["Workload", "load_file", "plain", "plain_components", "plain_number"]
 

@@ -315,3 +315,16 @@ def test_no_contrast_claims_a_leak_that_the_verdicts_deny():
     found = contrast(_two(0.0, 2e4), "own", "this", "against", ("high-water", "inconclusive"))
     assert found.about == "level"
     assert found.why == "level"
+
+
+def test_what_grows_inside_and_outside_is_named_twice():
+    """A process that leaks loses nothing of what grows beside it: both are named."""
+    found = judge_run(
+        {"anonymous": _noise() + 3e4 * T}, outside={"shm_files": _noise(1e3) + 3e4 * T}
+    )
+    assert found.verdict == "leak"
+    assert found.grew[-1] == "shm_files"
+    assert len(found.grew) == 2
+    assert found.reasons[0] is Reason.STEADY_GROWTH
+    assert found.reasons[-1] is Reason.GROWS_OUTSIDE
+    assert found.verdicts["shm_files"].verdict == "leak"

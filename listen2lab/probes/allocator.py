@@ -15,7 +15,7 @@ import mmap
 import os
 import re
 import sys
-from typing import NamedTuple
+from collections import namedtuple
 
 __all__ = [
     "Block", "Memory", "Pages", "PythonHeap", "is_engine_block", "parse_stats", "python_heap",
@@ -73,9 +73,10 @@ class Pages:
         return b"".join(found)
 
 
-class Block(NamedTuple):
+class Block(namedtuple("Block", ("start", "size"))):
     """A block in a mapping of its own; its size counts whole pages."""
 
+    __slots__ = ()
     start: int
     size: int
 
@@ -179,9 +180,10 @@ def is_engine_block(size: int) -> bool:
     return size >= _ENGINE_BLOCK and size - (1 << size.bit_length() - 1) <= _PAGE
 
 
-class PythonHeap(NamedTuple):
+class PythonHeap(namedtuple("PythonHeap", ("arenas", "free"))):
     """Bytes of the arenas that Python's small objects live in, and those not handed out."""
 
+    __slots__ = ()
     arenas: int
     free: int
 

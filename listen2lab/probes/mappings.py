@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from collections import namedtuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,9 +22,10 @@ _THREAD_HEAP = 64 * 1024 * 1024
 _LARGEST_GUARD = 1024 * 1024
 
 
-class Area(NamedTuple):
+class Area(namedtuple("Area", ("start", "end", "access", "inode", "name", "rss", "anonymous"))):
     """One mapping; `rss` and `anonymous` are its resident bytes, and those no file backs."""
 
+    __slots__ = ()
     start: int
     end: int
     access: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 
 __all__ = ["TreeProbe"]
 
@@ -55,19 +56,18 @@ class TreeProbe:
         folders = [self._shm]
         while folders and seen < _MOST_FILES:
             try:
-                entries = list(os.scandir(folders.pop()))
+                # One by one: a list of what grows would be growth of this process.
+                with os.scandir(folders.pop()) as entries:
+                    for entry in entries:
+                        seen += 1
+                        with suppress(OSError):  # it went meanwhile
+                            found = entry.stat(follow_symlinks=False)
+                            if entry.is_dir(follow_symlinks=False):
+                                folders.append(entry.path)
+                            elif found.st_uid == os.getuid() and found.st_ctime >= self._began:
+                                total += found.st_blocks * _BLOCK
             except OSError:
                 continue
-            seen += len(entries)
-            for entry in entries:
-                try:
-                    found = entry.stat(follow_symlinks=False)
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-                    elif found.st_uid == os.getuid() and found.st_ctime >= self._began:
-                        total += found.st_blocks * _BLOCK
-                except OSError:  # it went meanwhile
-                    continue
         return total
 
 

@@ -145,20 +145,15 @@ def judge_run(
         if growth(values) >= OUTSIDE[name] * len(values[0]) / 2
     }
     leaks = {name: each for name, each in grown.items() if each.verdict == "leak"}
+    found = replace(found, verdicts={**found.verdicts, **grown})
     if not leaks:
-        return replace(found, verdicts={**found.verdicts, **grown})
-    grew = (*found.grew, *leaks)
-    if found.verdict == "leak":  # inside it grows as well: both are named
-        reasons = (*found.reasons, Reason.GROWS_OUTSIDE)
-        return replace(found, grew=grew, reasons=reasons, verdicts={**found.verdicts, **grown})
-    first = next(iter(leaks.values()))
-    return Together(
-        verdict="leak",
-        grew=grew,  # type: ignore[arg-type] # names of `OUTSIDE` are such codes
-        agree=False,
-        reasons=(Reason.GROWS_OUTSIDE, *first.reasons),
-        verdicts={**found.verdicts, **grown},
-    )
+        return found
+    grew: tuple[Any, ...] = (*found.grew, *leaks)  # names of `OUTSIDE` are such codes
+    code: tuple[Reason, ...] = (Reason.GROWS_OUTSIDE,)
+    if found.verdict == "leak":  # the process grows as well: both are named
+        return replace(found, grew=grew, reasons=found.reasons + code)
+    codes = code + next(iter(leaks.values())).reasons
+    return replace(found, verdict="leak", grew=grew, agree=False, reasons=codes)
 
 
 def _judge_inside(
