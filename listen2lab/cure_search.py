@@ -11,7 +11,7 @@ from listen2lab import api
 from listen2lab.experiment import catalog, inputs, run_study
 from listen2lab.facade import Study
 from listen2lab.findings.conditions import numbers_of
-from listen2lab.findings.cures import CURES, RANDOM, WORTH_MIB, cures_of, limit_of
+from listen2lab.findings.cures import CURES, RANDOM, WORTH_MIB, cures_of, least, limit_of
 from listen2lab.findings.hypotheses import HYPOTHESES, predictions
 from listen2lab.findings.measured import Measured
 from listen2lab.findings.outcomes import LIMITS
@@ -158,13 +158,9 @@ def chosen(cures: Sequence[Cure], limits: Mapping[str, float]) -> list[int]:
     wanted.append(_lowest(cures, range(len(cures))))
     for limit in told:
         same_file = [at for at in limit.under if "voice_graph" not in cures[at].knobs]
-        wanted += [_cheapest(cures, same_file)] if same_file else []
+        wanted += [at for at in (least(cures, same_file),) if at is not None]
     wanted += [each.cheapest for each in told if each.cheapest is not None]
     return [0, *[at for at in dict.fromkeys(wanted) if at][:_MOST_CHOSEN]]
-
-
-def _cheapest(cures: Sequence[Cure], places: Iterable[int]) -> int:
-    return min(places, key=lambda at: cures[at].cpu_ratio or float("inf"))
 
 
 def _lowest(cures: Sequence[Cure], places: Iterable[int]) -> int:

@@ -339,6 +339,11 @@ def test_the_picture_and_its_sentence(study):
     assert item["held"]
 
 
+def test_a_condition_without_a_step_has_no_picture(study):
+    """Pictures of a study that has only begun leave out what was not measured."""
+    assert plot_account(study, "own", "another") is None
+
+
 def test_the_caption_names_the_step_that_the_engine_holds_memory_for():
     """Held bytes, the step whose sentence was longest, and what the last step needed."""
     common = {"in_use": 0, "kept": 0, "component.audio_cache": 0}

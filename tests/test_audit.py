@@ -328,3 +328,34 @@ def test_what_grows_inside_and_outside_is_named_twice():
     assert found.reasons[0] is Reason.STEADY_GROWTH
     assert found.reasons[-1] is Reason.GROWS_OUTSIDE
     assert found.verdicts["shm_files"].verdict == "leak"
+
+
+@pytest.mark.parametrize("every", [1, 5])
+def test_what_is_worth_acting_on_is_told_by_the_step(every):
+    """A small drift stays one however seldom it is looked at; rates are per step."""
+    steps = np.arange(0, 2500, every)
+    rng = np.random.default_rng(5)
+
+    def drift(rate, noise):
+        return 3e7 + rate * steps + rng.normal(0, noise, (5, len(steps)))
+
+    found = judge_run(
+        {"anonymous": drift(0, 2e4), "in_use": drift(210, 1e2)},
+        outside={"descriptors": 9 + (0.01 * steps).round() * np.ones((5, 1))},
+        every=every,
+    )
+    assert found.verdict in ("baseline", "plateau")
+    assert found.verdicts["in_use"].verdict == "baseline"
+    assert found.verdicts["in_use"].rate == pytest.approx(210, rel=0.05)
+    leaks = judge_run({"anonymous": drift(600, 2e4)}, every=every)
+    assert leaks.verdict == "leak"
+    assert leaks.verdicts["anonymous"].rate == pytest.approx(600, rel=0.1)
+
+
+def test_conditions_of_which_one_was_not_read_are_compared_by_pages():
+    """Live bytes of one side alone compare nothing, and raise nothing."""
+    leaky = _study(anonymous=lambda k: 50e6 + 200 * k, in_use=lambda k: 2e7 + 3000 * k)[1]
+    blind = _study(in_use=None)[1].assign(condition="other")
+    found = contrast(pd.concat([leaky, blind]), "own", "this", "other", ["leak", "baseline"])
+    assert found is not None
+    assert found.quantity in (None, "anonymous")

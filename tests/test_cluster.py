@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -285,6 +286,17 @@ def asked(given, **changes):
     """Return what a worker machine is told of a plan."""
     made = remote.JobRequest(plan(), given.record, given.paragraphs, None)
     return msgspec.json.encode(replace(made, **changes))
+
+
+def test_the_code_of_a_machine_is_all_that_measures(tmp_path, monkeypatch):
+    """A change in a folder below a room tells, too: a worker makes its own bounded voice."""
+    home = Path(remote.__file__).parents[1]
+    shutil.copytree(home, tmp_path / "lab", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(remote, "__file__", str(tmp_path / "lab/experiment/remote.py"))
+    before = remote.code_hash()
+    with (tmp_path / "lab/models/bounding/path.py").open("a") as file:
+        file.write("# another\n")
+    assert remote.code_hash() != before
 
 
 def test_a_machine_that_would_measure_something_else_is_refused(workload, tmp_path):

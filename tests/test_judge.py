@@ -293,9 +293,7 @@ def test_sorted_inputs_withdraw_a_leak():
     """Short to long, a high-water mark looks like a leak."""
     sizes = np.sort(np.random.default_rng(3).gamma(4, 30, 80))
     v = judge(_noisy(14) + 4e4 * sizes, sizes)
-    assert v.verdict == "inconclusive" or v.verdict == "baseline"
-    if v.verdict == "inconclusive":
-        assert Reason.SORTED_INPUTS in v.reasons
+    assert (v.verdict, v.reasons[0]) == ("inconclusive", Reason.SORTED_INPUTS)
 
 
 @pytest.mark.parametrize(
@@ -359,7 +357,7 @@ def test_growth_with_every_new_shape_is_not_called_a_leak_without_its_reason():
     rng = np.random.default_rng(2)
     rss = np.linspace(42e6, 183e6, 900) + np.cumsum(rng.normal(0, 2e5, (3, 900)), axis=1)
     alone = judge(rss, shapes=np.arange(900))
-    assert alone.verdict == "inconclusive" or Reason.EVERY_INPUT_NEW in alone.reasons
+    assert Reason.EVERY_INPUT_NEW in alone.reasons
     both = judge_together(rss=rss, in_use=3e7 + rng.normal(0, 1e4, (3, 900)))
     assert both.verdict == "inconclusive"
     assert both.reasons[:2] == (Reason.QUANTITIES_DISAGREE, Reason.KEPT_BY_ALLOCATOR)
@@ -399,6 +397,9 @@ def _measured(name):
     }
 
 
+_ALSO = {"cache_bounded": ("inconclusive",)}  # too few steps to see it settle
+
+
 @pytest.mark.parametrize("path", sorted(SERIES.glob("*.json")), ids=lambda p: p.stem)
 def test_measured_series_are_judged_rightly(path):
     """Small native workloads, recorded in fresh processes (see record_series.py)."""
@@ -410,8 +411,7 @@ def test_measured_series_are_judged_rightly(path):
         assert found.verdict == "leak"
         assert "in-use" in found.grew
     else:
-        assert found.verdict != "leak"
-        assert found.verdict in {*right, "inconclusive"}
+        assert found.verdict in {*right, *_ALSO.get(path.stem, ())}
 
 
 # -- the benchmark -------------------------------------------------------------------------------

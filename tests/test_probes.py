@@ -5,6 +5,9 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -136,3 +139,34 @@ def test_another_process_is_read_from_outside(meter):
     """The parent's view of a process agrees with the process's own."""
     assert outside(os.getpid())["rss"] == pytest.approx(meter.read()["rss"], rel=0.05)
     assert outside(2**22 + 1) == {}
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux tells")
+def test_looking_at_what_grows_outside_is_no_growth():
+    """Thousands of open files cost the one who counts them no memory, nor what was seen before."""
+    code = """if True:
+        import os, resource
+        from listen2lab.probes.process import Meter
+        from listen2lab.probes.tree import TreeProbe
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (5000, most))
+        probe, meter = TreeProbe(), Meter()
+        for k in range(700):
+            os.write(os.memfd_create("kept"), bytes(4096))
+        before = probe.read()
+        start = meter.read()["anonymous"]
+        for k in range(3000):
+            os.dup(1)
+            if k % 4 == 0:
+                after = probe.read()
+        after = probe.read()
+        grown = meter.read()["anonymous"] - start
+        more = [after[name] - before[name] for name in ("shm_files", "descriptors")]
+        print(*more, grown, before["shm_files"])
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    shm, descriptors, grown, seen = (int(float(x)) for x in done.stdout.split())
+    assert shm == 0
+    assert seen > 400 * 4096  # of the first descriptors, whatever comes after them
+    assert descriptors == 3000
+    assert grown < 64 * 1024

@@ -76,7 +76,7 @@ def write(folder: Path, found: Answer, data: bytes) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         stored.write(stored.device_path.name, data + b"\n")
-        return stored.write("device.html", page(found))
+        return stored.write(stored.device_path.with_suffix(".html").name, page(found))
     except (OSError, StudyError) as error:
         raise StudyError(
             f"cannot write in {folder} ({error}); what was found was printed; name another "

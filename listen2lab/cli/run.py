@@ -22,7 +22,8 @@ __all__ = ["list_names", "run", "selftest", "watch"]
 
 def run(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Experiments; none or all: every one. See list.")
+        list[str] | None,
+        typer.Argument(help="Experiments; none or all: every one but cures. See list."),
     ] = None,
     *,
     voice: Annotated[str, typer.Option(help="tiny, medium, high, or a voice's folder.")] = "tiny",

@@ -10,7 +10,7 @@ import numpy as np
 
 from listen2lab.device.formats.heap import ClassChange, HeapCensus, compare_heaps
 from listen2lab.device.formats.leaks import Leaks
-from listen2lab.device.formats.schema import Change, Series, Snapshot, difference
+from listen2lab.device.formats.schema import Change, Series, Snapshot, difference, minus
 from listen2lab.device.formats.tally import Source
 from listen2lab.device.judging import Judged, judge_log, judge_series
 from listen2lab.device.lab_match import Ceiling, LabMatch, compare_with_study, find_ceiling
@@ -186,9 +186,7 @@ def answer(
             if len(grew) <= _MOST_ROWS
             else [*grew[: _MOST_ROWS // 2], *grew[-_MOST_ROWS // 2 :]]
         ),
-        None
-        if len(evidence.heaps) < 2
-        else _minus(evidence.heaps[-1].size, evidence.heaps[0].size),
+        None if len(evidence.heaps) < 2 else minus(evidence.heaps[-1].size, evidence.heaps[0].size),
         tuple(msgspec.structs.replace(x, roots=x.roots[:_MOST_ROWS]) for x in evidence.leaks),
         lab,
         find_ceiling(evidence, None) if lab is None else lab.ceiling,
@@ -231,10 +229,6 @@ def _limit_in(snapshots: Sequence[Snapshot]) -> int | None:
         if note.code == "limit-exceeded" and isinstance(limit, int):
             return limit
     return None
-
-
-def _minus(a: int | None, b: int | None) -> int | None:
-    return None if a is None or b is None else a - b
 
 
 def _series_of(some: Sequence[Snapshot]) -> list[Series]:

@@ -13,6 +13,7 @@ import platformdirs
 from listen2lab.errors import InputError, StudyError, UnknownNameError, WorkloadError
 from listen2lab.experiment.bounded import bounded_voice
 from listen2lab.models.check import check_recognizer, check_voice
+from listen2lab.models.generate import VOICES as GENERATED_VOICES
 from listen2lab.models.generate import content_hash, ensure
 from listen2lab.study.plan import paragraph_order
 from listen2lab.study.records import InputsRecord, SourceText
@@ -29,9 +30,6 @@ __all__ = [
     "changed", "hash_of", "is_generated", "is_same", "models_root", "open_book", "open_file",
     "reopen",
 ]  # fmt: skip
-
-GENERATED_VOICES = ("tiny", "medium", "high")
-"""Voices that the lab builds itself, smallest first."""
 
 GENERATED_RECOGNIZER = "recognizer"
 """The recognizer that the lab builds: it reads these voices."""

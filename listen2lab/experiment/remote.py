@@ -137,7 +137,7 @@ def code_hash() -> str:
     home = Path(__file__).parents[1]
     total = hashlib.sha256()
     for path in sorted(
-        [home / "workload.py", *(p for r in _ROOMS for p in (home / r).glob("*.py"))]
+        [home / "workload.py", *(p for r in _ROOMS for p in (home / r).rglob("*.py"))]
     ):
         total.update(f"{path.relative_to(home).as_posix()}\n".encode() + path.read_bytes())
     return total.hexdigest()

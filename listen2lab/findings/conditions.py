@@ -108,26 +108,30 @@ def _judged(steps: pd.DataFrame, runs: pd.DataFrame, in_heap: float) -> dict[str
     given |= {"anonymous": _rows(steps, "held") or [], "in_heap": in_heap}
     beside = {name: values for name in OUTSIDE if (values := _rows(steps, name))}
     together = judge_run(
-        given, sizes, audit=_against(steps, runs), caches=_caches(steps), outside=beside
+        given,
+        sizes,
+        audit=_against(steps, runs),
+        caches=_caches(steps),
+        outside=beside,
+        every=_every(steps),
     )
     own = together.verdicts["anonymous"]
     alike = [v for v in together.verdicts.values() if v.verdict == together.verdict]
     deciding = alike[0] if alike else own  # live objects may show a leak before pages do
-    each = _every(steps)
-    low, high = (_finite(bound / each / KIB) for bound in own.interval)
+    low, high = (_finite(bound / KIB) for bound in own.interval)
     return {
         "verdict": together.verdict,
         "confidence": deciding.confidence,
         "reasons": tuple(dict.fromkeys(str(reason) for reason in together.reasons)),
         "grew": tuple(together.grew),
         "quantities": {
-            name: Quantity(verdict.verdict, _finite(verdict.rate / each))
+            name: Quantity(verdict.verdict, _finite(verdict.rate))
             for name, verdict in together.verdicts.items()
         },
-        "rate_kib_per_step": _finite(own.rate / each / KIB),
+        "rate_kib_per_step": _finite(own.rate / KIB),
         "rate_interval_kib_per_step": None if low is None or high is None else (low, high),
-        "upper_kib_per_step": _finite(own.upper / each / KIB),
-        "smallest_visible_kib_per_step": _finite(own.smallest_visible / each / KIB),
+        "upper_kib_per_step": _finite(own.upper / KIB),
+        "smallest_visible_kib_per_step": _finite(own.smallest_visible / KIB),
     }
 
 
@@ -238,8 +242,9 @@ def _pair(a: pd.DataFrame, b: pd.DataFrame) -> tuple[str, Contrast]:
     pair = judge_pair(*pages, *sizes, every=every)
     if pair.verdict != "inconclusive":
         return "anonymous", pair
-    if _live_rate((a, b), sizes, "in_use") >= LIVE_ALONE["in_use"]:
-        finer = judge_pair(_rows(a, "in_use"), _rows(b, "in_use"), *sizes, every=every)
+    live = _rows(a, "in_use"), _rows(b, "in_use")
+    if all(live) and _live_rate((a, b), sizes, "in_use") >= LIVE_ALONE["in_use"]:
+        finer = judge_pair(*live, *sizes, every=every)
         if finer.verdict != "inconclusive":
             return "in_use", finer
     if _live_rate((a, b), sizes, "python_blocks") >= CONFIRMING_BLOCKS:
@@ -283,7 +288,8 @@ def _live_rate(parts: Any, sizes: Any, name: str) -> float:
     found = [0.0]
     for steps, size in zip(parts, sizes, strict=True):
         if (given := _rows(steps, name)) is not None:
-            verdict = judge(given, size, worth_rate=worth)
+            every = _every(steps)
+            verdict = judge(given, size, worth_rate=every * worth).per(every)
             found.append(verdict.rate if verdict.verdict == "leak" else 0.0)
     return max(found)
 

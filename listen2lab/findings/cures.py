@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from listen2lab.findings.measured import Measured
     from listen2lab.study.plan import Experiment
 
-__all__ = ["CURES", "RANDOM", "WORTH_MIB", "audio_difference", "cures_of", "limit_of"]
+__all__ = ["CURES", "RANDOM", "WORTH_MIB", "audio_difference", "cures_of", "least", "limit_of"]
 
 CURES = "cures"
 """The experiment."""
@@ -88,8 +88,8 @@ def limit_of(
         mib=limit_mib,
         already=_is_under(app, limit_mib) and not app.lost,
         under=under,
-        same_audio=_least(cures, [at for at in under if cures[at].audio == "identical"]),
-        cheapest=_least(cures, under),
+        same_audio=least(cures, [at for at in under if cures[at].audio == "identical"]),
+        cheapest=least(cures, under),
     )
 
 
@@ -132,7 +132,6 @@ def _cure(m: Measured, item: Experiment, name: str, app: Where) -> Cure:
     where, random = Where(CURES, name), Where(RANDOM, name)
     cpu, cpu_app = _cpu_per_s(m, where), _cpu_per_s(m, app)
     numbers = m.of(where)
-    ended = numbers.runs if numbers is not None else {}
     setup, imported = m.at(where, "setup", "t"), m.at(where, "import", "t")
     load_s = _mean(setup - imported) if len(setup) == len(imported) else None
     waited = _spoken(m, where).sort_values("step").groupby("repeat")
@@ -142,8 +141,8 @@ def _cure(m: Measured, item: Experiment, name: str, app: Where) -> Cure:
     return Cure(
         condition=name,
         knobs=item.changes(level),
-        complete=ended.get("complete", 0),
-        lost=sum(ended.get(how, 0) for how in ("killed", "crashed", "timed-out")),
+        complete=0 if numbers is None else numbers.n_complete,
+        lost=0 if numbers is None else numbers.n_lost,
         end_mib=_most(m.end(where)),
         peak_mib=_most(m.peak(where)),
         cpu_per_s=_mean(cpu.to_numpy(float)),
@@ -178,7 +177,7 @@ def _is_under(cure: Cure, limit_mib: float) -> bool:
     return cure.worst_mib is not None and cure.worst_mib < limit_mib
 
 
-def _least(cures: Sequence[Cure], places: Sequence[int]) -> int | None:
+def least(cures: Sequence[Cure], places: Sequence[int]) -> int | None:
     """Return the place of the cure with the least CPU, the lower peak where that is alike."""
     priced = [at for at in places if cures[at].cpu_ratio is not None]
     return min(
@@ -228,7 +227,7 @@ def _plan(cures: Sequence[Cure], limits: Sequence[CureLimit]) -> tuple[PlanStep,
         steps.append(PlanStep("further", lowest))
     for limit in limits if "voice_graph" in cures[do].knobs else ():
         same_file = [at for at in limit.under if "voice_graph" not in cures[at].knobs]
-        instead = _least(cures, same_file)
+        instead = least(cures, same_file)
         if instead is not None:
             return (*steps, PlanStep("instead", instead))
     return tuple(steps)

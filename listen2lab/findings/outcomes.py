@@ -42,7 +42,6 @@ def outcomes(measured: Measured) -> tuple[Outcome, ...]:
         for level in () if item.is_shortened else item.levels:
             where = Where(item.name, level.name)
             ends, peaks, numbers = measured.end(where), measured.peak(where), measured.of(where)
-            ended = numbers.runs if numbers is not None else {}
             found.append(
                 Outcome(
                     experiment=item.name,
@@ -50,8 +49,8 @@ def outcomes(measured: Measured) -> tuple[Outcome, ...]:
                     knobs=item.changes(level),
                     end_mib=mib(ends.max()) if len(ends) else None,
                     peak_mib=mib(peaks.max()) if len(peaks) else None,
-                    complete=ended.get("complete", 0),
-                    lost=sum(ended.get(how, 0) for how in ("killed", "crashed", "timed-out")),
+                    complete=0 if numbers is None else numbers.n_complete,
+                    lost=0 if numbers is None else numbers.n_lost,
                 )
             )
     return tuple(found)

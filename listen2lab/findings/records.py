@@ -24,6 +24,8 @@ from listen2lab.privacy import (
 )
 from listen2lab.study.plan import KnobValue
 from listen2lab.study.records import InputsRecord, RunOutcome
+from listen2lab.verdict.contrast import ContrastName as Change
+from listen2lab.verdict.reasons import VerdictName
 
 __all__ = [
     "Answers", "Cause", "ConditionContrast", "ConditionNumbers", "ConsumesAnswer",
@@ -32,11 +34,7 @@ __all__ = [
     "Where",
 ]  # fmt: skip
 
-VerdictName: TypeAlias = Literal[
-    "leak", "high-water", "plateau", "baseline", "sawtooth", "inconclusive"
-]
 FindingName: TypeAlias = Literal["supported", "refuted", "inconclusive", "not-tested"]
-Change: TypeAlias = Literal["removed", "reduced", "unchanged", "worse", "inconclusive"]
 
 
 class Where(NamedTuple):
@@ -112,6 +110,11 @@ class ConditionNumbers(msgspec.Struct, frozen=True, kw_only=True):
     def n_complete(self) -> int:
         """Runs that were complete."""
         return self.runs.get("complete", 0)
+
+    @property
+    def n_lost(self) -> int:
+        """Runs that were killed, crashed or hung."""
+        return sum(self.runs.get(how, 0) for how in ("killed", "crashed", "timed-out"))
 
 
 class ConditionContrast(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from listen2lab.findings.hypotheses import EXPERIMENTS, HYPOTHESES, find
 from listen2lab.findings.law import LENGTHS, laws_of, lengths_of
 from listen2lab.findings.measured import Measured
 from listen2lab.findings.records import ExperimentSummary, MadeFrom, Summary
+from listen2lab.study.folder import SUMMARY
 from listen2lab.study.plan import APART
 from listen2lab.version import __version__
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from listen2lab.study.plan import Experiment
 
 __all__ = ["build_summary", "summary_of"]
-
-_FILE = "summary.json"
 
 
 def summary_of(study: StudyData, *, anew: bool = False) -> Summary:
@@ -40,7 +39,7 @@ def summary_of(study: StudyData, *, anew: bool = False) -> Summary:
     if known is not None and not (anew and is_stored):
         return known
     made_from = MadeFrom(listen2lab=__version__, digest=study.folder.digest())
-    stored = None if anew else study.folder.read(_FILE, Summary)
+    stored = None if anew else study.folder.read(SUMMARY, Summary)
     if stored is not None and stored.made_from != made_from:
         stored = None
     found = stored or build_summary(study, made_from)

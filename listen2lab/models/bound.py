@@ -34,7 +34,7 @@ from listen2lab.models.bounding.comparison import (
 from listen2lab.models.bounding.decoder import find_decoder, put_in_windows
 from listen2lab.models.bounding.path import find_path, gather_path
 from listen2lab.models.bounding.structure import Structure, not_understood
-from listen2lab.models.check import check_voice
+from listen2lab.models.check import VOICE_INPUTS, check_voice
 from listen2lab.models.onnx_file import read_model
 from listen2lab.models.voices import read_tokens
 
@@ -65,7 +65,6 @@ _QUANTIZED = frozenset({
     "DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat", "QLinearConv",
     "QLinearMatMul", "QuantizeLinear",
 })  # fmt: skip
-_PIPER_INPUTS = ("input", "input_lengths", "scales")
 
 
 class Rewriting(msgspec.Struct, frozen=True):
@@ -235,10 +234,10 @@ def _opened(voice: Path) -> tuple[str, onnx.ModelProto, Speaker]:
     given = sorted(voice.glob("*.onnx"))
     for file in given[:1]:
         facts = read_model(file)
-        if facts.inputs[:3] != _PIPER_INPUTS:
+        if facts.inputs[:3] != VOICE_INPUTS:
             raise VoiceError(
                 f"{file} is no Piper voice: it takes {', '.join(facts.inputs) or 'no inputs'} "
-                f"where {', '.join(_PIPER_INPUTS)} were looked for (a recognizer, perhaps). "
+                f"where {', '.join(VOICE_INPUTS)} were looked for (a recognizer, perhaps). "
                 "Nothing was written; give a voice's folder"
             )
         if MARK in facts.metadata:

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from listen2lab.models.onnx_file import ModelFacts
     from listen2lab.models.voices import Route
 
-__all__ = ["check_recognizer", "check_voice"]
+__all__ = ["VOICE_INPUTS", "check_recognizer", "check_voice"]
 
-_VOICE_INPUTS = ("input", "input_lengths", "scales")
+VOICE_INPUTS = ("input", "input_lengths", "scales")
+"""A Piper graph's first inputs, in order."""
 # Piper puts pad, begin and end around phonemes, and the engine looks them up unchecked.
 _PIPER_FRAME = ("_", "^", "$")
 # As the engine looks for the blank, in this order.
@@ -70,10 +71,10 @@ def check_voice(
             f"{model} is no Piper voice (its comment is {comment!r}), and the lab's pipeline "
             "speaks with Piper's inputs; take a Piper voice"
         )
-    if facts.inputs[:3] != _VOICE_INPUTS:
+    if facts.inputs[:3] != VOICE_INPUTS:
         raise VoiceError(
             f"{model} takes {', '.join(facts.inputs) or 'no inputs'} and a Piper voice takes "
-            f"{', '.join(_VOICE_INPUTS)}; the engine could not run it"
+            f"{', '.join(VOICE_INPUTS)}; the engine could not run it"
         )
     ids = read_tokens(str(tokens), single_characters=True)
     if " " not in ids:

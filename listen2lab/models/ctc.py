@@ -59,9 +59,7 @@ class _Utterance(NamedTuple):
     labels: NDArray[np.int64]  # one class for each output
 
 
-def write_recognizer(
-    folder: Path, voice: Path, seed: int, characters_per_length: int = _CHARACTERS_PER_LENGTH
-) -> dict[str, Any]:
+def write_recognizer(folder: Path, voice: Path, seed: int) -> dict[str, Any]:
     """Fit a recognizer on a voice's ``model.onnx`` and write it; return facts for its stamp."""
     random = np.random.default_rng(seed)
     weights = random.standard_normal((_FEATURES, MEL_BINS, _CONTEXT), np.float32)
@@ -73,7 +71,7 @@ def write_recognizer(
     gram = np.zeros((size, size))
     target = np.zeros((size, _CLASSES))
     rows = 0
-    for windows, labels in _batches(_utterances(voice, random, characters_per_length)):
+    for windows, labels in _batches(_utterances(voice, random)):
         values = np.maximum(windows @ weights.reshape(_FEATURES, -1).T + biases, 0)
         features = np.hstack([values, np.ones((len(values), 1), np.float32)])
         gram += features.T @ features
@@ -115,12 +113,10 @@ def _batches(
         yield np.concatenate(windows), np.concatenate(labels)
 
 
-def _utterances(
-    voice: Path, random: np.random.Generator, characters_per_length: int
-) -> Iterator[_Utterance]:
+def _utterances(voice: Path, random: np.random.Generator) -> Iterator[_Utterance]:
     """Speak random texts and yield their frames and labels."""
     session = _seeded_session(voice, int(random.integers(1 << 20)))
-    lengths = [n for n in _LENGTHS for _ in range(characters_per_length // n)]
+    lengths = [n for n in _LENGTHS for _ in range(_CHARACTERS_PER_LENGTH // n)]
     for turn, length in enumerate(lengths):
         numbers = _random_numbers(random, length, is_prose=turn % 4 != 0)
         tokens = np.zeros((1, 2 * len(numbers) + 1), np.int64)

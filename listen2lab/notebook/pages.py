@@ -12,7 +12,7 @@ from listen2lab.errors import LabError, StudyError
 from listen2lab.findings.records import MadeFrom
 from listen2lab.findings.summary import summary_of
 from listen2lab.notebook.execution import execute
-from listen2lab.study.folder import StudyFolder
+from listen2lab.study.folder import SUMMARY, StudyFolder
 from listen2lab.study.plan import schedule
 from listen2lab.study.reading import read_run
 from listen2lab.study.redact import RedactedStudy
@@ -79,12 +79,8 @@ def _copy(study: StudyData, public: PublicNames, path: Path) -> None:
             study.folder.run(before.key), shared.redaction.record(read.result)
         )
         where = (now.experiment.name, now.level.name)
-        for name, record in (
-            ("heap.json", shared.trace(*where) if now.traced else None),
-            ("objects.json", shared.objects(*where) if now.traced else None),
-        ):
-            if record is not None:
-                folder.write(f"runs/{now.key}/{name}", record)
+        if now.traced:
+            folder.run(now.key).write_traced(shared.trace(*where), shared.objects(*where))
     made_from = MadeFrom(listen2lab=__version__, digest=folder.digest())
     summary = shared.redaction.record(summary_of(study))
-    folder.write("summary.json", msgspec.structs.replace(summary, made_from=made_from))
+    folder.write(SUMMARY, msgspec.structs.replace(summary, made_from=made_from))

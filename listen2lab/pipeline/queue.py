@@ -118,7 +118,6 @@ class SynthesisQueue:
         self._tasks: set[asyncio.Task[Speech | None]] = set()  # these, and the forgotten ones
         self._n_in_engine = 0
         self.peak_in_flight = 0
-        self.n_syntheses = 0
         self.n_evictions = 0
 
     # What it reads
@@ -271,7 +270,6 @@ class SynthesisQueue:
             speech = await self._synthesize(job.text)
         finally:
             self._n_in_engine -= 1
-        self.n_syntheses += 1
         self._log.line("synthesized", samples=speech.n_samples, rate=speech.sample_rate)
         return speech
 

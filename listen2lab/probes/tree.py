@@ -9,17 +9,17 @@ from contextlib import suppress
 __all__ = ["TreeProbe"]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_SHM = "/dev/shm"  # noqa: S108 - it is looked at, not used
 _BLOCK = 512  # bytes of st_blocks, whatever a file system's own blocks are
 _MOST_DESCRIPTORS = 512
-# Asking each descriptor what it is costs a microsecond; of more than this, none is asked.
+# Asking each descriptor what it is costs some microseconds: only so many are asked.
 _MOST_FILES = 20_000
 
 
 class TreeProbe:
-    """Reads what grows beside this process; `shm` is the folder of shared memory's files."""
+    """Reads what grows beside this process."""
 
-    def __init__(self, shm: str = "/dev/shm") -> None:  # noqa: S108 - it is looked at, not used
-        self._shm = shm
+    def __init__(self) -> None:
         self._began = time.time()
         self._free = self._free_blocks()
 
@@ -31,20 +31,20 @@ class TreeProbe:
         files without a name that are open here), ``descriptors`` and ``threads`` (counts).
         """
         try:
-            descriptors = os.listdir("/proc/self/fd")
+            descriptors, nameless = _descriptors()
             threads = os.listdir("/proc/self/task")
         except OSError:
             return {}
         return {
             "children": sum(_written(pid) for pid in _below("self", threads)),
-            "shm_files": self._files() + _nameless(descriptors),
-            "descriptors": len(descriptors) - 1,  # that of the listing itself
+            "shm_files": self._files() + nameless,
+            "descriptors": descriptors,
             "threads": len(threads),
         }
 
     def _free_blocks(self) -> int:
         try:
-            return os.statvfs(self._shm).f_bfree
+            return os.statvfs(_SHM).f_bfree
         except OSError:
             return 0
 
@@ -53,7 +53,7 @@ class TreeProbe:
         if self._free_blocks() == self._free:
             return 0
         total = seen = 0
-        folders = [self._shm]
+        folders = [_SHM]
         while folders and seen < _MOST_FILES:
             try:
                 # One by one: a list of what grows would be growth of this process.
@@ -71,18 +71,18 @@ class TreeProbe:
         return total
 
 
-def _nameless(descriptors: list[str]) -> int:
-    """Return the bytes of files in memory that have no name, and are open here."""
-    if len(descriptors) > _MOST_DESCRIPTORS:
-        return 0
-    total = 0
-    for name in descriptors:
-        try:
-            if os.readlink(f"/proc/self/fd/{name}").startswith("/memfd:"):
-                total += os.fstat(int(name)).st_blocks * _BLOCK
-        except OSError:  # it went meanwhile
-            continue
-    return total
+def _descriptors() -> tuple[int, int]:
+    """Return how many are open, and the bytes of files in memory without a name among them."""
+    count = total = 0
+    with os.scandir("/proc/self/fd") as entries:  # one by one, as in `_files`
+        for entry in entries:
+            count += 1
+            if count > _MOST_DESCRIPTORS:
+                continue
+            with suppress(OSError):  # it went meanwhile
+                if os.readlink(entry.path).startswith("/memfd:"):
+                    total += os.fstat(int(entry.name)).st_blocks * _BLOCK
+    return count - 1, total  # without that of the listing itself
 
 
 def _below(pid: str, threads: list[str]) -> list[str]:

@@ -57,13 +57,17 @@ _BANDS = (
 )
 
 
-def plot_account(study: StudyData, experiment: str, condition: str) -> Figure:
+def plot_account(study: StudyData, experiment: str, condition: str) -> Figure | None:
     """Plot what made up resident memory after each step of one run.
 
     Bands add up to the line of resident memory; a tick above marks each step's peak. Beneath, the
-    longest sentence so far, and each step's own.
+    longest sentence so far, and each step's own. None without a sampled step.
     """
     table = account(_samples(study, experiment, condition))
+    return None if table.empty else _figure(study, experiment, table)
+
+
+def _figure(study: StudyData, experiment: str, table: pd.DataFrame) -> Figure:
     figure = new_figure(8.2, 5.4)
     (item,) = (item for item in study.plan.experiments if item.name == experiment)
     with styled():
@@ -251,7 +255,7 @@ def section(
         if table.empty:
             continue
         last = table.iloc[-1]
-        figure = plot_account(study, experiment, condition)
+        figure = _figure(study, experiment, table)
         at_end = libraries(samples).query("phase == 'end'")
         found.append(
             {

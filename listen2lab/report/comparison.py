@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from listen2lab.errors import InputError, StudyError
-from listen2lab.report.html import template
-from listen2lab.report.style import INK, MARKERS, SERIES, new_figure, styled, to_png, to_svg
+from listen2lab.report.style import (
+    INK,
+    MARKERS,
+    SERIES,
+    new_figure,
+    styled,
+    to_png,
+    to_svg,
+    to_svg_file,
+)
+from listen2lab.report.template import template
 from listen2lab.report.text import compare as text
 
 if TYPE_CHECKING:
@@ -21,6 +29,8 @@ if TYPE_CHECKING:
     from listen2lab.comparison.comparison import Change, Comparison, Pair
 
 __all__ = ["plot_comparison", "write_comparison"]
+
+_LABEL = "Memory at the end of A and B, and their differences"
 
 
 def plot_comparison(comparison: Comparison) -> Figure:
@@ -82,18 +92,11 @@ def write_comparison(comparison: Comparison, path: Path) -> Path:
 
 def _picture(comparison: Comparison, kind: str) -> bytes:
     figure = plot_comparison(comparison)
-    if kind == "png":
-        return to_png(figure)
-    stream = io.BytesIO()
-    with styled():
-        figure.savefig(stream, format="svg", facecolor="white", metadata={"Date": None})
-    return stream.getvalue()
+    return to_png(figure) if kind == "png" else to_svg_file(figure, label=_LABEL).encode()
 
 
 def _page(comparison: Comparison) -> str:
-    svg = to_svg(
-        plot_comparison(comparison), label="Memory at the end of A and B, and their differences"
-    )
+    svg = to_svg(plot_comparison(comparison), label=_LABEL)
     return template("compare.html.j2").render(
         comparison=comparison,
         picture=Markup(svg),  # noqa: S704 - made by to_svg, whose label is escaped

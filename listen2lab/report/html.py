@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from listen2lab.study.data import StudyData
     from listen2lab.study.plan import Experiment
 
-__all__ = ["page", "template"]
+__all__ = ["page"]
 
 _TOP_ALLOCATORS = 8
 _MOST_OPEN = 2  # experiments up to which each section is open to begin with

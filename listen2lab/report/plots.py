@@ -267,7 +267,6 @@ def plot_heap(study: StudyData, experiment: str, condition: str, trace: Trace) -
     return figure
 
 
-_APP = "as the app does"
 _DECIDING = (
     ("cache-size", "1"),
     ("alignment", "off"),
@@ -324,9 +323,8 @@ def plot_outcomes(outcomes: Sequence[Outcome]) -> Figure | None:
             markeredgewidth=1.6, label="peak of a step",
         )  # fmt: skip
         axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
-        for tick in axes.get_yticklabels():
-            if tick.get_text() == _APP:
-                tick.set_fontweight("bold")
+        if any(not each.knobs and each.end_mib is not None for each in outcomes):
+            axes.get_yticklabels()[0].set_fontweight("bold")  # the app, by `_outcome_rows`
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_xlim(0, reach)
         axes.set_xlabel("MiB resident, highest of the repeats")
@@ -347,7 +345,7 @@ def _outcome_rows(outcomes: Sequence[Outcome]) -> list[tuple[str, float, float |
     app = [(end, each.peak_mib) for each, end in measured if not each.knobs]
     if app:
         peaks = [peak for _, peak in app if peak is not None]
-        rows.insert(0, (_APP, max(end for end, _ in app), max(peaks, default=None)))
+        rows.insert(0, (in_words({}), max(end for end, _ in app), max(peaks, default=None)))
     return rows
 
 

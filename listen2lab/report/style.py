@@ -162,10 +162,10 @@ def _to_tenth(match: re.Match[str]) -> str:
     return f"{float(match[0]):.1f}".removesuffix(".0")
 
 
-def to_png(figure: Figure, *, dots_per_inch: int = 160) -> bytes:
+def to_png(figure: Figure) -> bytes:
     """Return a figure as a PNG on white."""
     stream = io.BytesIO()
     with mpl.rc_context(_SETTINGS):
         _lay_out(figure)
-        figure.savefig(stream, format="png", dpi=dots_per_inch, facecolor="white")
+        figure.savefig(stream, format="png", dpi=160, facecolor="white")
     return stream.getvalue()

@@ -15,6 +15,7 @@ from listen2lab.report.markdown import issue, short
 from listen2lab.report.plots import plot_curves, plot_ends, plot_heap, plot_outcomes, plot_phases
 from listen2lab.report.style import to_png, to_svg_file
 from listen2lab.report.tables import phase_table
+from listen2lab.study.folder import SUMMARY
 from listen2lab.study.redact import RedactedStudy
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def write_report(
         The folder cannot be written.
     """
     folder = study.folder
-    folder.write("summary.json", summary)
+    folder.write(SUMMARY, summary)
     seen, numbers, evidence = study, summary, load_answer(folder)
     if public is not None:
         seen = shared = RedactedStudy(study, public)
@@ -79,7 +80,7 @@ def write_report(
     for name, content in pictures(seen, numbers) if with_pictures else ():
         folder.write(f"pictures/{name}", content)
     return folder.write(
-        "report.html", page(seen, numbers, device=section, include_private=public is None)
+        folder.report_path.name, page(seen, numbers, device=section, include_private=public is None)
     )
 
 

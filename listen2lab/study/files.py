@@ -28,7 +28,7 @@ _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO without a writer mu
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
-def read(root: Path, name: str, at_most: int = LARGEST) -> bytes | None:
+def read(root: Path, name: str) -> bytes | None:
     """Return a file's content, or None where there is none.
 
     Raises
@@ -40,7 +40,7 @@ def read(root: Path, name: str, at_most: int = LARGEST) -> bytes | None:
     """
     try:
         with _parent(root, name) as (folder, last):
-            return _content(os.open(last, _READ | os.O_NOFOLLOW, dir_fd=folder), name, at_most)
+            return _content(os.open(last, _READ | os.O_NOFOLLOW, dir_fd=folder), name)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -52,10 +52,10 @@ def read(root: Path, name: str, at_most: int = LARGEST) -> bytes | None:
         raise StudyError(f"cannot read {where}: {error.strerror}; nothing was touched") from error
 
 
-def read_named(path: Path, at_most: int = LARGEST) -> bytes:
+def read_named(path: Path) -> bytes:
     """Return the content of a file that the user named: it may be a link, but is a plain file."""
     try:
-        return _content(os.open(path, _READ), str(path), at_most)
+        return _content(os.open(path, _READ), str(path))
     except OSError as error:
         raise StudyError(f"cannot read {path}: {error.strerror}") from error
 
@@ -133,16 +133,16 @@ def _parent(root: Path, name: str, *, make: bool = False) -> Iterator[tuple[int,
         os.close(fd)
 
 
-def _content(fd: int, name: str, at_most: int) -> bytes:
+def _content(fd: int, name: str) -> bytes:
     with open(fd, "rb") as file:
         about = os.fstat(fd)
         if not stat.S_ISREG(about.st_mode):
             raise RefusedFileError(f"{name} is no plain file, and is not read")
-        if about.st_size > at_most:
+        if about.st_size > LARGEST:
             raise RefusedFileError(
-                f"{name} has {about.st_size / 2**20:,.0f} MiB, and at most {at_most >> 20} are read"
+                f"{name} has {about.st_size / 2**20:,.0f} MiB, and at most {LARGEST >> 20} are read"
             )
-        return file.read(at_most)
+        return file.read(LARGEST)
 
 
 def _link(root: Path, name: str) -> str | None:

@@ -42,9 +42,14 @@ if TYPE_CHECKING:
 
     from listen2lab.notice import Notice
 
-__all__ = ["RunFolder", "StudyFolder"]
+__all__ = ["SUMMARY", "RunFolder", "StudyFolder"]
+
+SUMMARY = "summary.json"
+"""Memory, rates and findings, as a report writes them: see `findings.summary`."""
 
 _RESULT = "result.json"
+_TRACE = "heap.json"
+_OBJECTS = "objects.json"
 _PARAGRAPHS = "paragraphs.json"
 
 T = TypeVar("T")
@@ -98,6 +103,12 @@ class RunFolder:
     def write_result(self, result: RunRecord) -> None:
         """Write how the run ended: the run counts from now on."""
         self.write(_RESULT, _as_json(result))
+
+    def write_traced(self, trace: Trace | None, objects: Objects | None) -> None:
+        """Write what a traced run tells, where there is something."""
+        for name, record in ((_TRACE, trace), (_OBJECTS, objects)):
+            if record is not None:
+                self.write(name, _as_json(record))
 
     def has_capture(self) -> bool:
         """Tell whether there is a capture that can be read: a plain file, and no link to one."""
@@ -156,12 +167,12 @@ class RunFolder:
 
     def trace(self) -> Trace | None:
         """Return what the capture says, or None for a plain run."""
-        return self._record("heap.json", Trace)
+        return self._record(_TRACE, Trace)
 
     def objects(self) -> Objects | None:
         """Return what a traced run tells of Python's objects; None where nothing can be read."""
         try:
-            return self._record("objects.json", Objects)
+            return self._record(_OBJECTS, Objects)
         except (msgspec.DecodeError, RefusedFileError):
             return None
 

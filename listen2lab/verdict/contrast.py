@@ -93,8 +93,8 @@ def judge_pair(
     InputError
         As `judge`.
     """
-    first = judge(a, sizes_a, worth_rate=worth_rate).per(every[0])
-    second = judge(b, sizes_b, worth_rate=worth_rate).per(every[1])
+    first = judge(a, sizes_a, worth_rate=worth_rate * every[0]).per(every[0])
+    second = judge(b, sizes_b, worth_rate=worth_rate * every[1]).per(every[1])
     (var_a, free_a), (var_b, free_b) = _spread(first), _spread(second)
     difference, variance = first.rate - second.rate, var_a + var_b
     freedom, interval = float("inf"), (float("-inf"), float("inf"))

@@ -92,7 +92,6 @@ def _live_input(rows: Rows) -> float:
         return 0.0
     # Huber-like: moves beyond three robust deviations (teeth, lumps) do not vote.
     centre = median(dy)
-    width = 1.4826 * median(np.abs(dy - centre))
     slope = 0.0
     for _ in range(3):
         rest = dy - centre - slope * ds

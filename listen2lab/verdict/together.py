@@ -113,6 +113,7 @@ def judge_run(
     audit: tuple[Reason, ...] = (),
     caches: Sequence[Cache] = (),
     outside: Mapping[str, Any] | None = None,
+    every: float = 1.0,
 ) -> Together:
     """Judge the runs of a condition, or a phone's log: the one rule for what is called a leak.
 
@@ -131,8 +132,11 @@ def judge_run(
     outside
         What is held outside of the process, by the names of `OUTSIDE`: growth there withdraws a
         verdict that nothing grows.
+    every
+        Steps between two values, where runs were thinned: what is worth acting on is told by the
+        step, and so are the rates of the verdicts.
     """
-    found = _judge_inside(quantities, sizes, audit, caches)
+    found = _judge_inside(dict(quantities, every=every), sizes, audit, caches)
     if sizes is None and found.verdict == "high-water":  # of what, nobody has said
         reasons = tuple(
             Reason.RISES_IN_STEPS if each is Reason.FOLLOWS_LARGEST_INPUT else each
@@ -140,9 +144,9 @@ def judge_run(
         )
         found = replace(found, verdict="plateau", reasons=reasons)
     grown = {
-        name: judge(values, sizes, audit=audit, worth_rate=OUTSIDE[name])
+        name: judge(values, sizes, audit=audit, worth_rate=every * OUTSIDE[name]).per(every)
         for name, values in (outside or {}).items()
-        if growth(values) >= OUTSIDE[name] * len(values[0]) / 2
+        if growth(values) >= every * OUTSIDE[name] * len(values[0]) / 2
     }
     leaks = {name: each for name, each in grown.items() if each.verdict == "leak"}
     found = replace(found, verdicts={**found.verdicts, **grown})
@@ -209,6 +213,7 @@ def judge_together(  # noqa: PLR0911 - one for each way in which quantities agre
     sizes: Any = None,
     shapes: Any = None,
     audit: tuple[Reason, ...] = (),
+    every: float = 1.0,
 ) -> Together:
     """Judge the quantities of the same runs together.
 
@@ -228,6 +233,8 @@ def judge_together(  # noqa: PLR0911 - one for each way in which quantities agre
         not count as new there was handed out before, and is touched late.
     sizes, shapes, audit
         As for `judge`.
+    every
+        As for `judge_run`.
 
     Returns
     -------
@@ -247,8 +254,8 @@ def judge_together(  # noqa: PLR0911 - one for each way in which quantities agre
             sizes,
             shapes=shapes,
             audit=audit,
-            worth_rate=0.5 if name == "python_blocks" else limits.WORTH_RATE,
-        )
+            worth_rate=every * (0.5 if name == "python_blocks" else limits.WORTH_RATE),
+        ).per(every)
         for name, y in given.items()
         if y is not None
     }

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COLUMNS", "Category", "Change", "Series", "Snapshot", "Zone", "difference", "make_snapshot",
+    "minus",
 ]  # fmt: skip
 
 COLUMNS = ("virtual", "resident", "dirty", "clean", "reclaimable", "swapped", "counted")
@@ -256,8 +257,8 @@ def difference(before: Snapshot, after: Snapshot) -> Change:
         after.source,
         same,
         before.process == after.process,
-        _minus(after.counted, before.counted),
-        _minus(after.resident, before.resident) if same else None,
+        minus(after.counted, before.counted),
+        minus(after.resident, before.resident) if same else None,
         _subtracted(before.owners, after.owners, COLUMNS if same else ("counted",)),
         _subtracted(before.categories, after.categories, COLUMNS) if same else (),
         tuple(
@@ -284,7 +285,7 @@ def _subtracted(
             _added(name, side[name]) if name in side else Category(name, **nothing)
             for side in sides
         )
-        out.append(Category(name, **{c: _minus(getattr(b, c), getattr(a, c)) for c in columns}))
+        out.append(Category(name, **{c: minus(getattr(b, c), getattr(a, c)) for c in columns}))
     return tuple(out)
 
 
@@ -298,7 +299,8 @@ def _sum(categories: Iterable[Category], column: str) -> int | None:
     return sum(known) if known else None
 
 
-def _minus(a: int | None, b: int | None) -> int | None:
+def minus(a: int | None, b: int | None) -> int | None:
+    """Return a difference; None where a side is not known."""
     return None if a is None or b is None else a - b
 
 

@@ -212,9 +212,9 @@ def under(found: Answers) -> list[str]:
     if done:
         worst = max((each.peak_mib or 0.0 for each in app), default=0.0)
         said.append(
-            f"Under {' and '.join(done)} the app's own condition already is, with this voice and "
-            f"these texts (peak {amount(worst)}), so this study cannot say what would bring it "
-            "there; a larger voice can (--voice medium)."
+            f"With this voice and these texts the app's own condition is already under "
+            f"{' and '.join(done)} (peak {amount(worst)}), so this study cannot say what would "
+            "bring it there; a larger voice can (--voice medium)."
         )
     return said
 

@@ -9,6 +9,7 @@ from listen2lab.report.text import verdicts
 from listen2lab.report.text.command import rendered
 from listen2lab.report.text.format import number, rate
 from listen2lab.report.text.notices import say
+from listen2lab.study.redact import leaf
 from listen2lab.units import KIB
 
 if TYPE_CHECKING:
@@ -250,8 +251,8 @@ def limits(study: StudyData) -> list[str]:
 def subject(inputs: InputsRecord) -> str:
     """Return what was run, in a few words: a voice, or the name of a workload's file."""
     if inputs.workload is not None:
-        return f"workload {_leaf(inputs.workload)}"
-    voice = _leaf(inputs.voice or "")
+        return f"workload {leaf(inputs.workload)}"
+    voice = leaf(inputs.voice or "")
     return f"voice {voice}" if voice and not voice.startswith("(") else "a voice of one's own"
 
 
@@ -268,7 +269,7 @@ def provenance(manifest: Manifest) -> list[tuple[str, str]]:
         ("command", "unknown" if manifest.call is None else rendered(manifest.call)),
         ("created", manifest.created),
         *(
-            (what, f"{_leaf(name)}, sha256 {(digest or 'unknown')[:16]}")
+            (what, f"{leaf(name)}, sha256 {(digest or 'unknown')[:16]}")
             for what, name, digest in models
             if name is not None
         ),
@@ -288,7 +289,3 @@ def provenance(manifest: Manifest) -> list[tuple[str, str]]:
         ("set for every run", ", ".join(f"{k}={v}" for k, v in setup.environment.items())),
         ("code", setup.git or "an installed package"),
     ]
-
-
-def _leaf(path: str) -> str:
-    return path.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
