@@ -22,7 +22,7 @@ from listen2lab.models.bounding.structure import Structure
 from listen2lab.models.generate import build_voice
 from listen2lab.models.vits import SIZES, voice_model
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 SHORT = (0.2, 0.5, 1.0)
 
@@ -191,7 +191,6 @@ def test_window_is_chosen_by_cost(tmp_path, monkeypatch, costs, chosen):
     assert report.windows == costs
 
 
-@pytest.mark.slow
 def test_window_costs_are_measured(tmp_path):
     """Each is a ratio to the original; the speakers take turns in the checks."""
     voice = write_voice(tmp_path / "voice", piper_like(speakers=3, rates=((8, 16), (8, 16))))
@@ -201,7 +200,6 @@ def test_window_costs_are_measured(tmp_path):
     assert [check.speaker for check in report.checks] == [0, 2, 0]
 
 
-@pytest.mark.slow
 def test_same_samples_from_the_engine(tmp_path):
     """Through sherpa-onnx the bounded voice says the same, at a fraction of the memory."""
     voice, out = tmp_path / "voice", tmp_path / "out"
@@ -229,7 +227,6 @@ print(json.dumps([audio.size, hashlib.sha256(audio.tobytes()).hexdigest()]))
     assert said[0][0] > 22050 * 40
 
 
-@pytest.mark.slow
 def test_command_prints_what_was_verified(tmp_path):
     """It says where and what; a second time the folder is there."""
     voice, out = tmp_path / "voice", tmp_path / "out"

@@ -22,6 +22,9 @@ from listen2lab.study.data import open_study
 from listen2lab.study.folder import StudyFolder
 from listen2lab.study.plan import Experiment, Level, Plan
 
+pytestmark = pytest.mark.slow  # runs of their own processes
+
+
 WORKLOAD = """
 import os, time
 held = []

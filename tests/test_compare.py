@@ -16,6 +16,8 @@ from listen2lab.errors import InputError, UnknownNameError
 from listen2lab.report.comparison import write_comparison
 from listen2lab.report.text.compare import comparison_text
 
+pytestmark = pytest.mark.slow  # runs of their own processes
+
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):

@@ -17,6 +17,9 @@ import listen2lab as lab
 from listen2lab.study.folder import StudyFolder
 from listen2lab.study.records import Manifest, Spec
 
+pytestmark = pytest.mark.slow  # runs of their own processes
+
+
 SHORT = ("--quick", "--steps", "12", "--repeats", "1", "--no-trace")
 
 

@@ -19,6 +19,9 @@ from listen2lab.report.html import page
 from listen2lab.report.markdown import issue, short
 from listen2lab.study.redact import RedactedStudy
 
+pytestmark = pytest.mark.slow  # runs of their own processes
+
+
 GOLDEN = Path(__file__).parent / "golden"
 
 

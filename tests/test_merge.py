@@ -17,6 +17,8 @@ from listen2lab.errors import InputError, StudyError
 from listen2lab.findings.summary import summary_of
 from listen2lab.study.data import open_study
 
+pytestmark = pytest.mark.slow  # runs of their own processes
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):

@@ -19,6 +19,9 @@ from listen2lab.findings.hypotheses import HYPOTHESES
 from listen2lab.findings.records import MadeFrom, Summary
 from listen2lab.notebook import parameter_cell as _cells
 
+pytestmark = pytest.mark.slow  # runs of their own processes
+
+
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 QUESTIONS = [path for path in NOTEBOOKS if not path.stem.startswith("09")]

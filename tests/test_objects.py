@@ -11,6 +11,8 @@ import pytest
 from listen2lab.experiment.runner import execute
 from listen2lab.probes.objects import buffers, cycles, growth, survivors
 
+pytestmark = pytest.mark.slow  # runs of their own processes
+
 
 class Pair(NamedTuple):
     """A named tuple that holds audio."""

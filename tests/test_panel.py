@@ -10,6 +10,8 @@ from markupsafe import escape
 
 import listen2lab as lab
 
+pytestmark = pytest.mark.slow  # runs of their own processes
+
 
 @pytest.fixture
 def panel(tmp_path, monkeypatch):

@@ -26,6 +26,9 @@ from listen2lab.study.payload import payload, read_payload
 from listen2lab.study.plan import Plan
 from listen2lab.study.records import FORMAT, InputsRecord, Manifest, SourceText
 
+pytestmark = pytest.mark.slow  # runs of their own processes
+
+
 NO_NUMBERS = Summary(format=FORMAT, created="", inputs=InputsRecord())
 
 

@@ -17,6 +17,8 @@ from listen2lab.study.plan import Experiment, Level, Plan
 from listen2lab.study.records import Call, HypothesisRecord
 from listen2lab.units import MIB
 
+pytestmark = pytest.mark.slow  # runs of their own processes
+
 
 class Heard:
     """Counts the runs under way, and keeps what is said."""

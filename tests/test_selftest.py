@@ -8,6 +8,8 @@ from listen2lab.pipeline.planted import FAULTS
 from listen2lab.report import terminal
 from listen2lab.selftest import selftest
 
+pytestmark = pytest.mark.slow  # runs of their own processes
+
 
 def test_each_planted_fault_is_found_and_nothing_else(tmp_path):
     """Small: 40 steps, 3 repeats. Rates of what grows are right within 20 %."""

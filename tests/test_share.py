@@ -48,6 +48,9 @@ from listen2lab.units import MIB
 if TYPE_CHECKING:
     from listen2lab.study.data import StudyData
 
+pytestmark = pytest.mark.slow  # runs of their own processes
+
+
 USER, HOST = "mallory", "zeus-ws12"
 SECRETS = (
     USER, HOST, "zeus-ws12.corp.example", "10.77.3.9",

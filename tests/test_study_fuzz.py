@@ -51,6 +51,9 @@ from listen2lab.study.trace_records import (
 )
 from listen2lab.units import MIB
 
+pytestmark = pytest.mark.slow  # runs of their own processes
+
+
 EXAMPLES = int(os.environ.get("STUDY_FUZZ", "15"))
 fuzzed = settings(
     max_examples=EXAMPLES, deadline=None,
@@ -189,7 +192,6 @@ def looked_at(folder, *, is_reported):
             doing()
 
 
-@pytest.mark.slow
 @fuzzed
 @given(wounds, number)
 def test_a_wounded_study_ends_in_an_answer_or_in_a_sentence(good, tmp_path_factory, given_, which):

@@ -294,6 +294,7 @@ def test_any_markdown_keeps_its_letters(source):
         assert [c for c in spoken if c in "ab"] == [c for c in source if c in "ab"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit",
     [

@@ -14,6 +14,9 @@ from listen2lab.errors import WorkloadError
 from listen2lab.report.terminal import watched
 from listen2lab.study.records import Call
 
+pytestmark = pytest.mark.slow  # runs of their own processes
+
+
 LEAK_1_KIB = """
 import ctypes
 library = ctypes.CDLL(None)
@@ -245,7 +248,6 @@ def test_a_sample_that_lacks_a_reading_is_left_out(workload, tmp_path):
 CASES = Path(__file__).parent / "fixtures" / "watch"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "verdicts", "grew"),
     [

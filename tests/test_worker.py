@@ -16,6 +16,8 @@ from listen2lab.study.records import Sample
 from listen2lab.study.trace_records import Objects, Trace
 from listen2lab.units import MIB
 
+pytestmark = pytest.mark.slow  # runs of their own processes
+
 
 def phases(run):
     """Return the phases of a run's lines, in order."""
