@@ -399,7 +399,7 @@ def test_same_seed_same_recognizer(small, tmp_path):
 
     models = []
     for seed in (0, 0, 1):
-        _ctc.write_recognizer(tmp_path, small / "tiny" / "model.onnx", seed, 60)
+        _ctc.write_recognizer(tmp_path, small / "tiny" / "model.onnx", seed)
         models.append((tmp_path / "model.onnx").read_bytes())
     assert models[0] == models[1] != models[2]
 

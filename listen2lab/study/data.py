@@ -216,8 +216,9 @@ def _sample_frame(keys: list[tuple[str, str, int, bool]], samples: list[Sample])
     columns: dict[str, Any] = dict.fromkeys(_ALWAYS)
     for name, given in zip(names, values or [()] * len(names), strict=True):
         if prefix := _NESTED.get(name):
-            for key in _names(given):
-                columns[prefix + key] = _column([(each or {}).get(key) for each in given])
+            held = [each or {} for each in given]
+            for key in _names(held):
+                columns[prefix + key] = _column([each.get(key) for each in held])
         elif name not in _NOT_COLUMNS:
             columns[name] = _column(given)
     nothing = np.full(len(samples), np.nan)
@@ -231,11 +232,11 @@ def _sample_frame(keys: list[tuple[str, str, int, bool]], samples: list[Sample])
     return pd.concat([frame, pd.DataFrame(shown, index=frame.index)], axis=1)
 
 
-def _names(given: Sequence[dict[str, Any] | None]) -> list[str]:
+def _names(given: Sequence[dict[str, Any]]) -> list[str]:
     """Return the names that stand in some of the dictionaries, and no more than there may be."""
     found: dict[str, None] = {}
-    for each in given:
-        found.update(dict.fromkeys(each or ()))
+    for names in dict.fromkeys(map(tuple, given)):  # samples of a run have the same
+        found.update(dict.fromkeys(names))
         if len(found) > _MOST_NAMES:
             break
     return list(found)[:_MOST_NAMES]
@@ -243,7 +244,7 @@ def _names(given: Sequence[dict[str, Any] | None]) -> list[str]:
 
 def _column(given: Sequence[Any]) -> Any:
     """Return a column: numbers as an array, None where there is no value at all."""
-    kinds = {type(value) for value in given} - {type(None)}
+    kinds = set(map(type, given)) - {type(None)}
     if not kinds:
         return None
     is_number = kinds <= {int, float}
