@@ -92,7 +92,7 @@ def prepared(root: Path, name: str, voice: str = "tiny", *, steps: int = 30) -> 
     """Prepare one run of the baseline, and return its folder."""
     # Fixed durations: with the app's random ones no two processes do the same work.
     baseline = catalog.experiment("baseline").with_knobs({"noise_scale_w": 0.0})
-    plan = Plan((baseline,), repeats=1, traced=False).with_lengths(steps, None)
+    plan = Plan((baseline,), repeats=1, traced="none").with_lengths(steps, None)
     given = inputs.open_book(voice)
     study = StudyFolder(root / name)
     study.create(Manifest(plan=plan), list(given.paragraphs))
@@ -174,7 +174,7 @@ def two_at_a_time(root: Path) -> None:
     ends = []
     for jobs in (1, 2):
         study = api.run(
-            "baseline", quick=True, trace=False, repeats=6, jobs=jobs,
+            "baseline", quick=True, trace="none", repeats=6, jobs=jobs,
             knobs={"noise_scale_w": 0.0}, study=root / f"jobs{jobs}",
         )  # fmt: skip
         samples = study.samples

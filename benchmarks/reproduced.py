@@ -40,7 +40,7 @@ def measure(given: argparse.Namespace, folder: Path) -> int:
     """Run what is not there yet, and compare."""
     first = folder / "first"
     if not first.exists():
-        api.run(given.only, voice=given.voice, repeats=given.repeats, trace=False, study=first)
+        api.run(given.only, voice=given.voice, repeats=given.repeats, trace="none", study=first)
     found: list[Point] = []
     for k in range(1, given.reruns + 1):
         again = folder / f"rerun-{k}"

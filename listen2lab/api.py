@@ -23,7 +23,7 @@ from listen2lab.report.text.escape import printable
 from listen2lab.report.text.notices import say
 from listen2lab.report.text.study import ended
 from listen2lab.results import Comparison, Merged, Rerun
-from listen2lab.study.plan import Experiment, Level, Plan
+from listen2lab.study.plan import Experiment, Level, Plan, Traces
 from listen2lab.units import parse_bytes
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def run(
     study: Path | str | None = None,
     memory_limit: int | str | None = None,
     step_timeout: float = 600.0,
-    trace: bool = True,
+    trace: Traces = "telling",
     jobs: int | None = None,
     on: str | None = None,
     quick: bool = False,
@@ -72,7 +72,7 @@ def run(
     ----------
     experiments
         Names out of `EXPERIMENTS`, or experiments of your own; none, or ``"all"``: all of
-        them but `cures`.
+        them but `cures`, which may be named beside.
     levels
         Only these levels of each experiment, by name or by the knob's value.
     voice, recognizer
@@ -96,8 +96,9 @@ def run(
     step_timeout
         Seconds without a new sample after which a run counts as hung.
     trace
-        Whether there are runs traced by memray as well: of the levels that an experiment names
-        (see `Experiment.traced`), of all where `levels` are chosen; one for conditions alike.
+        Which conditions also have a run traced by memray, one for conditions alike: ``all``,
+        ``telling`` (the levels that `Experiment.traced` names; all where `levels` are chosen), or
+        ``none``.
     jobs
         Runs at a time on one machine, fewer where memory would not be enough for all; None: as
         many as there are cores, at most two. Memory does not depend on it; times do a little.
@@ -127,7 +128,10 @@ def run(
     if isinstance(experiments, (str, Experiment)):
         experiments = [experiments]
     if not experiments or "all" in experiments:
-        experiments = list(catalog.IN_ALL)
+        experiments = [
+            *catalog.IN_ALL,
+            *(x for x in experiments if x not in ("all", *catalog.IN_ALL)),
+        ]
     chosen = [catalog.experiment(item) if isinstance(item, str) else item for item in experiments]
     if levels is not None:
         chosen = [item.only([levels] if isinstance(levels, str) else levels) for item in chosen]
@@ -216,7 +220,7 @@ def watch(
         unit="step",
     )
     plan = Plan(
-        (experiment,), repeats=repeats, seed=seed, traced=trace, jobs=jobs,
+        (experiment,), repeats=repeats, seed=seed, traced="all" if trace else "none", jobs=jobs,
         memory_limit=_limit(memory_limit), step_timeout=step_timeout,
     )  # fmt: skip
     return _started(plan, given, study, call, python, on=on)

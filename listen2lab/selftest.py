@@ -67,7 +67,7 @@ def selftest(
         warmup=6,
         unit="step",
     )
-    plan = Plan((experiment,), repeats=repeats, traced=False, jobs=jobs)
+    plan = Plan((experiment,), repeats=repeats, traced="none", jobs=jobs)
     book = inputs.open_book(
         "tiny", paragraphs=[_SENTENCE.format(k) for k in range(100, 108 + steps)]
     )

@@ -203,7 +203,7 @@ def test_a_study_of_a_workload_has_no_answers(tmp_path):
 def test_a_real_study_opens_with_its_answers(tmp_path):
     """The engine's session holds what it used, in a quick study with the tiny voice."""
     study = lab.run(
-        "stop-release", quick=True, steps=12, repeats=2, trace=False, study=tmp_path / "study"
+        "stop-release", quick=True, steps=12, repeats=2, trace="none", study=tmp_path / "study"
     )
     page = study.report().read_text("utf-8")
     summary = summary_of(open_study(tmp_path / "study"))

@@ -173,7 +173,7 @@ def test_a_killed_worker_is_made_up_for_and_a_bad_one_left_out(dask, workload, t
     killer = threading.Thread(target=kill_one)
     heard = Heard(lambda ended: killer.start() if ended == 2 else None)
     folder = run_study.start(
-        plan(traced=True), workload, tmp_path / "study", on=dask.address,
+        plan(traced="telling"), workload, tmp_path / "study", on=dask.address,
         progress=heard, notify=heard.said.append,
     )  # fmt: skip
     study = open_study(folder.path)
@@ -227,7 +227,7 @@ def test_a_study_begun_here_is_completed_there_with_the_same_engine_only(dask, t
     book = inputs.open_book("tiny", paragraphs=["one two three", "four five six"])
     steady = {"noise_scale_w": 0.0}  # a text has the same length every time
     experiment = Experiment("reads", "?", None, (Level("app", steady),), steps=2, warmup=1)
-    whole = Plan((experiment,), repeats=2, traced=False)
+    whole = Plan((experiment,), repeats=2, traced="none")
     folder = run_study.start(replace(whole, repeats=1), book, tmp_path / "study")
     manifest, _ = folder.manifest()
     manifest = replace(manifest, plan=whole)

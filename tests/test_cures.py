@@ -168,7 +168,7 @@ def test_the_command_on_tiny(tmp_path):
 def test_an_issue_for_the_engine_asks_for_the_graph():
     """What lowers it, with every cure's price; and the bounded graph where it sounds the same."""
     table = cure_case()
-    plan = Plan(tuple(table.given()[0]), traced=False)
+    plan = Plan(tuple(table.given()[0]), traced="none")
     answers_of = answers(Measured(*table.given()), {}, Manifest(plan=plan))
     summary = Summary(format=2, created="today", inputs=InputsRecord(), answers=answers_of)
     assert len(lowers(summary)) == 7

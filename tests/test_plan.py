@@ -43,7 +43,7 @@ def test_conditions_that_are_the_same_are_traced_once():
     assert len(set(conditions)) == len(conditions)
     for item in PLAN.experiments:
         for level in item.levels:
-            if item.traced is None or level.name in item.traced:
+            if level.name in item.traced_names:
                 assert PLAN.condition(item, level) in conditions
 
 
@@ -56,9 +56,10 @@ def test_an_experiment_traces_the_levels_that_it_names():
 
     assert traced(cache_size) == {"cache-size/2/traced"}
     assert traced(cache_size.only(["1"])) == {"cache-size/1/traced"}
-    assert traced(replace(cache_size, traced=None)) == {
-        f"cache-size/{level.name}/traced" for level in cache_size.levels
-    }
+    every = {f"cache-size/{level.name}/traced" for level in cache_size.levels}
+    assert traced(replace(cache_size, traced=None)) == every
+    assert {run.key for run in schedule(Plan((cache_size,), traced="all")) if run.traced} == every
+    assert not [run for run in schedule(Plan((cache_size,), traced="none")) if run.traced]
 
 
 def test_traced_runs_come_last_and_long_ones_first():

@@ -52,7 +52,7 @@ def short(name, steps=6):
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
     """Return a study of two factors with more repeats than lines can show, and of phases."""
-    plan = Plan((short("session-options"), short("stop-release")), repeats=10, traced=False)
+    plan = Plan((short("session-options"), short("stop-release")), repeats=10, traced="none")
     return study_of(tmp_path_factory.mktemp("report") / "many", plan)
 
 
@@ -156,7 +156,7 @@ def test_markdown_is_short_and_whole(many, text):
 
 def test_a_study_in_which_nothing_was_measured_is_said_to_be(tmp_path):
     """A report of crashes alone has no numbers, and invents none."""
-    plan = Plan((short("baseline"),), repeats=2, traced=False)
+    plan = Plan((short("baseline"),), repeats=2, traced="none")
     study = study_of(tmp_path / "study", plan, outcome="crashed")
     summary = summary_of(study)
     write_report(study, summary, public_names())
@@ -170,7 +170,7 @@ def test_a_condition_is_taken_apart_once(tmp_path):
     """Where most references are the app's own condition, one picture of it is enough."""
     other = short("cache-size")
     apart = replace(other, name=f"cache-size{APART}machine-2")  # levels of machines stay apart
-    plan = Plan((short("stop-release"), short("baseline"), other, apart), repeats=1, traced=False)
+    plan = Plan((short("stop-release"), short("baseline"), other, apart), repeats=1, traced="none")
     study = study_of(tmp_path / "study", plan)
     text = page(study, summary_of(study))
     assert text.count('<div class="account">') == 3

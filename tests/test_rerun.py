@@ -41,7 +41,7 @@ def study(tmp_path_factory):
 @pytest.fixture
 def book_manifest():
     """Return the manifest of a study of the tiny voice that nobody has run."""
-    plan = catalog.quick(Plan((catalog.experiment("baseline"),), repeats=1, traced=False))
+    plan = catalog.quick(Plan((catalog.experiment("baseline"),), repeats=1, traced="none"))
     given = inputs.open_book("tiny").record
     return Manifest(plan=plan.with_lengths(2, 1), inputs=given, created="2026-01-01")
 

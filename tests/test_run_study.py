@@ -67,7 +67,7 @@ def test_two_at_a_time_hold_what_one_at_a_time_holds(tmp_path, monkeypatch):
     for jobs in (1, 2):
         heard = Heard()
         folder = run_study.start(
-            Plan((experiment,), repeats=2, traced=False, jobs=jobs), book, tmp_path / str(jobs),
+            Plan((experiment,), repeats=2, traced="none", jobs=jobs), book, tmp_path / str(jobs),
             progress=heard,
         )  # fmt: skip
         assert heard.most == jobs

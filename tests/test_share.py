@@ -42,7 +42,7 @@ from listen2lab.study.records import (
     SourceText,
 )
 from listen2lab.study.redact import Redaction
-from listen2lab.study.trace_records import Allocator, Curve, Trace
+from listen2lab.study.trace_records import Curve, Moment, Stack, Trace
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:
@@ -124,10 +124,9 @@ def pipeline(tmp_path_factory):
     )
     trace = Trace(
         allocations=10, peak=60 * MIB, curve=Curve((1.0, 2.0), (1, 60 * MIB), (1, 60 * MIB)),
-        at_peak=tuple(
-            Allocator(bytes=MIB, blocks=1, function=function, file=file)
-            for function, file in allocators
-        ),
+        frames=tuple((function, file, 0) for function, file in allocators),
+        stacks=tuple(Stack((k,)) for k in range(len(allocators))),
+        moments=(Moment("peak", 4 * MIB, tuple((k, MIB, 1) for k in range(len(allocators)))),),
     )  # fmt: skip
     refused = RunRecord(
         outcome="crashed", why=Notice("raised", {"type": "OSError"}), last_step=15,
@@ -164,7 +163,7 @@ def own(tmp_path_factory):
     study = build_study(
         tmp_path_factory.mktemp("shared") / "own",
         {"this": 20.0, "against": 20.0},
-        plan=Plan((experiment,), repeats=3, traced=False),
+        plan=Plan((experiment,), repeats=3, traced="none"),
         results={f"{USER}-Secret/against/02": ended},
         change=lambda _, sample: replace(sample, components=components),
         manifest=manifest(

@@ -39,7 +39,6 @@ from listen2lab.study.data import open_study
 from listen2lab.study.plan import Plan
 from listen2lab.study.records import RunRecord
 from listen2lab.study.trace_records import (
-    Allocator,
     Buffer,
     Curve,
     Moment,
@@ -84,9 +83,8 @@ def good(tmp_path_factory):
     )  # fmt: skip
     trace = Trace(
         allocations=10, peak=60 * MIB, curve=Curve((1.0, 2.0), (1, 60 * MIB), (1, 60 * MIB)),
-        at_peak=(Allocator(bytes=MIB, blocks=1, function="f", file="x.py"),),
         frames=(("f", "x.py", 3), ("g", "y.py", 4)), stacks=(Stack((0, 1), (0,)),),
-        moments=(Moment("end", MIB, ((0, MIB, 1),), 7),), notes=(Notice("recording-not-ended"),),
+        moments=(Moment("end", MIB, ((0, MIB, 1),)),), notes=(Notice("recording-not-ended"),),
     )  # fmt: skip
     ended = RunRecord(
         outcome="killed", last_step=5, peak_rss=MIB, message="no",

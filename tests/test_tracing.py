@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 import textwrap
 import time
 
+import msgspec
 import pytest
 
 from listen2lab.errors import ProbeError
 from listen2lab.probes.tracing import reduce_capture
+from listen2lab.study.trace_records import Trace
 
 RECORD = """
     import memray, sys, time
@@ -25,6 +28,11 @@ RECORD = """
 def codes(heap):
     """Return what a capture is said not to tell."""
     return [note["code"] for note in heap["notes"]]
+
+
+def peak_of(heap):
+    """Return the bytes at the moment of the peak."""
+    return next(moment["bytes"] for moment in heap["moments"] if moment["name"] == "peak")
 
 
 @pytest.fixture
@@ -45,22 +53,23 @@ def test_a_plain_capture_adds_up_at_every_moment(capture):
     """Each moment's rows and small stacks are the whole heap; the peak is memray's."""
     heap = reduce_capture(capture())
     assert heap["peak"] == pytest.approx(9 << 20, rel=0.05)
-    for moment in heap["moments"]:
-        assert sum(row[1] for row in moment["rows"]) + moment["rest"] == moment["bytes"]
-    assert sum(place["bytes"] for place in heap["at_peak"]) == heap["moments"][0]["bytes"]
+    trace = msgspec.convert(heap, Trace)
+    for moment, live in trace.walk():
+        kept = sum(size for size, _ in live.values())
+        assert 0 <= moment.bytes - kept < 0.02 * 2**20
     assert heap["notes"] == []
 
 
 def test_a_peak_between_two_looks_is_found(capture):
     """A block that lives for less than memray's interval is in the peak all the same."""
     heap = reduce_capture(capture("bytearray(30 << 20); time.sleep(0.05)"))
-    assert heap["moments"][0]["bytes"] == pytest.approx(30 << 20, rel=0.05)
+    assert peak_of(heap) == pytest.approx(30 << 20, rel=0.05)
 
 
 def test_without_native_traces_python_s_lines_are_told(capture):
     """What cannot be told is named."""
     heap = reduce_capture(capture(native=False))
-    assert heap["moments"][0]["bytes"] > 9 << 20
+    assert peak_of(heap) > 9 << 20
     assert codes(heap) == ["no-native-traces"]
 
 
@@ -86,7 +95,7 @@ def test_a_killed_recording_is_read_as_far_as_it_goes(capture):
         "    os.kill(os.getpid(), signal.SIGKILL)"
     )
     heap = reduce_capture(capture(body, kill=True))
-    assert heap["moments"][0]["bytes"] > 10 << 20
+    assert peak_of(heap) > 10 << 20
     assert set(codes(heap)) & {"capture-cut", "recording-not-ended"}
 
 
@@ -111,3 +120,42 @@ def test_marks_show_the_heap_as_it_was(capture, tmp_path):
     moments = {m["name"]: m["bytes"] for m in reduce_capture(path, [("setup", mark)])["moments"]}
     assert moments["setup"] == pytest.approx(5 << 20, rel=0.05)
     assert moments["peak"] == pytest.approx(12 << 20, rel=0.05)
+
+
+def test_a_step_has_its_own_peak_and_a_small_stack_that_grows_is_kept(capture, tmp_path):
+    """Working memory of a step is seen where it is highest, growth among much larger stacks."""
+    body = (
+        "marks = []; held = []; big = [bytearray((1 << 20) + k) for k in range(30)]\n"
+        "    for k in range(6):\n"
+        "        work = bytearray(20 << 20); time.sleep(0.04); del work\n"
+        "        held.append(bytearray(40 << 10)); time.sleep(0.03); marks.append(time.time())\n"
+        f"    open({str(tmp_path / 'marks')!r}, 'w').write(repr(marks))"
+    )
+    path = capture(body)
+    marks = ast.literal_eval((tmp_path / "marks").read_text())
+    heap = reduce_capture(path, [(f"step {k}", mark) for k, mark in enumerate(marks)])
+    trace = msgspec.convert(heap, Trace)
+    names = [moment.name for moment in trace.moments]
+    assert [name for name in names if name not in ("peak", "not-freed")] == [
+        f"step {k}{ending}" for k in range(6) for ending in (" peak", "")
+    ]
+    size = {moment.name: moment.bytes for moment in trace.moments}
+    for k in range(6):
+        assert size[f"step {k} peak"] - size[f"step {k}"] == pytest.approx(20 << 20, rel=0.05)
+    then, now = trace.live("step 2"), trace.live("step 5")
+    grown = {stack: held[0] - then.get(stack, (0, 0))[0] for stack, held in now.items()}
+    assert sum(grown.values()) == pytest.approx(3 * (40 << 10), rel=0.1)
+
+
+def test_a_trace_that_names_what_it_does_not_hold_is_refused():
+    """Numbers of stacks and frames from a stranger lead nowhere else."""
+    good = {"allocations": 1, "peak": 1, "curve": {}, "frames": [["f", "", 0]]}
+    stack = {"frames": [0]}
+    for stacks, row in (
+        ([stack], [1, 1, 1]),
+        ([stack], [-1, 1, 1]),
+        ([{"frames": [7]}], [0, 1, 1]),
+    ):
+        moments = [{"name": "peak", "bytes": 1, "changes": [row]}]
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert({**good, "stacks": stacks, "moments": moments}, Trace)

@@ -166,10 +166,10 @@ def test_code_in_a_sentence_is_code_and_nothing_else_is():
 
 def test_a_call_is_a_command_or_python():
     """The same record, as it was called."""
-    arguments = {"experiments": ["all"], "voice": "medium", "levels": [1, "2"], "trace": False,
+    arguments = {"experiments": ["all"], "voice": "medium", "levels": [1, "2"], "trace": "none",
                  "texts": ["a b.txt"], "knobs": {"num_threads": 2, "player": "drops"}}  # fmt: skip
     assert rendered(Call("run", arguments)) == (
-        "listen2lab run all --voice medium --levels 1,2 --no-trace --text 'a b.txt' "
+        "listen2lab run all --voice medium --levels 1,2 --trace none --text 'a b.txt' "
         "--set num_threads=2 --set player=drops"
     )
     assert rendered(Call("watch", {"file": "a.py", "steps": 20}, shell=False)) == (

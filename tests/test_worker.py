@@ -268,7 +268,9 @@ def test_a_traced_run_says_who_allocated(prepared):
     trace = run.trace()
     assert run.capture_path.exists()
     assert trace.peak == pytest.approx(40 * MIB, rel=0.05)
-    assert sum(each.bytes for each in trace.at_peak) == pytest.approx(trace.peak, rel=0.01)
+    assert sum(size for size, _ in trace.live("peak").values()) == pytest.approx(
+        trace.peak, rel=0.01
+    )
     assert max(trace.curve.heap) == pytest.approx(trace.peak, rel=0.05)
 
 

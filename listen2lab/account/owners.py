@@ -46,6 +46,7 @@ _LIBRARIES = (
 )
 _INTERPRETER = re.compile(r"^(\./)?(Objects|Python|Modules|Include|Parser)/|obmalloc\.c$")
 _STABLE_FRAMES = 5
+_STEP = r"step (\d+)"
 
 
 class Rule(NamedTuple):
@@ -100,13 +101,15 @@ def holders(
         raise UnknownNameError("grouping", by, BY)
     moment = _moment(trace, at)
     table = read_rules() if rules is None else rules
+    live = trace.live(moment.name)
     rows = [
-        (_Stack(trace, stack).name(by, table), size, blocks) for stack, size, blocks in moment.rows
+        (_Stack(trace, stack).name(by, table), size, blocks)
+        for stack, (size, blocks) in live.items()
     ]
     frame = _summed(rows, [by])
-    if moment.rest:
-        rest = pd.DataFrame([(_REST, moment.rest, 0)], columns=frame.columns)
-        frame = pd.concat([frame, rest], ignore_index=True)
+    if rest := moment.bytes - sum(size for size, _ in live.values()):
+        others = pd.DataFrame([(_REST, rest, 0)], columns=frame.columns)
+        frame = pd.concat([frame, others], ignore_index=True)
     frame["share"] = frame["bytes"] / max(1, moment.bytes)
     return frame
 
@@ -132,12 +135,11 @@ def fingerprints(
     """
     table = read_rules() if rules is None else rules
     rows: list[tuple[Any, ...]] = []
-    for moment in trace.moments:
-        for number, size, blocks in moment.rows if moment.name == at else ():
-            stack = _Stack(trace, number)
-            owner, frames = stack.name("owner", table), stack.stable()
-            digest = hashlib.sha256("\n".join([owner, *frames]).encode()).hexdigest()[:10]
-            rows.append((digest, owner, " < ".join(frames), size, blocks))
+    for number, (size, blocks) in trace.live(at).items():
+        stack = _Stack(trace, number)
+        owner, frames = stack.name("owner", table), stack.stable()
+        digest = hashlib.sha256("\n".join([owner, *frames]).encode()).hexdigest()[:10]
+        rows.append((digest, owner, " < ".join(frames), size, blocks))
     return _summed(rows, ["fingerprint", "owner", "frames"])
 
 
@@ -157,7 +159,7 @@ def arena_note(trace: Trace, at: str = PEAK) -> Notice | None:
     moment = _moment(trace, at)
     hidden = sum(
         size
-        for stack, size, _ in moment.rows
+        for stack, (size, _) in trace.live(moment.name).items()
         if any("BFCArena::" in name for name, _, _ in _Stack(trace, stack).frames)
     )
     if not hidden:
@@ -169,9 +171,9 @@ def _moment(trace: Trace, at: str) -> Moment:
     moments = {moment.name: moment for moment in trace.moments}
     if at in moments:
         return moments[at]
-    if re.fullmatch(r"step \d+", at):
-        steps = {int(name[5:]): name for name in moments if name.startswith("step ")}
-        if before := [step for step in steps if step <= int(at[5:])]:
+    if wanted := re.fullmatch(_STEP, at):
+        steps = {int(found[1]): name for name in moments if (found := re.fullmatch(_STEP, name))}
+        if before := [step for step in steps if step <= int(wanted[1])]:
             return moments[steps[max(before)]]
     raise UnknownNameError("moment of this trace", at, moments)
 

@@ -6,7 +6,7 @@ import contextlib
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
@@ -47,7 +47,10 @@ def run(
         str | None, typer.Option(help="Kill a run at this much: 2.5GB is the phone's.")
     ] = None,
     step_timeout: Annotated[float, typer.Option(help="Seconds until a step is hung.")] = 600.0,
-    trace: Annotated[bool, typer.Option(help="Traced runs as well, where they tell most.")] = True,
+    trace: Annotated[
+        Literal["all", "telling", "none"],
+        typer.Option(help="Traced runs as well: of all, where they tell most, of none."),
+    ] = "telling",
     jobs: Annotated[
         int | None, typer.Option(help="Runs at a time on a machine, if they fit; none: 2.")
     ] = None,

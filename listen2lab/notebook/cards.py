@@ -58,7 +58,7 @@ def open_or_run(
     if run_now:
         from listen2lab.api import run  # a stored study needs nothing that runs
 
-        return run(names, voice=voice, repeats=repeats, quick=voice == "tiny", trace=False)
+        return run(names, voice=voice, repeats=repeats, quick=voice == "tiny", trace="none")
     opened = Study.reference() if study == _REFERENCE else Study(study)
     there = {item.name for item in opened.plan.experiments}
     missing = [name for name in names or catalog.IN_ALL if name not in there]

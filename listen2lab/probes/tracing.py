@@ -4,8 +4,10 @@ A profiler changes what it measures, so a traced run explains *who* allocated an
 level or a rate. Native symbols resolve only on the machine that recorded, so a capture is reduced
 by the process that made it, right after recording.
 
-A capture holds tens of thousands of stacks. The largest few hundred are kept with their frames;
-the rest is told as one sum, so that each moment's rows add up to the whole heap.
+A capture holds tens of thousands of stacks. Kept with their frames are those that hold most at any
+moment, and those that grew most over the later half of the steps; what the others hold is a sum, so
+that each moment adds up to the whole heap. Little changes from one moment to the next, so a moment
+is told by what did: a trace of many steps is a table of a few dozen KB.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import bisect
 import gc
 import json
 import os
+import re
 from itertools import accumulate, pairwise
 from operator import itemgetter
 from typing import Any
@@ -22,28 +25,23 @@ from listen2lab.errors import ProbeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
 __all__ = ["recording", "reduce_capture", "write_reduced"]
 
-_MAX_POINTS = 600  # points kept of the heap's curve: more than a plot can show
-_MAX_PLACES = 40  # places kept of a table of allocators
-_MAX_STACKS = 400  # stacks whose frames are looked up: resolving symbols is what takes time
+_MAX_POINTS = 300  # points kept of the heap's curve: what a plot can show
+_LARGEST = 120  # stacks that are kept because they hold most: resolving symbols takes time
+_GROWN = 60  # stacks that are kept because they grew
 _SMALL_STACK = 4096  # bytes: a stack that allocated less in the whole run is told in the rest
-_MAX_ROWS = 250  # of these, kept for one moment
 _MAX_STEPS = 60  # steps that are kept as moments of their own
 _FRAMES = 20  # from the innermost: the operator of a model stands at most so deep
 _LINES = 3  # Python's own frames, from the innermost
+_STEP_ENDS = re.compile(r"step \d+")
 _PEAK_SEEN = 0.98
 # memray looks at the heap every 10 ms. A peak that fell between two looks is worth another pass.
 _LATE_S = 0.02
 _UNRESOLVED = 0.9  # share of native frames without a name from which on it is said
-_ALLOCATORS = (
-    "operator new", "malloc", "calloc", "realloc", "_PyObject_", "PyMem_", "_PyMem_", "PyObject_",
-    "default_malloc", "__GI_", "posix_memalign", "aligned_alloc", "mmap",
-)  # fmt: skip
-_ENGINE = ("sherpa_onnx", "onnxruntime", "Ort", "BFCArena")
 _UNKNOWN = "<unknown>"
 _BEHIND_S = (0.1, 0.5)
 # memray looks at the heap every 10 ms. Its last look may be this much earlier than the last mark,
@@ -81,10 +79,11 @@ def reduce_capture(capture: str, marks: Sequence[tuple[str, float]] = ()) -> dic
     ``allocations`` (how many), ``peak`` (bytes), ``curve`` (``epoch_s``, ``heap`` and ``rss``
     bytes, thinned so that the peak stays); ``frames``, each ``[function, file, line]``; ``stacks``,
     numbers of frames from the innermost: ``frames``, native and Python's together, and ``lines``,
-    Python's own; ``moments``, each ``{"name", "bytes", "rows", "rest"}`` with rows ``[stack, bytes,
-    blocks]``, the largest first, and the bytes of all other stacks: ``peak``, every mark, and
-    ``not-freed`` at the end of the recording; ``at_peak``, the peak by the innermost function that
-    is no allocator, at last ``(others)``; and ``notes`` of what this capture cannot tell:
+    Python's own; ``moments`` in the order of time, each ``{"name", "bytes", "changes"}`` with
+    changes ``[stack, bytes, blocks]`` of what a stack holds now, where that is not what it held at
+    the moment before: every mark, the highest point of each step (``step 0 peak``), the whole
+    capture's ``peak``, and ``not-freed`` at the end of the recording; and ``notes`` of what this
+    capture cannot tell:
     ``capture-cut``, ``capture-ends-before`` a mark, ``nothing-allocated``, ``no-native-traces``
     (libraries' allocations stand at the Python line that called them), ``native-names-unknown``
     (another machine's capture, or no symbols), ``recording-not-ended`` (the run was killed).
@@ -126,12 +125,9 @@ class _Reduction:
         self, reader: Any, marks: Sequence[tuple[str, float]]
     ) -> dict[str, dict[int, list[int]]]:
         """Return bytes and blocks by stack at each moment."""
-        times = [time for time, _, _ in self._points]
         marks, is_whole = self._reached(marks)
-        highest = max(range(len(times)), key=lambda k: self._points[k][1], default=-1)
-        kept = [("peak", times[highest] if times else 0.0), *_thinned(marks)]
         # In the order of time, so that each stretch of a stack's life meets a run of moments.
-        ordered = sorted((bisect.bisect_right(times, time) - 1, name) for name, time in kept)
+        ordered = self._looks(_thinned(marks))
         at = [k for k, _ in ordered]
         names = [*(name for _, name in ordered), "not-freed"]
         moments: dict[str, dict[int, list[int]]] = {name: {} for name in names}
@@ -167,9 +163,26 @@ class _Reduction:
             self._note("capture-cut", message=str(error))  # what was written before is told
         if not is_whole:  # what is live where a capture was cut is not what was never freed
             del moments["not-freed"]
-        return {
-            name: moments[name] for name in (*(name for name, _ in kept), *names) if name in moments
-        }
+        return moments
+
+    def _looks(self, marks: Sequence[tuple[str, float]]) -> list[tuple[int, str]]:
+        """Return at which of memray's looks each moment is, in the order of time."""
+        times = [time for time, _, _ in self._points]
+        looks = [(self._highest(0, len(times)), "peak")]
+        before = 0
+        for name, time in marks:
+            at = bisect.bisect_right(times, time) - 1
+            if name.startswith("step ") and before < at:
+                highest = self._highest(before, at + 1)
+                if highest < at:  # else the step ends at its peak
+                    looks.append((highest, f"{name} peak"))
+            looks.append((at, name))
+            before = at + 1
+        return sorted(looks, key=itemgetter(0))
+
+    def _highest(self, first: int, last: int) -> int:
+        """Return the look, from one up to another, at which the heap was largest."""
+        return max(range(first, last), key=lambda k: self._points[k][1], default=-1)
 
     def _reached(
         self, marks: Sequence[tuple[str, float]]
@@ -196,30 +209,35 @@ class _Reduction:
                 {"frames": [*map(self._frame, frames)], "lines": [*map(self._frame, lines)]}
             )
         self._note_limits(native)
-        moments = [
-            _moment(name, live, numbers, self._small.get(name, 0))
+        totals = {
+            name: self._small.get(name, 0) + sum(size for size, _ in live.values())
             for name, live in self._moments.items()
-        ]
-        frames_table: list[Any] = [[*frame] for frame in self._frames]
-        peak = moments[0]
+        }
         return {
             "allocations": self._meta.total_allocations,
-            "peak": max(self._meta.peak_memory, peak["bytes"]),
+            "peak": max(self._meta.peak_memory, totals["peak"]),
             "curve": _thin(self._points),
-            "at_peak": _places(peak, stacks, frames_table),
-            "frames": frames_table,
+            "frames": [[*frame] for frame in self._frames],
             "stacks": stacks,
-            "moments": moments,
+            "moments": [
+                {"name": name, "bytes": totals[name], "changes": changes}
+                for name, changes in _changes(self._moments, numbers)
+            ],
             "notes": self._notes,
         }
 
     def _largest(self) -> list[int]:
-        """Return the stacks that hold most, at whichever moment."""
+        """Return the stacks that hold most, at whichever moment, and those that grew most."""
         most: dict[int, int] = {}
         for live in self._moments.values():
             for stack, (size, _) in live.items():
                 most[stack] = max(most.get(stack, 0), size)
-        return sorted(most, key=lambda stack: -most[stack])[:_MAX_STACKS]
+        steps = [live for name, live in self._moments.items() if _STEP_ENDS.fullmatch(name)]
+        then, now = (steps[len(steps) // 2], steps[-1]) if steps else ({}, {})
+        grown = {stack: size - then.get(stack, (0, 0))[0] for stack, (size, _) in now.items()}
+        ranked = sorted(most, key=lambda stack: -most[stack])[:_LARGEST]
+        rising = sorted((stack for stack in grown if grown[stack] > 0), key=lambda k: -grown[k])
+        return list(dict.fromkeys([*ranked, *rising[:_GROWN]]))
 
     def _stack(self, record: Any) -> tuple[list[Any], list[Any]]:
         lines = record.stack_trace(_LINES)
@@ -267,14 +285,17 @@ def _add(sums: dict[Any, list[int]], key: Any, size: int, blocks: int) -> None:
     entry[1] += blocks
 
 
-def _moment(
-    name: str, live: dict[int, list[int]], numbers: dict[int, int], small: int
-) -> dict[str, Any]:
-    """Return a moment's rows, the largest first, and what is left."""
-    total = small + sum(size for size, _ in live.values())
-    rows = [[numbers[stack], *held] for stack, held in live.items() if stack in numbers]
-    rows = sorted(rows, key=lambda row: -row[1])[:_MAX_ROWS]
-    return {"name": name, "bytes": total, "rows": rows, "rest": total - sum(r[1] for r in rows)}
+def _changes(
+    moments: dict[str, dict[int, list[int]]], numbers: dict[int, int]
+) -> Iterator[tuple[str, list[list[int]]]]:
+    """Yield each moment with what the stacks hold that held something else before."""
+    before: dict[int, list[int]] = {}
+    for name, live in moments.items():
+        now = {stack: held for stack, held in live.items() if stack in numbers}
+        gone = [stack for stack in before if stack not in now]
+        changed = [stack for stack, held in now.items() if before.get(stack) != held]
+        yield name, [[numbers[k], *now.get(k, [0, 0])] for k in sorted([*gone, *changed])]
+        before = now
 
 
 def _thin(points: list[tuple[float, int, int]]) -> dict[str, list[float]]:
@@ -291,33 +312,3 @@ def _short(function: str) -> str:
     if "::" in name and not name.startswith("("):
         name = name.partition("(")[0]  # C++ brings its arguments' types along
     return name
-
-
-def _place(stack: dict[str, list[int]], frames: list[Any]) -> tuple[str, str, bool]:
-    """Return the function, its file, and whether the engine stands behind it."""
-    named = [frames[k] for k in stack["frames"]]
-    if not named:
-        return ("(no frame)", "", False)
-    names = [str(frame[0]) for frame in named]
-    engine = any(mark in name for mark in _ENGINE for name in names)
-    function, file, _ = next((f for f in named if not f[0].startswith(_ALLOCATORS)), named[0])
-    return function, os.path.basename(file), engine
-
-
-def _places(
-    peak: dict[str, Any], stacks: list[dict[str, list[int]]], frames: list[Any]
-) -> list[dict[str, Any]]:
-    """Sum a moment's rows by the innermost function that is no allocator."""
-    sums: dict[tuple[str, str, bool], list[int]] = {}
-    for stack, size, blocks in peak["rows"]:
-        _add(sums, _place(stacks[stack], frames), size, blocks)
-    ranked = sorted(sums.items(), key=lambda item: -item[1][0])
-    places: list[dict[str, Any]] = [
-        {"bytes": size, "blocks": blocks, "function": function, "file": file, "engine": engine}
-        for (function, file, engine), (size, blocks) in ranked[:_MAX_PLACES]
-    ]
-    rest = peak["bytes"] - sum(place["bytes"] for place in places)
-    if rest:
-        others = {"bytes": rest, "blocks": 0, "function": "(others)", "file": "", "engine": False}
-        places.append(others)
-    return places

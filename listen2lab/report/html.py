@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from listen2lab.account.owners import holders
 from listen2lab.findings.law import LENGTHS
 from listen2lab.report import account
 from listen2lab.report.cure_plots import plot_cures, plot_law
@@ -196,13 +197,9 @@ def _traces(study: StudyData, name: str, conditions: Sequence[str]) -> list[dict
     found = []
     for condition in conditions:
         trace = study.trace(name, condition)
-        if trace is None:
+        if trace is None or not trace.moments:
             continue
-        whole = sum(each.bytes for each in trace.at_peak) or 1
-        top = [
-            {"it": each, "mib": each.bytes / MIB, "share": each.bytes / whole}
-            for each in trace.at_peak[:_TOP_ALLOCATORS]
-        ]
+        top = holders(trace, by="function").head(_TOP_ALLOCATORS).to_dict("records")
         picture = plot_heap(study, name, condition, trace)
         svg = to_svg(picture, label=f"Heap trace of {name}, {condition}")
         shown = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -50,6 +50,9 @@ small enough that a plan from somebody else can be listed at once."""
 LONG_AFTER = 10
 """The longest paragraph comes at a random place after the tenth step, so that a curve has a
 stretch before it to compare with."""
+
+Traces: TypeAlias = Literal["all", "telling", "none"]
+"""Which conditions are traced: all, those that `Experiment.traced` names, or none."""
 
 KnobValue: TypeAlias = "bool | int | float | Public | dict[Public, Public] | None"
 """What a knob may be set to: names that the lab gives, and numbers."""
@@ -136,6 +139,11 @@ class Experiment(msgspec.Struct, frozen=True):
             yield f"the conditions of {self.name} are none, or two of one name"
 
     @property
+    def traced_names(self) -> Sequence[str]:
+        """The levels that are worth a traced run."""
+        return [x.name for x in self.levels] if self.traced is None else self.traced
+
+    @property
     def reference(self) -> Level:
         """The level that is the app's own, or the first: what the others are compared with."""
         own = [x for x in self.levels if not self.changes(x)]
@@ -143,8 +151,8 @@ class Experiment(msgspec.Struct, frozen=True):
 
     @property
     def is_shortened(self) -> bool:
-        """Whether it reads other texts than the study's: only short ones."""
-        return self.max_characters is not None or self.longest_characters is not None
+        """Whether it leaves out the study's longest sentence, which memory follows."""
+        return self.longest_characters is not None
 
     def differing(self, level: Level) -> dict[str, Any]:
         """Return the knobs in which a level really differs from the app, with their values."""
@@ -226,7 +234,7 @@ class Plan(msgspec.Struct, frozen=True):
     experiments: tuple[Experiment, ...]
     repeats: int = 3
     seed: int = 0
-    traced: bool = True
+    traced: Traces = "telling"
     max_characters: int | None = None
     longest_characters: int | None = None
     memory_limit: int | None = None
@@ -266,7 +274,7 @@ class Plan(msgspec.Struct, frozen=True):
             most = MOST[name.partition(" ")[0]]
             if count > most:
                 yield f"{name} is {count:,}; at most {most:,} can be carried out"
-        runs = sum(len(item.levels) for item in self.experiments) * (self.repeats + self.traced)
+        runs = sum(len(item.levels) for item in self.experiments) * (self.repeats + 1)
         if max(runs, len(self.only or ())) > MOST["runs"]:
             yield f"it plans {runs:,} runs; at most {MOST['runs']:,} can be carried out"
         if abs(self.seed) >= 2**63:
@@ -342,11 +350,11 @@ def schedule(plan: Plan) -> list[Run]:
             levels = list(experiment.levels)
             random.Random(f"{plan.seed}/{experiment.name}/{repeat}").shuffle(levels)
             plain += [Run(experiment, level, repeat) for level in levels]
-        for level in experiment.levels if plan.traced else ():
+        for level in experiment.levels if plan.traced != "none" else ():
             run = Run(experiment, level, 0, traced=True)
             if plan.only is not None:
                 traced[run.key] = run
-            elif experiment.traced is None or level.name in experiment.traced:
+            elif plan.traced == "all" or level.name in experiment.traced_names:
                 traced.setdefault(plan.condition(experiment, level), run)
     runs = [*plain, *sorted(traced.values(), key=lambda run: -run.experiment.steps)]
     if plan.only is None:

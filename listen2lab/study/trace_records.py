@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from listen2lab.notice import Notice
 from listen2lab.privacy import Fact, FunctionName, Private
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 __all__ = [
-    "Allocator", "Buffer", "Curve", "Moment", "Objects", "Stack", "Survivor", "Trace", "TypeGrowth",
+    "Buffer", "Curve", "Moment", "Objects", "Stack", "Survivor", "Trace", "TypeGrowth",
 ]  # fmt: skip
 
 
@@ -22,16 +25,6 @@ class Curve(msgspec.Struct, frozen=True):
     rss: tuple[int, ...] = ()
 
 
-class Allocator(msgspec.Struct, frozen=True, kw_only=True):
-    """What one function, the innermost that is no allocator, held at the heap's peak."""
-
-    bytes: int
-    blocks: int
-    function: FunctionName
-    file: Private = ""
-    engine: bool = False
-
-
 class Stack(msgspec.Struct, frozen=True):
     """A call stack: indices into `Trace.frames`, the innermost first, native and Python's lines."""
 
@@ -40,25 +33,52 @@ class Stack(msgspec.Struct, frozen=True):
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """What was live at one moment: rows of (stack, bytes, blocks), and bytes in small stacks."""
+    """One moment: the bytes that were live, and what stacks hold now and did not before.
+
+    ``changes`` are rows of (stack, bytes, blocks); 0 bytes where a stack holds nothing any more.
+    """
 
     name: Fact
     bytes: int
-    rows: tuple[tuple[int, ...], ...]
-    rest: int = 0
+    changes: tuple[tuple[int, int, int], ...] = ()
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
-    """A memray capture reduced to tables: ``heap.json``; see `listen2lab.probes.tracing`."""
+    """A memray capture reduced to tables: ``heap.json``; see `listen2lab.probes.tracing`.
+
+    ``moments`` are in the order of time: ``setup``, ``step 0 peak``, ``step 0``, ..., ``end``,
+    ``not-freed``, and among them the whole run's ``peak``.
+    """
 
     allocations: int
     peak: int
     curve: Curve
-    at_peak: tuple[Allocator, ...] = ()
     frames: tuple[tuple[FunctionName, Private, int], ...] = ()
     stacks: tuple[Stack, ...] = ()
     moments: tuple[Moment, ...] = ()
     notes: tuple[Notice, ...] = ()
+
+    def __post_init__(self) -> None:
+        used = {each for stack in self.stacks for each in (*stack.frames, *stack.lines)}
+        changed = {row[0] for moment in self.moments for row in moment.changes}
+        for numbers, table in ((used, self.frames), (changed, self.stacks)):
+            if numbers and not 0 <= min(numbers) <= max(numbers) < len(table):
+                raise ValueError(f"it names number {max(numbers)} of {len(table)}")
+
+    def walk(self) -> Iterator[tuple[Moment, dict[int, tuple[int, int]]]]:
+        """Yield each moment with what was live: stack to bytes and blocks, changed as it goes."""
+        live: dict[int, tuple[int, int]] = {}
+        for moment in self.moments:
+            for stack, size, blocks in moment.changes:
+                if size:
+                    live[stack] = (size, blocks)
+                else:
+                    live.pop(stack, None)
+            yield moment, live
+
+    def live(self, name: str) -> dict[int, tuple[int, int]]:
+        """Return what was live at a moment: stack to bytes and blocks; empty where it is not."""
+        return next((dict(live) for moment, live in self.walk() if moment.name == name), {})
 
 
 class TypeGrowth(msgspec.Struct, frozen=True):

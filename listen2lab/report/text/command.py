@@ -31,8 +31,8 @@ def rendered(call: Call) -> str:
     >>> given = {"experiments": ["all"], "voice": "medium", "knobs": {"alignment": "off"}}
     >>> rendered(Call("run", given))
     'listen2lab run all --voice medium --set alignment=off'
-    >>> rendered(Call("run", {"experiments": ["baseline"], "trace": False}, shell=False))
-    "lab.run('baseline', trace=False)"
+    >>> rendered(Call("run", {"experiments": ["baseline"], "trace": "none"}, shell=False))
+    "lab.run('baseline', trace='none')"
     """
     return _as_command(call) if call.shell else _as_python(call)
 
