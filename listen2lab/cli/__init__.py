@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from listen2lab.cli import attribute, cures, device, report, run, studies, voice
+from listen2lab.cli import attribute, cures, device, doctor, report, run, studies, voice
 from listen2lab.cli.status import EXIT_MISUSED
 from listen2lab.errors import LabError
 from listen2lab.version import __version__
@@ -16,7 +16,6 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Does it leak, or is that the baseline; what holds the memory; what would change it?",
@@ -46,7 +45,7 @@ def _options(
 for command in (
     *(run.run, cures.cures, run.watch, run.selftest),
     *(report.report, studies.rerun, studies.compare, studies.merge),
-    *(attribute.attribute, device.device, report.notebook),
+    *(attribute.attribute, device.device, report.notebook, doctor.doctor),
 ):
     app.command()(command)
 app.command("list")(run.list_names)
