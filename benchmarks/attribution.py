@@ -183,7 +183,7 @@ def _timed(command: list[str]) -> tuple[float, int]:
 
 
 def _short_study(path: Path) -> Path:
-    lab.run("baseline", quick=True, repeats=1, study=path)
+    lab.run("baseline", quick=True, repeats=1, out=path)
     return path
 
 

@@ -175,7 +175,7 @@ def two_at_a_time(root: Path) -> None:
     for jobs in (1, 2):
         study = api.run(
             "baseline", quick=True, trace="none", repeats=6, jobs=jobs,
-            knobs={"noise_scale_w": 0.0}, study=root / f"jobs{jobs}",
+            knobs={"noise_scale_w": 0.0}, out=root / f"jobs{jobs}",
         )  # fmt: skip
         samples = study.samples
         ends.append(samples[samples["phase"] == "end"].sort_values("repeat")["rss"] / MIB)
@@ -191,7 +191,7 @@ def lab_time(root: Path) -> None:
     """Time what ``make lab`` does after the installation."""
     began = time.perf_counter()
     names = ("baseline", "alignment", "cache-size", "session-recreation")  # as in the Makefile
-    child("-m", "listen2lab", "run", *names, "--quick", "--study", str(root / "lab"))
+    child("-m", "listen2lab", "run", *names, "--quick", "--out", str(root / "lab"))
     say("make lab, tiny voice", time.perf_counter() - began, 180.0, "s")
 
 

@@ -43,11 +43,11 @@ PATIENCE_S = 5.0
 
 def commands(folder: Path, file: Path, *, pipeline: bool) -> list[list[str]]:
     """Return what is killed: calls that begin a study in a folder."""
-    watch = ["watch", str(file), "--steps", "20", "--repeats", "2", "--study", str(folder)]
+    watch = ["watch", str(file), "--steps", "20", "--repeats", "2", "--out", str(folder)]
     found = [watch, [*watch, "--trace"], [*watch, "--jobs", "2"]]
     if pipeline:
         found.append(
-            ["run", "baseline", "--quick", "--repeats", "1", "--steps", "6", "--study", str(folder)]
+            ["run", "baseline", "--quick", "--repeats", "1", "--steps", "6", "--out", str(folder)]
         )
     return found
 

@@ -40,12 +40,12 @@ def measure(given: argparse.Namespace, folder: Path) -> int:
     """Run what is not there yet, and compare."""
     first = folder / "first"
     if not first.exists():
-        api.run(given.only, voice=given.voice, repeats=given.repeats, trace="none", study=first)
+        api.run(given.only, voice=given.voice, repeats=given.repeats, trace="none", out=first)
     found: list[Point] = []
     for k in range(1, given.reruns + 1):
         again = folder / f"rerun-{k}"
         if not again.exists():
-            rerun(first, study=again)
+            rerun(first, out=again)
         was, now = (summary_of(open_study(path)).experiments for path in (first, again))
         mine = points(was, now)
         for point in mine:

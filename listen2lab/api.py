@@ -55,7 +55,7 @@ def run(
     max_characters: int | None = None,
     knobs: Mapping[str, Any] | None = None,
     seed: int = 0,
-    study: Path | str | None = None,
+    out: Path | str | None = None,
     memory_limit: int | str | None = None,
     step_timeout: float = 600.0,
     trace: Traces = "telling",
@@ -89,8 +89,8 @@ def run(
         Knobs set in every condition.
     seed
         Decides the order of conditions and texts.
-    study
-        The folder, new or empty; None: a new one under ``studies/``.
+    out
+        The study's folder, new or empty; None: a new one under ``studies/``.
     memory_limit
         Bytes (or ``"2.5GB"``) of anonymous memory at which a run is killed.
     step_timeout
@@ -155,7 +155,7 @@ def run(
     plan = plan.with_lengths(steps, warmup)
     books = [Path(text) for text in several(texts)]
     given = inputs.open_book(voice, recognizer=recognizer, texts_given=books)
-    return _started(plan, given, study, call, python, on=on, progress=progress)
+    return _started(plan, given, out, call, python, on=on, progress=progress)
 
 
 def watch(
@@ -167,7 +167,7 @@ def watch(
     python: str | None = None,
     against: str | None = None,
     seed: int = 0,
-    study: Path | str | None = None,
+    out: Path | str | None = None,
     memory_limit: int | str | None = None,
     step_timeout: float = 600.0,
     trace: bool = False,
@@ -190,7 +190,7 @@ def watch(
         Another interpreter, whose environment needs nothing but the workload's packages.
     against
         A second interpreter to compare with.
-    seed, study, memory_limit, step_timeout, trace, jobs, on, from_shell
+    seed, out, memory_limit, step_timeout, trace, jobs, on, from_shell
         As in `run`; on a cluster, the file lies at the same path on each machine.
 
     Returns
@@ -223,7 +223,7 @@ def watch(
         (experiment,), repeats=repeats, seed=seed, traced="all" if trace else "none", jobs=jobs,
         memory_limit=_limit(memory_limit), step_timeout=step_timeout,
     )  # fmt: skip
-    return _started(plan, given, study, call, python, on=on)
+    return _started(plan, given, out, call, python, on=on)
 
 
 def resume(
@@ -271,7 +271,7 @@ def resume(
 def rerun(
     source: Study | Path | str,
     *experiments: str,
-    study: Path | str | None = None,
+    out: Path | str | None = None,
     resume: Path | str | None = None,
     texts: Sequence[Path | str] = (),
     workload: Path | str | None = None,
@@ -291,7 +291,7 @@ def rerun(
         text of the user's own books.
     *experiments
         Repeat these alone; none: all of it.
-    study
+    out
         The new study's folder, new or empty; None: a new one under ``studies/``.
     resume
         The folder of a rerun of the same that was interrupted: complete that one instead.
@@ -318,7 +318,7 @@ def rerun(
     with closing(progress_bar()) as bar:
         again, found = repeat(
             _data(source), *experiments,
-            study=resume or study or new_folder(), resume=resume is not None,
+            out=resume or out or new_folder(), resume=resume is not None,
             texts=texts, workload=workload, voice=voice, recognizer=recognizer, python=python,
             progress=bar, tell=tell,
         )  # fmt: skip
@@ -349,14 +349,14 @@ def compare(a: Study | Path | str, b: Study | Path | str) -> Comparison:
     return Comparison(side_by_side(_data(a), _data(b)))
 
 
-def merge(*studies: Study | Path | str, study: Path | str, from_shell: bool = False) -> Merged:
+def merge(*studies: Study | Path | str, out: Path | str, from_shell: bool = False) -> Merged:
     """Join studies, maybe of several machines, into one that keeps their machines apart.
 
     Parameters
     ----------
     *studies
         Two or more studies, or their folders; merged ones, too.
-    study
+    out
         The new study's folder, new or empty.
     from_shell
         Whether it was asked for by a command.
@@ -374,7 +374,7 @@ def merge(*studies: Study | Path | str, study: Path | str, from_shell: bool = Fa
     """
     from listen2lab.comparison.merge import merge as join  # scipy
 
-    return Merged(*join(*map(_data, studies), study=study, shell=from_shell))
+    return Merged(*join(*map(_data, studies), out=out, shell=from_shell))
 
 
 def jobs_here(given: int | None) -> int:
@@ -414,14 +414,14 @@ def _limit(given: int | str | None) -> int | None:
 def _started(
     plan: Plan,
     given: inputs.Inputs,
-    study: Path | str | None,
+    out: Path | str | None,
     call: Call,
     python: str | None,
     *,
     on: str | None,
     progress: Progress | None = None,
 ) -> Study:
-    folder = Path(study) if study is not None else new_folder()
+    folder = Path(out) if out is not None else new_folder()
     with closing(progress_bar()) as bar:
         run_study.start(
             plan, given, folder, call=call, python=python, on=on,

@@ -41,7 +41,7 @@ def cures(
     under: str | None = None,
     repeats: int = 3,
     seed: int = 0,
-    study: Path | str | None = None,
+    out: Path | str | None = None,
     jobs: int | None = None,
     quick: bool = False,
     from_shell: bool = False,
@@ -61,7 +61,7 @@ def cures(
         A limit, such as ``"300MB"``, besides 1 GB and 500 MB.
     repeats
         Fresh processes of the app's own condition and of each that is chosen.
-    study
+    out
         The folder, new or empty; None: a new one under ``studies/``.
     quick
         Few conditions, few and short paragraphs.
@@ -99,7 +99,7 @@ def cures(
     book = inputs.open_book(
         voice, recognizer=recognizer, texts_given=[Path(x) for x in api.several(texts)]
     )
-    path = Path(study) if study is not None else api.new_folder()
+    path = Path(out) if out is not None else api.new_folder()
     own_bar = api.progress_bar()
     bar = progress or own_bar
     try:

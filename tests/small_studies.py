@@ -232,7 +232,7 @@ def holding(folder: Path, mib: int = 20, name: str = "study", **options: Any) ->
     file = folder / "holds.py"
     file.write_text(WORKLOAD.format(mib=mib))
     chosen = {"steps": 16, "repeats": 3, "jobs": 2, **options}
-    return lab.watch(file, study=folder / name, **chosen)
+    return lab.watch(file, out=folder / name, **chosen)
 
 
 def edit(path: Path, change: Callable[[Any], Any]) -> None:

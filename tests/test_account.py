@@ -374,7 +374,7 @@ def test_a_study_gives_its_account(tmp_path):
     import listen2lab as lab
 
     study = lab.run(
-        "baseline", quick=True, steps=8, repeats=1, trace="none", study=tmp_path / "study"
+        "baseline", quick=True, steps=8, repeats=1, trace="none", out=tmp_path / "study"
     )
     table = account(Study(study.folder.path).samples)
     measured = table[table["phase"] == "step"]

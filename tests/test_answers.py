@@ -191,7 +191,7 @@ def test_a_study_of_a_workload_has_no_answers(tmp_path):
     """Hypotheses are about the reading pipeline."""
     file = tmp_path / "mine.py"
     file.write_text("def setup(): pass\ndef step(i): pass\n")
-    study = lab.watch(file, steps=10, repeats=1, study=tmp_path / "study")
+    study = lab.watch(file, steps=10, repeats=1, out=tmp_path / "study")
     summary = study.summary()
     assert (summary.findings, summary.answers) == ({}, None)
     assert terminal.findings(summary) == ""
@@ -203,7 +203,7 @@ def test_a_study_of_a_workload_has_no_answers(tmp_path):
 def test_a_real_study_opens_with_its_answers(tmp_path):
     """The engine's session holds what it used, in a quick study with the tiny voice."""
     study = lab.run(
-        "stop-release", quick=True, steps=12, repeats=2, trace="none", study=tmp_path / "study"
+        "stop-release", quick=True, steps=12, repeats=2, trace="none", out=tmp_path / "study"
     )
     page = study.report().read_text("utf-8")
     summary = summary_of(open_study(tmp_path / "study"))

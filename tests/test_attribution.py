@@ -96,7 +96,7 @@ def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("attribution")
     file = folder / "own.py"
     file.write_text(textwrap.dedent(WORKLOAD))
-    return lab.watch(file, steps=6, warmup=1, repeats=1, trace=True, study=folder / "study").data
+    return lab.watch(file, steps=6, warmup=1, repeats=1, trace=True, out=folder / "study").data
 
 
 @pytest.fixture

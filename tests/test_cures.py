@@ -134,7 +134,7 @@ def test_cures_are_an_experiment_of_their_own():
 def test_a_limit_that_is_none(tmp_path):
     """Said before anything is run."""
     with pytest.raises(InputError, match="much"):
-        lab.cures(under="much", study=tmp_path / "study")
+        lab.cures(under="much", out=tmp_path / "study")
     assert not (tmp_path / "study").exists()
 
 
@@ -144,7 +144,7 @@ def test_the_command_on_tiny(tmp_path):
     """Screens, searches, verifies and answers; the bounded voice says the same."""
     folder = tmp_path / "study"
     result = CliRunner().invoke(
-        app, ["cures", "--quick", "--repeats", "2", "--under", "130MB", "--study", str(folder)]
+        app, ["cures", "--quick", "--repeats", "2", "--under", "130MB", "--out", str(folder)]
     )
     assert result.exit_code == 0, result.output
     assert "Under 130MB" in result.output

@@ -269,7 +269,7 @@ def study(tmp_path_factory):
         "held = []\ndef setup(): pass\ndef size(i): return 110.0 if i == 14 else 5.0 + i % 3\n"
         "def step(i):\n    if i == 14: held.append(b'x' * 60_000_000)\n"
     )
-    return lab.watch(root / "high.py", steps=24, warmup=1, repeats=1, study=root / "study").data
+    return lab.watch(root / "high.py", steps=24, warmup=1, repeats=1, out=root / "study").data
 
 
 def test_the_phone_beside_a_study(logs, study):

@@ -36,7 +36,7 @@ def command(*arguments, **options):
 def study(tmp_path_factory):
     """Return a study of two conditions with a heap trace each."""
     folder = tmp_path_factory.mktemp("lab") / "study"
-    return lab.run("cache-size", levels=[1, None], quick=True, repeats=2, study=folder)
+    return lab.run("cache-size", levels=[1, None], quick=True, repeats=2, out=folder)
 
 
 def test_every_run_is_complete_and_in_a_process_of_its_own(study):
@@ -166,7 +166,7 @@ def test_an_interrupted_study_is_completed(tmp_path, how):
         "from listen2lab.cli import main; main()"
     )
     parent = subprocess.Popen(
-        [sys.executable, "-c", code, "run", "cache-size", *SHORT, "--study", str(folder)],
+        [sys.executable, "-c", code, "run", "cache-size", *SHORT, "--out", str(folder)],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     with parent:
@@ -212,7 +212,7 @@ def test_a_killed_parent_leaves_no_worker_behind(tmp_path):
 def test_over_the_limit_every_run_is_a_result_and_nothing_measured_is_an_error(tmp_path):
     """A phone's limit below the model's size: killed runs, a report, and exit status 2."""
     folder = tmp_path / "study"
-    done = command("run", "baseline", *SHORT, "--memory-limit", "40MB", "--study", folder)
+    done = command("run", "baseline", *SHORT, "--memory-limit", "40MB", "--out", folder)
     assert done.returncode == 2
     assert "nothing was measured" in done.stderr
     assert (folder / "report.html").exists()
@@ -269,7 +269,7 @@ def test_a_book_of_one_s_own_is_read(tmp_path):
     (tmp_path / "mine.txt").write_text(
         "A short line of my own.\n\nAnother, somewhat longer line.\n"
     )
-    done = command("run", "baseline", *SHORT, "--text", "mine.txt", "--study", "mine", cwd=tmp_path)
+    done = command("run", "baseline", *SHORT, "--text", "mine.txt", "--out", "mine", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "mine" / "report.html").read_text()
     assert "text-1 (2)" in page
@@ -281,7 +281,7 @@ def test_a_study_being_written_is_left_alone(tmp_path):
     """A second process that wants the same folder is told who has it."""
     study = StudyFolder(tmp_path / "study")
     study.create(Manifest(plan=plan_of({"own": 0})), [])
-    done = command("run", "baseline", "--study", study.path)
+    done = command("run", "baseline", "--out", study.path)
     assert done.returncode == 2
     assert "holds a study already" in done.stderr
     study.release()

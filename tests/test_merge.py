@@ -49,7 +49,7 @@ def counts(study):
 
 def test_runs_of_one_machine_and_setting_become_repeats(made, tmp_path):
     """Two and three repeats are five, each with its samples and where it comes from."""
-    merged, _ = merge(made / "a", made / "b", study=tmp_path / "m")
+    merged, _ = merge(made / "a", made / "b", out=tmp_path / "m")
     assert counts(merged) == {"holds/this": 5, "holds/against": 5}
     assert set(merged.runs["outcome"]) == {"complete"}
     assert merged.damage == []
@@ -68,7 +68,7 @@ def test_runs_of_one_machine_and_setting_become_repeats(made, tmp_path):
 
 def test_levels_of_another_machine_stay_apart(made, tmp_path):
     """They are an experiment of their own, with contrasts of their own."""
-    merged, notes = merge(made / "a", of_another_machine(made, tmp_path), study=tmp_path / "m")
+    merged, notes = merge(made / "a", of_another_machine(made, tmp_path), out=tmp_path / "m")
     assert counts(merged) == {
         "holds/this": 2, "holds/against": 2,
         "holds@machine-2/this": 3, "holds@machine-2/against": 3,
@@ -92,7 +92,7 @@ def test_other_settings_or_inputs_stay_apart(made, tmp_path):
     holding(tmp_path, 20, "short", repeats=1, steps=12, against=sys.executable)
     holding(tmp_path, 21, "other", repeats=1, against=sys.executable)
     given = (made / "a", tmp_path / "short", tmp_path / "other")
-    merged, notes = merge(*given, study=tmp_path / "m")
+    merged, notes = merge(*given, out=tmp_path / "m")
     names = [item.name for item in merged.plan.experiments]
     assert names == ["holds", "holds@study-2", "holds@study-3"]
     assert [each.values["apart"] for each in notes] == [None, "setting", "setting"]
@@ -103,20 +103,20 @@ def test_the_same_run_is_refused_twice(made, tmp_path):
     """By its content: a copy under another name would count as agreement."""
     copy = shutil.copytree(made / "a", tmp_path / "copy")
     with pytest.raises(StudyError, match="is the same run as"):
-        merge(made / "a", copy, study=tmp_path / "m")
-    first, _ = merge(made / "a", made / "b", study=tmp_path / "ab")
+        merge(made / "a", copy, out=tmp_path / "m")
+    first, _ = merge(made / "a", made / "b", out=tmp_path / "ab")
     with pytest.raises(StudyError, match="it would count twice"):
-        merge(first, copy, study=tmp_path / "m")
+        merge(first, copy, out=tmp_path / "m")
     assert not (tmp_path / "m").exists()
     with pytest.raises(InputError, match="two studies or more"):
-        merge(made / "a", study=tmp_path / "m")
+        merge(made / "a", out=tmp_path / "m")
 
 
 def test_a_merged_study_can_be_merged_on(made, tmp_path):
     """Parts keep their names; machines that were apart stay apart, alike ones come together."""
-    first, _ = merge(made / "a", of_another_machine(made, tmp_path), study=tmp_path / "one")
+    first, _ = merge(made / "a", of_another_machine(made, tmp_path), out=tmp_path / "one")
     holding(tmp_path, 20, "c", repeats=1, against=sys.executable)
-    merged, _ = merge(first, tmp_path / "c", study=tmp_path / "two")
+    merged, _ = merge(first, tmp_path / "c", out=tmp_path / "two")
     assert counts(merged) == {
         "holds/this": 3, "holds/against": 3,
         "holds@machine-2/this": 3, "holds@machine-2/against": 3,
@@ -131,7 +131,7 @@ def test_what_a_study_lacks_stays_missing(made, tmp_path):
     cut = of_another_machine(made, tmp_path)
     (cut / "runs/holds/this/00/result.json").unlink()
     (cut / "runs/holds/this/01/result.json").write_text("{")
-    merged, notes = merge(made / "a", cut, study=tmp_path / "m")
+    merged, notes = merge(made / "a", cut, out=tmp_path / "m")
     runs = merged.runs.query("experiment == 'holds@machine-2' and condition == 'this'")
     assert sorted(runs.query("not traced")["outcome"]) == ["complete", "missing", "missing"]
     (damaged,) = (each for each in notes if each.code == "run-damaged")
@@ -140,18 +140,18 @@ def test_what_a_study_lacks_stays_missing(made, tmp_path):
 
 def test_a_merged_study_is_not_run_on(made, tmp_path):
     """Nobody can continue two studies at once: the parts can be."""
-    merged, _ = merge(made / "a", made / "b", study=tmp_path / "m")
+    merged, _ = merge(made / "a", made / "b", out=tmp_path / "m")
     with pytest.raises(StudyError, match="continue or repeat the studies it was merged of"):
         lab.resume(tmp_path / "m")
     with pytest.raises(StudyError, match="repeat the studies it was merged of"):
-        rerun(merged, study=tmp_path / "again")
+        rerun(merged, out=tmp_path / "again")
     with pytest.raises(StudyError, match="holds a study already"):
-        merge(made / "a", made / "b", study=tmp_path / "m")
+        merge(made / "a", made / "b", out=tmp_path / "m")
 
 
 def test_a_merged_study_without_its_parts_is_only_read(made, tmp_path):
     """A manifest that does not say of what it was merged, by hand or from a report."""
-    merge(made / "a", of_another_machine(made, tmp_path), study=tmp_path / "m")
+    merge(made / "a", of_another_machine(made, tmp_path), out=tmp_path / "m")
     edit(tmp_path / "m" / "manifest.json", lambda manifest: manifest.update(merged=True))
     merged = open_study(tmp_path / "m")
     assert merged.damage[0].values == {"field": "merged"}
@@ -159,7 +159,7 @@ def test_a_merged_study_without_its_parts_is_only_read(made, tmp_path):
     assert compare(f"{tmp_path / 'm'}:holds/this", f"{tmp_path / 'm'}:holds/against").pairs
     holding(tmp_path, 20, "c", repeats=1, steps=12)
     with pytest.raises(StudyError, match="does not say of what"):
-        merge(merged, tmp_path / "c", study=tmp_path / "again")
+        merge(merged, tmp_path / "c", out=tmp_path / "again")
 
 
 def test_a_merge_that_was_cut_short_is_no_study(made, tmp_path, monkeypatch):
@@ -170,7 +170,7 @@ def test_a_merge_that_was_cut_short_is_no_study(made, tmp_path, monkeypatch):
 
     monkeypatch.setattr("listen2lab.study.folder.RunFolder.copy_from", full)
     with pytest.raises(StudyError, match="no room"):
-        merge(made / "a", made / "b", study=tmp_path / "m")
+        merge(made / "a", made / "b", out=tmp_path / "m")
     with pytest.raises(StudyError, match="is no study"):
         open_study(tmp_path / "m")
 
@@ -179,6 +179,6 @@ def test_a_run_without_its_spec_is_merged(made, tmp_path):
     """What readers accept is accepted here."""
     copy = shutil.copytree(made / "a", tmp_path / "copy")
     next(copy.glob("runs/*/this/00/spec.json")).unlink()
-    merged, _ = merge(copy, made / "b", study=tmp_path / "m")
+    merged, _ = merge(copy, made / "b", out=tmp_path / "m")
     assert counts(merged) == {"holds/this": 5, "holds/against": 5}
     assert merged.damage == []

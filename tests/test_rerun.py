@@ -70,7 +70,7 @@ def with_inputs(manifest, **changes):
 
 def test_a_rerun_reproduces_a_steady_workload(study, tmp_path):
     """Ends are within 2 %, verdicts are the same, and the new study says so."""
-    again, done = rerun(study, study=tmp_path / "again")
+    again, done = rerun(study, out=tmp_path / "again")
     assert [point.quantity for point in done.points] == ["verdict", "end", "rate"]
     assert done.is_reproduced, done
     assert abs(done.points[1].share) < 0.02
@@ -87,12 +87,12 @@ def test_a_part_of_a_study_is_repeated(study, tmp_path):
     both = replace(study.plan, experiments=(item, replace(item, name="other")))
     report = page(tmp_path / "r.html", replace(study.manifest, plan=both), NO_NUMBERS)
     given = {"workload": study.manifest.inputs.workload}
-    again, _ = rerun(report, "other", study=tmp_path / "again", **given)
+    again, _ = rerun(report, "other", out=tmp_path / "again", **given)
     assert [item.name for item in again.plan.experiments] == ["other"]
     assert again.manifest.call.name == "rerun"
     assert again.manifest.call.arguments == {"source": "r.html", "experiments": ["other"]}
     with pytest.raises(UnknownNameError, match="did you mean 'other'"):
-        rerun(report, "othr", study=tmp_path / "third", **given)
+        rerun(report, "othr", out=tmp_path / "third", **given)
 
 
 def test_the_command_says_what_was_not_reproduced_and_exits_with_1(study, tmp_path):
@@ -105,7 +105,7 @@ def test_the_command_says_what_was_not_reproduced_and_exits_with_1(study, tmp_pa
         lambda m: m["machines"]["machine-1"]["versions"].update(numpy="1.0"),
     )
     done = subprocess.run(
-        [sys.executable, "-m", "listen2lab", "rerun", before, "--study", tmp_path / "again",
+        [sys.executable, "-m", "listen2lab", "rerun", before, "--out", tmp_path / "again",
          "--json"],
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
@@ -125,10 +125,10 @@ def test_a_report_is_enough_and_what_it_leaves_out_is_asked_for(study, tmp_path)
     was = summary_of(study).experiments["holds"].conditions
     assert msgspec.json.decode(carried.summary, type=Summary).experiments["holds"].conditions == was
     with pytest.raises(InputError, match=r"is a report.*3 runs of holds\.py.*--workload"):
-        rerun(report, study=tmp_path / "none")
+        rerun(report, out=tmp_path / "none")
     assert not (tmp_path / "none").exists()
     file = study.manifest.inputs.workload
-    _, done = rerun(report, study=tmp_path / "again", workload=file)
+    _, done = rerun(report, out=tmp_path / "again", workload=file)
     assert done.is_reproduced
     assert done.differences == ()  # though a report leaves out what names a kernel's build
 
@@ -138,7 +138,7 @@ def test_of_a_cut_report_what_can_be_read_is_used(study, tmp_path):
     report = page(tmp_path / "report.html", study.manifest, summary_of(study))
     whole = report.read_text()
     report.write_text(whole[: whole.index('"conditions"')])
-    again, done = rerun(report, study=tmp_path / "a", workload=study.manifest.inputs.workload)
+    again, done = rerun(report, out=tmp_path / "a", workload=study.manifest.inputs.workload)
     assert set(again.runs["outcome"]) == {"complete"}
     assert not done.is_reproduced
     assert [note.code for note in done.notes] == ["no-numbers-before"]
@@ -149,7 +149,7 @@ def test_of_a_cut_report_what_can_be_read_is_used(study, tmp_path):
     ):
         report.write_text(whole[:end] if end else "<html></html>")
         with pytest.raises(StudyError, match=message):
-            rerun(report, study=tmp_path / "b")
+            rerun(report, out=tmp_path / "b")
     assert not (tmp_path / "b").exists()
 
 
@@ -158,7 +158,7 @@ def test_another_workload_is_refused(study, tmp_path):
     other = tmp_path / "other.py"
     other.write_text("def setup(): pass\ndef step(i): pass\n")
     with pytest.raises(InputError, match="the workload is another one"):
-        rerun(study, study=tmp_path / "again", workload=other)
+        rerun(study, out=tmp_path / "again", workload=other)
     assert not (tmp_path / "again").exists()
 
 
@@ -166,7 +166,7 @@ def test_another_workload_is_refused(study, tmp_path):
 def test_the_lab_s_own_texts_are_found_again(book_manifest, tmp_path):
     """A report of the lab's own texts and voice is repeated with nothing but the package."""
     report = page(tmp_path / "report.html", book_manifest, NO_NUMBERS)
-    again, done = rerun(report, study=tmp_path / "again")
+    again, done = rerun(report, out=tmp_path / "again")
     assert list(again.runs["outcome"]) == ["complete"]
     assert again.manifest.inputs == book_manifest.inputs
     assert done.points == ()
@@ -182,12 +182,12 @@ def test_a_user_s_book_must_be_given_again(book_manifest, tmp_path):
     assert given.texts == (SourceText("mine.txt", 2),)
     report = page(tmp_path / "report.html", replace(book_manifest, inputs=given), NO_NUMBERS)
     with pytest.raises(InputError, match=r"mine\.txt \(2 paragraphs\).*--text"):
-        rerun(report, study=tmp_path / "again")
+        rerun(report, out=tmp_path / "again")
     changed = tmp_path / "changed.txt"
     changed.write_text("It was dark.\n")
     with pytest.raises(InputError, match="not those that were read"):
-        rerun(report, study=tmp_path / "again", texts=[changed])
-    again, _ = rerun(report, study=tmp_path / "again", texts=[book])
+        rerun(report, out=tmp_path / "again", texts=[changed])
+    again, _ = rerun(report, out=tmp_path / "again", texts=[book])
     assert list(again.runs["outcome"]) == ["complete"]
 
 
@@ -197,18 +197,18 @@ def test_another_voice_is_refused_and_what_builds_it_named(book_manifest, tmp_pa
     manifest = with_inputs(replace(book_manifest, setup=setup), voice_hash="0" * 64)
     report = page(tmp_path / "report.html", manifest, NO_NUMBERS)
     with pytest.raises(InputError, match=r"the voice is another one.*onnx 1\.0 then"):
-        rerun(report, study=tmp_path / "again")
+        rerun(report, out=tmp_path / "again")
     manifest = with_inputs(manifest, voice="/home/me/amy")
     report = page(tmp_path / "report.html", manifest, NO_NUMBERS)
     with pytest.raises(InputError, match=r"amy'.*--voice"):
-        rerun(report, study=tmp_path / "again")
+        rerun(report, out=tmp_path / "again")
 
 
 @pytest.mark.engine
 def test_a_recognizer_fitted_elsewhere_is_named_and_not_refused(book_manifest, tmp_path):
     """Its last digits depend on the processor; its shapes, which memory follows, do not."""
     manifest = with_inputs(book_manifest, recognizer_hash="0" * 64)
-    _, done = rerun(page(tmp_path / "report.html", manifest, NO_NUMBERS), study=tmp_path / "again")
+    _, done = rerun(page(tmp_path / "report.html", manifest, NO_NUMBERS), out=tmp_path / "again")
     assert "recognizer" in {each.name for each in done.differences if each.about == "input"}
     own = tmp_path / "mine"
     shutil.copytree(inputs.models_root() / "recognizer", own)
@@ -216,7 +216,7 @@ def test_a_recognizer_fitted_elsewhere_is_named_and_not_refused(book_manifest, t
     with pytest.raises(InputError, match="the recognizer is another one"):
         rerun(
             page(tmp_path / "own.html", manifest, NO_NUMBERS),
-            study=tmp_path / "third",
+            out=tmp_path / "third",
             recognizer=own,
         )
 
@@ -224,20 +224,20 @@ def test_a_recognizer_fitted_elsewhere_is_named_and_not_refused(book_manifest, t
 def test_an_interrupted_rerun_is_completed_and_compared(study, tmp_path):
     """What was measured stays, and the answer comes all the same."""
     again = tmp_path / "again"
-    rerun(study, study=again)
+    rerun(study, out=again)
     lost = open_study(again).folder.run("holds/this/01").path / "result.json"
     kept = open_study(again).folder.run("holds/this/00").path / "result.json"
     lost.unlink()
     (again / "reproduced.json").unlink()
     before = kept.stat().st_mtime_ns
-    _, done = rerun(study, study=again, resume=True)
+    _, done = rerun(study, out=again, resume=True)
     assert done.is_reproduced, done
     assert lost.exists()
     assert kept.stat().st_mtime_ns == before
     assert (again / "reproduced.json").exists()
     other = holding(tmp_path, repeats=2, name="other")
     with pytest.raises(InputError, match="its plan is another one"):
-        rerun(study, study=other.data.folder.path, resume=True)
+        rerun(study, out=other.data.folder.path, resume=True)
 
 
 def test_a_selftest_is_not_repeated_without_its_faults(book_manifest, tmp_path):
@@ -246,7 +246,7 @@ def test_a_selftest_is_not_repeated_without_its_faults(book_manifest, tmp_path):
     planted = replace(plan, experiments=(replace(plan.experiments[0], factor="fault"),))
     report = page(tmp_path / "report.html", replace(book_manifest, plan=planted), NO_NUMBERS)
     with pytest.raises(StudyError, match="listen2lab selftest"):
-        rerun(report, study=tmp_path / "again")
+        rerun(report, out=tmp_path / "again")
 
 
 def test_an_end_is_reproduced_within_two_percent_or_the_interval():

@@ -75,7 +75,7 @@ def test_a_report_s_paths_are_never_executed(small, trap, tmp_path):
     file, sprung = trap
     report = page(tmp_path / "r.html", hostile(small.manifest, file), summary_of(small))
     with pytest.raises(InputError, match=r"2 runs of .*trap\.py.*--workload"):
-        rerun(report, study=tmp_path / "again")
+        rerun(report, out=tmp_path / "again")
     assert not (tmp_path / "again").exists()
     assert not sprung.exists()
     assert read_payload(report).manifest.mark is None
@@ -105,7 +105,7 @@ def test_a_received_study_s_paths_are_never_executed(small, own, trap, tmp_path,
     with pytest.raises(InputError, match="not begun by you on this machine"):
         run_study.resume(own)
     with pytest.raises(InputError, match="not begun by you on this machine"):
-        rerun(own, study=tmp_path / "again")
+        rerun(own, out=tmp_path / "again")
     assert not sprung.exists()
     assert not (tmp_path / "again").exists()
 
@@ -133,7 +133,7 @@ def test_what_is_named_is_run_and_need_not_be_named_again(small, own, tmp_path, 
 def test_a_rerun_says_what_it_will_run(small, tmp_path):
     """How many runs, of what, with which interpreter, and roughly how long."""
     said = []
-    rerun(small, study=tmp_path / "again", tell=said.append)
+    rerun(small, out=tmp_path / "again", tell=said.append)
     assert said[0].code == "will-run"
     assert said[0].values["runs"] == 2
     assert "python" in said[0].values["python"]
@@ -289,7 +289,7 @@ def test_merge_copies_nothing_that_a_link_points_to(own, small, outside, tmp_pat
         edit_lines(path, lambda line: line.update(t=line["t"] + 1))
     (own / "runs" / item.name / "this/00/events.log").symlink_to(outside / "key")
     with pytest.raises(StudyError, match="is a link"):
-        merge(small, own, study=tmp_path / "merged")
+        merge(small, own, out=tmp_path / "merged")
     copied = [p for p in (tmp_path / "merged").rglob("*") if p.is_file()]
     assert not any("BEGIN" in p.read_text() for p in copied)
 

@@ -193,7 +193,7 @@ def test_the_manifest_of_a_call_names_the_call(tmp_path):
     """What is not the default is in it, so that it does the same again; where and how fast not."""
     study = lab.run(
         "cache-size", levels=[1], knobs={"num_threads": 2}, quick=True, steps=2, warmup=0,
-        repeats=1, trace="none", jobs=1, study=tmp_path / "s",
+        repeats=1, trace="none", jobs=1, out=tmp_path / "s",
     )  # fmt: skip
     told = {"levels": [1], "repeats": 1, "steps": 2, "warmup": 0, "knobs": {"num_threads": 2}}
     assert study.manifest.call == Call(

@@ -180,9 +180,9 @@ def looked_at(folder, *, is_reported):
     for doing in (
         study.folder.paragraphs,
         lambda: run_study.resume(folder),
-        lambda: rerun(study, study=folder / "again"),
+        lambda: rerun(study, out=folder / "again"),
         lambda: compare(study, study),
-        lambda: merge(study, folder, study=folder / "merged"),
+        lambda: merge(study, folder, out=folder / "merged"),
         lambda: attribute(study),
         lambda: attribute(study, by="line"),
     ):
@@ -219,4 +219,4 @@ def test_a_wounded_report_ends_in_a_sentence(good, tmp_path_factory, given_):
         carried = wounded(carried, where, how, what)
     path.write_bytes(head + b'listen2lab-study">' + carried + b"</script>" + tail)
     with pytest.raises(LabError):
-        rerun(path, study=path.with_suffix(".again"))
+        rerun(path, out=path.with_suffix(".again"))

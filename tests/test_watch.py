@@ -52,7 +52,7 @@ def test_one_kib_a_step_of_a_microsecond_workload_is_a_leak(workload, tmp_path):
     """The rate is right although pages come four steps apart; --fail-on makes it a gate."""
     done = command(
         workload(LEAK_1_KIB), "--steps", 500, "--json", "--fail-on", "leak",
-        "--study", tmp_path / "study",
+        "--out", tmp_path / "study",
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
     answer = json.loads(done.stdout)
@@ -82,7 +82,7 @@ def test_a_leak_of_small_objects_shows_before_its_pages_do(workload, tmp_path):
         "kept = []\ndef setup(): pass\ndef step(i): kept.extend((i + 1000, i + 2000))\n"
     )
     # The account's own blocks, one a step, are all there after some 100 steps.
-    study = lab.watch(path, steps=200, repeats=3, study=tmp_path / "study")
+    study = lab.watch(path, steps=200, repeats=3, out=tmp_path / "study")
     numbers = study.summary().experiments["workload"].conditions["this"]
     assert numbers.quantities["python_blocks"].verdict == "leak"
     assert numbers.quantities["python_blocks"].rate_per_step == pytest.approx(2, abs=0.3)
@@ -90,7 +90,7 @@ def test_a_leak_of_small_objects_shows_before_its_pages_do(workload, tmp_path):
 
 def test_many_steps_are_thinned_and_it_is_said(workload, tmp_path):
     """Rates are per step, not per sample."""
-    study = lab.watch(workload(LEAK_1_KIB), steps=5000, repeats=2, study=tmp_path / "study")
+    study = lab.watch(workload(LEAK_1_KIB), steps=5000, repeats=2, out=tmp_path / "study")
     answer = study.answer()
     assert answer["rate_kib_per_step"] == pytest.approx(1.02, abs=0.05)
     assert answer["steps"] == 5000
@@ -100,7 +100,7 @@ def test_many_steps_are_thinned_and_it_is_said(workload, tmp_path):
 def test_two_interpreters_are_compared(workload, tmp_path):
     """The same file under two interpreters: two conditions of one study."""
     path = workload(CLEAN)
-    study = lab.watch(path, steps=30, repeats=2, against=sys.executable, study=tmp_path / "study")
+    study = lab.watch(path, steps=30, repeats=2, against=sys.executable, out=tmp_path / "study")
     item = study.summary().experiments["workload"]
     assert list(item.conditions) == ["this", "against"]
     assert set(study.answer()["conditions"]) == {"this", "against"}
@@ -157,7 +157,7 @@ def test_a_leak_that_malloc_does_not_see_is_a_leak(workload, tmp_path):
         "def step(i):\n    block = mmap.mmap(-1, 1 << 16, flags=mmap.MAP_PRIVATE)\n"
         "    block.write(b'1' * (1 << 16))\n    kept.append(block)\n"
     )
-    study = lab.watch(path, steps=100, repeats=3, study=tmp_path / "study")
+    study = lab.watch(path, steps=100, repeats=3, out=tmp_path / "study")
     numbers = study.summary().experiments["workload"].conditions["this"]
     assert numbers.verdict == "leak"
     assert numbers.rate_kib_per_step == pytest.approx(64, rel=0.05)
@@ -170,7 +170,7 @@ def test_pages_that_malloc_had_reserved_are_no_leak(workload, tmp_path):
         "library.malloc.argtypes = [ctypes.c_size_t]\nblock = library.malloc(64 << 20)\n"
         "def setup(): pass\ndef step(i): ctypes.memset(block + (i << 16), 1, 1 << 16)\n"
     )
-    study = lab.watch(path, steps=100, repeats=3, study=tmp_path / "study")
+    study = lab.watch(path, steps=100, repeats=3, out=tmp_path / "study")
     numbers = study.summary().experiments["workload"].conditions["this"]
     assert numbers.verdict == "inconclusive"
     assert "kept-by-allocator" in numbers.reasons
@@ -189,10 +189,10 @@ def step(i):
 def test_shared_memory_that_grows_is_a_leak_and_counts_at_the_limit(workload, tmp_path):
     """mmap(-1) is shared with children unless one says otherwise; no file backs it either."""
     path = workload(SHARED)
-    answer = lab.watch(path, steps=30, repeats=3, study=tmp_path / "a").answer()
+    answer = lab.watch(path, steps=30, repeats=3, out=tmp_path / "a").answer()
     assert answer["verdict"] == "leak"
     assert answer["rate_kib_per_step"] == pytest.approx(1024, rel=0.02)
-    killed = lab.watch(path, steps=60, repeats=1, memory_limit="30MiB", study=tmp_path / "b")
+    killed = lab.watch(path, steps=60, repeats=1, memory_limit="30MiB", out=tmp_path / "b")
     assert list(killed.runs["outcome"]) == ["killed"]
 
 
@@ -210,7 +210,7 @@ def step(i):
 
 def test_pages_of_files_that_grow_are_not_called_flat(workload, tmp_path):
     """They can be dropped when memory is short: no leak, and no baseline."""
-    study = lab.watch(workload(MAPPED), steps=30, warmup=2, repeats=3, study=tmp_path / "study")
+    study = lab.watch(workload(MAPPED), steps=30, warmup=2, repeats=3, out=tmp_path / "study")
     answer = study.answer()
     assert answer["verdict"] == "inconclusive"
     assert "quantities-disagree" in answer["reasons"]
@@ -226,7 +226,7 @@ def test_the_gate_also_closes_for_the_second_interpreter(workload, tmp_path):
         "import sys\nkept = []\ndef setup(): pass\n"
         "def step(i): kept.append(b'x' * 50_000 if 'other' in sys.executable else b'')\n"
     )
-    arguments = ["--steps", 40, "--repeats", 3, "--against", other, "--study", tmp_path / "study"]
+    arguments = ["--steps", 40, "--repeats", 3, "--against", other, "--out", tmp_path / "study"]
     done = command(path, *arguments, "--fail-on", "leak")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "against leaks where this does not" in done.stdout
@@ -234,7 +234,7 @@ def test_the_gate_also_closes_for_the_second_interpreter(workload, tmp_path):
 
 def test_a_sample_that_lacks_a_reading_is_left_out(workload, tmp_path):
     """One line without anonymous memory, or all of them: the rest is judged."""
-    study = lab.watch(workload(CLEAN), steps=30, repeats=3, study=tmp_path / "study")
+    study = lab.watch(workload(CLEAN), steps=30, repeats=3, out=tmp_path / "study")
     for repeat, count in (("00", 1), ("01", 99), ("02", 99)):
         path = study.folder.run(f"workload/this/{repeat}").steps_path
         lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -260,7 +260,7 @@ CASES = Path(__file__).parent / "fixtures" / "watch"
 )
 def test_what_others_reported(tmp_path, name, verdicts, grew):
     """Pages touched late are no leak; a pool that doubles is one; so is what grows outside."""
-    study = lab.watch(CASES / f"{name}.py", steps=120, repeats=5, study=tmp_path / "study")
+    study = lab.watch(CASES / f"{name}.py", steps=120, repeats=5, out=tmp_path / "study")
     ((_, numbers),) = study.summary().conditions()
     assert numbers.verdict in verdicts, numbers
     reasons = set(numbers.reasons)

@@ -24,7 +24,7 @@ def cures(
     under: Annotated[str | None, typer.Option(help="A limit besides 1 GB and 500 MB.")] = None,
     repeats: Annotated[int, typer.Option(help="Runs of each condition that is verified.")] = 3,
     seed: Annotated[int, typer.Option(help="Decides every order.")] = 0,
-    study: Annotated[Path | None, typer.Option(help="The study's folder, new or empty.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The study's folder, new or empty.")] = None,
     jobs: Annotated[int | None, typer.Option(help="Runs at a time; none: 2.")] = None,
     quick: Annotated[bool, typer.Option(help="Few conditions, few short paragraphs.")] = False,
 ) -> None:
@@ -35,7 +35,7 @@ def cures(
     from listen2lab.report import terminal
 
     limits = limits_of(under)
-    folder = study or api.new_folder()
+    folder = out or api.new_folder()
     try:
         found = find(
             voice=voice,
@@ -44,7 +44,7 @@ def cures(
             under=under,
             repeats=repeats,
             seed=seed,
-            study=folder,
+            out=folder,
             jobs=jobs,
             quick=quick,
             from_shell=True,

@@ -42,7 +42,7 @@ def run(
         list[str] | None, typer.Option("--set", help="KNOB=VALUE in every condition.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides every order.")] = 0,
-    study: Annotated[Path | None, typer.Option(help="The study's folder, new or empty.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The study's folder, new or empty.")] = None,
     memory_limit: Annotated[
         str | None, typer.Option(help="Kill a run at this much: 2.5GB is the phone's.")
     ] = None,
@@ -73,7 +73,7 @@ def run(
     """Run experiments, each condition in fresh processes, and write the report."""
     from listen2lab import api
 
-    folder = resume or study or api.new_folder()
+    folder = resume or out or api.new_folder()
     with _resumable(folder):
         if resume is not None:
             api.resume(
@@ -98,7 +98,7 @@ def run(
                 max_characters=max_characters,
                 knobs=_knobs(knob or []),
                 seed=seed,
-                study=folder,
+                out=folder,
                 memory_limit=memory_limit,
                 step_timeout=step_timeout,
                 trace=trace,
@@ -120,7 +120,7 @@ def watch(
     python: Annotated[str | None, typer.Option(help="Another interpreter.")] = None,
     against: Annotated[str | None, typer.Option(help="A second one to compare with.")] = None,
     seed: Annotated[int, typer.Option(help="Decides the order of runs.")] = 0,
-    study: Annotated[Path | None, typer.Option(help="The study's folder, new or empty.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The study's folder, new or empty.")] = None,
     memory_limit: Annotated[str | None, typer.Option(help="Kill a run at this much.")] = None,
     step_timeout: Annotated[float, typer.Option(help="Seconds until a step is hung.")] = 600.0,
     trace: Annotated[bool, typer.Option(help="One traced run as well.")] = False,
@@ -136,7 +136,7 @@ def watch(
     verdicts = get_args(VerdictName)
     if fail_on is not None and fail_on not in verdicts:
         raise UnknownNameError("verdict", fail_on, verdicts)
-    folder = study or api.new_folder()
+    folder = out or api.new_folder()
     with _resumable(folder):
         watched = api.watch(
             file,
@@ -146,7 +146,7 @@ def watch(
             python=python,
             against=against,
             seed=seed,
-            study=folder,
+            out=folder,
             memory_limit=memory_limit,
             step_timeout=step_timeout,
             trace=trace,
@@ -183,14 +183,14 @@ def selftest(
     *,
     steps: Annotated[int, typer.Option(help="Measured steps of a run.")] = 60,
     repeats: Annotated[int, typer.Option(help="Runs of each fault.")] = 3,
-    study: Annotated[Path | None, typer.Option(help="The study's folder, new or empty.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The study's folder, new or empty.")] = None,
 ) -> None:
     """Plant faults of known size in the pipeline, and find each of them and nothing else."""
     from listen2lab import api
     from listen2lab.report import terminal
     from listen2lab.selftest import selftest as plant
 
-    folder = study or api.new_folder()
+    folder = out or api.new_folder()
     try:
         findings = plant(folder, steps=steps, repeats=repeats, progress=api.progress_bar())
     except KeyboardInterrupt:

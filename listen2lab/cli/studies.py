@@ -21,7 +21,7 @@ def rerun(
         list[str] | None, typer.Argument(help="Only these; none: all of them.")
     ] = None,
     *,
-    study: Annotated[Path | None, typer.Option(help="The new folder, new or empty.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The new folder, new or empty.")] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Complete this rerun, which was interrupted.")
     ] = None,
@@ -42,12 +42,12 @@ def rerun(
     """
     from listen2lab import api
 
-    folder = resume or study or api.new_folder()
+    folder = resume or out or api.new_folder()
     try:
         done = api.rerun(
             source,
             *(experiments or ()),
-            study=folder,
+            out=folder,
             resume=resume,
             texts=text or (),
             workload=workload,
@@ -95,9 +95,9 @@ def compare(
 def merge(
     studies: Annotated[list[Path], typer.Argument(help="Two studies or more.")],
     *,
-    study: Annotated[Path, typer.Option(help="The new folder, new or empty.")],
+    out: Annotated[Path, typer.Option(help="The new folder, new or empty.")],
 ) -> None:
     """Join studies, maybe of several machines, into one that keeps machines and voices apart."""
     from listen2lab import api
 
-    print(api.merge(*studies, study=study, from_shell=True).words())
+    print(api.merge(*studies, out=out, from_shell=True).words())

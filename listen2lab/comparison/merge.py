@@ -31,7 +31,7 @@ __all__ = ["merge"]
 
 
 def merge(
-    *studies: StudyData | Path | str, study: Path | str, shell: bool = False
+    *studies: StudyData | Path | str, out: Path | str, shell: bool = False
 ) -> tuple[StudyData, list[Notice]]:
     """Join studies into a new one, and return it with what was put together or left out.
 
@@ -58,7 +58,7 @@ def merge(
     if not any(moved.there for group in groups for moved in group.moved.values()):
         raise StudyError("no run of these studies has ended: there is nothing to merge")
     name_groups(groups)
-    folder = StudyFolder(study)
+    folder = StudyFolder(out)
     folder.begin()
     try:
         for group in groups:
@@ -72,7 +72,7 @@ def merge(
         folder.write_manifest(_manifest(call, sources, machines, groups))
     finally:
         folder.release()
-    return open_study(study), [*notes, *_together(groups)]
+    return open_study(out), [*notes, *_together(groups)]
 
 
 def _refuse_duplicates(studies: list[StudyData]) -> None:

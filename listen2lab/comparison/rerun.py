@@ -60,7 +60,7 @@ class Rerun(msgspec.Struct, frozen=True, kw_only=True):
 def rerun(
     source: StudyData | Path | str,
     *experiments: str,
-    study: Path | str,
+    out: Path | str,
     resume: bool = False,
     texts: Sequence[Path | str] = (),
     workload: Path | str | None = None,
@@ -82,7 +82,7 @@ def rerun(
         before, [Path(t) for t in texts], workload=workload, voice=voice, recognizer=recognizer
     )
     python, notes = _interpreter(before, python)
-    folder = Path(study)
+    folder = Path(out)
     if resume:
         _refuse_another(before, folder)
     tell = tell or run_study.to_nobody

@@ -99,7 +99,7 @@ def examine() -> list[Check]:
     ]
 
 
-def _check(code: str, state: State = "works", **values: Value) -> Check:
+def _check(code: str, state: State = "works", /, **values: Value) -> Check:
     return Check(code, values, state)
 
 

@@ -127,7 +127,7 @@ class Panel(Progress):
             self._say("starting ...")
             self.study = api.run(
                 self.experiment.value, levels=list(self.levels.value), voice=self.voice.value,
-                repeats=self.repeats.value, quick=self.quick.value, trace="none", study=folder,
+                repeats=self.repeats.value, quick=self.quick.value, trace="none", out=folder,
                 progress=self,
             )  # fmt: skip
             self._say("judging ...")

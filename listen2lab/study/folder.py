@@ -226,13 +226,13 @@ class StudyFolder:
             if os.path.lexists(self.manifest_path):
                 raise StudyError(
                     f"{self.path} holds a study already; continue it with --resume, or name "
-                    "another folder with --study"
+                    "another folder with --out"
                 )
             self.path.mkdir(parents=True, exist_ok=True)
             if not _is_begun([entry.name for entry in self.path.iterdir()]):
                 raise StudyError(
                     f"{self.path} holds files that are no study; nothing was written; "
-                    "name an empty or new folder with --study"
+                    "name an empty or new folder with --out"
                 )
         self.acquire()
 
@@ -254,7 +254,7 @@ class StudyFolder:
             except filelock.Timeout:
                 raise StudyError(
                     f"{self.path} is being written by another process; nothing was touched; wait "
-                    "for it to end, or name another folder with --study"
+                    "for it to end, or name another folder with --out"
                 ) from None
         self._lock = lock
 
@@ -400,7 +400,7 @@ def _explained(where: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             todo = "free some room"
         elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-            todo = "make the folder writable, or name another one with --study"
+            todo = "make the folder writable, or name another one with --out"
         else:
             todo = "see to the cause"
         raise StudyError(

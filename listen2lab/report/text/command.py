@@ -76,7 +76,7 @@ def _as_python(call: Call) -> str:
     return f"lab.{call.name}({', '.join(said)})"
 
 
-_OF_THIS_TIME = frozenset(("study", "jobs", "on", "progress", "from_shell"))
+_OF_THIS_TIME = frozenset(("out", "jobs", "on", "progress", "from_shell"))
 """Arguments that say where and how fast, not what: a rerun has its own."""
 
 
