@@ -23,6 +23,7 @@ from listen2lab.account.owners import (
     BY,
     arena_note,
     fingerprints,
+    growth,
     holders,
     new_since,
     read_rules,
@@ -158,6 +159,21 @@ def test_every_grouping_adds_up_and_tells_nothing_of_the_machine():
         assert table["bytes"].sum() == 8 * MIB
         assert not table[by].str.contains("/x/").any()
     assert "listen2lab/pipeline/synthesis.py:212 _generate" in set(holders(heap, by="line")["line"])
+
+
+def test_what_grew_between_two_moments_is_ranked():
+    """Largest growth first, then what shrank, small stacks last; the bytes add up."""
+    heap = trace(["malloc", *PYTHON], ["malloc", "espeak_Synth"], ["malloc", "knf::make"])
+    now = Moment("step 9", 7 * MIB, ((0, 4 * MIB, 2), (1, 0, 0)))
+    heap = msgspec.structs.replace(heap, moments=(*heap.moments, now))
+    table = growth(heap, "step 3", "step 9")
+    assert table["owner"].tolist() == ["pipeline: synthesis", "espeak-ng", "(small stacks)"]
+    assert table["bytes"].tolist() == [3 * MIB, -MIB, 2 * MIB]
+    assert table["blocks"].tolist() == [1, -1, 0]
+    assert table["share"].tolist() == [0.6, -0.2, 0.4]
+    assert growth(heap, "step 0", "step 5").empty
+    with pytest.raises(UnknownNameError, match="did you mean 'peak'"):
+        growth(heap, "peek", "step 5")
 
 
 def test_the_arena_is_said_to_hide_the_operators():

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from listen2lab.study.trace_records import Moment, Trace
 
-__all__ = ["BY", "Rule", "arena_note", "fingerprints", "holders", "new_since", "read_rules"]
+__all__ = [
+    "BY", "Rule", "arena_note", "fingerprints", "growth", "holders", "new_since", "read_rules",
+]  # fmt: skip
 
 BY = ("owner", "function", "library", "line")
 """What `holders` can group by."""
@@ -97,20 +99,59 @@ def holders(
     `by` (one of `BY`), ``bytes``, ``blocks`` and ``share`` of the moment's heap, the largest first;
     what stands in small stacks comes last, so that the bytes add up.
     """
+    moment = _moment(trace, at)
+    frame = _ranked(trace, trace.live(moment.name), moment.bytes, by, rules)
+    frame["share"] = frame["bytes"] / max(1, moment.bytes)
+    return frame
+
+
+def growth(
+    trace: Trace,
+    since: str,
+    until: str,
+    by: str = "owner",
+    *,
+    rules: Sequence[Rule] | None = None,
+) -> pd.DataFrame:
+    """Return what grew between two moments; a step that was not kept stands for the nearest before.
+
+    One row each: the name in the column `by` (one of `BY`), ``bytes``, ``blocks`` and ``share`` of
+    all that grew, the largest growth first, what shrank after it (below 0); growth of small stacks
+    comes last, so that the bytes add up to the growth of the heap. What did not change has no row.
+    """
+    first, last = _moment(trace, since), _moment(trace, until)
+    before, after = trace.live(first.name), trace.live(last.name)
+    nothing = (0, 0)
+    changed = {
+        stack: (after.get(stack, nothing)[0] - before.get(stack, nothing)[0],
+                after.get(stack, nothing)[1] - before.get(stack, nothing)[1])
+        for stack in {**before, **after}
+    }  # fmt: skip
+    frame = _ranked(trace, changed, last.bytes - first.bytes, by, rules)
+    frame = frame[(frame["bytes"] != 0) | (frame["blocks"] != 0)].reset_index(drop=True)
+    frame["share"] = frame["bytes"] / max(1, frame["bytes"].clip(lower=0).sum())
+    return frame
+
+
+def _ranked(
+    trace: Trace,
+    held: dict[int, tuple[int, int]],
+    total: int,
+    by: str,
+    rules: Sequence[Rule] | None,
+) -> pd.DataFrame:
+    """Group bytes and blocks of stacks by name, the largest first; what is left of all, last."""
     if by not in BY:
         raise UnknownNameError("grouping", by, BY)
-    moment = _moment(trace, at)
     table = read_rules() if rules is None else rules
-    live = trace.live(moment.name)
     rows = [
         (_Stack(trace, stack).name(by, table), size, blocks)
-        for stack, (size, blocks) in live.items()
+        for stack, (size, blocks) in held.items()
     ]
     frame = _summed(rows, [by])
-    if rest := moment.bytes - sum(size for size, _ in live.values()):
+    if rest := total - sum(size for size, _ in held.values()):
         others = pd.DataFrame([(_REST, rest, 0)], columns=frame.columns)
         frame = pd.concat([frame, others], ignore_index=True)
-    frame["share"] = frame["bytes"] / max(1, moment.bytes)
     return frame
 
 
