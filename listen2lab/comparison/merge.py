@@ -127,7 +127,7 @@ def _manifest(
         groups[0].sources[0].manifest.plan,
         experiments=tuple(group.final() for group in groups),
         repeats=max(len(group.blocks) for group in groups),
-        traced=any(run.traced for _, run in kept),
+        traced="all" if any(run.traced for _, run in kept) else "none",
         only=tuple(group.key(run) for group, run in kept),
     )
     parts = []
