@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from listen2lab.device.answer import Answer
     from listen2lab.findings.law import Law
     from listen2lab.findings.records import Summary
+    from listen2lab.heap_trace import HeapTrace
     from listen2lab.notice import Notice
     from listen2lab.study.data import StudyData
     from listen2lab.study.folder import StudyFolder
     from listen2lab.study.plan import Plan
     from listen2lab.study.records import Manifest
-    from listen2lab.study.trace_records import Objects, Trace
+    from listen2lab.study.trace_records import Objects
 
 __all__ = ["Study"]
 
@@ -108,9 +109,25 @@ class Study:
         steps = complete[complete["phase"] == "step"].drop(columns=["traced", "phase"])
         return steps.astype({"step": int}).reset_index(drop=True)
 
-    def trace(self, experiment: str, condition: str) -> Trace | None:
-        """Return what the traced run of a condition says, or None if there is none."""
-        return self.data.trace(experiment, condition)
+    def trace(self, experiment: str, condition: str) -> HeapTrace:
+        """Return what memray saw of a condition.
+
+        Raises
+        ------
+        UnknownNameError
+            The study has no such experiment or condition.
+        StudyError
+            The condition was not traced; the message says what traces it.
+
+        Examples
+        --------
+        >>> Study.reference().trace("baseline", "app").top(n=1).index[0]
+        'ONNX Runtime: arena'
+        """
+        from listen2lab.heap_trace import HeapTrace  # pandas
+
+        self._known_condition(experiment, condition)
+        return HeapTrace(self.data, experiment, condition)
 
     def objects(self, experiment: str, condition: str) -> Objects | None:
         """Return what the traced run of a condition tells of Python's objects, or None."""
@@ -123,10 +140,38 @@ class Study:
         return load_answer(self.data.folder)
 
     def account(self) -> pd.DataFrame:
-        """Return what made up memory, in bytes; see `listen2lab.account.categories.account`."""
+        """Return what made up memory after each step of the plain runs, in bytes.
+
+        See `listen2lab.account.categories.account`; `account_at` is one step, in words.
+        """
         from listen2lab.account.categories import account  # not for a summary
 
-        return account(self.samples)
+        return account(self.samples[~self.samples["traced"].astype(bool)])
+
+    def account_at(
+        self,
+        step: int | None = None,
+        experiment: str | None = None,
+        condition: str | None = None,
+    ) -> pd.DataFrame:
+        """Return what memory was made of after one step, as `plot_account` draws it.
+
+        Parameters
+        ----------
+        step
+            None: the last one.
+        experiment, condition
+            None: the study's first, and its first condition.
+
+        Returns
+        -------
+        DataFrame
+            By ``part`` in words: ``mib``, ``share``, ``certainty`` and ``how`` it is measured, the
+            largest first; they add up to what was resident.
+        """
+        from listen2lab.report.account import account_frame
+
+        return account_frame(self.data, *self._where(experiment, condition), step)
 
     def summary(self, *, anew: bool = False) -> Summary:
         """Return memory, rates and findings: what ``summary.json`` holds.
@@ -307,6 +352,47 @@ class Study:
 
         return plot_curves(self.data, self._known(experiment))
 
+    def plot_traces(self, experiment: str | None = None) -> Figure:
+        """Plot the traces of an experiment side by side: live bytes by owner, and resident memory.
+
+        Parameters
+        ----------
+        experiment
+            Its name; None: the study's first.
+
+        Returns
+        -------
+        Figure
+            One panel a condition that has a trace, on shared axes.
+
+        Raises
+        ------
+        StudyError
+            None of its conditions was traced.
+        """
+        from listen2lab.report.trace_plots import plot_traces, traced_conditions  # matplotlib
+
+        return plot_traces(self.data, traced_conditions(self.data, self._known(experiment)))
+
+    def plot_account(self, experiment: str | None = None, condition: str | None = None) -> Figure:
+        """Plot what resident memory is made of, step by step, in one run of a condition.
+
+        Parameters
+        ----------
+        experiment, condition
+            None: the study's first, and its first condition.
+        """
+        from listen2lab.report.account import plot_account  # matplotlib
+
+        where = self._where(experiment, condition)
+        figure = plot_account(self.data, *where)
+        if figure is None:
+            raise StudyError(
+                f"no step of {'/'.join(where)} was sampled: there is nothing to take apart; "
+                "complete the study with `listen2lab run --resume`"
+            )
+        return figure
+
     def plot_cures(self) -> Figure | None:
         """Plot each cure's peak against its CPU; None where no cures were run."""
         from listen2lab.report.cure_plots import plot_cures
@@ -333,6 +419,18 @@ class Study:
         if experiment not in names:
             raise UnknownNameError("experiment of this study", experiment, names)
         return experiment
+
+    def _known_condition(self, experiment: str, condition: str) -> str:
+        levels = {item.name: item.levels for item in self.plan.experiments}
+        names = [level.name for level in levels[self._known(experiment)]]
+        if condition not in names:
+            raise UnknownNameError(f"condition of {experiment}", condition, names)
+        return condition
+
+    def _where(self, experiment: str | None, condition: str | None) -> tuple[str, str]:
+        name = self._known(experiment)
+        (first, *_), *_ = [item.levels for item in self.plan.experiments if item.name == name]
+        return name, self._known_condition(name, first.name if condition is None else condition)
 
     def __repr__(self) -> str:
         from listen2lab.report.card import study_line

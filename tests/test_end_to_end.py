@@ -88,8 +88,8 @@ def test_the_log_is_in_the_app_s_grammar(study):
 def test_a_heap_trace_names_the_engine(study):
     """Native frames resolve in the process that recorded them."""
     trace = study.trace("cache-size", "1")
-    assert trace.peak > 80 * 2**20
-    largest = holders(trace, by="library").iloc[0]
+    assert trace.record.peak > 80 * 2**20
+    largest = holders(trace.record, by="library").iloc[0]
     assert largest["library"] == "ONNX Runtime"
     assert largest["share"] > 0.5
 

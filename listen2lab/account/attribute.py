@@ -23,7 +23,15 @@ if TYPE_CHECKING:
     from listen2lab.notice import Notice
     from listen2lab.study.data import StudyData
 
-__all__ = ["Attribution", "attribute", "grown", "held", "leaks", "survivors"]
+__all__ = [
+    "Attribution",
+    "attribute",
+    "grown",
+    "held",
+    "leaks",
+    "operators_without_arena",
+    "survivors",
+]
 
 
 @dataclass(frozen=True)
@@ -127,7 +135,7 @@ def attribute(
     if trace is not None and trace.moments:
         moment = PEAK if at is None else f"step {at}"
         who = holders(trace, moment, by, rules=rules)
-        operators = _operators(study, rules, reduce)
+        operators = operators_without_arena(study, rules, reduce)
         note = arena_note(trace, moment)
         notes += [] if note is None else [note]
     return Attribution(
@@ -255,8 +263,13 @@ def _parts(row: pd.Series[Any], names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["category", "bytes", "share", "certainty"])
 
 
-def _operators(study: StudyData, rules: list[Rule], reduce: Reducer | None) -> pd.DataFrame:
-    """Return who held the heap at the peak in a run without the engine's arena."""
+def operators_without_arena(
+    study: StudyData, rules: list[Rule] | None = None, reduce: Reducer | None = None
+) -> pd.DataFrame:
+    """Return who held the heap at the peak in a run without the engine's arena.
+
+    As `listen2lab.account.owners.holders`, and ``condition``: which run; empty where there is none.
+    """
     without = [
         (bool(level.knobs.get("mem_pattern", True)), experiment.name, level.name)
         for experiment in study.plan.experiments

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
+from functools import partial
 from operator import attrgetter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from listen2lab.account.owners import SMALL_STACKS, moment_of
 from listen2lab.account.traces import traced_run
 from listen2lab.errors import ProbeError, StudyError, UnknownNameError
 from listen2lab.study.plan import TRACED
@@ -16,8 +21,9 @@ if TYPE_CHECKING:
 
     from listen2lab.study.data import StudyData
     from listen2lab.study.folder import RunFolder
+    from listen2lab.study.trace_records import Trace
 
-__all__ = ["flame_graph", "links", "temporal_graph"]
+__all__ = ["flame_graph", "links", "page_of", "temporal_graph"]
 
 _PEAK, _BY_TIME = "flame.html", "flame-temporal.html"
 _MAX_STACKS = 3000
@@ -65,6 +71,37 @@ def temporal_graph(study: StudyData, experiment: str, condition: str) -> Path:
     return _write(folder, capture, _BY_TIME, temporal=True)
 
 
+def page_of(trace: Trace, at: str) -> str:
+    """Return memray's flame graph of one moment of a trace, made of the stacks that it kept."""
+    import memray
+
+    moment = moment_of(trace, at)
+    live = trace.live(moment.name)
+    stacks = [
+        ([trace.frames[k] for k in trace.stacks[number].frames], size, blocks)
+        for number, (size, blocks) in live.items()
+    ]
+    rest = moment.bytes - sum(size for _, size, _ in stacks)
+    stacks.append(([(SMALL_STACKS, "", 0)], rest, 1))
+    times = trace.curve.epoch_s or (0.0,)
+    begin, end = (dt.datetime.fromtimestamp(s, dt.timezone.utc) for s in (times[0], times[-1]))
+    metadata = memray.Metadata(
+        start_time=begin, end_time=end, total_allocations=trace.allocations,
+        total_frames=len(trace.frames), peak_memory=trace.peak, command_line=moment.name, pid=0,
+        main_thread_id=0, python_allocator="", has_native_traces=True,
+        trace_python_allocators=False, file_format=memray.FileFormat.ALL_ALLOCATIONS,
+    )  # fmt: skip
+    points = [
+        memray.MemorySnapshot(int(1000 * at_s), rss, heap)
+        for at_s, heap, rss in zip(*msgspec.structs.astuple(trace.curve), strict=True)
+    ]
+    records = []
+    for frames, size, blocks in stacks:
+        get: Any = partial(list, frames)
+        records.append(_record(size, blocks, get, get))
+    return _page(records, points, metadata, leaks=False)
+
+
 def links(study: StudyData, experiment: str, condition: str) -> list[tuple[str, str]]:
     """Return what each page there is shows (``peak``, ``time``, steps: ``3-4``), and its path."""
     folder = study.folder.run(f"{experiment}/{condition}/{TRACED}").path
@@ -97,39 +134,49 @@ def _write(
 ) -> Path:
     """Write memray's page in one rename."""
     import memray
-    from memray.reporters.flamegraph import FlameGraphReporter
 
-    page = io.StringIO()
     try:
         with memray.FileReader(str(capture)) as reader:
             points = tuple(reader.get_memory_snapshots())
-            given = {"memory_records": points, "native_traces": reader.metadata.has_native_traces}
-            make: Any = FlameGraphReporter.from_snapshot
             records: Any
+            highest = None
             if temporal:
-                make = FlameGraphReporter.from_temporal_snapshot
-                records, given["high_water_mark_by_snapshot"] = (
-                    reader.get_temporal_high_water_mark_allocation_records(merge_threads=True)
+                records, highest = reader.get_temporal_high_water_mark_allocation_records(
+                    merge_threads=True
                 )
             elif between is None:
                 records = reader.get_high_watermark_allocation_records(merge_threads=True)
             else:
                 records = _within(reader, points, between)
             kept = sorted(records, key=_most if temporal else attrgetter("size"), reverse=True)
-            make(kept[:_MAX_STACKS], **given).render(
-                outfile=page,
-                metadata=reader.metadata,
-                show_memory_leaks=between is not None,
-                merge_threads=True,
-                inverted=False,
-                no_web=True,
-            )
+            page = _page(
+                kept[:_MAX_STACKS], points, reader.metadata, leaks=between is not None,
+                by_time=highest,
+            )  # fmt: skip
     except OSError as error:
         raise ProbeError(
             f"the flame graph of {'/'.join(capture.parent.parts[-3:])} could not be made "
             f"({error}); trace the condition again"
         ) from error
-    return folder.write(name, page.getvalue().encode("utf-8", "backslashreplace"))
+    return folder.write(name, page.encode("utf-8", "backslashreplace"))
+
+
+def _page(records: Any, points: Any, metadata: Any, *, leaks: bool, by_time: Any = None) -> str:
+    """Return memray's page of some records, which opens without a network."""
+    from memray.reporters.flamegraph import FlameGraphReporter
+
+    page = io.StringIO()
+    given = {"memory_records": points, "native_traces": metadata.has_native_traces}
+    make: Any = FlameGraphReporter.from_snapshot
+    if by_time is not None:
+        make, given["high_water_mark_by_snapshot"] = (
+            FlameGraphReporter.from_temporal_snapshot, by_time,
+        )  # fmt: skip
+    make(records, **given).render(
+        outfile=page, metadata=metadata, show_memory_leaks=leaks, merge_threads=True,
+        inverted=False, no_web=True,
+    )  # fmt: skip
+    return page.getvalue()
 
 
 def _most(record: Any) -> int:
@@ -151,14 +198,17 @@ def _within(reader: Any, points: Any, between: tuple[float, float]) -> list[Any]
                 size += span.n_bytes
                 blocks += span.n_allocations
         if size:
-            found.append(
-                SimpleNamespace(
-                    tid=-1,  # memray's mark for "all threads"
-                    thread_name="",
-                    size=size,
-                    n_allocations=blocks,
-                    hybrid_stack_trace=record.hybrid_stack_trace,
-                    stack_trace=record.stack_trace,
-                )
-            )
+            found.append(_record(size, blocks, record.hybrid_stack_trace, record.stack_trace))
     return found
+
+
+def _record(size: int, blocks: int, hybrid: Any, lines: Any) -> SimpleNamespace:
+    """Return what memray's reporter asks of a record; stacks are asked for by calling."""
+    return SimpleNamespace(
+        tid=-1,  # memray's mark for "all threads"
+        thread_name="",
+        size=size,
+        n_allocations=blocks,
+        hybrid_stack_trace=hybrid,
+        stack_trace=lines,
+    )

@@ -25,13 +25,16 @@ if TYPE_CHECKING:
     from listen2lab.study.trace_records import Moment, Trace
 
 __all__ = [
-    "BY", "Rule", "arena_note", "fingerprints", "growth", "holders", "new_since", "read_rules",
+    "BY", "SMALL_STACKS", "Rule", "arena_note", "by_moment", "fingerprints", "growth", "holders",
+    "moment_of", "new_since", "read_rules",
 ]  # fmt: skip
 
 BY = ("owner", "function", "library", "line")
 """What `holders` can group by."""
 
-_REST = "(small stacks)"
+SMALL_STACKS = "(small stacks)"
+"""Who holds what stands in stacks that are too small to be kept."""
+
 _TABLE = Path(__file__).with_name("owners.json")
 _ALLOCATOR = re.compile(
     r"operator new|malloc|calloc|realloc|_?PyObject_(Malloc|Calloc|Realloc|GC)|_?PyMem_|default_|"
@@ -99,7 +102,7 @@ def holders(
     `by` (one of `BY`), ``bytes``, ``blocks`` and ``share`` of the moment's heap, the largest first;
     what stands in small stacks comes last, so that the bytes add up.
     """
-    moment = _moment(trace, at)
+    moment = moment_of(trace, at)
     frame = _ranked(trace, trace.live(moment.name), moment.bytes, by, rules)
     frame["share"] = frame["bytes"] / max(1, moment.bytes)
     return frame
@@ -119,7 +122,7 @@ def growth(
     all that grew, the largest growth first, what shrank after it (below 0); growth of small stacks
     comes last, so that the bytes add up to the growth of the heap. What did not change has no row.
     """
-    first, last = _moment(trace, since), _moment(trace, until)
+    first, last = moment_of(trace, since), moment_of(trace, until)
     before, after = trace.live(first.name), trace.live(last.name)
     nothing = (0, 0)
     changed = {
@@ -150,9 +153,34 @@ def _ranked(
     ]
     frame = _summed(rows, [by])
     if rest := total - sum(size for size, _ in held.values()):
-        others = pd.DataFrame([(_REST, rest, 0)], columns=frame.columns)
+        others = pd.DataFrame([(SMALL_STACKS, rest, 0)], columns=frame.columns)
         frame = pd.concat([frame, others], ignore_index=True)
     return frame
+
+
+def by_moment(
+    trace: Trace, by: str = "owner", *, rules: Sequence[Rule] | None = None
+) -> pd.DataFrame:
+    """Return who held the heap at every moment.
+
+    Returns
+    -------
+    DataFrame
+        One row a moment, in the order of time, named as in the trace; one column a name, in bytes,
+        `SMALL_STACKS` last: they add up to the heap.
+    """
+    if by not in BY:
+        raise UnknownNameError("grouping", by, BY)
+    table = read_rules() if rules is None else rules
+    names = [_Stack(trace, number).name(by, table) for number in range(len(trace.stacks))]
+    rows = []
+    for moment, live in trace.walk():
+        row = dict.fromkeys(names, 0)
+        for stack, (size, _) in live.items():
+            row[names[stack]] += size
+        rows.append({**row, SMALL_STACKS: moment.bytes - sum(row.values())})
+    index = pd.Index([moment.name for moment in trace.moments], name="moment")
+    return pd.DataFrame(rows, index=index)
 
 
 def _summed(rows: list[tuple[Any, ...]], names: list[str]) -> pd.DataFrame:
@@ -197,7 +225,7 @@ def arena_note(trace: Trace, at: str = PEAK) -> Notice | None:
     ``arena-hides-operators`` (``hidden``, ``heap``, bytes): it is charged to whichever operator
     made it grow, not to the one that uses it.
     """
-    moment = _moment(trace, at)
+    moment = moment_of(trace, at)
     hidden = sum(
         size
         for stack, (size, _) in trace.live(moment.name).items()
@@ -208,7 +236,8 @@ def arena_note(trace: Trace, at: str = PEAK) -> Notice | None:
     return Notice("arena-hides-operators", {"hidden": hidden, "heap": moment.bytes})
 
 
-def _moment(trace: Trace, at: str) -> Moment:
+def moment_of(trace: Trace, at: str) -> Moment:
+    """Return a moment of a trace; a step that was not kept stands for the nearest before."""
     moments = {moment.name: moment for moment in trace.moments}
     if at in moments:
         return moments[at]

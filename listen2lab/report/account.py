@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from listen2lab.account.attribute import grown, held, survivors
 from listen2lab.account.categories import account, cannot_tell, categories, libraries
 from listen2lab.account.flamegraph import links
+from listen2lab.errors import UnknownNameError
 from listen2lab.report.style import INK, QUIET, SERIES, new_figure, safe_label, styled, to_svg
 from listen2lab.report.text.account import caption, flame_graph_label, label
 from listen2lab.report.text.notices import say
@@ -18,13 +20,12 @@ from listen2lab.units import MIB
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from listen2lab.study.data import StudyData
 
-__all__ = ["plot_account", "section"]
+__all__ = ["account_frame", "plot_account", "section"]
 
 _ROOM = 0.24  # of the width: so much must be empty left of a rise for a text to stand there
 _GAP = 0.055  # of the axes' height, between two labels
@@ -65,6 +66,22 @@ def plot_account(study: StudyData, experiment: str, condition: str) -> Figure | 
     """
     table = account(_samples(study, experiment, condition))
     return None if table.empty else _figure(study, experiment, table)
+
+
+def account_frame(
+    study: StudyData, experiment: str, condition: str, step: int | None
+) -> pd.DataFrame:
+    """Return a step of the account in words; see `listen2lab.Study.account_at`."""
+    table = account(_samples(study, experiment, condition))
+    steps = [] if table.empty else table["step"].astype(int).tolist()
+    wanted = max(steps, default=None) if step is None else step
+    if wanted not in steps:
+        raise UnknownNameError(f"step of {experiment}/{condition}", str(wanted), map(str, steps))
+    rows = _rows(table.iloc[steps.index(wanted)], categories(table))
+    frame = pd.DataFrame(rows).set_index("label").rename_axis("part")
+    return frame[["mib", "share", "certainty", "how"]].sort_values(
+        "mib", ascending=False, kind="stable"
+    )
 
 
 def _figure(study: StudyData, experiment: str, table: pd.DataFrame) -> Figure:

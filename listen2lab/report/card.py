@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from listen2lab.study.plan import Experiment
 
 __all__ = [
-    "Card", "finding_card", "prediction_card", "study_card", "study_line", "table_card", "tested",
+    "Card", "finding_card", "prediction_card", "study_card", "study_line", "table_card",
+    "table_of", "tested",
 ]  # fmt: skip
 
 # JupyterLab's own variables carry its theme; elsewhere what is inherited will do.
@@ -123,16 +124,20 @@ def _experiment(name: str, item: ExperimentSummary, *, is_open: bool) -> Markup:
         many,
         verdicts,
         item.question,
-        _table(("condition", "verdict", "end, MiB", "peak, MiB", "released, MiB"), rows),
+        table_of(("condition", "verdict", "end, MiB", "peak, MiB", "released, MiB"), rows),
     )
 
 
-def _table(heads: Iterable[str], rows: Iterable[Sequence[str]]) -> Markup:
-    """Return a table; from the third column on, numbers."""
+def table_of(
+    heads: Iterable[str], rows: Iterable[Sequence[str]], *, numbers_from: int = 2
+) -> Markup:
+    """Return a table; from that column on, numbers."""
 
     def cells(row: Iterable[str], kind: str) -> Markup:
         return Markup("").join(
-            Markup("<{0}{1}>{2}</{0}>").format(kind, Markup(' class="n"') if at > 1 else "", text)
+            Markup("<{0}{1}>{2}</{0}>").format(
+                kind, Markup(' class="n"') if at >= numbers_from else "", text
+            )
             for at, text in enumerate(row)
         )
 
