@@ -1,4 +1,4 @@
-"""What people hold of a trace: tables that add up, pictures, and what is said where there is none."""
+"""What people hold of a trace: tables that add up, pictures, and what is said without one."""
 
 from __future__ import annotations
 
