@@ -119,6 +119,7 @@ CASES = {
         np.where(np.random.default_rng(0).random((5, N)) < 0.4, np.nan, _noise())
     ),
     Reason.GREY_ZONE: _grey,
+    Reason.GROWS_STEADILY: lambda: judge(_noise(repeats=1, steps=60)[0] + 4e4 * np.arange(60)),
     Reason.STILL_SLOWING: lambda: judge(_noise() + 4e6 * (1 - np.exp(-T / 60))),
     Reason.UNEVEN_GROWTH: _uneven,
     Reason.NOT_SETTLED: lambda: judge(_noise() + 3e6 * (T >= 72)),

@@ -64,7 +64,7 @@ def test_a_steady_rise_is_no_plateau(name):
     """One short run may be too little for a leak; that it grows to the end is said."""
     (series,) = answer(read(name)).series
     judged = series.judged
-    assert judged.verdict == "leak" or judged.caveats[0] == "grows-steadily"
+    assert judged.verdict == "leak" or judged.reasons[0] == "grows-steadily"
     assert judged.verdict not in {"plateau", "baseline"}
     text = words.verdict(judged)
     assert "MiB a minute" in text
@@ -82,11 +82,11 @@ def test_steady_lines_and_others(seed):
         return judge_series(Series("rss_mb", 10.0 * step, memory + noise, "x", footprint=True))
 
     line = judged((300 + 2.0 * step) * MIB)
-    assert line.verdict == "leak" or "grows-steadily" in line.caveats
+    assert line.verdict == "leak" or "grows-steadily" in line.reasons
     for other in (300 + 0 * step, 300 + 20 * (step // 15), 400 - 100 * np.exp(-step / 10.0)):
         found = judged(other * MIB)
         assert found.verdict != "leak"
-        assert "grows-steadily" not in found.caveats
+        assert "grows-steadily" not in found.reasons
 
 
 def test_lines_without_a_time_count_as_steps():

@@ -31,7 +31,6 @@ __all__ = [
 
 CAVEATS = {
     "compressed": True,
-    "grows-steadily": True,
     "resident-size": False,
     "restarted": False,
     "few-breakdowns": False,
@@ -48,9 +47,6 @@ FEWEST_BREAKDOWNS = 15
 """As many as `judge` asks for."""
 NAMES_MORE = 0.5
 """A log that prints less than this share of what the caches leave names other parts of it."""
-FEWEST_STEADY = 30
-MANY_TIMES_NOISE = 15.0
-"""A rise of as much in every part of a series is seen by any reader of its curve."""
 MANY_COMPRESSED = 0.1
 MANY_LOST = 0.02
 MOST_UNKNOWN = 0.1
@@ -258,35 +254,6 @@ def judge_series(series: Series) -> Judged:
         caveats.append("uneven-times")
         memory = np.interp(np.linspace(time[0], time[-1], len(time)), time, memory)
     verdict = judge(memory)
-    if verdict.verdict != "leak" and _grows_steadily(memory):
-        caveats.append("grows-steadily")
     if span > 0 and series.timed:
         return _judged(verdict.per(span / 60.0 / (len(time) - 1)), caveats, "minute", [memory])
     return _judged(verdict, caveats, "sample", [memory])
-
-
-def _grows_steadily(memory: Array) -> bool:
-    """Return whether one series rises in every part of it, far beyond its noise.
-
-    One short run may be too little for a leak; it is no plateau and no baseline.
-    """
-    if len(memory) < FEWEST_STEADY:
-        return False
-    n = len(memory)
-    middles = np.array([np.median(part) for part in np.array_split(memory, 6)])
-    moves, steps = np.diff(middles), np.diff(memory)
-    rise = float(middles[-1] - middles[0])
-    noise = _spread(steps) / 2**0.5
-    # Straight, too: equal steps at equal distances are a line only from afar.
-    off = _spread(memory - np.linspace(0.0, rise * 6 / 5, n))
-    return (
-        rise > MANY_TIMES_NOISE * noise
-        and rise > 0
-        and bool(moves.min() >= 0.4 * moves.mean())
-        and off <= max(3 * noise, 0.03 * rise)
-    )
-
-
-def _spread(values: Array) -> float:
-    """Return a standard deviation that some outliers do not change."""
-    return 1.4826 * float(np.median(np.abs(values - np.median(values))))

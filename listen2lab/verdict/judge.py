@@ -24,6 +24,7 @@ from listen2lab.verdict.naming import (
     LATE_SPAN,
     Case,
     grows_everywhere,
+    grows_steadily,
     keeps_pace,
     late_growth,
     leak_reasons,
@@ -207,6 +208,11 @@ def _decide(case: Case, notes: list[Reason], odds: float) -> Verdict:
     # Growth that is a small part of all movement may be what the shapes' fit leaves over.
     misfit = left_over(case) / rows.steps
     name, why = _named(case, odds, credible=rate.mean > misfit)
+    if name in {"plateau", "baseline", "inconclusive"} and grows_steadily(case):
+        name, why = "inconclusive", [Reason.GROWS_STEADILY]
+    short = len(rows.y) == 1 and rows.steps < limits.FIRM_STEPS
+    if name == "leak" and short and not grows_steadily(case):
+        name, why = "inconclusive", [Reason.GREY_ZONE]
     if (
         name not in {"baseline", "sawtooth"}
         and rows.sizes is not None

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from listen2lab.verdict.series import Array, Rows
 
 __all__ = [
-    "LATE_SPAN", "Case", "grows_everywhere", "keeps_pace", "late_growth", "leak_reasons",
-    "left_over", "one_is_odd", "settled",
+    "LATE_SPAN", "Case", "grows_everywhere", "grows_steadily", "keeps_pace", "late_growth",
+    "leak_reasons", "left_over", "one_is_odd", "settled",
 ]  # fmt: skip
 
 
@@ -223,6 +223,36 @@ def grows_everywhere(found: Features, growth: float) -> bool:
             seen += len(x)
             does += int((late > limits.LATE_PART * expected).sum())
     return does >= limits.NEARLY_ALL * seen
+
+
+def grows_steadily(case: Case) -> bool:
+    """Return whether every repeat rises in a line to its end, far beyond its noise, as measured.
+
+    No part may be clearly slower than the whole: the first and last third, and the last seventh.
+    """
+    rows, found, _, _, worth = case
+    rises = [_rise_of_line(x) for whole, _ in _long(found.y) for x in whole]
+    return found.teeth is None and min(rises, default=0.0) > max(worth * rows.steps, 0.0)
+
+
+def _rise_of_line(x: Array) -> float:
+    """Return how far one repeat rises; 0 where it is no line, or no higher than its noise."""
+    n, (least, pace, errors, off) = len(x), limits.LINE
+    moves = np.diff(x)
+    sigma = 1.4826 * median(np.abs(moves - median(moves))) / float(np.sqrt(2))
+    near = np.lib.stride_tricks.sliding_window_view(np.pad(x, 2, mode="edge"), 5)
+    y, at = row_medians(near)[:, 0], np.linspace(0.0, 1.0, n)  # without strays
+    rise, start = np.polyfit(at, y, 1)
+    if rise < least * sigma or rise <= 0:
+        return 0.0
+    for part in (slice(0, n // 3), slice(n - n // 3, n), slice(n - max(4, n // 7), n)):
+        many = len(y[part])
+        error = sigma * np.sqrt(12 / many) * n / many
+        if np.polyfit(at[part], y[part], 1)[0] < pace * rise - errors * error:
+            return 0.0
+    rest = y - start - rise * at
+    spread = 1.4826 * median(np.abs(rest - median(rest)))
+    return float(rise) if spread <= max(off[0] * sigma, off[1] * rise) else 0.0
 
 
 def _moves(rows: Array) -> Array:

@@ -52,6 +52,7 @@ class Reason(str, Enum):
     TOO_FEW_STEPS = "too-few-steps"
     MANY_MISSING = "many-missing"
     GREY_ZONE = "grey-zone"
+    GROWS_STEADILY = "grows-steadily"
     STILL_SLOWING = "still-slowing"
     UNEVEN_GROWTH = "uneven-growth"
     NOT_SETTLED = "not-settled"
@@ -69,6 +70,7 @@ _WITHDRAW = frozenset(
         Reason.TOO_FEW_STEPS,
         Reason.MANY_MISSING,
         Reason.GREY_ZONE,
+        Reason.GROWS_STEADILY,
         Reason.STILL_SLOWING,
         Reason.UNEVEN_GROWTH,
         Reason.NOT_SETTLED,

@@ -44,8 +44,6 @@ CAVEATS = {
     "pages may stay resident, and compressed ones leave it: the footprint decides.",
     "compressed": "A report shows more than a tenth of the footprint compressed or swapped: "
     "resident size says too little, so no verdict on it stands.",
-    "grows-steadily": "Memory grows steadily to the very end, far beyond its noise; one run of "
-    "this length is too little to call it a leak: run longer, or give several.",
     "restarted": "The log holds several processes (the app was restarted, or two ran at once): the "
     "series is split there, and each part counts as a process of its own.",
     "few-breakdowns": "Fewer than 15 memory breakdowns: what the app cannot account for is not "

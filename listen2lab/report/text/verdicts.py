@@ -63,7 +63,13 @@ REASONS: dict[str, str] = {
     "nothing-measured": "No step did any work that was measured: there is nothing to judge.",
     "too-few-steps": "Fewer than 15 steps: every shape fits so few; run at least 50.",
     "many-missing": "More than 30 % of the samples are missing.",
-    "grey-zone": "Growth is about as likely as none; more steps or repeats will decide.",
+    "grey-zone": (
+        "Growth is likelier than none, but not by enough; more steps or repeats will decide."
+    ),
+    "grows-steadily": (
+        "Memory grows steadily to the very end, far beyond its noise; a run of this length cannot "
+        "tell a leak from a slow filling: run longer, or give several."
+    ),
     "still-slowing": (
         "Memory still rises at the end, but ever more slowly: a leak cannot be told from a height "
         "not yet reached; run longer."
