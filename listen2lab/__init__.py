@@ -15,30 +15,33 @@ if TYPE_CHECKING:
     from listen2lab.api import compare, merge, rerun, resume, run, watch
     from listen2lab.cure_search import cures
     from listen2lab.errors import LabError
-    from listen2lab.experiment.catalog import EXPERIMENTS, experiments
+    from listen2lab.experiment.catalog import EXPERIMENTS, experiments, vary
     from listen2lab.facade import Study
     from listen2lab.findings.hypotheses import HYPOTHESES
     from listen2lab.models.bound import bound
     from listen2lab.notebook.panel import panel
     from listen2lab.pipeline.knobs import Knobs
     from listen2lab.report.text.knobs import KNOB_MEANINGS
+    from listen2lab.study.plan import Experiment, Level
 
 _HOMES = {
     "api": ("compare", "merge", "rerun", "resume", "run", "watch"),
     "cure_search": ("cures",),
     "errors": ("LabError",),
-    "experiment.catalog": ("EXPERIMENTS", "experiments"),
+    "experiment.catalog": ("EXPERIMENTS", "experiments", "vary"),
     "facade": ("Study",),
     "findings.hypotheses": ("HYPOTHESES",),
     "models.bound": ("bound",),
     "notebook.panel": ("panel",),
     "pipeline.knobs": ("Knobs",),
     "report.text.knobs": ("KNOB_MEANINGS",),
+    "study.plan": ("Experiment", "Level"),
 }
 
 __all__ = [
-    "EXPERIMENTS", "HYPOTHESES", "KNOB_MEANINGS", "Knobs", "LabError", "Study", "__version__",
-    "bound", "compare", "cures", "experiments", "merge", "panel", "rerun", "resume", "run", "watch",
+    "EXPERIMENTS", "HYPOTHESES", "KNOB_MEANINGS", "Experiment", "Knobs", "LabError", "Level",
+    "Study", "__version__", "bound", "compare", "cures", "experiments", "merge", "panel", "rerun",
+    "resume", "run", "vary", "watch",
 ]  # fmt: skip
 
 

@@ -71,8 +71,8 @@ def run(
     Parameters
     ----------
     experiments
-        Names out of `EXPERIMENTS`, or experiments of your own; none, or ``"all"``: all of
-        them but `cures`, which may be named beside.
+        Names out of `EXPERIMENTS`, or experiments of your own (see `listen2lab.vary`); none, or
+        ``"all"``: all of them but `cures`, which may be named beside.
     levels
         Only these levels of each experiment, by name or by the knob's value.
     voice, recognizer
@@ -84,9 +84,10 @@ def run(
     steps, warmup
         Measured paragraphs of a run, and unmeasured ones before them; None: the experiment's own.
     max_characters
-        The longest paragraph that is read, but for the longest of all.
+        The longest paragraph that is read, but for the longest of all. At which length sentences
+        are split is a knob, ``split_sentences_s``.
     knobs
-        Knobs set in every condition.
+        Knobs set in every condition; `listen2lab.KNOB_MEANINGS` says what each does.
     seed
         Decides the order of conditions and texts.
     out

@@ -41,6 +41,10 @@ def run(
     knob: Annotated[
         list[str] | None, typer.Option("--set", help="KNOB=VALUE in every condition.")
     ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(help="KNOB=A,B,...: instead of its own levels; several are crossed."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Decides every order.")] = 0,
     out: Annotated[Path | None, typer.Option(help="The study's folder, new or empty.")] = None,
     memory_limit: Annotated[
@@ -72,6 +76,7 @@ def run(
 ) -> None:
     """Run experiments, each condition in fresh processes, and write the report."""
     from listen2lab import api
+    from listen2lab.experiment import catalog
 
     folder = resume or out or api.new_folder()
     with _resumable(folder):
@@ -86,8 +91,13 @@ def run(
                 python=python,
             )
         else:
+            varied: dict[str, Any] = {
+                name: _values(text) for name, text in _pairs("--vary", vary or [])
+            }
             api.run(
-                names or (),
+                [catalog.vary(of=name, **varied) for name in names or ["baseline"]]
+                if varied
+                else names or (),
                 levels=None if levels is None else [name.strip() for name in levels.split(",")],
                 voice=voice,
                 recognizer=recognizer,
@@ -96,7 +106,7 @@ def run(
                 steps=steps,
                 warmup=warmup,
                 max_characters=max_characters,
-                knobs=_knobs(knob or []),
+                knobs={name: _value(text) for name, text in _pairs("--set", knob or [])},
                 seed=seed,
                 out=folder,
                 memory_limit=memory_limit,
@@ -210,20 +220,29 @@ def list_names() -> None:
     for item in EXPERIMENTS.values():
         print(f"{item.name}: {item.question}")
         print(f"    {item.factor or 'one condition'}: {', '.join(x.name for x in item.levels)}")
-    print("\nknobs (--set KNOB=VALUE), each with the app's value:")
+    print("\nknobs (--set KNOB=VALUE, --vary KNOB=A,B to compare), each with the app's value:")
     for name, value in Knobs()._asdict().items():
         print(f"    {name}={json.dumps(value)}: {KNOB_MEANINGS[name]}")
 
 
-def _knobs(given: list[str]) -> dict[str, Any]:
-    """Read KNOB=VALUE pairs; a value that is no JSON is a word."""
-    knobs = {}
+def _pairs(option: str, given: list[str]) -> Iterator[tuple[str, str]]:
+    """Read KNOB=VALUE pairs."""
     for pair in given:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise InputError(f"--set takes KNOB=VALUE, not {pair!r}")
-        try:
-            knobs[name] = json.loads({"none": "null"}.get(value.lower(), value))
-        except ValueError:
-            knobs[name] = value
-    return knobs
+            raise InputError(f"{option} takes KNOB=VALUE, not {pair!r}")
+        yield name, value
+
+
+def _value(text: str) -> Any:
+    """Return a knob's value; what is no JSON is a word."""
+    try:
+        return json.loads({"none": "null"}.get(text.strip().lower(), text))
+    except ValueError:
+        return text.strip()
+
+
+def _values(text: str) -> list[Any]:
+    """Return the values of a knob, with commas between them; JSON may have its own."""
+    several = _value(f"[{text}]")
+    return several if isinstance(several, list) else [_value(each) for each in text.split(",")]

@@ -6,24 +6,26 @@ stored with every study.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import itertools
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from listen2lab.errors import UnknownNameError, no_attribute
+from listen2lab.errors import InputError, UnknownNameError, no_attribute
 from listen2lab.experiment.inputs import GENERATED_RECOGNIZER, GENERATED_VOICES
+from listen2lab.pipeline.knobs import Knobs
 from listen2lab.study.plan import Experiment, Level
 from listen2lab.texts.books import BUILT_IN
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from listen2lab.study.plan import KnobValue, Plan
     from listen2lab.study.redact import PublicNames
 
 __all__ = [
-    "EXPERIMENTS", "IN_ALL", "LEVERS", "experiment", "experiments", "public_names", "quick",
-    "quick_cures",
+    "EXPERIMENTS", "IN_ALL", "LEVERS", "experiment", "experiments", "public_names", "question_of",
+    "quick", "quick_cures", "vary",
 ]  # fmt: skip
 
 _AS_WRITTEN_S = 110
@@ -248,6 +250,104 @@ def experiment(name: str) -> Experiment:
     if name not in EXPERIMENTS:
         raise UnknownNameError("experiment", name, EXPERIMENTS)
     return EXPERIMENTS[name]
+
+
+def vary(
+    knob: str = "",
+    values: Sequence[KnobValue] = (),
+    /,
+    *,
+    of: str | Experiment = "baseline",
+    question: str = "",
+    prediction: str = "",
+    **knobs: Sequence[KnobValue],
+) -> Experiment:
+    """Return an experiment of your own: each value of a knob, or each combination of several.
+
+    All else is as in the experiment that it is made of: texts, steps, settings. Each condition is
+    compared with the app's own, or with the first where that is not among them.
+
+    Parameters
+    ----------
+    knob, values
+        A knob (`listen2lab.KNOB_MEANINGS` says what each does) and its values.
+    of
+        The experiment whose texts and settings are used, or its name.
+    question, prediction
+        What is asked, and what you expect: both are stored before anything runs, and stand in the
+        report; in one that is shared, unless a path, an address or a name is in it.
+    **knobs
+        Further knobs, each with its values.
+
+    Returns
+    -------
+    Experiment
+        To be given to `listen2lab.run`.
+
+    Raises
+    ------
+    InputError
+        There is no such knob or experiment, or a knob does not take a value.
+
+    Examples
+    --------
+    >>> import listen2lab as lab
+    >>> lab.vary("num_threads", [1, 2, 4]).question
+    'What does num_threads change: 1, 2 or 4?'
+    >>> [level.name for level in lab.vary(num_threads=[1, 2], player=["drops", "retains"]).levels]
+    ['1+drops', '1+retains', '2+drops', '2+retains']
+    """
+    given = {knob: values, **knobs} if knob else knobs
+    for name, each in given.items():
+        if name not in Knobs._fields:
+            raise UnknownNameError("knob", name, [*Knobs._fields, "of", "question", "prediction"])
+        if isinstance(each, str) or not hasattr(each, "__len__") or not len(each):
+            raise InputError(
+                f"{name!r} is given as {each!r}; vary takes several values of a knob, as in "
+                'lab.vary("num_threads", [1, 2, 4])'
+            )
+    if not given:
+        raise InputError('vary needs a knob and its values, as in lab.vary("num_threads", [1, 2])')
+    base = experiment(of) if isinstance(of, str) else of
+    crossed = [
+        dict(zip(given, each, strict=True))
+        for each in itertools.product(*(map(_plain, each) for each in given.values()))
+    ]
+    is_ours = EXPERIMENTS.get(base.name) == base
+    return replace(
+        base,
+        name="-".join(["vary", *given, *([] if base.name == "baseline" else ["in", base.name])]),
+        question=question or question_of(given),
+        factor=" x ".join(given),
+        levels=tuple(Level("+".join(map(_called, each.values())), each) for each in crossed),
+        predictions={"own": prediction} if prediction else {},
+        traced=None,
+        of=base.name if is_ours else None,
+    )
+
+
+def question_of(knobs: Mapping[str, Sequence[KnobValue]]) -> str:
+    """Return the question that `vary` asks unless another one is given."""
+    if len(knobs) > 1:
+        return f"What do {' and '.join(knobs)} change, each and together?"
+    ((name, values),) = knobs.items()
+    *first, last = map(_called, values)
+    several = f"{', '.join(first)} or {last}" if first else last
+    return f"What does {name} change: {several}?"
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON holds it, where it is a number of NumPy's."""
+    return value.item() if hasattr(value, "item") else value
+
+
+def _called(value: Any) -> str:
+    """Return a knob's value as the name of a condition."""
+    if isinstance(value, dict):
+        return "+".join(f"{key}-{each}" for key, each in value.items()) or "none"
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "on", False: "off"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def public_names() -> PublicNames:

@@ -122,6 +122,11 @@ def _entries(value: Any) -> tuple[tuple[str, str], ...]:
 
 
 def _check(name: str, value: object, kind: Any) -> None:
+    if isinstance(value, list | tuple | range) or (isinstance(value, str) and "," in value):
+        raise InputError(
+            f"knob {name!r} takes one value, not {value!r}; to compare several, "
+            f"lab.run(lab.vary({name!r}, [...])), or on the command line --vary {name}=A,B"
+        )
     choices = typing.get_args(kind)
     if typing.get_origin(kind) is Literal:
         if value not in choices:

@@ -103,6 +103,8 @@ class Experiment(msgspec.Struct, frozen=True):
     traced
         Levels that are worth a traced run, because it tells something that no other's does; None:
         all, and so it is where levels were chosen by `only`.
+    of
+        The lab's experiment whose texts and settings `listen2lab.vary` took, where it made this.
     """
 
     name: ExperimentName
@@ -118,6 +120,7 @@ class Experiment(msgspec.Struct, frozen=True):
     max_characters: int | None = None
     longest_characters: int | None = None
     traced: tuple[ConditionName, ...] | None = None
+    of: ExperimentName | None = None
 
     def __post_init__(self) -> None:
         for level in self.levels:

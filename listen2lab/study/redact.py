@@ -162,9 +162,9 @@ class Redaction:
         return msgspec.structs.replace(record, **shared)
 
     def _experiment(self, item: Experiment) -> Experiment:
-        """Share an experiment: the words of the lab's own are public, those of others are not."""
+        """Share an experiment; its question stays unless it, or the name, tells of somebody."""
         shared = cast("Experiment", self._struct(item))
-        if item.name in self._public.experiments and not self._odd(item.question):
+        if item.name == shared.name and not self._odd(item.question):
             return msgspec.structs.replace(shared, question=item.question)
         question = f"Does {shared.name} hold more memory with every {shared.unit}?"
         return msgspec.structs.replace(shared, question=question)

@@ -8,11 +8,17 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from listen2lab.study.plan import Experiment
+from msgspec import NODEFAULT
+from msgspec.structs import fields
+
+from listen2lab.experiment.catalog import EXPERIMENTS, question_of
+from listen2lab.study.plan import Experiment, Level
 from listen2lab.study.records import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+
+    from listen2lab.study.plan import KnobValue, Plan
 
 __all__ = ["as_call", "rendered"]
 
@@ -22,8 +28,15 @@ _OPTIONS = {"texts": "text", "knobs": "set", "levels": "levels"}
 """Arguments that a command calls otherwise."""
 
 
-def rendered(call: Call) -> str:
+def rendered(call: Call, plan: Plan | None = None) -> str:
     """Return the words that do the same again.
+
+    Parameters
+    ----------
+    call
+        What was called.
+    plan
+        What came of it: experiments that are not the lab's own are told from it.
 
     Examples
     --------
@@ -34,13 +47,17 @@ def rendered(call: Call) -> str:
     >>> rendered(Call("run", {"experiments": ["baseline"], "trace": "none"}, shell=False))
     "lab.run('baseline', trace='none')"
     """
-    return _as_command(call) if call.shell else _as_python(call)
+    planned = {} if plan is None else {item.name: item for item in plan.experiments}
+    own = {name: item for name, item in planned.items() if name not in EXPERIMENTS}
+    return _as_command(call, own) if call.shell else _as_python(call, own)
 
 
-def _as_command(call: Call) -> str:
+def _as_command(call: Call, own: Mapping[str, Experiment]) -> str:
     words = ["listen2lab", call.name]
     for name in _FIRST:
-        words += _texts(call.arguments.get(name))
+        given = _texts(call.arguments.get(name))
+        words += [(own[each].of or each) if each in own else each for each in given]
+        words += _vary_options([own[each] for each in given if each in own])
     for name, value in call.arguments.items():
         if name in _FIRST or value is None:
             continue
@@ -59,21 +76,66 @@ def _as_command(call: Call) -> str:
     return shlex.join(words)
 
 
+def _vary_options(own: Sequence[Experiment]) -> list[str]:
+    """Return the options of a command, which varies the same knobs in all that it names."""
+    words = []
+    for knob, values in _varied(own[0]).items() if own else ():
+        texts = [each if isinstance(each, str) else json.dumps(each) for each in values]
+        words += ["--vary", f"{knob}={','.join(texts)}"]
+    return words
+
+
 def _texts(value: Any) -> list[str]:
     if value is None:
         return []
     return [str(each) for each in value] if isinstance(value, (list, tuple)) else [str(value)]
 
 
-def _as_python(call: Call) -> str:
+def _as_python(call: Call, own: Mapping[str, Experiment]) -> str:
     said = []
     for name in _FIRST:
         if name in call.arguments:
             value = call.arguments[name]
-            is_one = isinstance(value, list) and len(value) == 1
-            said.append(repr(value[0] if isinstance(value, list) and is_one else value))
+            given = value if isinstance(value, list) else [value]
+            each = [_experiment(own[x]) if x in own else repr(x) for x in map(str, given)]
+            said.append(each[0] if len(each) == 1 else f"[{', '.join(each)}]")
     said += [f"{name}={value!r}" for name, value in call.arguments.items() if name not in _FIRST]
     return f"lab.{call.name}({', '.join(said)})"
+
+
+def _experiment(item: Experiment) -> str:
+    """Return the Python that makes an experiment which is not the lab's own."""
+    if item.of is None:
+        return _record(item)
+    knobs = _varied(item)
+    given: dict[str, Any] = {**knobs, "of": item.of, "question": item.question}
+    given["prediction"] = item.predictions.get("own", "")
+    usual = {"of": "baseline", "question": question_of(knobs), "prediction": ""}
+    said = [f"{name}={value!r}" for name, value in given.items() if usual.get(name) != value]
+    return f"lab.vary({', '.join(said)})"
+
+
+def _varied(item: Experiment) -> dict[str, list[KnobValue]]:
+    """Return knob to values, as `listen2lab.vary` was given them."""
+    found: dict[str, list[KnobValue]] = {}
+    for level in item.levels:
+        for name, value in level.knobs.items():
+            values = found.setdefault(name, [])
+            values += [] if value in values else [value]
+    return found
+
+
+def _record(record: Experiment | Level) -> str:
+    """Return the Python that makes a record; what is as usual is left out."""
+    said = []
+    for field in fields(record):
+        value = getattr(record, field.name)
+        usual = field.default if field.default_factory is NODEFAULT else field.default_factory()
+        if field.name == "levels":
+            said.append(f"levels=({''.join(f'{_record(each)}, ' for each in value)})")
+        elif value != usual:
+            said.append(f"{field.name}={value!r}")
+    return f"lab.{type(record).__name__}({', '.join(said)})"
 
 
 _OF_THIS_TIME = frozenset(("out", "jobs", "on", "progress", "from_shell"))

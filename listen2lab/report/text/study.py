@@ -266,7 +266,7 @@ def provenance(manifest: Manifest) -> list[tuple[str, str]]:
         ("workload", inputs.workload, inputs.workload_hash),
     )
     rows = [
-        ("command", "unknown" if manifest.call is None else rendered(manifest.call)),
+        ("command", "unknown" if manifest.call is None else rendered(manifest.call, manifest.plan)),
         ("created", manifest.created),
         *(
             (what, f"{leaf(name)}, sha256 {(digest or 'unknown')[:16]}")
