@@ -15,6 +15,7 @@ from tqdm.std import tqdm
 
 from listen2lab.errors import InputError
 from listen2lab.experiment import catalog, inputs, run_study
+from listen2lab.experiment.machine import interpreter, refuse_untraceable, same_python
 from listen2lab.experiment.progress import Bar
 from listen2lab.facade import Study
 from listen2lab.findings.hypotheses import HYPOTHESES, predictions
@@ -27,7 +28,7 @@ from listen2lab.study.plan import Experiment, Level, Plan, Traces
 from listen2lab.units import parse_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from listen2lab.experiment.progress import Progress
     from listen2lab.notice import Notice
@@ -126,6 +127,7 @@ def run(
         Something given cannot be used, or the folder cannot be written.
     """
     call = as_call(run, locals())
+    python = interpreter(python)
     if isinstance(experiments, (str, Experiment)):
         experiments = [experiments]
     if not experiments or "all" in experiments:
@@ -160,8 +162,11 @@ def run(
 
 
 def watch(
-    file: Path | str,
+    file: Path | str | Callable[..., object],
     *,
+    setup: Callable[[], object] | None = None,
+    teardown: Callable[[], object] | None = None,
+    size: Callable[[int], float | None] | None = None,
     steps: int = 200,
     warmup: int | None = None,
     repeats: int = 5,
@@ -181,14 +186,21 @@ def watch(
     Parameters
     ----------
     file
-        A Python file with ``setup()`` and ``step(i)``; optionally ``teardown()``, ``size(i)`` (the
-        size of the step's input) and ``components()`` (name to bytes it knows it holds).
+        A Python file with ``step(i)``, which is called again and again; optionally ``setup()``,
+        ``teardown()``, ``size(i)`` (the size of the step's input) and ``components()`` (name to
+        bytes it knows it holds). Or that step itself: a function of a notebook, a script or a
+        module, called with the step's number or with nothing; what it refers to goes along. It is
+        kept in the study, pickled, and opened again for nobody but who began it here. ``setup``,
+        ``step`` and ``teardown`` may be coroutines.
+    setup, teardown, size
+        As in a file, for a function.
     steps, warmup
         Measured steps, and steps before them; None: a twentieth, at least 2 and at most 50.
     repeats
         Fresh processes; at least 5 for a firm verdict.
     python
-        Another interpreter, whose environment needs nothing but the workload's packages.
+        Another interpreter, or a virtual environment's folder; it needs nothing but the workload's
+        packages, and for a function cloudpickle and the same version of Python.
     against
         A second interpreter to compare with.
     seed, out, memory_limit, step_timeout, trace, jobs, on, from_shell
@@ -197,8 +209,8 @@ def watch(
     Returns
     -------
     Study
-        One experiment named after the file; its conditions are ``this`` and, with `against`,
-        ``against``.
+        One experiment named after the file or function; its conditions are ``this`` and, with
+        `against`, ``against``.
 
     Raises
     ------
@@ -206,14 +218,29 @@ def watch(
         The file or something else given cannot be used.
     """
     call = as_call(watch, locals())
-    path = Path(file)
-    given = inputs.open_file(path)
+    functions = {"setup": setup, "teardown": teardown, "size": size}
+    beside = {name: each for name, each in functions.items() if each is not None}
+    python, against = interpreter(python), interpreter(against)
+    given: inputs.Inputs
+    if callable(file):
+        given = inputs.open_functions({"step": file, **beside})
+        named = leaf = given.name
+        same_python(python, against)
+    elif beside:
+        raise InputError(
+            f"{' and '.join(beside)} belong to a function; nothing was run; define them in {file}"
+        )
+    else:
+        path = Path(file)
+        given, named, leaf = inputs.open_file(path), path.stem, path.name
+    if trace:
+        refuse_untraceable(python, *([] if against is None else [against]))
     levels = [Level("this", python=python)]
     if against is not None:
         levels.append(Level("against", python=against))
     experiment = Experiment(
-        name=re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-") or "workload",
-        question=f"Does {path.name} hold more memory with every step?",
+        name=re.sub(r"[^A-Za-z0-9_-]+", "-", named).strip("-") or "workload",
+        question=f"Does {leaf} hold more memory with every step?",
         factor=None if against is None else "interpreter",
         levels=tuple(levels),
         steps=steps,
@@ -264,7 +291,7 @@ def resume(
     with closing(progress_bar()) as bar:
         run_study.resume(
             Path(study), on=on, jobs=jobs, workload=workload, voice=voice, recognizer=recognizer,
-            python=python, progress=bar, notify=tell,
+            python=interpreter(python), progress=bar, notify=tell,
         )  # fmt: skip
     return Study(study)
 
@@ -320,7 +347,8 @@ def rerun(
         again, found = repeat(
             _data(source), *experiments,
             out=resume or out or new_folder(), resume=resume is not None,
-            texts=texts, workload=workload, voice=voice, recognizer=recognizer, python=python,
+            texts=texts, workload=workload, voice=voice, recognizer=recognizer,
+            python=interpreter(python),
             progress=bar, tell=tell,
         )  # fmt: skip
     return Rerun(Study(again), found)

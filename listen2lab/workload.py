@@ -8,13 +8,15 @@ from listen2lab.errors import WorkloadError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from collections.abc import Callable, Mapping
-    from types import ModuleType
     from typing import Any, Protocol
 else:
     Protocol = object  # typing would weigh half a mebibyte in what is measured
 
-__all__ = ["Workload", "load_file", "plain", "plain_components", "plain_number"]
+__all__ = [
+    "Workload", "load_file", "load_functions", "plain", "plain_components", "plain_number",
+]  # fmt: skip
 
 LONGEST = 4000
 """Characters of a text that are kept: an exception may quote all that it was given."""
@@ -23,13 +25,14 @@ _LONGEST_NAME = 200
 _MOST_NAMES = 300
 _INFINITE = float("inf")
 _DEEPEST = 8
+_NAMES = ("setup", "step", "teardown", "size", "components", "enter")
 
 
 class Workload(Protocol):
     """What a worker needs of a workload.
 
-    A file of one's own defines the same as functions at module level; only ``setup`` and
-    ``step`` are required there.
+    A file of one's own defines the same as functions at module level; only ``step`` is required
+    there. ``setup``, ``step`` and ``teardown`` may be coroutines.
     """
 
     def setup(self) -> None:
@@ -51,16 +54,53 @@ class Workload(Protocol):
         """Do what an experiment asks for after its steps, by name."""
 
 
-class _FileWorkload:
-    """A module's functions, with the optional ones filled in."""
+class _Functions:
+    """Somebody's functions by name, with the optional ones filled in; ``names``: their module's."""
 
-    def __init__(self, module: ModuleType) -> None:
-        self.setup: Callable[[], None] = module.setup
-        self.step: Callable[[int], Any] = module.step
-        self.teardown: Callable[[], None] = getattr(module, "teardown", lambda: None)
-        self.size: Callable[[int], float | None] = getattr(module, "size", lambda _i: None)
-        self.components: Callable[[], Mapping[str, int]] = getattr(module, "components", dict)
-        self.enter: Callable[[str], None] = getattr(module, "enter", lambda _phase: None)
+    def __init__(self, functions: Mapping[str, Any], names: Mapping[str, Any]) -> None:
+        self.size: Callable[[int], float | None] = functions.get("size") or (lambda _i: None)
+        self.components: Callable[[], Mapping[str, int]] = functions.get("components") or dict
+        self.enter: Callable[[str], None] = functions.get("enter") or (lambda _phase: None)
+        self.names = names
+        self._functions = functions
+        self._loop: AbstractEventLoop | None = None
+
+    def setup(self) -> None:
+        self._call("setup")
+
+    def step(self, i: int) -> Any:
+        return self._call("step", i)
+
+    def teardown(self) -> None:
+        self._call("teardown")
+        if self._loop is not None:
+            _close(self._loop)
+
+    def _call(self, name: str, *arguments: int) -> Any:
+        """Call a function if it is there; a coroutine goes to its end, all in one loop."""
+        function = self._functions.get(name)
+        found = None if function is None else function(*arguments)
+        if found is None or not hasattr(found, "__await__"):
+            return found
+        if self._loop is None:
+            import asyncio  # only where it is used: it weighs some mebibytes
+
+            self._loop = asyncio.new_event_loop()
+        return self._loop.run_until_complete(found)
+
+
+def _close(loop: AbstractEventLoop) -> None:
+    """End a loop as `asyncio.run` does."""
+    import asyncio
+
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
 
 
 def plain_number(value: Any, what: str) -> float | None:
@@ -126,29 +166,33 @@ def plain(value: Any, depth: int = 0) -> Any:
 
 
 def load_file(path: str) -> Workload:
-    """Load a workload from a Python file with ``setup()`` and ``step(i)``.
+    """Load a workload from a Python file with ``step(i)``.
 
     Parameters
     ----------
     path
-        The file. Its folder is put first on ``sys.path``, as Python does for a script.
+        The file. Its folder is put first on ``sys.path``, as Python does for a script, and its
+        module is named as an import would: what it starts afresh (workers of `multiprocessing`)
+        finds its functions.
 
     Returns
     -------
     Workload
-        The file's functions; ``teardown``, ``size`` and ``components`` are optional in it.
+        The file's functions; all but ``step`` are optional in it.
 
     Raises
     ------
     WorkloadError
-        The file is missing, has a syntax error, raises while it is imported, or lacks one of
-        the two functions.
+        The file is missing, has a syntax error, raises while it is imported, or lacks ``step``.
     """
     import importlib.util  # the pipeline's own runs do not need it
     import os.path
 
     where = os.path.abspath(path)
-    spec = importlib.util.spec_from_file_location("listen2lab_workload", where)
+    name = os.path.splitext(os.path.basename(where))[0]
+    if name in sys.modules or name in sys.stdlib_module_names:
+        name = "listen2lab_workload"
+    spec = importlib.util.spec_from_file_location(name, where)
     if spec is None or spec.loader is None:
         raise WorkloadError(f"{path} is not a Python file; give one that ends in .py")
     module = importlib.util.module_from_spec(spec)
@@ -164,10 +208,49 @@ def load_file(path: str) -> Workload:
         raise WorkloadError(f"{path}, line {error.lineno}: syntax error: {error.msg}") from error
     except Exception as error:
         raise WorkloadError(f"{path} raised while it was imported: {error!r}") from error
-    missing = [name for name in ("setup", "step") if not callable(getattr(module, name, None))]
-    if missing:
+    functions = {each: found for each in _NAMES if callable(found := getattr(module, each, None))}
+    if "step" not in functions:
+        raise WorkloadError(f"{path} defines no function step; a workload has step(i)")
+    return _Functions(functions, vars(module))
+
+
+def load_functions(path: str) -> Workload:
+    """Load functions that `listen2lab.experiment.functions.pickled` has kept.
+
+    Parameters
+    ----------
+    path
+        The pickle. It is executed: the caller knows that this user, here, has written it.
+
+    Returns
+    -------
+    Workload
+        What the functions return is dropped; in a file, it would be facts about the step.
+
+    Raises
+    ------
+    WorkloadError
+        What they refer to is not there in a fresh process.
+    """
+    import pickle
+
+    with open(path, "rb") as file:
+        kept = pickle.load(file)  # noqa: S301 - this user's own
+    sys.path[:0] = [folder for folder in kept["folders"] if folder not in sys.path]
+    try:
+        functions = pickle.loads(kept["functions"])  # noqa: S301 - this user's own
+    except Exception as error:
         raise WorkloadError(
-            f"{path} defines no function {' and no '.join(missing)}; "
-            "a workload has setup() and step(i)"
-        )
-    return _FileWorkload(module)
+            f"the function cannot be loaded in a fresh process: {error!r}; import what it needs "
+            "within it, or put it into a file and watch that"
+        ) from error
+    step = functions["step"]
+    given = {**functions, "step": step if kept["takes_number"] else lambda _i: step()}
+    return _Dropping(given, getattr(step, "__globals__", {}))
+
+
+class _Dropping(_Functions):
+    """Functions of which nothing is kept but what they keep themselves."""
+
+    def step(self, i: int) -> None:
+        self._call("step", i)

@@ -243,8 +243,8 @@ def test_what_was_not_freed_has_a_fingerprint_and_is_known_again(study):
 def test_the_path_to_what_python_holds(study):
     """By holder: the list of the workload's module."""
     rows = held(study, "own", "this")
-    assert rows["holder"].iloc[0] == "listen2lab_workload[...][...]"
-    assert rows["example"].iloc[0] == "listen2lab_workload['held'][0]"
+    assert rows["holder"].iloc[0] == "own[...][...]"
+    assert rows["example"].iloc[0] == "own['held'][0]"
 
 
 def test_what_grew_and_what_the_teardown_left(study, tmp_path):

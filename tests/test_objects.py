@@ -164,11 +164,11 @@ def test_a_traced_run_tells_of_its_objects(prepared):
     )
     assert execute(run).outcome == "complete"
     found = run.objects()
-    assert found.buffers[0].path.startswith("listen2lab_workload['held'][")
+    assert found.buffers[0].path.startswith("workload['held'][")
     assert len(found.buffers) == 5
     assert "setup -> end" in found.growth
-    assert "listen2lab_workload.Leak" in {each["type"] for each in found.cycles}
+    assert "workload.Leak" in {each["type"] for each in found.cycles}
     (left,) = found.survivors  # not the module's constant
-    assert (left.type, left.objects) == ("listen2lab_workload.Leak", 1)
-    assert left.chain.startswith("listen2lab_workload -> dict -> list")
+    assert (left.type, left.objects) == ("workload.Leak", 1)
+    assert left.chain.startswith("workload -> dict -> list")
     assert found.notes == ()

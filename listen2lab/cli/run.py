@@ -122,12 +122,14 @@ def run(
 
 
 def watch(
-    file: Annotated[Path, typer.Argument(help="A Python file with setup() and step(i).")],
+    file: Annotated[Path, typer.Argument(help="A Python file with step(i), maybe setup().")],
     *,
     steps: Annotated[int, typer.Option(help="Measured steps of a run: 10 to 100,000.")] = 200,
     warmup: Annotated[int | None, typer.Option(help="Steps before them.")] = None,
     repeats: Annotated[int, typer.Option(help="Fresh processes.")] = 5,
-    python: Annotated[str | None, typer.Option(help="Another interpreter.")] = None,
+    python: Annotated[
+        str | None, typer.Option(help="Another interpreter, or a virtual environment's folder.")
+    ] = None,
     against: Annotated[str | None, typer.Option(help="A second one to compare with.")] = None,
     seed: Annotated[int, typer.Option(help="Decides the order of runs.")] = 0,
     out: Annotated[Path | None, typer.Option(help="The study's folder, new or empty.")] = None,

@@ -164,9 +164,11 @@ def _opened(source: StudyData | Path | str) -> Source:
     except StudyError as error:  # the lab's own texts, or books given again, will do
         notes.append(Notice("texts-not-read", {"message": str(error)}))
     took = float(study.runs["wall_s"].sum())
+    own = is_own(study.manifest)
     return Source(
         str(path), study.manifest, summary_of(study).experiments, paragraphs,
-        is_report=False, notes=tuple(notes), is_own=is_own(study.manifest), seconds=took or None,
+        is_report=False, notes=tuple(notes), is_own=own, seconds=took or None,
+        pickle=study.folder.pickle() if own else None,
     )  # fmt: skip
 
 

@@ -34,6 +34,8 @@ class Source(NamedTuple):
     """Whether this user began it here: only then may its paths be used."""
     seconds: float | None = None
     """How long its runs took, all together; None: not known."""
+    pickle: bytes | None = None
+    """The functions that it keeps, where this user began it here."""
 
 
 def same_inputs(
@@ -47,7 +49,9 @@ def same_inputs(
     """Find what a study was given, where it lies now; its hash must be the same."""
     was = before.manifest.inputs
     given: inputs.Inputs
-    if was.is_pipeline:
+    if was.pickled:
+        given = inputs.reopen(was, (), before.pickle)
+    elif was.is_pipeline:
         given = _book(before, texts, {"voice": voice, "recognizer": recognizer})
     else:
         if workload is None and not before.is_own:

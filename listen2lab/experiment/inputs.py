@@ -12,6 +12,7 @@ import platformdirs
 
 from listen2lab.errors import InputError, StudyError, UnknownNameError, WorkloadError
 from listen2lab.experiment.bounded import bounded_voice
+from listen2lab.experiment.functions import name_of, pickled, refuse_without_step
 from listen2lab.models.check import check_recognizer, check_voice
 from listen2lab.models.generate import VOICES as GENERATED_VOICES
 from listen2lab.models.generate import content_hash, ensure
@@ -20,15 +21,16 @@ from listen2lab.study.records import InputsRecord, SourceText
 from listen2lab.texts import books
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from types import ModuleType
 
     from listen2lab.models.voices import RecognizerFiles, VoiceFiles
     from listen2lab.study.plan import Plan, Run
 
 __all__ = [
-    "GENERATED_RECOGNIZER", "GENERATED_VOICES", "KINDS", "Book", "Inputs", "OwnFile", "PlantedBook",
-    "changed", "hash_of", "is_generated", "is_same", "models_root", "open_book", "open_file",
-    "reopen",
+    "GENERATED_RECOGNIZER", "GENERATED_VOICES", "KINDS", "Book", "Inputs", "OwnFile",
+    "OwnFunctions", "PlantedBook", "changed", "hash_of", "is_generated", "is_same", "models_root",
+    "open_book", "open_file", "open_functions", "reopen",
 ]  # fmt: skip
 
 GENERATED_RECOGNIZER = "recognizer"
@@ -44,10 +46,13 @@ class Inputs(ABC):
         The texts that are read, kept in the study; none for a workload of one's own.
     environment
         Variables that every run gets besides the common ones.
+    pickle
+        Functions that are kept in the study; None for most.
     """
 
     paragraphs: tuple[str, ...]
     environment: ClassVar[Mapping[str, str]] = {}
+    pickle: bytes | None = None
 
     @property
     @abstractmethod
@@ -58,8 +63,11 @@ class Inputs(ABC):
         """Make what the plan's runs need and is not there yet, before any of them begins."""
 
     @abstractmethod
-    def workload(self, run: Run, plan: Plan, texts_path: str) -> dict[str, Any]:
-        """Return what a worker must know to make a run's workload."""
+    def workload(self, run: Run, plan: Plan, kept: str) -> dict[str, Any]:
+        """Return what a worker must know to make a run's workload.
+
+        ``kept`` is where the study keeps texts or functions, as the run's folder sees it.
+        """
 
 
 @dataclass(frozen=True)
@@ -117,7 +125,7 @@ class Book(Inputs):
             return self.voice_files
         return bounded_voice(Path(self.voice_files.folder), self.voice_hash, models_root())
 
-    def workload(self, run: Run, plan: Plan, texts_path: str) -> dict[str, Any]:
+    def workload(self, run: Run, plan: Plan, kept: str) -> dict[str, Any]:
         """Choose a run's paragraphs and their order, and name its models and knobs."""
         experiment = run.experiment
         most, longest = plan.longest_texts(experiment)
@@ -135,7 +143,7 @@ class Book(Inputs):
             )._asdict(),
             "recognizer": self.recognizer_files._asdict(),
             "knobs": experiment.settings(run.level),
-            "paragraphs": texts_path,
+            "paragraphs": kept,
             "order": order,
         }
 
@@ -144,9 +152,9 @@ class Book(Inputs):
 class PlantedBook(Book):
     """A book read with a fault planted in the pipeline; the level's name is the fault's."""
 
-    def workload(self, run: Run, plan: Plan, texts_path: str) -> dict[str, Any]:
+    def workload(self, run: Run, plan: Plan, kept: str) -> dict[str, Any]:
         """Read in order, so that every step meets a text that is new to it."""
-        spec = super().workload(run, plan, texts_path)
+        spec = super().workload(run, plan, kept)
         return {**spec, "fault": run.level.name, "order": list(range(len(self.paragraphs)))}
 
 
@@ -166,9 +174,35 @@ class OwnFile(Inputs):
         """What a manifest says of the file."""
         return InputsRecord(workload=str(self.path), workload_hash=self.content_hash)
 
-    def workload(self, run: Run, plan: Plan, texts_path: str) -> dict[str, Any]:  # noqa: ARG002
+    def workload(self, run: Run, plan: Plan, kept: str) -> dict[str, Any]:  # noqa: ARG002
         """Name the file: every run steps the same."""
         return {"kind": "file", "path": str(self.path)}
+
+
+@dataclass(frozen=True)
+class OwnFunctions(Inputs):
+    """Inputs of a workload of one's own: functions, pickled, and what ``step`` is called."""
+
+    name: str
+    pickle: bytes
+    paragraphs: tuple[str, ...] = ()
+
+    @property
+    def record(self) -> InputsRecord:
+        """What a manifest says of the functions."""
+        digest = hashlib.sha256(self.pickle).hexdigest()
+        return InputsRecord(workload=self.name, workload_hash=digest, pickled=True)
+
+    def workload(self, run: Run, plan: Plan, kept: str) -> dict[str, Any]:  # noqa: ARG002
+        """Name the pickle: every run steps the same."""
+        return {"kind": "functions", "path": kept}
+
+
+def open_functions(
+    functions: Mapping[str, Callable[..., object]], by_value: Sequence[ModuleType] = ()
+) -> OwnFunctions:
+    """Take a workload of one's own as functions; see `listen2lab.experiment.functions.pickled`."""
+    return OwnFunctions(name_of(functions["step"]), pickled(functions, by_value))
 
 
 def open_file(path: Path) -> OwnFile:
@@ -182,6 +216,7 @@ def open_file(path: Path) -> OwnFile:
         raise WorkloadError(f"{path}, line {error.lineno}: syntax error: {error.msg}") from error
     except ValueError as error:
         raise WorkloadError(f"{path} is no Python file: {error}") from error
+    refuse_without_step(text, path)
     return OwnFile(path.resolve(), hashlib.sha256(text).hexdigest())
 
 
@@ -190,8 +225,19 @@ def is_generated(kind: str, name: str) -> bool:
     return name in (GENERATED_VOICES if kind == "voice" else (GENERATED_RECOGNIZER,))
 
 
-def reopen(record: InputsRecord, paragraphs: Sequence[str]) -> Inputs:
-    """Open the inputs that a manifest tells of, whatever is in them now; see `changed`."""
+def reopen(record: InputsRecord, paragraphs: Sequence[str], pickle: bytes | None = None) -> Inputs:
+    """Open the inputs that a manifest tells of, whatever is in them now; see `changed`.
+
+    ``pickle`` is what a study keeps that this user began here; nobody else's is opened.
+    """
+    if record.pickled and record.workload is not None:
+        if pickle is None:
+            raise StudyError(
+                f"the function {record.workload} was pickled by whoever began the study, and what "
+                "is pickled is opened for them alone, from the study's own folder; nothing was "
+                "run; ask for its source, and watch that"
+            )
+        return OwnFunctions(record.workload, pickle)
     if record.workload is not None:
         return open_file(Path(record.workload))
     if record.voice is None or record.recognizer is None:

@@ -105,7 +105,9 @@ def make_spec(study: StudyFolder, folder: RunFolder, run: Run, plan: Plan, input
     """Return everything that a worker needs to know of a run."""
     experiment = run.experiment
     return Spec(
-        workload=inputs.workload(run, plan, study.paragraphs_from(folder)),
+        workload=inputs.workload(
+            run, plan, study.kept_from(folder, pickle=inputs.pickle is not None)
+        ),
         warmup=experiment.warmup,
         steps=experiment.steps,
         sample_every=plan.sample_every(experiment),

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
     from listen2lab.study.folder import StudyFolder
 
-__all__ = ["Labels", "Machine", "collect", "this_machine", "versions"]
+__all__ = [
+    "Labels", "Machine", "collect", "interpreter", "refuse_untraceable", "same_python",
+    "this_machine", "versions",
+]  # fmt: skip
 
 _PACKAGES = (
     "listen2lab",
@@ -92,9 +95,47 @@ def collect(python: str | None = None, environment: Mapping[str, str] | None = N
     )
 
 
-def versions(python: str | None = None) -> dict[str, str]:
+def interpreter(given: Path | str | None) -> str | None:
+    """Return an interpreter as it is started; the folder of an environment stands for its own."""
+    if given is None or not (folder := Path(given).expanduser()).is_dir():
+        return None if given is None else str(given)
+    found = folder / "bin" / "python"
+    if not found.exists():
+        raise InputError(
+            f"{given} is a folder without bin/python; nothing was run; name an interpreter, or the "
+            "folder of a virtual environment"
+        )
+    return str(found)
+
+
+def refuse_untraceable(*pythons: str | None) -> None:
+    """Refuse a trace under an interpreter that has no memray, before anything is started."""
+    for python in pythons:
+        if "memray" not in versions(python, ("memray",)):
+            where = python or sys.executable
+            raise InputError(
+                f"a traced run needs memray, and {where} does not have it; nothing was run; "
+                f"install it there ({where} -m pip install memray), or leave out the trace"
+            )
+
+
+def same_python(*pythons: str | None) -> None:
+    """Refuse to step a function under interpreters that cannot read what is pickled here."""
+    here = platform.python_version()
+    for python in filter(None, pythons):
+        found = versions(python, ("cloudpickle",))
+        if found["python"].split(".")[:2] != here.split(".")[:2] or "cloudpickle" not in found:
+            raise InputError(
+                f"a function goes to a fresh process by cloudpickle, and {python} (Python "
+                f"{found['python']}, cloudpickle {found.get('cloudpickle', 'not installed')}) "
+                f"cannot read what Python {here} writes; nothing was run; write the function into "
+                "a file, or use an environment of this version with cloudpickle"
+            )
+
+
+def versions(python: str | None = None, packages: tuple[str, ...] = _PACKAGES) -> dict[str, str]:
     """Ask an interpreter for its version and those of the packages that matter."""
-    command = [python or sys.executable, "-c", _VERSIONS_CODE, *_PACKAGES]
+    command = [python or sys.executable, "-c", _VERSIONS_CODE, *packages]
     try:
         answer = subprocess.run(
             command, capture_output=True, text=True, timeout=60, check=True, env=child_environment()

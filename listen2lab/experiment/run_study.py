@@ -106,7 +106,7 @@ def start(
                 setup=backend.machine.setup,
             )
         )
-        study.create(manifest, list(inputs.paragraphs))
+        study.create(manifest, list(inputs.paragraphs), inputs.pickle)
         return _run_all(study, plan, inputs, backend, progress=progress, notify=notify)
     finally:
         backend.close()
@@ -161,7 +161,8 @@ def resume(
     given = {"workload": workload, "voice": voice, "recognizer": recognizer}
     named = {kind: str(value) for kind, value in given.items() if value is not None}
     _refuse_foreign(manifest, str(path), {*named, *(["python"] if python else [])})
-    inputs = reopen(msgspec.structs.replace(manifest.inputs, **named), paragraphs)
+    pickle = study.pickle() if is_own(manifest) else None
+    inputs = reopen(msgspec.structs.replace(manifest.inputs, **named), paragraphs, pickle)
     if other := changed(manifest.inputs, inputs.record):
         raise StudyError(
             f"the {' and '.join(other)} is not what the study was begun with; its runs are kept as "
@@ -199,6 +200,11 @@ def _backend(
     """Return what carries the runs: this machine, or the cluster at an address."""
     if on is None:
         return LocalBackend(plan, inputs, python)
+    if inputs.pickle is not None:
+        raise InputError(
+            "a function is stepped on this machine alone; nothing was run; write it into a file "
+            "that lies at the same path on each machine of the cluster"
+        )
     from listen2lab.experiment.cluster import ClusterBackend  # dask is an extra
 
     return ClusterBackend(on, plan, inputs, python, versions=versions, notify=notify)
@@ -213,10 +219,15 @@ def _renamed(was: InputsRecord, now: InputsRecord) -> InputsRecord:
 
 def _refuse_foreign(manifest: Manifest, where: str, named: set[str]) -> None:
     """Refuse to execute or open what only a study of somebody else names."""
-    if is_own(manifest):
+    was = manifest.inputs
+    if was.pickled and "workload" in named:
+        raise InputError(
+            f"{where} keeps the function that it steps, and no file can stand for it; nothing was "
+            f"run; leave out --workload, or watch {was.workload} in a study of its own"
+        )
+    if is_own(manifest) or was.pickled:  # of somebody else, it is refused where it would be opened
         return
     refuse_foreign_levels(manifest, where)
-    was = manifest.inputs
     wanted = {"workload": was.workload, "python": manifest.python}
     for kind in ("voice", "recognizer"):
         name = getattr(was, kind)

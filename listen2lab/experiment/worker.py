@@ -45,7 +45,7 @@ if __name__ == "__main__" and not __package__:  # started by path, under another
 from listen2lab.probes.process import Meter
 from listen2lab.probes.readings import AccountProbe
 from listen2lab.probes.tree import TreeProbe
-from listen2lab.workload import load_file, plain, plain_components, plain_number
+from listen2lab.workload import load_file, load_functions, plain, plain_components, plain_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -256,6 +256,8 @@ def _words(error: BaseException) -> str:
 def _run(run: _Run, recording: AbstractContextManager[Any]) -> None:
     """Go through the phases; ``recording`` is open from the setup on, when libraries are there."""
     workload = _load(run)
+    if run.objects is not None:
+        run.objects.belongs_to(workload)
     run.settle("import")
     # Collecting after each step would look at every object of every library again and again, 10 ms
     # a step. What exists by now stays anyway; what setup and steps make is looked at.
@@ -279,6 +281,8 @@ def _load(run: _Run) -> Workload:
     described = run.spec["workload"]
     if described["kind"] == "file":
         return load_file(described["path"])
+    if described["kind"] == "functions":
+        return load_functions(f"{run.folder}/{described['path']}")
     from listen2lab.models.voices import RecognizerFiles, VoiceFiles
     from listen2lab.pipeline.knobs import knobs_from  # the workload's own weight
     from listen2lab.pipeline.listen2 import Listen2
@@ -325,4 +329,6 @@ def _die_with_parent() -> None:
 
 
 if __name__ == "__main__":
+    # What a workload starts afresh imports the main module again: the workload's, and not this.
+    sys.modules["__main__"] = type(sys)("__main__")
     sys.exit(main(sys.argv[1]))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
-__all__ = ["ObjectsProbe", "buffers", "cycles", "growth", "survivors"]
+__all__ = ["OWN_MODULES", "ObjectsProbe", "buffers", "cycles", "growth", "survivors"]
 
 _SMALLEST = 16 * 1024  # bytes: what counts as a large buffer
 _MAX_BUFFERS = 20
@@ -31,7 +31,9 @@ _MAX_OBJECTS = 300_000  # how far a walk from the workload goes
 _MAX_PATH = 12
 _MAX_DRAWING_S = 30
 _SHORT = 40  # characters of a key
-_OWN = ("listen2lab.pipeline", "listen2lab_workload")
+OWN_MODULES = {"listen2lab.pipeline", "listen2lab_workload", "__main__"}
+"""Modules of the workload; that of its file comes to it."""
+
 _CLOSED = (ModuleType, CodeType, FrameType, type)
 
 
@@ -45,6 +47,10 @@ class ObjectsProbe:
             "growth": {}, "buffers": [], "cycles": [], "survivors": [], "notes": []
         }  # fmt: skip
         self._before: frozenset[int] = frozenset()  # the workload's objects from before its setup
+
+    def belongs_to(self, workload: Any) -> None:
+        """Count classes of a workload's own module as its own."""
+        OWN_MODULES.add(getattr(workload, "names", {}).get("__name__", "__main__"))
 
     def phase(self, name: str, workload: object | None = None) -> None:
         """Count types, and look for what a workload holds; it is None after its teardown."""
@@ -75,7 +81,7 @@ class ObjectsProbe:
             globals_of = {
                 module: vars(held)
                 for module, held in list(sys.modules.items())
-                if module.startswith(_OWN) and isinstance(held, ModuleType)
+                if _is_own(module) and isinstance(held, ModuleType)
             }
             self._found["buffers"] = buffers({"workload": workload, **globals_of})
 
@@ -175,8 +181,12 @@ def _own_objects() -> list[object]:
     return [
         each
         for each in gc.get_objects()
-        if _module_of(type(each)).startswith(_OWN) and not isinstance(each, _CLOSED)
+        if _is_own(_module_of(type(each))) and not isinstance(each, _CLOSED)
     ]
+
+
+def _is_own(module: str) -> bool:
+    return module in OWN_MODULES or module.startswith("listen2lab.pipeline.")
 
 
 def _name(kind: type) -> str:

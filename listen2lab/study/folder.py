@@ -4,6 +4,7 @@
 
     <study>/manifest.json        what was run, on what, and the call that does it again
     <study>/paragraphs.json      the texts that were read
+    <study>/workload.pickle      functions that are stepped, where no file is
     <study>/summary.json         memory and rates by condition, and findings, written by a report
     <study>/report.html, summary.md, ISSUE.md, pictures/, notebooks/     for people, by a report
     <study>/reproduced.json      a study that repeats another: what came out the same
@@ -51,6 +52,7 @@ _RESULT = "result.json"
 _TRACE = "heap.json"
 _OBJECTS = "objects.json"
 _PARAGRAPHS = "paragraphs.json"
+_PICKLE = "workload.pickle"
 
 T = TypeVar("T")
 
@@ -205,12 +207,16 @@ class StudyFolder:
         """Where the report is, once it is written."""
         return self.path / "report.html"
 
-    def create(self, manifest: Manifest, paragraphs: list[str]) -> None:
+    def create(
+        self, manifest: Manifest, paragraphs: list[str], pickle: bytes | None = None
+    ) -> None:
         """Make a new study and hold its lock; raises as `begin`."""
         with contextlib.ExitStack() as stack:
             stack.callback(self.release)
             self.begin()
             self.write(_PARAGRAPHS, _as_json(paragraphs))
+            if pickle is not None:
+                self.write(_PICKLE, pickle)
             self.write_manifest(manifest)
             stack.pop_all()
 
@@ -300,6 +306,10 @@ class StudyFolder:
             raise StudyError(f"{self.path} {why}: it cannot be run again{todo}")
         return texts
 
+    def pickle(self) -> bytes | None:
+        """Return the functions that it keeps; executed only if this user began it here."""
+        return files.read(self.path, _PICKLE)
+
     def run_keys(self) -> list[str]:
         """Return the keys of the runs that have a folder, without what was moved aside."""
         return sorted(key for key in self._folders() if ".cut-" not in key.rpartition("/")[2])
@@ -320,9 +330,9 @@ class StudyFolder:
         """Return the folder of a run, by ``experiment/condition/repeat``."""
         return RunFolder(self.path / "runs" / key, key, self.path)
 
-    def paragraphs_from(self, run: RunFolder) -> str:
-        """Return the path of the texts as a run's worker finds it."""
-        return os.path.relpath(self.path / _PARAGRAPHS, run.path)
+    def kept_from(self, run: RunFolder, *, pickle: bool = False) -> str:
+        """Return the path of the texts, or of the functions, as a run's worker finds it."""
+        return os.path.relpath(self.path / (_PICKLE if pickle else _PARAGRAPHS), run.path)
 
     def read(self, name: str, record: type[T]) -> T | None:
         """Return a record that stands beside the study, or None where there is none that fits."""
@@ -385,9 +395,10 @@ def _is_begun(names: list[str]) -> bool:
     """Tell whether a folder is empty, or what a study left that was killed before its manifest."""
     if not names or names == ["lock"]:
         return True
-    own = ("lock", _PARAGRAPHS, f".{_PARAGRAPHS}.", ".manifest.json.")
+    own = ("lock", _PARAGRAPHS, _PICKLE)
+    begun = (f".{_PARAGRAPHS}.", f".{_PICKLE}.", ".manifest.json.")
     return "lock" in names and all(
-        name in own or (name.startswith(own[2:]) and name.endswith(".tmp")) for name in names
+        name in own or (name.startswith(begun) and name.endswith(".tmp")) for name in names
     )
 
 

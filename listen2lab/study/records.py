@@ -104,7 +104,9 @@ class InputsRecord(msgspec.Struct, frozen=True, kw_only=True):
     voice, recognizer
         A generated model's name, or a folder.
     workload
-        A file; None for the reading pipeline.
+        A file, or a function; None for the reading pipeline.
+    pickled
+        Whether it is a function, which the study keeps as it was pickled.
     paragraphs
         The texts themselves, in a report that carries them; None anywhere else.
     """
@@ -117,6 +119,7 @@ class InputsRecord(msgspec.Struct, frozen=True, kw_only=True):
     paragraphs_hash: Public | None = None
     workload: WorkloadName | None = None
     workload_hash: Public | None = None
+    pickled: bool = False
     paragraphs: tuple[Private, ...] | None = None
 
     @property
@@ -154,6 +157,7 @@ ARGUMENT_RULES = {
     "voice": "model",
     "recognizer": "model",
     "file": "workload",
+    "function": "workload",
     "memory_limit": "public",
     "trace": "public",
     "under": "public",

@@ -12,6 +12,7 @@ from msgspec import NODEFAULT
 from msgspec.structs import fields
 
 from listen2lab.experiment.catalog import EXPERIMENTS, question_of
+from listen2lab.experiment.functions import name_of
 from listen2lab.study.plan import Experiment, Level
 from listen2lab.study.records import Call
 
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["as_call", "rendered"]
 
-_FIRST = ("experiments", "file", "source", "studies")
+_FIRST = ("experiments", "file", "function", "source", "studies")
 """Arguments that are given by their place."""
+_FUNCTIONS = ("function", "setup", "teardown", "size")
+"""Arguments that are functions, by their names."""
 _OPTIONS = {"texts": "text", "knobs": "set", "levels": "levels"}
 """Arguments that a command calls otherwise."""
 
@@ -97,9 +100,16 @@ def _as_python(call: Call, own: Mapping[str, Experiment]) -> str:
         if name in call.arguments:
             value = call.arguments[name]
             given = value if isinstance(value, list) else [value]
-            each = [_experiment(own[x]) if x in own else repr(x) for x in map(str, given)]
+            each = [
+                x if name in _FUNCTIONS else _experiment(own[x]) if x in own else repr(x)
+                for x in map(str, given)
+            ]
             said.append(each[0] if len(each) == 1 else f"[{', '.join(each)}]")
-    said += [f"{name}={value!r}" for name, value in call.arguments.items() if name not in _FIRST]
+    said += [
+        f"{name}={value if name in _FUNCTIONS else repr(value)}"
+        for name, value in call.arguments.items()
+        if name not in _FIRST
+    ]
     return f"lab.{call.name}({', '.join(said)})"
 
 
@@ -155,11 +165,14 @@ def as_call(function: Callable[..., object], given: Mapping[str, Any]) -> Call:
         elif name == "knobs":
             value = dict(value)
         if value not in ([], {}):
-            arguments[name] = _as_argument(value)
+            is_function = name == "file" and callable(value)
+            arguments["function" if is_function else name] = _as_argument(value)
     return Call(function.__name__, arguments, shell=bool(given["from_shell"]))
 
 
 def _as_argument(value: Any) -> Any:
     if isinstance(value, Experiment):
         return value.name
+    if callable(value):
+        return name_of(value)
     return str(value) if isinstance(value, Path) else value
