@@ -116,7 +116,7 @@ def test_two_interpreters_are_compared(workload, tmp_path):
     [
         ("def setup(: pass", "syntax error"),
         ("def setup(): pass", "no function step"),
-        ("import sys\nsys.exit(0)", "sys.exit(0)"),
+        ("import sys\nstep = print\nsys.exit(0)", "sys.exit(0)"),
         ("def setup(): pass\ndef step(i):\n import ctypes; ctypes.string_at(0)", "SIGSEGV"),
         ("def setup(): pass\ndef step(i):\n import os; os._exit(0)", "ended before its last step"),
         ("def setup(): raise OSError('no model')\ndef step(i): pass", "no model"),
