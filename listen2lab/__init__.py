@@ -32,6 +32,7 @@ _HOMES = {
     "facade": ("Study",),
     "findings.hypotheses": ("HYPOTHESES",),
     "models.bound": ("bound",),
+    "notebook.magic": ("load_ipython_extension",),
     "notebook.panel": ("panel",),
     "pipeline.knobs": ("Knobs",),
     "report.text.knobs": ("KNOB_MEANINGS",),
