@@ -85,7 +85,7 @@ def plan_of(
             item = Experiment(name, f"Does {name}?", "x" if len(made) > 1 else None, made)
             item = replace(item, unit="step")
         experiments.append(replace(item, steps=steps, warmup=warmup))
-    return Plan(tuple(experiments), **{"repeats": 3, "traced": False, **settings})
+    return Plan(tuple(experiments), **{"repeats": 3, "traced": "none", **settings})
 
 
 def build_study(

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import html
 import shlex
 import subprocess
 import sys
 
 import pytest
 from msgspec.structs import replace
+from small_studies import READING, build_study
 
 import listen2lab as lab
 from listen2lab.cli.run import _values
 from listen2lab.errors import InputError, UnknownNameError
 from listen2lab.findings.hypotheses import public_names
+from listen2lab.findings.summary import summary_of
+from listen2lab.report import terminal
 from listen2lab.report.text.command import as_call, rendered
+from listen2lab.report.text.contrasts import contrasts
 from listen2lab.study.plan import Plan
 from listen2lab.study.records import Call, Manifest
 from listen2lab.study.redact import Redaction
@@ -134,3 +139,62 @@ def test_an_unknown_knob_of_a_level_is_an_error():
     """Also in an experiment that is made by hand."""
     with pytest.raises(UnknownNameError, match="num_threads"):
         lab.Experiment("mine", "Why?", None, (lab.Level("a", {"num_thread": 2}),))
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory):
+    """Return a study of three threads' worth: one holds 30 MiB more, of one it is not known."""
+    held = {
+        "1": 100.0,
+        "2": lambda repeat, _: 130.0 + repeat,
+        "4": lambda k, _: 100.0 + 60 * (k == 2),
+    }
+    item = lab.vary(
+        "num_threads", [1, 2, 4], question="Do threads hold it?", prediction="Each does."
+    )
+    study = build_study(
+        tmp_path_factory.mktemp("asked") / "s",
+        {f"{item.name}/{level}": shape for level, shape in held.items()},
+        plan=Plan((item,), repeats=3, traced="none"),
+        manifest={
+            "inputs": READING,
+            "call": Call("run", {"experiments": [item.name]}, shell=False),
+        },
+    )  # fmt: skip
+    return lab.Study(study)
+
+
+def test_where_no_hypothesis_is_tested_each_condition_is_contrasted(asked):
+    """End and peak less the reference's, with an interval; what would decide the undecided."""
+    assert asked.summary().findings == {}
+    (found,) = contrasts(asked.data, asked.summary())
+    two, four = asked.summary().experiments["vary-num_threads"].contrasts.values()
+    assert (two.to, two.verdict, two.peak) == ("1", "worse", "worse")
+    for difference, (low, high) in (
+        (two.end_difference_mib, two.end_interval_mib),
+        (two.peak_difference_mib, two.peak_interval_mib),
+    ):
+        assert difference == pytest.approx(31, abs=0.1)
+        assert 28 < low < 31 < high < 34
+    assert (four.verdict, four.peak) == ("inconclusive", "inconclusive")
+    assert [row[0] for row in found.rows] == ["2", "4"]
+    assert "noise_scale_w" in found.note
+
+
+def test_question_prediction_and_contrast_are_on_every_page(asked):
+    """Page, terminal, card and summary.md, as it is shared; and the line to run it again."""
+    page = asked.report()
+    shared = [page.read_text(), (page.parent / "summary.md").read_text().replace("\\", "")]
+    shown = [*shared, terminal.overview(asked.data, asked.summary()), asked._repr_html_()]
+    for text in shown:
+        assert all(part in text for part in ("Do threads hold it?", "Each does.", "+31.0 [+28.5"))
+    line = "lab.run(lab.vary(num_threads=[1, 2, 4], question='Do threads hold it?', prediction="
+    assert all(line in html.unescape(text) for text in shared)
+
+
+def test_the_labs_own_experiments_have_findings_instead(tmp_path):
+    """A contrast stands where none of the lab's hypotheses tells."""
+    study = build_study(tmp_path / "s", {"cache-size/2": 40.0, "cache-size/1": 20.0}, repeats=1)
+    summary = summary_of(study)
+    assert summary.findings
+    assert contrasts(study, summary) == []

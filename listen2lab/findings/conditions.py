@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
+    from numpy.typing import NDArray
 
     from listen2lab.study.records import RunOutcome
+    from listen2lab.verdict.contrast import ContrastName
     from listen2lab.verdict.reasons import Reason
 
 __all__ = ["contrast", "numbers_of"]
@@ -200,17 +202,24 @@ def contrast(
     before, after = (x.loc[x["phase"] == "end", "rss"].to_numpy(float) for x in (one, other))
     if not len(before) or not len(after):
         return None
-    difference = float(after.mean() - before.mean())
-    interval = welch(after, before)
-    worth = max(limits.WORTH_SHARE * float(before.mean()), limits.WORTH_LEVEL)
+    verdict, difference, interval = _level(before, after)
     by_end = ConditionContrast(
         to=to,
         about="level",
-        verdict=by_level(difference, interval, worth),
+        verdict=verdict,
         why="level",
-        end_difference_mib=mib(difference),
-        end_interval_mib=None if interval is None else (mib(interval[0]), mib(interval[1])),
+        end_difference_mib=difference,
+        end_interval_mib=interval,
     )
+    peaks = [
+        x[x["phase"] == "step"].groupby("repeat")["peak"].max().dropna().to_numpy(float)
+        for x in (one, other)
+    ]
+    if all(map(len, peaks)):
+        peak, difference, interval = _level(*peaks)
+        by_end = replace(
+            by_end, peak=peak, peak_difference_mib=difference, peak_interval_mib=interval
+        )
     if "leak" not in verdicts:
         return by_end
     quantity, pair = _pair(*(_with_held(x[x["phase"] == "step"]) for x in (one, other)))
@@ -228,6 +237,16 @@ def contrast(
         upper=_finite(pair.b.upper),
         unjudged=None if blind is None else str(blind.reasons[0]),
     )
+
+
+def _level(
+    before: NDArray[np.float64], after: NDArray[np.float64]
+) -> tuple[ContrastName, float, tuple[float, float] | None]:
+    """Return what became of a level, the change in MiB and its interval; a number a process."""
+    change, interval = float(after.mean() - before.mean()), welch(after, before)
+    worth = max(limits.WORTH_SHARE * float(before.mean()), limits.WORTH_LEVEL)
+    bounds = None if interval is None else (mib(interval[0]), mib(interval[1]))
+    return by_level(change, interval, worth), mib(change), bounds
 
 
 def _pair(a: pd.DataFrame, b: pd.DataFrame) -> tuple[str, Contrast]:

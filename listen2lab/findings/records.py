@@ -131,6 +131,8 @@ class ConditionContrast(msgspec.Struct, frozen=True, kw_only=True):
         What the verdict rests on: see `listen2lab.verdict.contrast.Contrast`.
     end_difference_mib, end_interval_mib
         This less the other at the end, with Welch's 95 % interval over processes.
+    peak, peak_difference_mib, peak_interval_mib
+        What became of the peak, and the same of it; None where peaks were not read.
     quantity, rate_of_first, rate, upper
         Where it is about the rate: whose, and bytes (or blocks) a step of both, with the upper
         bound of this one's.
@@ -144,6 +146,9 @@ class ConditionContrast(msgspec.Struct, frozen=True, kw_only=True):
     why: Public
     end_difference_mib: float
     end_interval_mib: tuple[float, float] | None = None
+    peak: Change = "inconclusive"
+    peak_difference_mib: float | None = None
+    peak_interval_mib: tuple[float, float] | None = None
     quantity: Public | None = None
     rate_of_first: float | None = None
     rate: float | None = None

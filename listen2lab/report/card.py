@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from listen2lab.report.text import findings as finding_words
+from listen2lab.report.text.contrasts import TITLE, contrasts
 from listen2lab.report.text.escape import as_code, printable
 from listen2lab.report.text.format import number
 from listen2lab.report.text.study import called, subject
@@ -84,6 +85,16 @@ def study_card(study: StudyData, summary: Summary) -> Card:
     ]
     is_one = len(summary.experiments) == 1
     parts += [_experiment(name, item, is_open=is_one) for name, item in summary.experiments.items()]
+    for each in contrasts(study, summary):
+        lines = [*(f"Predicted: {sentence}" for sentence in each.predictions), each.note]
+        parts.append(
+            Markup('<p><b>{}</b> <span class="quiet">{}</span></p>{}{}').format(
+                TITLE,
+                each.question,
+                table_of(each.heads, each.rows, numbers_from=len(each.heads)),
+                Markup("").join(Markup("<p>{}</p>").format(line) for line in lines if line),
+            )
+        )
     if found := tested(summary):
         said = (f"{name} {finding_words.word(summary.findings[name])}" for name in found)
         parts.append(Markup("<p>Findings: {}</p>").format(", ".join(said)))

@@ -27,6 +27,7 @@ from listen2lab.report.text import findings as finding_words
 from listen2lab.report.text import study as words
 from listen2lab.report.text.account import how_measured, part
 from listen2lab.report.text.answers import QUESTIONS, answers
+from listen2lab.report.text.contrasts import TITLE, contrasts
 from listen2lab.report.text.key_facts import key_facts
 from listen2lab.report.text.law import law
 from listen2lab.report.text.notices import say
@@ -81,6 +82,8 @@ def page(
         is_pipeline=manifest.inputs.is_pipeline,
         engine=manifest.setup.versions.get("sherpa-onnx", "?"),
         opening=opening,
+        contrasts=contrasts(study, summary),
+        contrasts_title=TITLE,
         in_words=finding_words,
         facts=key_facts(study, summary),
         sections=sections,

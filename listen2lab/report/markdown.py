@@ -12,6 +12,7 @@ from listen2lab.report.terminal import blocks
 from listen2lab.report.text import findings as finding_words
 from listen2lab.report.text import study as words
 from listen2lab.report.text.answers import answers
+from listen2lab.report.text.contrasts import TITLE, contrasts
 from listen2lab.report.text.issue import asked, asked_of_engine, lowers, ruled_out, title, verdict
 from listen2lab.report.text.key_facts import key_facts, reference
 from listen2lab.report.text.knobs import KNOB_MEANINGS
@@ -47,6 +48,8 @@ def short(study: StudyData, summary: Summary) -> str:
             *(said[x][0] for x in ("leak", "consumes", "cause", "under") if said.get(x)),
             *(said["under"][1:n_limits] if n_limits else ()),
         ],
+        contrasts=contrasts(study, summary),
+        contrasts_title=TITLE,
         findings=[(n, each, finding_words.word(each)) for n, each in summary.findings.items()],
         rows=rows[:_MOST_ROWS],
         n_left=max(0, len(rows) - _MOST_ROWS),

@@ -18,6 +18,7 @@ from listen2lab.report.text import findings as finding_words
 from listen2lab.report.text import study as words
 from listen2lab.report.text.account import NOT_HELD
 from listen2lab.report.text.answers import QUESTIONS, answers
+from listen2lab.report.text.contrasts import TITLE, contrasts
 from listen2lab.report.text.escape import one_line, printable
 from listen2lab.report.text.format import DASH, number, span
 from listen2lab.report.text.knobs import FAULT_MEANINGS
@@ -26,7 +27,7 @@ from listen2lab.report.text.verdicts import REASONS, contrast
 from listen2lab.units import KIB, MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -59,9 +60,24 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers_from: 
 
 
 def overview(study: StudyData, summary: Summary) -> str:
-    """Return what ``listen2lab report`` prints: conditions, answers and findings."""
-    parts = [conditions(summary), findings(summary), *words.endings(study.runs)]
+    """Return what ``listen2lab report`` prints: conditions, answers, findings and contrasts."""
+    parts = [
+        conditions(summary),
+        findings(summary),
+        *_contrasts(study, summary),
+        *words.endings(study.runs),
+    ]
     return printable("\n\n".join(part for part in parts if part))
+
+
+def _contrasts(study: StudyData, summary: Summary) -> Iterator[str]:
+    for k, each in enumerate(contrasts(study, summary)):
+        if not k:
+            yield TITLE
+        said = [each.question, *(f"Predicted: {sentence}" for sentence in each.predictions)]
+        lines = [line for sentence in said for line in _wrapped(sentence)]
+        lines += ["", table(each.heads, each.rows), "", *_wrapped(each.note)]
+        yield "\n".join(lines).rstrip()
 
 
 def conditions(summary: Summary) -> str:

@@ -23,12 +23,6 @@ __all__ = [
 ]  # fmt: skip
 
 _UNITS = {"end": " MiB", "rate": " KiB a step", "verdict": ""}
-_MEANING = {
-    "reduced": "less",
-    "worse": "more",
-    "unchanged": "no difference worth acting on",
-    "inconclusive": "not known well enough to say",
-}
 _ABOUT = {"rate": "rate", "level": "end"}
 
 
@@ -156,7 +150,7 @@ def pair_text(pair: Pair) -> str:
     if pair.contrast.about == "rate":
         became = verdicts.contrast("B", pair.contrast)
         return f"{pair_name(pair)}: {pair.contrast.verdict}. {became} {end}."
-    return f"{pair_name(pair)}: {end}: {_MEANING[pair.contrast.verdict]}."
+    return f"{pair_name(pair)}: {end}: {verdicts.MEANINGS[pair.contrast.verdict]}."
 
 
 def quantities(pair: Pair) -> list[tuple[str, Change, int]]:

@@ -12,7 +12,15 @@ if TYPE_CHECKING:
 
     from listen2lab.findings.records import ConditionContrast
 
-__all__ = ["REASONS", "confidence", "contrast"]
+__all__ = ["MEANINGS", "REASONS", "confidence", "contrast"]
+
+MEANINGS = {
+    "reduced": "lower",
+    "worse": "higher",
+    "unchanged": "no difference worth acting on",
+    "inconclusive": "not known well enough to say",
+}
+"""What became of a level, in words."""
 
 REASONS: dict[str, str] = {
     # -- why this verdict
