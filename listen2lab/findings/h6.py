@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
 from listen2lab.findings.effects import (
     UNACCOUNTED,
@@ -98,6 +97,8 @@ def _length_of_unaccounted(
 
 def _slope(seconds: list[np.ndarray], ends: list[np.ndarray]) -> Effect:
     """Return bytes per second of the longest stretch, over processes."""
+    from scipy import stats  # noqa: PLC0415 - half a second, and a stored study needs none of it
+
     x, y = np.concatenate(seconds), np.concatenate(ends)
     fit = stats.linregress(x, y)
     interval = None

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import stats
 
 from listen2lab.account.at_end import end_parts
 from listen2lab.findings.records import Where
@@ -245,6 +244,8 @@ class Measured:
         seconds, ends = (np.concatenate([np.empty(0), *(p[k] for p in pairs)]) for k in (0, 1))
         if len(seconds) < _LEAST_RUNS or np.ptp(seconds) < _LEAST_SPREAD_S:
             return 0.0, 0.0
+        from scipy import stats  # noqa: PLC0415 - half a second, and a stored study needs none of it
+
         fit = stats.linregress(seconds, ends)
         is_sure = fit.slope > 0 and fit.pvalue < 0.01
         return float(fit.slope) if is_sure else 0.0, float(np.median(seconds))

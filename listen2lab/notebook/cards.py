@@ -140,7 +140,7 @@ def verdicts(study: Study, experiment: str) -> Card:
     experiments = study.summary().experiments
     if experiment not in experiments:
         raise UnknownNameError("experiment of this study", experiment, experiments)
-    return table_card(words.conditions(experiments[experiment]))
+    return table_card(words.conditions(experiment, experiments[experiment]))
 
 
 def answers(study: Study) -> Card:

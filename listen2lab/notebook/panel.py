@@ -153,7 +153,7 @@ class Panel(Progress):
             for figure in (study.plot(), study.plot_ends())
         ]
         cards = (
-            table_card(conditions(summary.experiments[name])),
+            table_card(conditions(name, summary.experiments[name])),
             finding_card(summary, tested(summary)),
         )
         shown = [self._html(value=card._repr_html_()) for card in cards]

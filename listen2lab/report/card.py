@@ -11,7 +11,7 @@ from listen2lab.report.text import findings as finding_words
 from listen2lab.report.text.contrasts import TITLE, contrasts
 from listen2lab.report.text.escape import as_code, printable
 from listen2lab.report.text.format import number
-from listen2lab.report.text.study import called, subject
+from listen2lab.report.text.study import called, growth, subject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -122,7 +122,10 @@ def _runs(study: StudyData) -> str:
 def _experiment(name: str, item: ExperimentSummary, *, is_open: bool) -> Markup:
     verdicts = ", ".join(dict.fromkeys(map(called, item.conditions.values())))
     rows = [
-        (condition, called(n), number(n.end_mib), number(n.peak_mib), number(n.released_mib))
+        (
+            *(condition, called(n), number(n.end_mib), number(n.peak_mib)),
+            *(" ".join(growth(n)), number(n.released_mib)),
+        )
         for condition, n in item.conditions.items()
     ]
     many = f"{len(rows)} condition{'s' * (len(rows) > 1)}"
@@ -135,7 +138,13 @@ def _experiment(name: str, item: ExperimentSummary, *, is_open: bool) -> Markup:
         many,
         verdicts,
         item.question,
-        table_of(("condition", "verdict", "end, MiB", "peak, MiB", "released, MiB"), rows),
+        table_of(
+            (
+                *("condition", "verdict", "end, MiB", "peak, MiB"),
+                *(f"growth, KiB a {item.unit}", "released, MiB"),
+            ),
+            rows,
+        ),
     )
 
 

@@ -38,7 +38,10 @@ _READ = ("rss", "anonymous", "in_use", "kept", "peak")
 
 def short(study: StudyData, summary: Summary) -> str:
     """Return ``summary.md``: subject, answer, findings, conditions, caveats, how to rerun."""
-    rows = [(str(where), words.called(n), n) for where, n in summary.conditions()]
+    rows = [
+        (str(where), words.called(n), n, " ".join(words.growth(n)))
+        for where, n in summary.conditions()
+    ]
     said = answers(summary)
     cures = None if summary.answers is None else summary.answers.cures
     n_limits = 0 if cures is None else len(cures.limits)  # each with its price: worth a line

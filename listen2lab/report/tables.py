@@ -98,15 +98,18 @@ def phase_rows(table: pd.DataFrame) -> list[PhaseRow]:
 
 def conditions_frame(summary: Summary, experiment: str | None) -> pd.DataFrame:
     """Return one row a condition, of one experiment or all; see `Study.conditions`."""
-    columns = ["verdict", "end_mib", "peak_mib", "released_mib", "rate_kib_per_step", "n_complete"]
-    rows = [
-        (*where, *(getattr(numbers, column) for column in columns))
-        for where, numbers in summary.conditions()
-        if experiment in (None, where.experiment)
-    ]
-    frame = pd.DataFrame(rows, columns=["experiment", "condition", *columns])
-    named = frame.rename(columns={"n_complete": "complete"})
-    return named.set_index(["experiment", "condition"])
+    columns = ["experiment", "condition", "verdict", "end_mib", "peak_mib", "released_mib"]
+    columns += ["rate_kib_per_step", "none_above_kib_per_step", "complete"]
+    rows = []
+    for where, n in summary.conditions():
+        if experiment in (None, where.experiment):
+            grows = n.verdict in ("leak", "inconclusive")
+            rate = (n.rate_kib_per_step, None) if grows else (None, n.upper_kib_per_step)
+            rows.append(
+                (*where, n.verdict, n.end_mib, n.peak_mib, n.released_mib, *rate, n.n_complete)
+            )
+    frame = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[3:-1], float))
+    return frame.set_index(["experiment", "condition"])
 
 
 def phases_frame(study: StudyData, experiment: str) -> pd.DataFrame:

@@ -83,10 +83,13 @@ def _contrasts(study: StudyData, summary: Summary) -> Iterator[str]:
 def conditions(summary: Summary) -> str:
     """Return a row for each condition."""
     rows = [
-        (str(where), words.called(n), number(n.end_mib), number(n.peak_mib))
+        (
+            *(str(where), words.called(n), number(n.end_mib), number(n.peak_mib)),
+            " ".join(words.growth(n)),
+        )
         for where, n in summary.conditions()
     ]
-    heads = ("experiment / condition", "verdict", "end, MiB", "peak, MiB")
+    heads = ("experiment / condition", "verdict", "end, MiB", "peak, MiB", "growth, KiB a step")
     return table(heads, rows, numbers_from=2)
 
 

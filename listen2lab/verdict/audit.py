@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from listen2lab.verdict import thresholds as limits
 from listen2lab.verdict.reasons import Reason
@@ -93,6 +92,8 @@ def _rank_correlations(rows: Array) -> Array:
     if n < 3:
         return np.zeros(0)
     rows = rows[rows.max(axis=1) > rows.min(axis=1)]
+    from scipy.stats import rankdata  # noqa: PLC0415 - half a second, and a stored study needs none of it
+
     ranks = rankdata(rows, axis=1) - (n + 1) / 2
     time = np.arange(n) - (n - 1) / 2
     return np.asarray(ranks @ time / np.sqrt((time @ time) * (ranks * ranks).sum(axis=1)))

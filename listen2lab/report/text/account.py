@@ -46,7 +46,7 @@ _GROUPS: dict[str, tuple[str, str]] = {
         "native, kept free",
         "resident pages of malloc's heap less its live bytes, after a trim",
     ),
-    "instrument": ("the instrument", "what the lab's own code had added to bare Python"),
+    "instrument": ("listen2lab itself", "what the lab's own code had added to bare Python"),
 }
 """A group of `listen2lab.account.at_end` to what it is and how it was measured, in a few words."""
 
@@ -124,7 +124,7 @@ _CATEGORIES: dict[str, tuple[str, str]] = {
         "Bytes of the aligner's trellis; none between steps. Taken out of malloc's live bytes.",
     ),
     "instrument": (
-        "the instrument",
+        "listen2lab itself",
         ("Anonymous memory that the lab's worker had added to bare Python before it loaded the "
         "workload, taken out of Python's objects."),
     ),

@@ -58,8 +58,8 @@ def ruled_out(summary: Summary) -> list[str]:
             named = ", ".join(f"{condition} ({change(each)})" for condition, each in same.items())
             to = next(iter(same.values())).to
             said.append(
-                f"{item.factor or 'condition'} ({name}): memory at the end is the same as with "
-                f"{to}, within what matters, with {named}."
+                f"{item.factor or 'condition'} ({name}): memory at the end differs too little from "
+                f"that with {to} to matter with {named}."
             )
     return said
 

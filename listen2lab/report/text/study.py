@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from listen2lab.experiment.inputs import GENERATED_VOICES
 from listen2lab.report.text import verdicts
 from listen2lab.report.text.command import rendered
-from listen2lab.report.text.format import number, rate
+from listen2lab.report.text.format import DASH, number, rate
 from listen2lab.report.text.notices import say
+from listen2lab.report.text.surprises import surprises
 from listen2lab.study.redact import leaf
 from listen2lab.units import KIB
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PHASES", "THINNED", "called", "change", "change_parts", "conditions", "damage",
-    "ended", "endings", "headline", "is_hidden", "limits", "provenance", "subject", "verdict",
+    "ended", "endings", "growth", "headline", "is_hidden", "limits", "provenance", "subject", "verdict",
     "verdict_parts",
 ]  # fmt: skip
 
@@ -31,12 +32,12 @@ PHASES = {
     "start": "interpreter",
     "import": "libraries imported",
     "setup": "models loaded, nothing read yet",
-    "end": "after the last step, collected and trimmed",
+    "end": "after the last step, garbage collected and free pages given back",
     "stopped": "reading stopped, its caches cleared",
     "session-dropped": "the engine's session dropped",
     "trimmed": "free pages given back (malloc_trim)",
     "created-again": "a new session made",
-    "released": "everything dropped, collected and trimmed",
+    "released": "everything dropped, garbage collected and free pages given back",
 }
 """Phases of a run, and what was done just before each reading."""
 
@@ -105,11 +106,33 @@ def verdict_parts(numbers: ConditionNumbers, unit: str) -> tuple[str, str]:
     if numbers.verdict == "high-water" and unit == "paragraph" and numbers.largest_input:
         longest = number(numbers.largest_input, 0)
         shape = f"memory follows the longest sentence so far ({longest} s), and stays."
-    hidden = numbers.upper_kib_per_step
-    bound = (
-        "" if hidden is None else f" A leak of up to {_kib(max(hidden, 0))} a {unit} could hide."
-    )
+    bound = ""
+    if (hidden := numbers.upper_kib_per_step) is not None and hidden > 0:
+        bound = f" It could still leak up to {_kib(hidden)} a {unit} unseen."
     return title, f"{shape.format(unit=unit)}{bound} {sure.capitalize()}"
+
+
+def growth(numbers: ConditionNumbers) -> tuple[str, str]:
+    """Return growth in KiB a step and its bounds, for cells: none where the verdict denies it.
+
+    Examples
+    --------
+    >>> from listen2lab.findings.records import ConditionNumbers
+    >>> growth(ConditionNumbers(verdict="high-water", upper_kib_per_step=374.1))
+    ('none', 'above 374')
+    """
+    if numbers.verdict in ("leak", "inconclusive"):
+        if is_hidden(numbers) and "python-objects" in numbers.grew:
+            blocks = numbers.quantities["python_blocks"].rate_per_step
+            return ("" if blocks is None else f"{blocks:,.3g}"), "objects"
+        value, bounds = numbers.rate_kib_per_step, numbers.rate_interval_kib_per_step
+        if is_hidden(numbers):
+            value, bounds = (numbers.quantities["in_use"].rate_per_step or 0.0) / KIB, None
+        return number(value), "" if bounds is None else f"[{number(bounds[0])}, {number(bounds[1])}]"
+    if not numbers.n_complete and numbers.upper_kib_per_step is None:
+        return DASH, ""
+    hidden = max(numbers.upper_kib_per_step or 0.0, 0.0)
+    return "none", f"above {hidden:,.3g}" if hidden < 100 else f"above {hidden:,.0f}"
 
 
 _OUTSIDE: dict[str, Callable[[float, str], str]] = {
@@ -126,9 +149,9 @@ def _kib(value: float | None) -> str:
     return rate(None if value is None else value * KIB)
 
 
-def conditions(item: ExperimentSummary) -> list[tuple[str, str]]:
-    """Say what an experiment's conditions showed."""
-    said = []
+def conditions(experiment: str, item: ExperimentSummary) -> list[tuple[str, str]]:
+    """Say what an experiment's conditions showed, and why where that may surprise."""
+    said, surprising = [], surprises(experiment, item)
     for name, numbers in item.conditions.items():
         if not numbers.n_complete:
             said.append((name, "No complete run, so there is nothing to judge."))
@@ -137,30 +160,26 @@ def conditions(item: ExperimentSummary) -> list[tuple[str, str]]:
         if numbers.released_mib is not None and numbers.end_mib is not None:
             given_back = numbers.end_mib - numbers.released_mib
             end += f", of which a teardown gives back {number(given_back)}"
-        difference = item.contrasts.get(name)
-        against = "" if difference is None else f" {_against(name, difference)}"
-        said.append((name, f"{verdict(numbers, item.unit)} {end}.{against}"))
+        parts = [f"{verdict(numbers, item.unit)} {end}."]
+        if (difference := item.contrasts.get(name)) is not None:
+            parts.append(_against(name, difference))
+        parts += [surprising[name]] if name in surprising else []
+        said.append((name, " ".join(parts)))
     return said
-
-
-_END_WORDS = {
-    "reduced": "lower",
-    "worse": "higher",
-    "unchanged": "the same, within what matters",
-    "inconclusive": "not known well enough to say",
-}
 
 
 def _against(name: str, difference: ConditionContrast) -> str:
     amount, interval = difference.end_difference_mib, difference.end_interval_mib
-    way = "above" if amount > 0 else "below"
-    bounds = ""
+    said = f"{number(abs(amount))} MiB {'above' if amount > 0 else 'below'}"
     if interval is not None:
-        bounds = f" (95 % between {number(interval[0])} and {number(interval[1])})"
-    said = f"That is {number(abs(amount))} MiB {way} {difference.to}{bounds}: "
+        said += f" (95 %: {number(interval[0])} to {number(interval[1])})"
     if difference.about == "rate":
-        return f"{said}{difference.verdict}. {verdicts.contrast(name, difference)}"
-    return f"{said}{_END_WORDS[difference.verdict]}."
+        return f"It ends {said} {difference.to}. {verdicts.contrast(name, difference)}"
+    if difference.verdict == "unchanged":
+        return f"It ends as {difference.to} does: {said}, a difference too small to matter."
+    if difference.verdict == "inconclusive":
+        return f"Whether it ends above or below {difference.to} is not known: {said}."
+    return f"It ends {said} {difference.to}."
 
 
 def change(difference: ConditionContrast) -> str:
@@ -177,28 +196,41 @@ def change_parts(difference: ConditionContrast) -> tuple[str, str]:
 
 
 def headline(item: ExperimentSummary) -> str:
-    """Say an experiment's result in a line: verdicts, ends, and the largest difference."""
+    """Say an experiment's result in a line: verdicts, ends, and the largest sure difference."""
     complete = {name: n for name, n in item.conditions.items() if n.n_complete}
     if not complete:
         return "No complete run."
-    called_so = [called(n) for n in complete.values()]
-    names = dict.fromkeys(sorted(called_so, key=called_so.count, reverse=True))
+    by_verdict: dict[str, list[str]] = {}
+    for name, n in complete.items():
+        by_verdict.setdefault(called(n), []).append(name)
+    ranked = sorted(by_verdict.items(), key=lambda pair: -len(pair[1]))
     summed = ", ".join(
-        name if len(names) == 1 else f"{called_so.count(name)} {name}" for name in names
+        f"{len(names)} {what}" if len(names) > _MOST_LISTED else f"{what}: {', '.join(names)}"
+        for what, names in ranked
     )
-    said = [summed.capitalize() if len(names) == 1 else summed]
+    said = [ranked[0][0].capitalize() if len(ranked) == 1 else summed]
     ends = [n.end_mib for n in complete.values() if n.end_mib is not None]
     if ends:
         low, high = number(min(ends)), number(max(ends))
         said.append(f"{low} MiB" if low == high else f"{low} to {high} MiB")
-    differences = [(name, c) for name, c in item.contrasts.items() if c is not None]
-    if differences:
-        name, most = max(differences, key=lambda pair: abs(pair[1].end_difference_mib))
-        said.append(f"furthest apart: {name}, {change(most)} against {most.to}")
+    sure = [
+        (name, c) for name, c in item.contrasts.items() if c and c.verdict in ("reduced", "worse")
+    ]
+    if sure:
+        name, most = max(sure, key=lambda pair: abs(pair[1].end_difference_mib))
+        way = "above" if most.end_difference_mib > 0 else "below"
+        said.append(
+            f"furthest apart: {name}, {number(abs(most.end_difference_mib))} MiB {way} {most.to}"
+        )
+    elif any(item.contrasts.values()):
+        said.append("no difference is sure")
     left = len(item.conditions) - len(complete)
     if left:
         said.append(f"{left} without a complete run")
     return "; ".join(said) + "."
+
+
+_MOST_LISTED = 2  # conditions of one verdict that a headline names
 
 
 def ended(record: RunRecord) -> str:

@@ -105,6 +105,9 @@ REASONS: dict[str, str] = {
 """What each `listen2lab.verdict.reasons.Reason` says."""
 
 
+_SURE = {"positive": "moderate", "very-strong": "very strong"}
+
+
 def confidence(code: str, reasons: Iterable[str]) -> str:
     """Say how sure a verdict is.
 
@@ -112,10 +115,12 @@ def confidence(code: str, reasons: Iterable[str]) -> str:
     --------
     >>> confidence("very-strong", ["steady-growth", "few-steps"])
     'very strong, but from a small run'
+    >>> confidence("positive", [])
+    'moderate'
     """
     if code == "none":
         return "none: the run does not decide"
-    word, given = code.replace("-", " "), set(reasons)
+    word, given = _SURE.get(code, code), set(reasons)
     if Reason.ONE_REPEAT in given:
         return f"{word}, but from one repeat only"
     return f"{word}, but from a small run" if Reason.FEW_STEPS in given else f"{word}, firm"
