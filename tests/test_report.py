@@ -173,7 +173,7 @@ def test_a_condition_is_taken_apart_once(tmp_path):
     plan = Plan((short("stop-release"), short("baseline"), other, apart), repeats=1, traced="none")
     study = study_of(tmp_path / "study", plan)
     text = page(study, summary_of(study))
-    assert text.count('<div class="account">') == 3
+    assert text.count('<div class="account"') == 3
     assert re.findall(r'taken apart under\s+<a href="#([^"]*)"', text) == ["baseline"]
 
 

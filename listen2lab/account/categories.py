@@ -27,10 +27,14 @@ from listen2lab.notice import Notice
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from listen2lab.study.data import StudyData
+
     Floats = NDArray[np.float64]
 
-__all__ = ["CATEGORIES", "UNACCOUNTED", "Certainty", "account", "cannot_tell", "categories"]
-__all__ += ["libraries"]
+__all__ = [
+    "CATEGORIES", "UNACCOUNTED", "Certainty", "account", "cannot_tell", "categories", "libraries",
+    "one_run",
+]  # fmt: skip
 
 UNACCOUNTED = "unaccounted"
 """What is left: resident memory less all that was found."""
@@ -324,3 +328,15 @@ def libraries(samples: pd.DataFrame) -> pd.DataFrame:
         for name, size in files.items()
     ]
     return pd.DataFrame(rows, columns=[*keys, "file", "bytes"])
+
+
+def one_run(study: StudyData, experiment: str, condition: str) -> pd.DataFrame:
+    """Return the samples of the run that stands for its condition."""
+    samples, runs = study.samples, study.runs
+    mine = (samples["experiment"] == experiment) & (samples["condition"] == condition)
+    samples = samples[mine & ~samples["traced"].astype(bool)]
+    mine = (runs["experiment"] == experiment) & (runs["condition"] == condition)
+    complete = set(runs.loc[mine & (runs["outcome"] == "complete"), "repeat"])
+    repeats = [each for each in dict.fromkeys(samples["repeat"]) if each in complete]
+    repeats = repeats or list(dict.fromkeys(samples["repeat"]))
+    return samples[samples["repeat"] == repeats[0]] if repeats else samples

@@ -9,7 +9,13 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from listen2lab.account.attribute import grown, held, survivors
-from listen2lab.account.categories import account, cannot_tell, categories, libraries
+from listen2lab.account.categories import (
+    account,
+    cannot_tell,
+    categories,
+    libraries,
+    one_run,
+)
 from listen2lab.account.flamegraph import links
 from listen2lab.errors import UnknownNameError
 from listen2lab.report.style import INK, QUIET, SERIES, new_figure, safe_label, styled, to_svg
@@ -64,7 +70,7 @@ def plot_account(study: StudyData, experiment: str, condition: str) -> Figure | 
     Bands add up to the line of resident memory; a tick above marks each step's peak. Beneath, the
     longest sentence so far, and each step's own. None without a sampled step.
     """
-    table = account(_samples(study, experiment, condition))
+    table = account(one_run(study, experiment, condition))
     return None if table.empty else _figure(study, experiment, table)
 
 
@@ -72,7 +78,7 @@ def account_frame(
     study: StudyData, experiment: str, condition: str, step: int | None
 ) -> pd.DataFrame:
     """Return a step of the account in words; see `listen2lab.Study.account_at`."""
-    table = account(_samples(study, experiment, condition))
+    table = account(one_run(study, experiment, condition))
     steps = [] if table.empty else table["step"].astype(int).tolist()
     wanted = max(steps, default=None) if step is None else step
     if wanted not in steps:
@@ -99,18 +105,6 @@ def _figure(study: StudyData, experiment: str, table: pd.DataFrame) -> Figure:
         bottom.set_xlabel("step" if item.unit == "step" else f"step ({safe_label(item.unit)})")
         bottom.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
     return figure
-
-
-def _samples(study: StudyData, experiment: str, condition: str) -> pd.DataFrame:
-    """Return the samples of the run that stands for its condition."""
-    samples, runs = study.samples, study.runs
-    mine = (samples["experiment"] == experiment) & (samples["condition"] == condition)
-    samples = samples[mine & ~samples["traced"].astype(bool)]
-    mine = (runs["experiment"] == experiment) & (runs["condition"] == condition)
-    complete = set(runs.loc[mine & (runs["outcome"] == "complete"), "repeat"])
-    repeats = [each for each in dict.fromkeys(samples["repeat"]) if each in complete]
-    repeats = repeats or list(dict.fromkeys(samples["repeat"]))
-    return samples[samples["repeat"] == repeats[0]] if repeats else samples
 
 
 def _layers(table: pd.DataFrame) -> list[tuple[_Band, Any]]:
@@ -150,7 +144,7 @@ def _bands(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_ylim(0, top)
     axes.set_xlim(steps[0] - 0.5, steps[-1] + 0.5)
     axes.set_ylabel("MiB resident")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     _label(axes, ends, float(resident[-1]), top)
     _why(axes, table, steps, resident, top)
 
@@ -267,7 +261,7 @@ def section(
     """
     found = []
     for condition in conditions:
-        samples = _samples(study, experiment, condition)
+        samples = one_run(study, experiment, condition)
         table = account(samples)
         if table.empty:
             continue
@@ -281,6 +275,7 @@ def section(
                     figure, label=f"What resident memory is made of, {experiment}, {condition}"
                 ),
                 "caption": caption(table),
+                "is_at_top": False,
                 "rows": _rows(last, categories(table)),
                 "untouched_mib": float(last["untouched"]) / MIB,
                 "files": [

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from listen2lab.account.flamegraph import links
 from listen2lab.account.owners import holders
 from listen2lab.findings.law import LENGTHS
 from listen2lab.report import account
@@ -25,12 +26,13 @@ from listen2lab.report.template import template
 from listen2lab.report.text import cures as cure_words
 from listen2lab.report.text import findings as finding_words
 from listen2lab.report.text import study as words
-from listen2lab.report.text.account import how_measured, part
+from listen2lab.report.text.account import flame_graph_label, how_measured, part
 from listen2lab.report.text.answers import QUESTIONS, answers
 from listen2lab.report.text.contrasts import TITLE, contrasts
-from listen2lab.report.text.key_facts import key_facts
+from listen2lab.report.text.key_facts import key_facts, reference
 from listen2lab.report.text.law import law
 from listen2lab.report.text.notices import say
+from listen2lab.report.text.surprises import surprises
 from listen2lab.report.text.verdicts import REASONS
 from listen2lab.study.payload import ELEMENT_ID, payload
 from listen2lab.study.plan import APART
@@ -39,7 +41,7 @@ from listen2lab.units import MIB
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from listen2lab.findings.records import ExperimentSummary, Summary
+    from listen2lab.findings.records import ExperimentSummary, Summary, Where
     from listen2lab.study.data import StudyData
     from listen2lab.study.plan import Experiment
 
@@ -60,6 +62,7 @@ def page(
     sections = [
         _section(study, item, summary.experiments[item.name]) for item in study.plan.experiments
     ]
+    where = reference(study, summary)
     figure = plot_law(study, summary.laws)
     for item, section in zip(study.plan.experiments, sections, strict=True):
         has_law = item.name == LENGTHS and figure is not None
@@ -70,6 +73,7 @@ def page(
             else None
         )
         section.update(_accounts(study, item, sections, include_private=include_private))
+    top = _top(sections, where)
     opening = _opening(summary)
     rules = _share_styles(sections, opening)
     manifest = study.manifest
@@ -86,6 +90,7 @@ def page(
         contrasts_title=TITLE,
         in_words=finding_words,
         facts=key_facts(study, summary),
+        top=top,
         sections=sections,
         is_open=len(sections) <= _MOST_OPEN,
         device=device,
@@ -138,7 +143,9 @@ def _section(study: StudyData, item: Experiment, numbers: ExperimentSummary) -> 
         "name": name,
         "item": numbers,
         "headline": words.headline(numbers),
-        "said": dict(words.conditions(numbers)),
+        "said": dict(words.conditions(name, numbers)),
+        "surprises": surprises(name, numbers),
+        "growth": {condition: words.growth(n) for condition, n in conditions.items()},
         "called": {condition: words.called(n) for condition, n in conditions.items()},
         "changes": {name: words.change_parts(c) for name, c in numbers.contrasts.items() if c},
         "reference": item.reference.name,
@@ -179,6 +186,16 @@ def _accounts(
     return {"accounts": account.section(study, *where, include_private=include_private)}
 
 
+def _top(sections: Sequence[dict[str, Any]], where: Where | None) -> dict[str, Any] | None:
+    """Return the account of the condition that a study is about: its picture stands at the top."""
+    for section in sections:
+        for each in section["accounts"]:
+            if where is not None and (section["name"], each["condition"]) == where:
+                each["is_at_top"] = True
+                return each
+    return None
+
+
 def _setting(item: Experiment) -> str:
     return item.name.partition(APART)[2]
 
@@ -211,7 +228,11 @@ def _traces(study: StudyData, name: str, conditions: Sequence[str]) -> list[dict
             "allocators": top,
             "peak_mib": trace.peak / MIB,
         }
-        found.append({**shown, "allocations": trace.allocations})
+        flames = [
+            {"label": flame_graph_label(what), "href": href}
+            for what, href in links(study, name, condition)
+        ]
+        found.append({**shown, "allocations": trace.allocations, "flames": flames})
     return found
 
 

@@ -169,13 +169,16 @@ def flame_graph_label(what: str) -> str:
 
 
 def caption(table: pd.DataFrame) -> str:
-    """Say in a sentence what the picture shows."""
+    """Say what the picture shows, and how it is read."""
     last = table.iloc[-1]
     resident = float(last["rss"])
     idle = float(last["engine_arena_idle"])
     share = f"{idle / MIB:,.0f} of {resident / MIB:,.0f} MiB ({100 * idle / resident:.0f} %)"
     left = float(table["unaccounted"].abs().max()) / MIB
-    end = f"Less than {max(left, 0.05) + 0.05:.1f} MiB is unaccounted at any step."
+    end = (
+        f"Less than {max(left, 0.05) + 0.05:.1f} MiB is unaccounted at any step. Bands add up to "
+        "the line of resident memory after each step of one run; — marks the peak within the step."
+    )
     if idle > 0.25 * resident and np.isfinite(float(last["longest"])):
         at = int(table["step"].iloc[int(table["longest"].to_numpy(float).argmax())])
         return (

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from listen2lab.account.categories import account, categories, one_run
+from listen2lab.findings.outcomes import TEXT_KNOBS
 from listen2lab.findings.records import Where
-from listen2lab.report.text.account import CODE_OF_PART, part
+from listen2lab.report.text.account import CODE_OF_PART, label, part
 from listen2lab.report.text.answers import nature
 from listen2lab.report.text.findings import amount
-from listen2lab.report.text.format import DASH, number
-from listen2lab.report.text.study import verdict_parts
+from listen2lab.report.text.format import DASH, number, size
+from listen2lab.report.text.knobs import in_words
+from listen2lab.report.text.study import called, is_hidden, verdict_parts
 
 if TYPE_CHECKING:
     from listen2lab.findings.records import ConditionNumbers, Summary
@@ -50,8 +53,8 @@ def key_facts(study: StudyData, summary: Summary) -> list[Fact]:
             f"peak {number(numbers.peak_mib)} MiB, after a teardown "
             f"{number(numbers.released_mib)} MiB",
         ),
-        _held(summary, numbers),
-        _lowest(summary, numbers.end_mib, where),
+        _grew(study, where, numbers) or _held(summary, numbers),
+        _lowest(summary, numbers, where),
     ]
 
 
@@ -86,21 +89,45 @@ def _held(summary: Summary, numbers: ConditionNumbers) -> Fact:
     return Fact(label, f"{number(sizes[most])} MiB", f"{part(most)}; {left}")
 
 
-def _lowest(summary: Summary, end: float | None, where: Where) -> Fact:
-    """Return the condition that ended lowest, with its peak: one that ends low may still kill."""
-    label = "Lowest at the end"
-    ends = [
-        (numbers.end_mib, other, numbers)
-        for other, numbers in summary.conditions()
-        if numbers.end_mib is not None and other != where
-    ]
-    if not ends or end is None:
-        return Fact(label, DASH, "only one condition was run")
-    lowest, other, numbers = min(ends, key=lambda each: each[:2])
-    way = "below" if lowest < end else "above"
+def _grew(study: StudyData, where: Where, numbers: ConditionNumbers) -> Fact | None:
+    """Return, for a leak, the part of memory that grew most over the measured steps."""
+    if numbers.verdict != "leak" or is_hidden(numbers):
+        return None
+    steps = account(one_run(study, *where))
+    if len(steps) < 2:
+        return None
+    parts = steps[categories(steps)]
+    growth = (parts.iloc[-1] - parts.iloc[0]).astype(float)
+    most, first, last = str(growth.idxmax()), steps["step"].iloc[0], steps["step"].iloc[-1]
+    whole = float(steps["rss"].iloc[-1] - steps["rss"].iloc[0])
     return Fact(
-        label,
-        f"{number(lowest)} MiB",
-        f"{other}, {number(abs(lowest - end))} MiB {way} it; peak {number(numbers.peak_mib)} MiB, "
-        f"{numbers.verdict}",
+        "What grew",
+        f"+{size(float(growth[most]))}",
+        f"{label(most)[0]}, of {size(whole)} more from step {first:.0f} to {last:.0f}",
     )
+
+
+_SAME_PEAK = 0.98
+"""Of the app's peak: what is not below it lowers nothing that kills."""
+
+
+def _lowest(summary: Summary, numbers: ConditionNumbers, where: Where) -> Fact:
+    """Return the lowest peak with the same texts read: what only ends low may kill."""
+    found = {at: n for at, n in summary.conditions() if at != where and n.peak_mib is not None}
+    changes: dict[Where, str] = {}
+    if summary.answers is not None:  # what reads other texts, or puts more load on, is no change
+        changes = {
+            Where(each.experiment, each.condition): in_words(each.knobs)
+            for each in summary.answers.outcomes
+            if not TEXT_KNOBS & set(each.knobs)
+        }
+        found = {at: n for at, n in found.items() if at in changes}
+    if not found or numbers.peak_mib is None:
+        return Fact("Lowest peak", DASH, "only one condition was run")
+    at = min(found, key=lambda each: found[each].peak_mib or 0.0)
+    lowest = found[at].peak_mib or 0.0
+    beside = f"at the end {number(found[at].end_mib)} MiB, {called(found[at])}"
+    what = f"{changes[at]} ({at})" if at in changes else str(at)
+    if lowest > _SAME_PEAK * numbers.peak_mib:
+        return Fact("Lowest peak", "No lower one", f"{what}: {number(lowest)} MiB; {beside}")
+    return Fact("Lowest peak", f"{number(lowest)} MiB", f"{what}; {beside}")

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PHASES", "THINNED", "called", "change", "change_parts", "conditions", "damage",
-    "ended", "endings", "growth", "headline", "is_hidden", "limits", "provenance", "subject", "verdict",
-    "verdict_parts",
+    "ended", "endings", "growth", "headline", "is_hidden", "limits", "provenance", "subject",
+    "verdict", "verdict_parts",
 ]  # fmt: skip
 
 PHASES = {
@@ -128,7 +128,9 @@ def growth(numbers: ConditionNumbers) -> tuple[str, str]:
         value, bounds = numbers.rate_kib_per_step, numbers.rate_interval_kib_per_step
         if is_hidden(numbers):
             value, bounds = (numbers.quantities["in_use"].rate_per_step or 0.0) / KIB, None
-        return number(value), "" if bounds is None else f"[{number(bounds[0])}, {number(bounds[1])}]"
+        return number(
+            value
+        ), "" if bounds is None else f"[{number(bounds[0])}, {number(bounds[1])}]"
     if not numbers.n_complete and numbers.upper_kib_per_step is None:
         return DASH, ""
     hidden = max(numbers.upper_kib_per_step or 0.0, 0.0)
@@ -169,17 +171,23 @@ def conditions(experiment: str, item: ExperimentSummary) -> list[tuple[str, str]
 
 
 def _against(name: str, difference: ConditionContrast) -> str:
-    amount, interval = difference.end_difference_mib, difference.end_interval_mib
-    said = f"{number(abs(amount))} MiB {'above' if amount > 0 else 'below'}"
+    amount, interval, first = (
+        difference.end_difference_mib, difference.end_interval_mib, difference.to,
+    )  # fmt: skip
+    way = "above" if amount > 0 else "below"
+    apart, bounds = f"{number(abs(amount))} MiB {way}", ""
     if interval is not None:
-        said += f" (95 %: {number(interval[0])} to {number(interval[1])})"
+        low, high = interval if amount > 0 else (-interval[1], -interval[0])
+        other = {"above": "below", "below": "above"}[way]
+        start = number(low) if low >= 0 else f"from {number(-low)} {other}"
+        bounds = f" (95 %: {start} to {number(high)} {way})"
     if difference.about == "rate":
-        return f"It ends {said} {difference.to}. {verdicts.contrast(name, difference)}"
+        return f"It ends {apart} {first}{bounds}. {verdicts.contrast(name, difference)}"
     if difference.verdict == "unchanged":
-        return f"It ends as {difference.to} does: {said}, a difference too small to matter."
+        return f"It ends as {first} does: {apart}{bounds}, a difference too small to matter."
     if difference.verdict == "inconclusive":
-        return f"Whether it ends above or below {difference.to} is not known: {said}."
-    return f"It ends {said} {difference.to}."
+        return f"Whether it ends above or below {first} is not known: {apart}{bounds}."
+    return f"It ends {apart} {first}{bounds}."
 
 
 def change(difference: ConditionContrast) -> str:

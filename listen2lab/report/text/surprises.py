@@ -15,8 +15,8 @@ _WIDE_MIB = 100.0  # half of an interval: more than anything but another length 
 _SAME_PEAK = 0.98  # of the peak of what it is compared with
 
 _MADE_AGAIN = (
-    "That it holds more surprises: a paragraph made ahead is thrown away and made again, in another "
-    "length, and the engine keeps memory for both."
+    "That it holds more surprises: a paragraph made ahead is thrown away and made again, in "
+    "another length, and the engine keeps memory for both."
 )
 _KEEPS_ALL = (
     "It is made to keep everything here, and so it grows; with a limit, as the app has it, it does "
@@ -36,7 +36,11 @@ def surprises(experiment: str, item: ExperimentSummary) -> dict[str, str]:
         found = item.contrasts.get(name)
         parts = [
             *([_MADE_AGAIN] if _is_higher(found) and (experiment, name) in _HIGHER else ()),
-            *([_KEEPS_ALL] if numbers.verdict == "leak" and (experiment, name) in _UNBOUNDED else ()),
+            *(
+                [_KEEPS_ALL]
+                if numbers.verdict == "leak" and (experiment, name) in _UNBOUNDED
+                else ()
+            ),
             *(_kept_peak(numbers, found, item)),
             *(_wide(numbers, found, item)),
         ]
@@ -58,10 +62,10 @@ def _kept_peak(
     peak, of_first = numbers.peak_mib, item.conditions[found.to].peak_mib
     if peak is None or of_first is None or peak < _SAME_PEAK * of_first:
         return []
-    return [
-        f"Its peak, {number(peak)} MiB, stays: while the longest sentence is spoken, it needs what "
-        "it needs; only afterwards is less kept."
-    ]
+    why = (
+        "while the longest sentence is spoken, it needs what it needs; only afterwards is less kept"
+    )
+    return [f"Its peak, {number(peak)} MiB, stays: {why}."]
 
 
 def _wide(
@@ -77,8 +81,9 @@ def _wide(
     apart = f"single runs end between {number(min(ends), 0)} and {number(max(ends), 0)} MiB"
     if item.unit != "paragraph":
         return [f"The interval is wide because {apart}; more repeats would decide it."]
-    return [
-        f"The interval is wide because {apart}: the voice draws another length each time it speaks "
-        "a sentence; memory follows the longest, and one that is made twice is kept twice. Fixed "
-        "durations (`--set noise_scale=0 --set noise_scale_w=0`) or more repeats would decide it."
-    ]
+    why = (
+        "the voice draws another length each time it speaks a sentence; memory follows the "
+        "longest, and one that is made twice is kept twice"
+    )
+    what = "Fixed durations (`--set noise_scale=0 --set noise_scale_w=0`) or more repeats"
+    return [f"The interval is wide because {apart}: {why}. {what} would decide it."]
