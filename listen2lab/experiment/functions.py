@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import inspect
+import io
 import pickle
 import symtable
 import sys
 import sysconfig
+from collections import ChainMap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import CodeType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import cloudpickle
 
@@ -59,7 +62,8 @@ def pickled(
     for module in by_value:
         cloudpickle.register_pickle_by_value(module)
     try:
-        content: bytes = cloudpickle.dumps(dict(functions))
+        written = io.BytesIO()
+        _Pickler(written).dump(dict(functions))
     except Exception as error:  # whatever the reduction of an object raises
         raise WorkloadError(
             f"{name_of(functions['step'])} cannot be sent to a fresh process: {error}; nothing was "
@@ -69,6 +73,7 @@ def pickled(
     finally:
         for module in by_value:
             cloudpickle.unregister_pickle_by_value(module)
+    content = written.getvalue()
     if len(content) > LARGEST:
         raise WorkloadError(
             f"{name_of(functions['step'])} takes {len(content) >> 20:,} MiB of data along, and at "
@@ -77,6 +82,19 @@ def pickled(
         )
     kept = {"folders": _folders(), "takes_number": takes_number, "functions": content}
     return pickle.dumps(kept)
+
+
+def _code(code: CodeType) -> tuple[Any, ...]:
+    """Reduce code as cloudpickle does, and keep its file: tracebacks and traces name it."""
+    make, arguments = cloudpickle.Pickler.dispatch_table[CodeType](code)
+    file = code.co_filename
+    if file.startswith("<") or "ipykernel_" in file:
+        file = "cell.py"  # of a notebook
+    return make, tuple(file if each == "<dynamic-code>" else each for each in arguments)
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
+    dispatch_table: ClassVar = ChainMap({CodeType: _code}, cloudpickle.Pickler.dispatch_table)
 
 
 def refuse_without_step(text: bytes, path: Path) -> None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from listen2lab.study.plan import Plan, Run
     from listen2lab.study.records import Call, HypothesisRecord, InputsRecord, RunRecord, Sample
 
-__all__ = ["refuse_planted", "resume", "start", "to_nobody", "will_run"]
+__all__ = ["extend", "refuse_planted", "resume", "start", "to_nobody", "will_run"]
 
 _LOOK_SECONDS = 0.5  # how often it is asked which slots there are
 
@@ -108,6 +108,18 @@ def start(
         )
         study.create(manifest, list(inputs.paragraphs), inputs.pickle)
         return _run_all(study, plan, inputs, backend, progress=progress, notify=notify)
+    finally:
+        backend.close()
+
+
+def extend(plan: Plan, inputs: Inputs, path: Path) -> StudyFolder:
+    """Go on with a study that this very process began, under a larger plan; as `start`."""
+    study = StudyFolder(path)
+    backend = _backend(plan, inputs, None, on=None, notify=to_nobody)
+    try:
+        study.acquire()
+        study.write_manifest(marked(msgspec.structs.replace(study.manifest()[0], plan=plan)))
+        return _run_all(study, plan, inputs, backend, progress=None, notify=to_nobody)
     finally:
         backend.close()
 

@@ -137,6 +137,23 @@ def growth(numbers: ConditionNumbers) -> tuple[str, str]:
     return "none", f"above {hidden:,.3g}" if hidden < 100 else f"above {hidden:,.0f}"
 
 
+def leak_found(name: str, numbers: ConditionNumbers, owner: tuple[str, str, float] | None) -> str:
+    """Say what a failing leak check found: verdict, rate, interval, and who allocated most."""
+    lines = [f"{name}: {verdict(numbers, 'step')}"]
+    if owner is not None:
+        who, line, grown = owner
+        lines.append(
+            f"First owner: {who}, at {line}: {number(grown)} MiB more over the last half of the "
+            "steps (traced)."
+        )
+    complete = numbers.runs["complete"]
+    lines.append(
+        f"{complete} fresh processes of {numbers.steps} steps; to look further: "
+        f"lab.watch({name}, steps={numbers.steps}, trace=True).report()"
+    )
+    return "\n".join(lines)
+
+
 _OUTSIDE: dict[str, Callable[[float, str], str]] = {
     "children": lambda grown, unit: f"child processes hold {rate(grown)} more with each {unit}",
     "shm_files": lambda grown, unit: (
