@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from listen2lab.cure_search import cures
     from listen2lab.errors import LabError
     from listen2lab.experiment.catalog import EXPERIMENTS, experiments, vary
-    from listen2lab.facade import Study
+    from listen2lab.facade import Study, open  # noqa: A004 - it is called as lab.open
     from listen2lab.findings.hypotheses import HYPOTHESES
     from listen2lab.models.bound import bound
     from listen2lab.notebook.panel import panel
@@ -29,7 +29,7 @@ _HOMES = {
     "cure_search": ("cures",),
     "errors": ("LabError",),
     "experiment.catalog": ("EXPERIMENTS", "experiments", "vary"),
-    "facade": ("Study",),
+    "facade": ("Study", "open"),
     "findings.hypotheses": ("HYPOTHESES",),
     "models.bound": ("bound",),
     "notebook.magic": ("load_ipython_extension",),
@@ -41,8 +41,8 @@ _HOMES = {
 
 __all__ = [
     "EXPERIMENTS", "HYPOTHESES", "KNOB_MEANINGS", "Experiment", "Knobs", "LabError", "Level",
-    "Study", "__version__", "bound", "compare", "cures", "experiments", "merge", "panel", "rerun",
-    "resume", "run", "vary", "watch",
+    "Study", "__version__", "bound", "compare", "cures", "experiments", "merge", "open", "panel",
+    "rerun", "resume", "run", "vary", "watch",
 ]  # fmt: skip
 
 

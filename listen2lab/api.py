@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 from tqdm.std import tqdm
 
-from listen2lab.errors import InputError
+from listen2lab.errors import InputError, known_keywords
 from listen2lab.experiment import catalog, inputs, run_study
 from listen2lab.experiment.machine import interpreter, refuse_untraceable, same_python
 from listen2lab.experiment.progress import Bar
@@ -43,6 +43,7 @@ __all__ = [
 _JOBS = 2  # measured with so many: memory as with one at a time, within 0.4 %
 
 
+@known_keywords
 def run(
     experiments: str | Experiment | Sequence[str | Experiment] = (),
     *,
@@ -161,6 +162,7 @@ def run(
     return _started(plan, given, out, call, python, on=on, progress=progress)
 
 
+@known_keywords
 def watch(
     file: Path | str | Callable[..., object],
     *,
@@ -254,6 +256,7 @@ def watch(
     return _started(plan, given, out, call, python, on=on)
 
 
+@known_keywords
 def resume(
     study: Path | str,
     *,
@@ -296,6 +299,7 @@ def resume(
     return Study(study)
 
 
+@known_keywords
 def rerun(
     source: Study | Path | str,
     *experiments: str,
@@ -354,6 +358,7 @@ def rerun(
     return Rerun(Study(again), found)
 
 
+@known_keywords
 def compare(a: Study | Path | str, b: Study | Path | str) -> Comparison:
     """Compare two studies, or two conditions of one study or of two.
 
@@ -378,6 +383,7 @@ def compare(a: Study | Path | str, b: Study | Path | str) -> Comparison:
     return Comparison(side_by_side(_data(a), _data(b)))
 
 
+@known_keywords
 def merge(*studies: Study | Path | str, out: Path | str, from_shell: bool = False) -> Merged:
     """Join studies, maybe of several machines, into one that keeps their machines apart.
 

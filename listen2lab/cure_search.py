@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from listen2lab import api
+from listen2lab.errors import known_keywords
 from listen2lab.experiment import catalog, inputs, run_study
 from listen2lab.facade import Study
 from listen2lab.findings.conditions import numbers_of
@@ -33,6 +34,7 @@ _ROUNDS = 2  # of the search: each adds one lever to the best so far
 _MOST_CHOSEN = 5
 
 
+@known_keywords
 def cures(
     *,
     voice: str = "tiny",

@@ -22,14 +22,20 @@ Each message says what happened, what was done about it, and what to do next.
 
 from __future__ import annotations
 
+import functools
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from typing import ParamSpec, TypeVar
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
 
 __all__ = [
     "DamagedError", "EngineError", "FetchError", "InputError", "LabError", "NewerStudyError",
     "ProbeError", "RefusedFileError", "RunStoppedError", "StudyError", "TextError",
-    "UnknownNameError", "VoiceError", "WorkloadError", "no_attribute",
+    "UnknownNameError", "VoiceError", "WorkloadError", "known_keywords", "no_attribute",
 ]  # fmt: skip
 
 
@@ -119,11 +125,46 @@ class ProbeError(LabError):
     """The system does not let a quantity be measured."""
 
 
+_GUESSED = {
+    "attribute": "account_at(step=12), or trace(experiment, condition).top(at=12)",
+    "flame": "trace(experiment, condition).flamegraph()",
+    "heap": "trace(experiment, condition)",
+    "load": "lab.open(folder)",
+    "owners": "trace(experiment, condition).top()",
+    "plot_heap": "plot_traces(experiment), or trace(experiment, condition).plot()",
+    "plot_trace": "plot_traces(experiment), or trace(experiment, condition).plot()",
+    "verdicts": "conditions(experiment), or listen2lab.notebook.verdicts(study, experiment)",
+}
+"""Names that people have guessed, and what does it: nearer than a name that is spelt alike."""
+
+
 def no_attribute(owner: str, name: str, known: Iterable[str]) -> AttributeError:
     """Return the error for a name that an owner lacks; it suggests the nearest."""
-    return AttributeError(
-        f"{owner} has no attribute {name!r}; {_nearest(name, known)}".rstrip("; ")
-    )
+    hint = f"use {_GUESSED[name]}" if name in _GUESSED else _nearest(name, known)
+    return AttributeError(f"{owner} has no attribute {name!r}; {hint}".rstrip("; "))
+
+
+def known_keywords(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a misspelt keyword be an UnknownNameError, which suggests the nearest.
+
+    Examples
+    --------
+    >>> known_keywords(lambda repeats: repeats)(repeat=3)  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    UnknownNameError: no argument of <lambda> is named 'repeat'; did you mean 'repeats'?
+    """
+
+    @functools.wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        import inspect  # only where a keyword may be wrong: a worker stays light
+
+        known = inspect.signature(function).parameters
+        for name in kwargs:
+            if name not in known:
+                raise UnknownNameError(f"argument of {function.__name__}", name, known)
+        return function(*args, **kwargs)
+
+    return checked
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

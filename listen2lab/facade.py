@@ -6,7 +6,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from listen2lab.errors import StudyError, UnknownNameError
+from listen2lab.errors import (
+    InputError,
+    StudyError,
+    UnknownNameError,
+    known_keywords,
+    no_attribute,
+)
 from listen2lab.study.data import open_study
 
 if TYPE_CHECKING:
@@ -24,7 +30,7 @@ if TYPE_CHECKING:
     from listen2lab.study.records import Manifest
     from listen2lab.study.trace_records import Objects
 
-__all__ = ["Study"]
+__all__ = ["Study", "open"]
 
 
 class Study:
@@ -131,6 +137,7 @@ class Study:
 
     def objects(self, experiment: str, condition: str) -> Objects | None:
         """Return what the traced run of a condition tells of Python's objects, or None."""
+        self._known_condition(experiment, condition)
         return self.data.objects(experiment, condition)
 
     def device(self) -> Answer | None:
@@ -320,8 +327,13 @@ class Study:
             write_notebooks(self.data, public)
         return path
 
-    def answer(self) -> dict[str, Any]:
-        """Return the verdict of a study of one experiment, as ``watch --json`` prints it.
+    def answer(self, experiment: str | None = None) -> dict[str, Any]:
+        """Return the verdict of an experiment, as ``watch --json`` prints it.
+
+        Parameters
+        ----------
+        experiment
+            Its name; None: the study's only one.
 
         Returns
         -------
@@ -335,15 +347,24 @@ class Study:
         """
         from listen2lab.report.tables import watched_answer
 
-        return watched_answer(self.data, self.summary())
+        names = [item.name for item in self.plan.experiments]
+        if experiment is None and len(names) > 1:
+            raise InputError(
+                f"this study holds {len(names)} experiments, each with an answer of its own; name "
+                f"one: answer({names[0]!r}); listen2lab.notebook.answers(study) answers over all"
+            )
+        return watched_answer(self.data, self.summary(), self._known(experiment))
 
-    def plot(self, experiment: str | None = None) -> Figure:
-        """Plot resident memory over the steps, by condition and repeat.
+    def plot(self, experiment: str | None = None, column: str = "rss") -> Figure:
+        """Plot memory over the steps, by condition and repeat.
 
         Parameters
         ----------
         experiment
             Its name; None: the study's first.
+        column
+            What is drawn, of `samples`: resident memory (``rss``), ``anonymous``, ``in_use``,
+            ``component.audio_cache``, ...
 
         Returns
         -------
@@ -352,7 +373,7 @@ class Study:
         """
         from listen2lab.report.plots import plot_curves  # matplotlib
 
-        return plot_curves(self.data, self._known(experiment))
+        return plot_curves(self.data, self._known(experiment), column)
 
     def plot_traces(self, experiment: str | None = None) -> Figure:
         """Plot the traces of an experiment side by side: live bytes by owner, and resident memory.
@@ -414,6 +435,19 @@ class Study:
 
         return plot_ends(self.data, self._known(experiment))
 
+    def __getitem__(self, experiment: str) -> pd.DataFrame:
+        """Return the conditions of an experiment; see `conditions`."""
+        return self.conditions(experiment)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return [item.name for item in self.plan.experiments]
+
+    if not TYPE_CHECKING:  # a type checker knows what there is
+
+        def __getattr__(self, name: str) -> Any:
+            known = [each for each in dir(type(self)) if not each.startswith("_")]
+            raise no_attribute("a Study", name, known)
+
     def _known(self, experiment: str | None) -> str:
         names = [item.name for item in self.plan.experiments]
         if experiment is None:
@@ -443,3 +477,39 @@ class Study:
         from listen2lab.report.card import study_card
 
         return study_card(self.data, self.summary())._repr_html_()
+
+
+def open(study: Path | str) -> Study:  # noqa: A001 - it is called as lab.open
+    """Open a study.
+
+    Parameters
+    ----------
+    study
+        Its folder, complete or not; its report, there; or ``reference``, for the one that comes
+        with a checkout of the project.
+
+    Returns
+    -------
+    Study
+        Nothing in its folder is changed.
+
+    Raises
+    ------
+    StudyError
+        There is no study.
+
+    Examples
+    --------
+    >>> import listen2lab as lab
+    >>> lab.open("reference").conditions("baseline")["verdict"].tolist()
+    ['high-water']
+    """
+    if study == "reference":
+        return Study.reference()
+    path = Path(study)
+    return Study(path.parent if path.suffix == ".html" else path)
+
+
+for _name, _method in list(vars(Study).items()):
+    if callable(_method) and not _name.startswith("_"):
+        setattr(Study, _name, known_keywords(_method))

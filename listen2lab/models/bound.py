@@ -22,7 +22,7 @@ import msgspec
 import onnx
 from onnx import TensorProto
 
-from listen2lab.errors import InputError, VoiceError
+from listen2lab.errors import InputError, VoiceError, known_keywords
 from listen2lab.models.bounding.attention import find_attention, put_in_blocks
 from listen2lab.models.bounding.comparison import (
     Cost,
@@ -105,6 +105,7 @@ class BoundReport(msgspec.Struct, frozen=True):
         return max((check.difference for check in self.checks), default=0.0)
 
 
+@known_keywords
 def bound(
     voice: Path,
     out: Path,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from listen2lab import facade
 from listen2lab.errors import StudyError, UnknownNameError
 from listen2lab.experiment import catalog
-from listen2lab.facade import Study
 from listen2lab.findings.hypotheses import HYPOTHESES
 from listen2lab.report.card import finding_card, prediction_card, table_card
 from listen2lab.report.text import study as words
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from listen2lab.facade import Study
     from listen2lab.report.card import Card
 
 __all__ = ["answers", "finding", "open_or_run", "prediction", "provenance", "verdicts"]
@@ -59,7 +60,7 @@ def open_or_run(
         from listen2lab.api import run  # a stored study needs nothing that runs
 
         return run(names, voice=voice, repeats=repeats, quick=voice == "tiny", trace="none")
-    opened = Study.reference() if study == _REFERENCE else Study(study)
+    opened = facade.open(study)
     there = {item.name for item in opened.plan.experiments}
     missing = [name for name in names or catalog.IN_ALL if name not in there]
     if missing:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from listen2lab.errors import UnknownNameError
 from listen2lab.report.style import (
     DASHES,
     INK,
@@ -49,15 +50,15 @@ _PANEL_HEIGHT = 2.1
 _MOST_POINTS = 240  # of a line: more than a panel has pixels for
 
 
-def plot_curves(study: StudyData, experiment: str) -> Figure:
-    """Plot resident memory over the steps, one panel a condition, one line a repeat.
+def plot_curves(study: StudyData, experiment: str, column: str = "rss") -> Figure:
+    """Plot a column of the samples over the steps, one panel a condition, one line a repeat.
 
     The panels share both axes; those of two factors stand in a grid, one factor across and the
     other down. A triangle marks the step that spoke the longest sentence; the warm-up is shaded; a
     run that was killed or crashed ends in a cross. More than `MOST_LINES` repeats are drawn as
     their median and a band from the lowest to the highest.
     """
-    plain = _plain(study, experiment)
+    plain, label = _drawn(_plain(study, experiment), column)
     places, n_rows, n_columns = _places(study, experiment, plain)
     figure = new_figure(
         3.1 * n_columns + 0.4 if n_columns > 1 else 7.2, _PANEL_HEIGHT * n_rows + 0.6
@@ -82,14 +83,33 @@ def plot_curves(study: StudyData, experiment: str) -> Figure:
             if warmup:
                 panel.axvspan(-0.5, warmup - 0.5, color=QUIET, alpha=0.15, linewidth=0)
             panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-        top = float(plain["rss"].max()) / MIB if len(plain) else 1.0
-        axes[0, 0].set_ylim(0, top * 1.08)  # the axes are shared
+        top = float(plain["drawn"].max()) if len(plain) else 1.0
+        axes[0, 0].set_ylim(0, top * 1.08 or 1.0)  # the axes are shared
         for panel in axes[:, 0]:
-            panel.set_ylabel("resident, MiB")
+            panel.set_ylabel(label)
         (item,) = (item for item in study.plan.experiments if item.name == experiment)
         unit = "step" if item.unit == "step" else f"step ({safe_label(item.unit)})"
         figure.supxlabel(unit, fontsize=10, color=INK)
     return figure
+
+
+def _drawn(samples: pd.DataFrame, column: str) -> tuple[pd.DataFrame, str]:
+    """Return samples with what is ``drawn`` of them, bytes in MiB, and how it is called."""
+    known = [str(each) for each in samples.select_dtypes("number").columns]
+    if column not in known:
+        raise UnknownNameError("column of the samples", column, known)
+    of_bytes = column in _BYTES or (column.startswith(("component.", "account.")))
+    label = {"rss": "resident"}.get(column, safe_label(column))
+    drawn = samples[column] / MIB if of_bytes else samples[column]
+    return samples.assign(drawn=drawn), f"{label}, MiB" if of_bytes else label
+
+
+_BYTES = frozenset(
+    (
+        *("rss", "anonymous", "peak", "private_dirty", "shared", "swap", "lazy_free", "in_use"),
+        *("kept", "mapped", "children", "shm_files"),
+    )
+)
 
 
 def _places(
@@ -125,7 +145,7 @@ def _one_condition(panel: Axes, samples: pd.DataFrame, outcome: dict[Any, str]) 
         _band(panel, samples, outcome)
         return
     for k, (repeat, rows) in enumerate(samples.groupby("repeat")):
-        steps, resident = rows["step"].to_numpy(float), rows["rss"].to_numpy() / MIB
+        steps, resident = rows["step"].to_numpy(float), rows["drawn"].to_numpy(float)
         colour = SERIES[k % len(SERIES)]
         panel.plot(*thinned(steps, resident), color=colour, linestyle=DASHES[k % len(DASHES)])
         if rows["size"].notna().any():
@@ -141,7 +161,7 @@ def _one_condition(panel: Axes, samples: pd.DataFrame, outcome: dict[Any, str]) 
 
 def _band(panel: Axes, samples: pd.DataFrame, outcome: dict[Any, str]) -> None:
     """Draw many repeats: their median, and a band from the lowest to the highest."""
-    across = samples.groupby("step")["rss"].agg(["min", "median", "max"]) / MIB
+    across = samples.groupby("step")["drawn"].agg(["min", "median", "max"])
     steps = across.index.to_numpy(float)
     at, highest = thinned(steps, across["max"].to_numpy())
     lowest = np.interp(at, steps, across["min"].to_numpy())

@@ -130,14 +130,14 @@ _ANSWER = (
 _FIELDS = {"interval_kib_per_step": "rate_interval_kib_per_step", "repeats": "n_complete"}
 
 
-def watched_answer(study: StudyData, summary: Summary) -> dict[str, Any]:
-    """Return the verdict of a study of one experiment as JSON values; see `Study.answer`."""
-    ((_, item),) = summary.experiments.items()
-    (experiment,) = study.plan.experiments
+def watched_answer(study: StudyData, summary: Summary, name: str) -> dict[str, Any]:
+    """Return the verdict of an experiment as JSON values; see `Study.answer`."""
+    item = summary.experiments[name]
+    (experiment,) = (each for each in study.plan.experiments if each.name == name)
     answers: dict[str, Any] = {}
-    for name, numbers in item.conditions.items():
+    for condition, numbers in item.conditions.items():
         told = {key: getattr(numbers, _FIELDS.get(key, key)) for key in _ANSWER}
-        answers[name] = msgspec.to_builtins(told)
+        answers[condition] = msgspec.to_builtins(told)
     found = {**next(iter(answers.values())), "study": str(study.folder.path)}
     found["sample_every"] = study.plan.sample_every(experiment)
     if len(answers) > 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import msgspec
 from msgspec.structs import replace
@@ -265,6 +265,8 @@ class Plan(msgspec.Struct, frozen=True):
             yield f"jobs is {self.jobs}; at least one run must be under way"
         if not self.experiments:
             yield "it has no experiment"
+        if self.traced not in get_args(Traces):
+            yield f"traced is {self.traced!r}; it is one of {', '.join(get_args(Traces))}"
         names = [item.name for item in self.experiments]
         if len(set(names)) < len(names):
             yield f"two of its experiments have one name: {', '.join(names)}"
