@@ -109,7 +109,7 @@ def worker_weight(root: Path) -> None:
     file.write_text("def setup(): pass\ndef step(i): pass\n")
     weights = []
     for k in range(5):
-        run = RunFolder(root / f"weight{k}", "a/b/00")
+        run = RunFolder(root, f"a/b/{k:02d}")
         run.prepare(Spec(workload={"kind": "file", "path": str(file)}, steps=1))
         execute(run)
         start = next(each.rss for each in run.samples() if each.phase == "start")

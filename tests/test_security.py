@@ -399,10 +399,10 @@ def test_a_page_is_looked_through_in_a_time_that_grows_with_it(tmp_path, page_of
     """Whatever stands in 10 MB of it, it is refused within a second or two."""
     path = tmp_path / "r.html"
     path.write_bytes(page_of(10_000_000))
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(StudyError):
         read_payload(path)
-    assert time.perf_counter() - began < 3
+    assert time.process_time() - began < 3
 
 
 # -- nothing is lost

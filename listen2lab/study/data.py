@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 from functools import cached_property
+from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -46,19 +48,23 @@ _OF_RESULT = (
     *("outcome", "why", "message", "wall_s", "pressure_s", "peak_rss", "last_step", "machine"),
 )
 _ALWAYS = (
-    *("phase", "step", "t", "wall_s", "cpu_s", *BYTES),
+    *("step", "t", "wall_s", "cpu_s", *BYTES),
     *("size", "gc_found", "gc_freed", "python_blocks"),
 )
-_NOT_COLUMNS = ("gaps", "python", "pid", "error", "type")
+_NUMBERS = {
+    field.encode_name: field.name
+    for field in msgspec.structs.fields(Sample)
+    if field.type in (float | None, bool | None)
+}
+_numbers_of = attrgetter(*_NUMBERS.values())
+
 _MOST_NAMES = 300
-"""The most facts, and components, that become columns: each has a place in every sample's row."""
+"""The most facts and components that become columns: each has a place in every sample's row."""
 
 _TOGETHER = tuple(
     f"account.{kind}" for kind in ("file", "data", "stack", "heap", "mapped", "shared", "other")
 )
 """Columns that are read together: where there is one of them, there are all."""
-
-_NESTED = {"components": "component.", "facts": "fact."}
 
 
 class StudyData:
@@ -197,58 +203,72 @@ def _read_tables(
     folder: StudyFolder, plan: Plan, damage: list[Notice]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     runs: list[tuple[Any, ...]] = []
-    keys: list[tuple[str, str, int, bool]] = []
-    samples: list[Sample] = []
+    columns = _Columns()
     for run, result, found, problem in read_runs(folder, plan, damage):
         key = (run.experiment.name, run.level.name, run.repeat, run.traced)
         record = result or RunRecord(outcome="missing", why=problem or Notice("not-ended"))
         runs.append((*key, *(getattr(record, name) for name in _OF_RESULT)))
-        kept = [sample for sample in found if sample.phase not in PHASES_WITHOUT_MEMORY]
-        samples += kept
-        keys += [key] * len(kept)
-    return pd.DataFrame(runs, columns=[*KEYS, *_OF_RESULT]), _sample_frame(keys, samples)
+        columns.add([each for each in found if each.phase not in PHASES_WITHOUT_MEMORY])
+    table = pd.DataFrame(runs, columns=[*KEYS, *_OF_RESULT])
+    keys = table[list(KEYS)].loc[np.repeat(np.arange(len(runs)), columns.counts)]
+    return table, pd.concat([keys.reset_index(drop=True), *columns.tables()], axis=1)
 
 
-def _sample_frame(keys: list[tuple[str, str, int, bool]], samples: list[Sample]) -> pd.DataFrame:
-    """Return samples as a table, by column: nearly all of them are numbers."""
-    names = [field.encode_name for field in msgspec.structs.fields(Sample)]
-    values = list(zip(*map(msgspec.structs.astuple, samples), strict=True))
-    columns: dict[str, Any] = dict.fromkeys(_ALWAYS)
-    for name, given in zip(names, values or [()] * len(names), strict=True):
-        if prefix := _NESTED.get(name):
-            held = [each or {} for each in given]
-            for key in _names(held):
-                columns[prefix + key] = _column([each.get(key) for each in held])
-        elif name not in _NOT_COLUMNS:
-            columns[name] = _column(given)
-    nothing = np.full(len(samples), np.nan)
-    is_walked = any(columns.get(name) is not None for name in _TOGETHER)
-    shown = {
-        name: nothing if column is None else column
-        for name, column in columns.items()
-        if column is not None or name in _ALWAYS or (is_walked and name in _TOGETHER)
-    }
-    frame = pd.DataFrame(keys, columns=list(KEYS))
-    return pd.concat([frame, pd.DataFrame(shown, index=frame.index)], axis=1)
+class _Columns:
+    """Samples by column, run after run: nearly all are numbers, and of those nothing else is kept.
 
+    ``counts`` says how many samples each run has.
+    """
 
-def _names(given: Sequence[dict[str, Any]]) -> list[str]:
-    """Return the names that stand in some of the dictionaries, and no more than there may be."""
-    found: dict[str, None] = {}
-    for names in dict.fromkeys(map(tuple, given)):  # samples of a run have the same
-        found.update(dict.fromkeys(names))
-        if len(found) > _MOST_NAMES:
-            break
-    return list(found)[:_MOST_NAMES]
+    def __init__(self) -> None:
+        self.counts: list[int] = []
+        self._phases: list[str] = []
+        self._files: list[dict[str, float] | None] = []
+        self._numbers = [np.empty((len(_NUMBERS), 0))]
+        self._named: dict[tuple[str, ...], list[tuple[list[int], Any]]] = {}
 
+    def add(self, samples: Sequence[Sample]) -> None:
+        """Take the samples of a run."""
+        flat = np.fromiter(chain.from_iterable(map(_numbers_of, samples)), float)
+        self._numbers.append(flat.reshape(-1, len(_NUMBERS)).T)
+        found: dict[tuple[str, ...], tuple[list[int], list[Any]]] = {}
+        for row, sample in enumerate(samples, start=len(self._phases)):
+            for prefix, given in (("component.", sample.components), ("fact.", sample.facts)):
+                if given:  # samples of a run have the same names
+                    rows, values = found.setdefault((prefix, *given), ([], []))
+                    rows.append(row)
+                    values += given.values()
+        for names, (rows, values) in found.items():
+            is_number = set(map(type, values)) <= {float, bool, type(None)}
+            column: Any = np.fromiter(values, float if is_number else object)
+            self._named.setdefault(names, []).append((rows, column.reshape(len(rows), -1).T))
+        self.counts.append(len(samples))
+        self._phases += [sample.phase for sample in samples]
+        self._files += [sample.account_files for sample in samples]
 
-def _column(given: Sequence[Any]) -> Any:
-    """Return a column: numbers as an array, None where there is no value at all."""
-    kinds = set(map(type, given)) - {type(None)}
-    if not kinds:
-        return None
-    is_number = kinds <= {int, float}
-    return np.array(given, dtype=float) if is_number else list(given)  # None becomes NaN
+    def tables(self) -> list[pd.DataFrame]:
+        """Return the columns, in tables that stand side by side."""
+        told: dict[str, Any] = {"phase": self._phases}
+        if any(self._files):
+            told["account.files"] = self._files
+        table = pd.DataFrame(np.concatenate(self._numbers, axis=1).T, columns=list(_NUMBERS))
+        known = {*table.columns[table.notna().any()]}
+        known.update(_ALWAYS, _TOGETHER if known & {*_TOGETHER} else ())
+        shown = [name for name in _NUMBERS if name in known]
+        return [pd.DataFrame(told), table[shown], self._of_names()]
+
+    def _of_names(self) -> pd.DataFrame:
+        names = dict.fromkeys(head + each for head, *names in self._named for each in names)
+        places = {name: k for k, name in enumerate(list(names)[:_MOST_NAMES])}
+        is_odd = any(x.dtype == object for parts in self._named.values() for _, x in parts)
+        shape = (len(places), len(self._phases))
+        table: Any = np.full(shape, np.nan, dtype=object if is_odd else float)
+        for (head, *own), parts in self._named.items():
+            kept = [k for k, name in enumerate(own) if head + name in places]
+            rows = [row for rows, _ in parts for row in rows]
+            values = np.concatenate([values for _, values in parts], axis=1)
+            table[np.ix_([places[head + own[k]] for k in kept], rows)] = values[kept]
+        return pd.DataFrame(table.T, columns=list(places)).infer_objects()
 
 
 def traced_keys(plan: Plan, experiment: str, condition: str) -> list[str]:

@@ -51,7 +51,7 @@ def decode_record(content: bytes, record: type[T]) -> T:
 
 def refuse_many(content: bytes) -> None:
     """Refuse more values than any file of a study has, before each takes memory of its own."""
-    if sum(map(content.count, (b",", b"[", b"{"))) > MOST_VALUES:
+    if len(content) - len(content.translate(None, b",[{")) > MOST_VALUES:
         raise msgspec.DecodeError(f"it has more than {MOST_VALUES:,} values")
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["LARGEST", "entries", "is_plain", "make_folder", "read", "read_named", "write"]
+__all__ = ["LARGEST", "Way", "entries", "is_plain", "make_folder", "read", "read_named", "write"]
 
 LARGEST = 64 * 1024 * 1024
 """Bytes of the largest file that is read: a run of 20,000 samples has 25 MiB of lines."""
@@ -28,8 +28,43 @@ _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO without a writer mu
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
-def read(root: Path, name: str) -> bytes | None:
-    """Return a file's content, or None where there is none.
+class Way(contextlib.AbstractContextManager["Way"]):
+    """The folders that lead to the file last opened: those beside it need not walk there again."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._names: list[str] = []
+        self._folders: list[int] = []
+
+    def __exit__(self, *_: object) -> None:
+        """Close all of them."""
+        self._back(0)
+
+    def to(self, parts: list[str], *, make: bool = False) -> int:
+        """Return a descriptor of a folder, by the parts of its path from the root."""
+        shared = [ours == theirs for ours, theirs in zip(self._names, parts, strict=False)]
+        self._back(1 + [*shared, False].index(False))
+        if not self._folders:
+            self._folders.append(os.open(self.root, _FOLDER))
+        for part in parts[len(self._names) :]:
+            if part in ("", ".."):
+                raise RefusedFileError(f"{'/'.join(parts)!r} is no path within a study")
+            above = self._folders[-1]
+            if make:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(part, dir_fd=above)
+            self._folders.append(os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=above))
+            self._names.append(part)
+        return self._folders[-1]
+
+    def _back(self, count: int) -> None:
+        while len(self._folders) > count:
+            os.close(self._folders.pop())
+        del self._names[max(0, count - 1) :]
+
+
+def read(root: Path | Way, name: str) -> bytes | None:
+    """Return a file's content, or None where there is none; a `Way` is walked from where it is.
 
     Raises
     ------
@@ -38,12 +73,16 @@ def read(root: Path, name: str) -> bytes | None:
     StudyError
         It cannot be read.
     """
+    if not isinstance(root, Way):
+        with Way(root) as way:
+            return read(way, name)
+    *above, last = name.split("/")
     try:
-        with _parent(root, name) as (folder, last):
-            return _content(os.open(last, _READ | os.O_NOFOLLOW, dir_fd=folder), name)
+        return _content(os.open(last, _READ | os.O_NOFOLLOW, dir_fd=root.to(above)), name)
     except FileNotFoundError:
         return None
     except OSError as error:
+        root = root.root
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
             if _link(root, name) is None:
                 return None  # a file stands where a folder would
@@ -117,20 +156,8 @@ def make_folder(root: Path, name: str) -> None:
 def _parent(root: Path, name: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
     """Open the folder that holds a file, and give the file's own name."""
     *above, last = name.split("/")
-    fd = os.open(root, _FOLDER)
-    try:
-        for part in above:
-            if part in ("", ".."):
-                raise RefusedFileError(f"{name!r} is no path within a study")
-            if make:
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(part, dir_fd=fd)
-            inner = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
-            os.close(fd)
-            fd = inner
-        yield fd, last
-    finally:
-        os.close(fd)
+    with Way(root) as way:
+        yield way.to(above, make=make), last
 
 
 def _content(fd: int, name: str) -> bytes:
@@ -142,7 +169,7 @@ def _content(fd: int, name: str) -> bytes:
             raise RefusedFileError(
                 f"{name} has {about.st_size / 2**20:,.0f} MiB, and at most {LARGEST >> 20} are read"
             )
-        return file.read(LARGEST)
+        return file.read(about.st_size)  # what is appended meanwhile is read the next time
 
 
 def _link(root: Path, name: str) -> str | None:

@@ -26,6 +26,7 @@ import contextlib
 import errno
 import hashlib
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -58,17 +59,22 @@ T = TypeVar("T")
 
 
 class RunFolder:
-    """The folder of one run, in a study's folder if ``root`` is given.
+    """The folder of one run, by ``experiment/condition/repeat``, in that of a study.
 
     A file that is no record raises `msgspec.DecodeError` when read; one that is a link, no plain
     file or too large, `RefusedFileError`.
     """
 
-    def __init__(self, path: Path, key: str, root: Path | None = None) -> None:
-        self.path = path
+    def __init__(self, root: Path, key: str, way: files.Way | None = None) -> None:
         self.key = key
-        self._root = root or path.parent
-        self._home = path.relative_to(self._root).as_posix()
+        self._root = root
+        self._home = f"runs/{key}"
+        self._way = way
+
+    @cached_property
+    def path(self) -> Path:
+        """Where it is."""
+        return self._root / self._home
 
     @property
     def spec_path(self) -> Path:
@@ -183,7 +189,7 @@ class RunFolder:
         return decode_samples(self._read(self.steps_path.name) or b"")
 
     def _read(self, name: str) -> bytes | None:
-        return files.read(self._root, f"{self._home}/{name}")
+        return files.read(self._way or self._root, f"{self._home}/{name}")
 
     def _record(self, name: str, record: type[T]) -> T | None:
         content = self._read(name)
@@ -326,9 +332,9 @@ class StudyFolder:
             ]
         return [key.rstrip("/") for key in keys]
 
-    def run(self, key: str) -> RunFolder:
-        """Return the folder of a run, by ``experiment/condition/repeat``."""
-        return RunFolder(self.path / "runs" / key, key, self.path)
+    def run(self, key: str, way: files.Way | None = None) -> RunFolder:
+        """Return the folder of a run, by ``experiment/condition/repeat``; see `files.Way`."""
+        return RunFolder(self.path, key, way)
 
     def kept_from(self, run: RunFolder, *, pickle: bool = False) -> str:
         """Return the path of the texts, or of the functions, as a run's worker finds it."""
@@ -371,13 +377,14 @@ class StudyFolder:
             for name in ("spec.json", "steps.jsonl", _RESULT)
         ]
         digest = hashlib.sha256()
-        for name in [self.manifest_path.name, *sorted(names, key=lambda name: name.split("/"))]:
-            try:
-                content = files.read(self.path, name)
-            except RefusedFileError:
-                content = None  # it is said where the run is read
-            if content is not None:  # as the manifest, where the one that a report carries is used
-                digest.update(f"{name}\0{len(content)}\0".encode() + content)
+        with files.Way(self.path) as way:
+            for name in [self.manifest_path.name, *sorted(names, key=lambda name: name.split("/"))]:
+                try:
+                    content = files.read(way, name)
+                except RefusedFileError:
+                    content = None  # it is said where the run is read
+                if content is not None:  # as the manifest, where a report's is used instead
+                    digest.update(f"{name}\0{len(content)}\0".encode() + content)
         return digest.hexdigest()
 
 

@@ -27,6 +27,7 @@ ELEMENT_ID = "listen2lab-study"
 
 _MARKER = ELEMENT_ID.encode()
 _OPENING = re.compile(rb"<script\b[^>]*\bid=[\"']%b[\"'][^>]*>" % _MARKER, re.IGNORECASE)
+_BETWEEN = re.compile(r"[,: \t\r\n]*")
 _TAG = 200  # bytes on either side of the id in which its tag begins and ends
 _MOST_TAGS = 1000  # mentions of the id that are looked at, and members of the object
 # A script element ends at the first "</script", wherever it stands, and "<!--" opens another
@@ -132,6 +133,5 @@ def _members(text: str) -> dict[str, Any]:
 
 def _space(text: str, at: int) -> int:
     """Return where what comes after spaces, a comma or a colon begins."""
-    while at < len(text) and text[at] in ",: \t\r\n":
-        at += 1
-    return at
+    found = _BETWEEN.match(text, at)
+    return at if found is None else found.end()

@@ -9,6 +9,7 @@ import msgspec
 
 from listen2lab.errors import DamagedError, RefusedFileError
 from listen2lab.notice import Notice
+from listen2lab.study.files import Way
 from listen2lab.study.plan import schedule
 
 if TYPE_CHECKING:
@@ -39,11 +40,12 @@ def read_runs(folder: StudyFolder, plan: Plan, damage: list[Notice]) -> Iterator
     """
     planned = schedule(plan)
     damage += _unplanned(folder.run_keys(), [run.key for run in planned])
-    for run in planned:
-        read = read_run(folder.run(run.key), run, plan)
-        if read.problem is not None:
-            damage.append(read.problem)
-        yield read
+    with Way(folder.path) as way:
+        for run in planned:
+            read = read_run(folder.run(run.key, way), run, plan)
+            if read.problem is not None:
+                damage.append(read.problem)
+            yield read
 
 
 def read_run(there: RunFolder, run: Run, plan: Plan) -> ReadRun:

@@ -278,6 +278,10 @@ Reading: TypeAlias = "float | None"
 """What was read, in bytes or seconds; None: not read."""
 
 
+FactValue: TypeAlias = "bool | float | Private | list[Any] | dict[Private, Any] | None"
+"""What a workload says of a step: in practice a number, or whether something is so."""
+
+
 class Sample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One line of ``steps.jsonl``: what was read at one moment. Bytes and seconds; None: not read.
 
@@ -329,7 +333,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     epoch_s: Reading = None
     trimmed: bool | None = None
     components: dict[ComponentName, float | None] | None = None
-    facts: dict[Private, Any] | None = None
+    facts: dict[Private, FactValue] | None = None
     gaps: dict[Public, Any] | None = None
     python: Public | None = None
     pid: int | None = None
