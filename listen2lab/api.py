@@ -366,7 +366,8 @@ def compare(a: Study | Path | str, b: Study | Path | str) -> Comparison:
     ----------
     a, b
         A study, its folder, or ``FOLDER:experiment`` or ``FOLDER:experiment/condition``. Where
-        only one of them names an experiment or condition, the other's of the same name is taken.
+        only one of them names an experiment or condition, the other's of the same name is taken;
+        where each holds one condition, these are compared, whatever they are called.
 
     Returns
     -------
@@ -379,8 +380,10 @@ def compare(a: Study | Path | str, b: Study | Path | str) -> Comparison:
         One of them cannot be read, or they have no condition in common, or are the same.
     """
     from listen2lab.comparison.comparison import compare as side_by_side  # scipy
+    from listen2lab.comparison.comparison import side
 
-    return Comparison(side_by_side(_data(a), _data(b)))
+    sides = side(_data(a)), side(_data(b))
+    return Comparison(side_by_side(*sides), (sides[0].study, sides[1].study))
 
 
 @known_keywords

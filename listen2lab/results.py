@@ -29,10 +29,12 @@ class Comparison:
     ----------
     record
         What was found; see `listen2lab.comparison.comparison.Comparison`.
+    studies
+        The two that were compared.
     """
 
-    def __init__(self, record: ComparisonRecord) -> None:
-        self.record = record
+    def __init__(self, record: ComparisonRecord, studies: tuple[StudyData, StudyData]) -> None:
+        self.record, self.studies = record, studies
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values, as ``compare --json`` prints them."""
@@ -44,11 +46,17 @@ class Comparison:
 
         return plot_comparison(self.record)
 
+    def plot_curves(self) -> Figure:
+        """Plot resident memory over the steps, A and B in one panel for each pair of conditions."""
+        from listen2lab.report.comparison import plot_pairs  # matplotlib
+
+        return plot_pairs(self.record, *self.studies)
+
     def write(self, path: Path | str) -> Path:
         """Write a picture (``.svg``, ``.png``) or a page (``.html``); return its path."""
         from listen2lab.report.comparison import write_comparison  # matplotlib
 
-        return write_comparison(self.record, Path(path))
+        return write_comparison(self.record, Path(path), self.studies)
 
     def __repr__(self) -> str:
         from listen2lab.report.text.compare import comparison_text

@@ -8,13 +8,15 @@ import subprocess
 import sys
 
 import pytest
-from small_studies import edit, holding
+from msgspec.structs import replace
+from small_studies import READING, build_study, edit, holding
 
 import listen2lab as lab
 from listen2lab.comparison.comparison import compare
 from listen2lab.errors import InputError, UnknownNameError
 from listen2lab.report.comparison import write_comparison
 from listen2lab.report.text.compare import comparison_text
+from listen2lab.study.plan import Plan
 
 pytestmark = pytest.mark.slow  # runs of their own processes
 
@@ -100,6 +102,31 @@ def test_a_picture_or_a_page_is_written(comparison, tmp_path):
         write_comparison(comparison, tmp_path / "c.doc")
 
 
+def test_two_studies_of_one_condition_are_compared_by_their_voices(tmp_path):
+    """Nobody has to say which; voices are named, and curves are drawn for both."""
+    voices = {"tiny": 20.0, "medium": 80.0}
+    sides = []
+    for k, (voice, mib) in enumerate(voices.items()):
+        inputs = replace(READING, voice=f"/srv/voices/{voice}", voice_hash=str(k) * 64)
+        item = replace(lab.experiments.baseline, name=f"own-{k}", steps=16)
+        built = build_study(
+            tmp_path / voice, {f"own-{k}/app": mib}, plan=Plan((item,), repeats=3, traced="none"),
+            manifest={"inputs": inputs},
+        )  # fmt: skip
+        sides.append(lab.Study(built))
+    found = lab.compare(*sides)
+    (pair,) = found.record.pairs
+    assert (pair.a, pair.b) == (("own-0", "app"), ("own-1", "app"))
+    assert pair.end.difference == pytest.approx(60)
+    (differ,) = (each for each in found.record.differences if each.name == "voice")
+    assert (differ.before, differ.now) == ("tiny", "medium")
+    (panel,) = found.plot_curves().axes
+    assert sorted(max(line.get_ydata()) for line in panel.lines) == [50] * 3 + [110] * 3
+    page = found.write(tmp_path / "c.html").read_text()
+    assert page.count("<svg") == 2
+    assert "/srv" not in page
+
+
 def test_the_command_prints_json_and_writes_a_picture(small, large, tmp_path):
     """One JSON object, and the picture that was asked for."""
     sides = f"{small.folder.path}:holds/against", f"{large.folder.path}:holds/this"
@@ -124,7 +151,7 @@ def test_what_cannot_be_compared_is_said(small, large, tmp_path):
     renamed = shutil.copytree(large.folder.path, tmp_path / "renamed")
     edit(renamed / "manifest.json", lambda m: m["plan"]["experiments"][0].update(name="elsewhere"))
     with pytest.raises(InputError, match="no condition in common"):
-        compare(small, renamed)
+        compare(small, renamed)  # two conditions and one: which is meant?
     with pytest.raises(lab.LabError, match="there is no such folder"):
         compare(small, tmp_path / "nowhere")
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from listen2lab.notice import Value
     from listen2lab.study.records import Manifest
 
-__all__ = ["Change", "Comparison", "Pair", "compare", "interval_of_difference"]
+__all__ = ["Change", "Comparison", "Pair", "Side", "compare", "interval_of_difference", "side"]
 
 _FEWEST_REPEATS = 3  # of which one can see that they agree
 
@@ -108,13 +108,14 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     differences: tuple[Difference, ...] = ()
 
 
-def compare(a: StudyData | Path | str, b: StudyData | Path | str) -> Comparison:
+def compare(a: Side | StudyData | Path | str, b: Side | StudyData | Path | str) -> Comparison:
     """Compare two studies, or two conditions of one study or of two (`listen2lab.api.compare`).
 
     Each is a study, its folder, or ``FOLDER:experiment`` or ``FOLDER:experiment/condition``. Where
-    only one of them names an experiment or condition, the other's of the same name is taken.
+    only one of them names an experiment or condition, the other's of the same name is taken; where
+    each holds one condition, these are compared, whatever they are called.
     """
-    one, other = _side(a), _side(b)
+    one, other = side(a), side(b)
     one, other = _narrowed(one, other), _narrowed(other, one)
     if one.label == other.label and one.study.folder.path.samefile(other.study.folder.path):
         raise InputError(
@@ -122,6 +123,8 @@ def compare(a: StudyData | Path | str, b: StudyData | Path | str) -> Comparison:
             "STUDY:experiment/condition"
         )
     ours, theirs = one.conditions(), other.conditions()
+    if len(ours) == len(theirs) == 1:
+        ours, theirs = ({("", ""): next(iter(each.values()))} for each in (ours, theirs))
     shared = [key for key in ours if key in theirs]
     if not shared:
         raise InputError(
@@ -142,7 +145,7 @@ def compare(a: StudyData | Path | str, b: StudyData | Path | str) -> Comparison:
     )
 
 
-class _Side(NamedTuple):
+class Side(NamedTuple):
     """A study, an experiment of it, or a condition of that."""
 
     study: StudyData
@@ -151,6 +154,7 @@ class _Side(NamedTuple):
 
     @property
     def label(self) -> str:
+        """What it is called: the folder, and what of it was chosen."""
         chosen = "/".join(name for name in (self.experiment, self.condition) if name)
         folder = self.study.folder.path.resolve().name
         return f"{folder}:{chosen}" if chosen else folder
@@ -189,27 +193,30 @@ class _Side(NamedTuple):
         ]
 
 
-def _side(given: StudyData | Path | str) -> _Side:
+def side(given: Side | StudyData | Path | str) -> Side:
+    """Return what is compared, opened."""
+    if isinstance(given, Side):
+        return given
     if isinstance(given, StudyData):
-        return _Side(given)
+        return Side(given)
     path, colon, chosen = str(given).rpartition(":")
     if not colon or Path(given).exists():
-        return _Side(open_study(given))
+        return Side(open_study(given))
     experiment, _, condition = chosen.partition("/")
     return _chosen(open_study(path), experiment, condition or None)
 
 
-def _chosen(study: StudyData, experiment: str, condition: str | None) -> _Side:
+def _chosen(study: StudyData, experiment: str, condition: str | None) -> Side:
     items = {item.name: item for item in study.plan.experiments}
     if experiment not in items:
         raise UnknownNameError(f"experiment of {study.folder.path}", experiment, items)
     levels = [level.name for level in items[experiment].levels]
     if condition is not None and condition not in levels:
         raise UnknownNameError(f"condition of {experiment}", condition, levels)
-    return _Side(study, experiment, condition)
+    return Side(study, experiment, condition)
 
 
-def _narrowed(side: _Side, other: _Side) -> _Side:
+def _narrowed(side: Side, other: Side) -> Side:
     """Choose what the other side chose, where this one left it open."""
     if other.experiment is None:
         return side
@@ -217,7 +224,7 @@ def _narrowed(side: _Side, other: _Side) -> _Side:
     return _chosen(side.study, experiment, side.condition or other.condition)
 
 
-def _pair(one: _Side, ours: Where, other: _Side, theirs: Where) -> Pair:
+def _pair(one: Side, ours: Where, other: Side, theirs: Where) -> Pair:
     samples = one.samples(ours), other.samples(theirs)
     numbers = one.numbers(ours), other.numbers(theirs)
     ends = (rows.loc[rows["phase"] == "end", "rss"] for rows in samples)
@@ -285,7 +292,7 @@ def interval_of_difference(
 
 
 def _caveats(
-    one: _Side, other: _Side, differ: tuple[Difference, ...], pairs: tuple[Pair, ...]
+    one: Side, other: Side, differ: tuple[Difference, ...], pairs: tuple[Pair, ...]
 ) -> list[Notice]:
     """Return what must be known before the numbers."""
     kinds = {each.about for each in differ}

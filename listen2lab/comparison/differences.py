@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import msgspec
 
 from listen2lab.privacy import ConditionName, ExperimentName, Fact
+from listen2lab.study.redact import LEFT_OUT, leaf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from listen2lab.study.plan import Experiment, Level, Plan
-    from listen2lab.study.records import Manifest
+    from listen2lab.study.records import InputsRecord, Manifest
 
 __all__ = ["About", "Difference", "differences"]
 
@@ -48,7 +49,7 @@ def differences(before: Manifest, now: Manifest) -> list[Difference]:
     found = [
         *_of("version", *(_joined(each, "versions") | _code(each) for each in both)),
         *_of("machine", *(_joined(each, "machine") for each in both)),
-        *_of("input", *(_hashes(each) for each in both)),
+        *_of("input", *_inputs(before.inputs, now.inputs)),
         *_of("setting", *(_joined(each, "environment") for each in both)),
         *_of("setting", *(_settings(each.plan, _SETTINGS) for each in both)),
     ]
@@ -103,14 +104,26 @@ def _each(values: Iterable[Any]) -> str | None:
     return " and ".join(dict.fromkeys(_shown(value) or "none" for value in values)) or None
 
 
-def _hashes(manifest: Manifest) -> dict[str, str | None]:
-    """Return the inputs that decide what is held: their hashes, shortened."""
-    inputs = manifest.inputs
-    return {
-        kind: f"sha256 {value[:12]}"
-        for kind in ("voice", "recognizer", "paragraphs", "workload")
-        if (value := getattr(inputs, f"{kind}_hash"))
-    }
+def _inputs(*both: InputsRecord) -> list[dict[str, str | None]]:
+    """Return the inputs that decide what is held and differ, by hash: named, where names do."""
+    found: list[dict[str, str | None]] = [{}, {}]
+    for kind in ("voice", "recognizer", "paragraphs", "workload"):
+        digests = [getattr(each, f"{kind}_hash") for each in both]
+        if digests[0] == digests[1]:
+            continue
+        names = [_name(each, kind) for each in both]
+        for k, (name, digest) in enumerate(zip(names, digests, strict=True)):
+            known = name if names[0] != names[1] else None
+            found[k][kind] = known or (f"sha256 {digest[:12]}" if digest else None)
+    return found
+
+
+def _name(inputs: InputsRecord, kind: str) -> str | None:
+    """Return what an input is called; of a path its last part."""
+    if kind == "paragraphs":
+        return ", ".join(text.name for text in inputs.texts) or None
+    name = getattr(inputs, kind)
+    return None if name is None or name == LEFT_OUT else leaf(name)
 
 
 def _settings(of: Plan | Experiment | Level, names: Iterable[str]) -> dict[str, str | None]:

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from listen2lab.errors import InputError, StudyError
+from listen2lab.report.plots import MOST_PANELS, curves
 from listen2lab.report.style import (
+    DASHES,
     INK,
     MARKERS,
     SERIES,
     new_figure,
+    safe_label,
     styled,
     to_png,
     to_svg,
@@ -27,8 +30,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from listen2lab.comparison.comparison import Change, Comparison, Pair
+    from listen2lab.study.data import StudyData
 
-__all__ = ["plot_comparison", "write_comparison"]
+__all__ = ["plot_comparison", "plot_pairs", "write_comparison"]
 
 _LABEL = "Memory at the end of A and B, and their differences"
 
@@ -77,12 +81,44 @@ def _difference_of(axes: Axes, k: int, change: Change) -> None:
     axes.plot([change.difference], [k], marker="D", color=INK, markersize=6)
 
 
-def write_comparison(comparison: Comparison, path: Path) -> Path:
-    """Write a comparison as a picture or a page."""
+def plot_pairs(comparison: Comparison, a: StudyData, b: StudyData) -> Figure:
+    """Plot resident memory over the steps, a panel a pair, a line a process."""
+    pairs = comparison.pairs[:MOST_PANELS]
+    columns = min(len(pairs), 3)
+    rows = -(-len(pairs) // columns)
+    figure = new_figure(3.1 * columns + 0.4 if columns > 1 else 7.2, 2.1 * rows + 0.9)
+    with styled():
+        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
+        for k, panel in enumerate(panels):
+            if k >= len(pairs):
+                panel.set_visible(False)
+                continue
+            both = (("A", a, pairs[k].a), ("B", b, pairs[k].b))
+            for which, (side, study, where) in enumerate(both):
+                label = side if k == 0 else None
+                for steps, resident in curves(study, *where):
+                    panel.plot(
+                        steps, resident, color=SERIES[which], linestyle=DASHES[which], label=label
+                    )
+                    label = None
+            panel.set_title(safe_label(text.pair_name(pairs[k])).replace(" → ", "\n→ "))
+            panel.set_ylim(bottom=0)
+        figure.supylabel("resident, MiB", fontsize=10, color=INK)
+        figure.supxlabel("step", fontsize=10, color=INK)
+        figure.legend(loc="outside upper left", ncols=2, fontsize=9, labelcolor=INK)
+    return figure
+
+
+def write_comparison(
+    comparison: Comparison, path: Path, studies: tuple[StudyData, StudyData] | None = None
+) -> Path:
+    """Write a comparison as a picture or a page, which has curves where studies are given."""
     kind = path.suffix.lower()
     if kind not in {".svg", ".png", ".html"}:
         raise InputError(f"{path.name} is no picture or page; name a .svg, .png or .html file")
-    content = _page(comparison).encode() if kind == ".html" else _picture(comparison, kind[1:])
+    content = (
+        _page(comparison, studies).encode() if kind == ".html" else _picture(comparison, kind[1:])
+    )
     try:
         path.write_bytes(content)
     except OSError as error:
@@ -95,11 +131,14 @@ def _picture(comparison: Comparison, kind: str) -> bytes:
     return to_png(figure) if kind == "png" else to_svg_file(figure, label=_LABEL).encode()
 
 
-def _page(comparison: Comparison) -> str:
+def _page(comparison: Comparison, studies: tuple[StudyData, StudyData] | None) -> str:
     svg = to_svg(plot_comparison(comparison), label=_LABEL)
+    label = "Resident memory over the steps, A and B"
+    curves_svg = studies and to_svg(plot_pairs(comparison, *studies), label=label)
     return template("compare.html.j2").render(
         comparison=comparison,
         picture=Markup(svg),  # noqa: S704 - made by to_svg, whose label is escaped
+        curves=curves_svg and Markup(curves_svg),  # noqa: S704 - as above
         rows=[
             (
                 text.pair_name(pair),

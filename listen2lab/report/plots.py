@@ -24,7 +24,7 @@ from listen2lab.report.text.knobs import in_words
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import pandas as pd
     from matplotlib.axes import Axes
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from listen2lab.study.trace_records import Trace
 
 __all__ = [
-    "MOST_LINES", "MOST_PANELS", "plot_curves", "plot_ends", "plot_heap", "plot_outcomes",
+    "MOST_LINES", "MOST_PANELS", "curves", "plot_curves", "plot_ends", "plot_heap", "plot_outcomes",
     "plot_phases", "shown_conditions", "thinned",
 ]  # fmt: skip
 
@@ -91,6 +91,15 @@ def plot_curves(study: StudyData, experiment: str, column: str = "rss") -> Figur
         unit = "step" if item.unit == "step" else f"step ({safe_label(item.unit)})"
         figure.supxlabel(unit, fontsize=10, color=INK)
     return figure
+
+
+def curves(
+    study: StudyData, experiment: str, condition: str
+) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Yield steps and resident MiB of each plain run of a condition."""
+    plain = _plain(study, experiment)
+    for _, rows in plain[plain["condition"] == condition].groupby("repeat"):
+        yield thinned(rows["step"].to_numpy(float), rows["rss"].to_numpy(float) / MIB)
 
 
 def _drawn(samples: pd.DataFrame, column: str) -> tuple[pd.DataFrame, str]:
