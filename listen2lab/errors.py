@@ -23,6 +23,7 @@ Each message says what happened, what was done about it, and what to do next.
 from __future__ import annotations
 
 import functools
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +42,22 @@ __all__ = [
 
 class LabError(Exception):
     """Something went wrong that the user can act on."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Show the sentence and the user's own line in a notebook, not forty lines of ours."""
+        import traceback  # only when something is wrong: a worker stays light
+
+        own = [
+            each
+            for each in traceback.extract_tb(self.__traceback__)
+            if each.line and not each.filename.startswith((_PACKAGE, *_MACHINERY))
+        ]
+        line = [f"line {own[-1].lineno}: {own[-1].line}"] if own else []
+        return [*line, f"{type(self).__name__}: {self}"]
+
+
+_PACKAGE = __file__.rpartition("/")[0]
+_MACHINERY = (sys.prefix, sys.base_prefix)
 
 
 class InputError(LabError):

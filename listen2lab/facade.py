@@ -16,6 +16,8 @@ from listen2lab.errors import (
 from listen2lab.study.data import open_study
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     from matplotlib.figure import Figure
 
@@ -42,6 +44,8 @@ class Study:
     ----------
     path
         The study's folder, complete or not; or its data.
+    shown
+        The experiments that its card lists; none: all.
 
     Attributes
     ----------
@@ -49,8 +53,9 @@ class Study:
         What everything here is made of.
     """
 
-    def __init__(self, path: Path | str | StudyData) -> None:
+    def __init__(self, path: Path | str | StudyData, *, shown: Sequence[str] = ()) -> None:
         self.data = open_study(path) if isinstance(path, (str, Path)) else path
+        self._shown = tuple(shown)
 
     @classmethod
     def reference(cls) -> Study:
@@ -476,7 +481,7 @@ class Study:
     def _repr_html_(self) -> str:
         from listen2lab.report.card import study_card
 
-        return study_card(self.data, self.summary())._repr_html_()
+        return study_card(self.data, self.summary(), self._shown)._repr_html_()
 
 
 def open(study: Path | str) -> Study:  # noqa: A001 - it is called as lab.open

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from listen2lab.errors import InputError, LabError
+from listen2lab.experiment.catalog import IN_ALL
 from listen2lab.notebook import parameter_cell as _cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 
-__all__ = ["execute", "given", "parameters"]
+__all__ = ["execute", "given", "opened_by", "parameters"]
 
 _LONGEST_CELL_S = 3600
+_QUIET = {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # a kernel's warning about its own debugger
 # nbconvert's page without the scripts that it would load from a network.
 _OFFLINE = (
     "{% extends 'lab/index.html.j2' %}"
@@ -36,6 +40,21 @@ def parameters(path: Path | str) -> dict[str, _cells.Parameter]:
         It is no notebook, or its first code cell holds something that cannot be checked.
     """
     return _cells.parameters_of(_first_code_cell(_read(Path(path)), Path(path)).source)
+
+
+def opened_by(path: Path | str) -> list[str]:
+    """Return the experiments that a notebook opens, as its calls of `open_or_run` name them."""
+    found: list[str] = []
+    for cell in _read(Path(path)).cells:
+        if cell.cell_type != "code" or not (cells := re.findall(_OPENS, cell.source)):
+            continue
+        for names in cells:
+            wanted = ast.literal_eval(names)
+            found += [wanted] if isinstance(wanted, str) else wanted or list(IN_ALL)
+    return found
+
+
+_OPENS = r"open_or_run\(\s*(\[[^\]]*\]|\"[^\"]*\")"
 
 
 def given(path: Path | str, pairs: Sequence[str]) -> dict[str, Any]:
@@ -112,7 +131,7 @@ def execute(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Jupyter's own, about its own parts
         try:
-            client.execute()
+            client.execute(env=os.environ | _QUIET)
         except (
             nbclient.exceptions.CellExecutionError,
             nbclient.exceptions.CellTimeoutError,

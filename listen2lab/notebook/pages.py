@@ -11,7 +11,7 @@ import msgspec
 from listen2lab.errors import LabError, StudyError
 from listen2lab.findings.records import MadeFrom
 from listen2lab.findings.summary import summary_of
-from listen2lab.notebook.execution import execute
+from listen2lab.notebook.execution import execute, opened_by
 from listen2lab.study.folder import SUMMARY, StudyFolder
 from listen2lab.study.plan import schedule
 from listen2lab.study.reading import read_run
@@ -32,8 +32,8 @@ def write_notebooks(
 ) -> list[str]:
     """Execute the notebooks on a study, and write each as HTML into its ``notebooks/``.
 
-    With public names they see a copy that holds what may be shared. Returns a sentence for each
-    notebook that was left out, as the study lacks its experiment.
+    With public names they see a copy that holds what may be shared. A notebook whose experiments
+    the study lacks is not run. Returns a sentence for each that was left out.
     """
     files = sorted(_folder().glob("*.ipynb")) if notebooks is None else list(notebooks)
     said = []
@@ -42,14 +42,19 @@ def write_notebooks(
         if public is not None:
             seen = Path(scratch) / "study"
             _copy(study, public, seen)
+        there = {item.name for item in study.plan.experiments}
         for file in files:
+            if missing := [name for name in opened_by(file) if name not in there]:
+                said.append(f"{file.stem}: the study holds no {', '.join(missing)}")
+                continue
             page = Path(scratch) / f"{file.stem}.html"
             try:
                 execute(file, {"study": str(seen), "run_now": False}, page)
             except LabError as error:
-                said.append(f"{file.stem} was not written: {error}")
-                continue
-            study.folder.write(f"notebooks/{page.name}", page.read_text("utf-8"))
+                kept = study.folder.path / "notebooks" / page.name
+                said.append(f"{file.stem}: {str(error).replace(str(page), str(kept))}")
+            if page.is_file():  # as far as it came
+                study.folder.write(f"notebooks/{page.name}", page.read_text("utf-8"))
     return said
 
 

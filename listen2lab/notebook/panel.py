@@ -154,7 +154,7 @@ class Panel(Progress):
         ]
         cards = (
             table_card(conditions(name, summary.experiments[name])),
-            finding_card(summary, tested(summary)),
+            finding_card(summary, tested(summary, list(summary.experiments))),
         )
         shown = [self._html(value=card._repr_html_()) for card in cards]
         self.result.children = (*pictures, *shown)

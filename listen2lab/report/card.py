@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from listen2lab.findings.records import Where
 from listen2lab.report.text import findings as finding_words
 from listen2lab.report.text.contrasts import TITLE, contrasts
 from listen2lab.report.text.escape import as_code, printable
 from listen2lab.report.text.format import number
+from listen2lab.report.text.key_facts import key_facts, reference
 from listen2lab.report.text.study import called, growth, subject
 
 if TYPE_CHECKING:
@@ -76,15 +78,21 @@ def study_line(study: StudyData) -> str:
     return printable(f"<Study {study.folder.path}: {what}, {shown}, {_runs(study)}>")
 
 
-def study_card(study: StudyData, summary: Summary) -> Card:
-    """Return a study's card: subject, conditions with verdict, end and peak, findings."""
+def study_card(study: StudyData, summary: Summary, shown: Sequence[str] = ()) -> Card:
+    """Return a study's card: the answer, the picture, conditions, findings.
+
+    ``shown``: the experiments that it lists; none: all.
+    """
+    names = [name for name in summary.experiments if not shown or name in shown]
     parts = [
         Markup("<p><b>Study of {}</b>, {}, {}</p>").format(
             subject(summary.inputs), summary.created[:10], _runs(study)
         )
     ]
-    is_one = len(summary.experiments) == 1
-    parts += [_experiment(name, item, is_open=is_one) for name, item in summary.experiments.items()]
+    parts += _first_look(study, summary, names)
+    parts += [
+        _experiment(name, summary.experiments[name], is_open=len(names) == 1) for name in names
+    ]
     for each in contrasts(study, summary):
         lines = [*(f"Predicted: {sentence}" for sentence in each.predictions), each.note]
         parts.append(
@@ -95,9 +103,12 @@ def study_card(study: StudyData, summary: Summary) -> Card:
                 Markup("").join(Markup("<p>{}</p>").format(line) for line in lines if line),
             )
         )
-    if found := tested(summary):
-        said = (f"{name} {finding_words.word(summary.findings[name])}" for name in found)
-        parts.append(Markup("<p>Findings: {}</p>").format(", ".join(said)))
+    if found := tested(summary, names):
+        rows = [
+            (name, finding_words.word(summary.findings[name]), summary.findings[name].claim)
+            for name in found
+        ]
+        parts.append(table_of(("", "finding", "claim"), rows, numbers_from=3))
     page = study.folder.report_path
     if page.is_file():
         # As a notebook beside it may link to it.
@@ -108,9 +119,33 @@ def study_card(study: StudyData, summary: Summary) -> Card:
     return Card(Markup("").join(parts), [study_line(study)])
 
 
-def tested(summary: Summary) -> list[str]:
-    """Return the hypotheses about which an experiment of the study predicts something."""
-    asked = {name for item in summary.experiments.values() for name in item.predictions}
+def _first_look(study: StudyData, summary: Summary, names: Sequence[str]) -> list[Markup]:
+    """Return whether it leaks, and the picture of what memory is made of."""
+    from listen2lab.report.account import plot_account  # noqa: PLC0415 - a line needs no matplotlib
+    from listen2lab.report.style import to_inline  # noqa: PLC0415
+
+    where = reference(study, summary)
+    if where is None:
+        return []
+    fact, *_ = key_facts(study, summary)
+    parts = [Markup("<p><b>{} {}</b>: {}.</p>").format(*fact)]
+    if where.experiment not in names:
+        item = next(each for each in study.plan.experiments if each.name == names[0])
+        where = Where(item.name, item.reference.name)
+    if (figure := plot_account(study, *where)) is not None:
+        label = f"What resident memory is made of, {where}"
+        parts.append(Markup(to_inline(figure, label=label)))  # noqa: S704 - our own drawing
+    return parts
+
+
+def tested(summary: Summary, experiments: Sequence[str]) -> list[str]:
+    """Return the hypotheses about which an experiment, of these or any, predicts something."""
+    asked = {
+        hypothesis
+        for name, item in summary.experiments.items()
+        if not experiments or name in experiments
+        for hypothesis in item.predictions
+    }
     return [name for name in summary.findings if name in asked]
 
 

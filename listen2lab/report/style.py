@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DASHES", "INK", "MARKERS", "QUIET", "SERIES", "Picture", "new_figure", "safe_label",
-    "share_styles", "styled", "to_png", "to_svg", "to_svg_file",
+    "share_styles", "styled", "to_inline", "to_png", "to_svg", "to_svg_file",
 ]  # fmt: skip
 
 # Okabe and Ito (2008), "Color universal design": told apart with any colour vision.
@@ -79,7 +79,14 @@ _CSS_DOTS_PER_INCH = 96  # a browser's
 
 
 class Picture(Figure):
-    """A figure that a notebook shows by itself, without pyplot and its global state."""
+    """A figure that a notebook shows by itself, without pyplot and its global state.
+
+    As a drawing in the page, in the colours of the notebook's theme; as a PNG on white where a
+    notebook shows no HTML.
+    """
+
+    def _repr_html_(self) -> str:
+        return to_inline(self, label=self.get_label() or "a picture of memory")
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
         # The size makes text as large in a wide picture as in a narrow one, and all of it sharp.
@@ -114,6 +121,26 @@ def to_svg(figure: Figure, *, label: str) -> str:
     svg = svg.replace("\n", " ").strip()
     quoted = str(escape(one_line(label)))
     return svg.replace("<svg", f'<svg role="img" aria-label="{quoted}"', 1)
+
+
+# A notebook's own text colour is the ink, whatever its theme; JupyterLab, VS Code and Colab each
+# say in their own way that it is dark.
+_INLINE = """<style>
+.l2l-picture {--ink: currentColor; --quiet: #8a9099; --series-0: #0072b2; --series-1: #d55e00;
+  --series-2: #00875f; --series-3: #aa4499; --series-4: #b97f00; --series-5: #3f93c4;
+  color: var(--jp-content-font-color1, var(--vscode-editor-foreground, inherit))}
+:is([data-jp-theme-light="false"], .vscode-dark, html[theme="dark"]) .l2l-picture {
+  --series-0: #5cb3ec; --series-1: #ff8f4a; --series-2: #3fce9f; --series-3: #dd86cc;
+  --series-4: #f0b93a; --series-5: #8fd0f5}
+.l2l-picture svg {display: block; width: 100%; height: auto}
+</style>"""
+
+
+def to_inline(figure: Figure, *, label: str) -> str:
+    """Return a figure as HTML for a notebook, in its theme's colours."""
+    svg = to_svg(figure, label=label).replace(">*{", ">.l2l-picture *{")  # not the notebook's own
+    width = round(_CSS_DOTS_PER_INCH * float(figure.get_size_inches()[0]))
+    return f'{_INLINE}<div class="l2l-picture" style="max-width: {width}px">{svg}</div>'
 
 
 def to_svg_file(figure: Figure, *, label: str) -> str:
