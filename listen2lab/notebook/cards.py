@@ -60,7 +60,7 @@ def open_or_run(
         from listen2lab.api import run  # a stored study needs nothing that runs
 
         return run(names, voice=voice, repeats=repeats, quick=voice == "tiny", trace="none")
-    opened = Study(facade.open(study).data, shown=names)
+    opened = facade.Study(facade.open(study).data, shown=names)
     there = {item.name for item in opened.plan.experiments}
     missing = [name for name in names or catalog.IN_ALL if name not in there]
     if missing:
