@@ -7,6 +7,7 @@ import mmap
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -170,3 +171,23 @@ def test_looking_at_what_grows_outside_is_no_growth():
     assert seen > 400 * 4096  # of the first descriptors, whatever comes after them
     assert descriptors == 3000
     assert grown < 64 * 1024
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="only Linux tells")  # noqa: S108
+def test_shared_memory_that_came_between_steps_is_somebody_elses():
+    """What another program writes meanwhile is not what the step left there."""
+    from listen2lab.probes.tree import TreeProbe
+
+    probe = TreeProbe()
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:  # noqa: S108 - what is looked at
+        probe.begin()
+        Path(folder, "own").write_bytes(bytes(4 << 20))
+        probe.end()
+        Path(folder, "other").write_bytes(bytes(32 << 20))
+        probe.begin()
+        probe.end()
+        assert probe.read()["shm_files"] == pytest.approx(4 << 20, abs=2 << 20)
+        probe.begin()
+        Path(folder, "own").unlink()
+        probe.end()
+        assert probe.read()["shm_files"] < 2 << 20

@@ -88,7 +88,7 @@ def _code(code: CodeType) -> tuple[Any, ...]:
     """Reduce code as cloudpickle does, and keep its file: tracebacks and traces name it."""
     make, arguments = cloudpickle.Pickler.dispatch_table[CodeType](code)
     file = code.co_filename
-    if file.startswith("<") or "ipykernel_" in file:
+    if not file.endswith(".py") or "ipykernel_" in file:
         file = "cell.py"  # of a notebook
     return make, tuple(file if each == "<dynamic-code>" else each for each in arguments)
 

@@ -152,6 +152,7 @@ class _Run:
         step, size_of, traced = workload.step, workload.size, bool(spec["traced"])
         since, largest, summed, facts = 0, None, 0.0, None
         meter.reset_peak()
+        self.tree.begin()
         clock, cpu = time.perf_counter(), time.process_time()
         own = os.getpid()
         for i in range(total):
@@ -166,6 +167,7 @@ class _Run:
             if since < every and i + 1 not in (warmup, total):
                 continue
             wall_s, cpu_s = time.perf_counter() - clock, time.process_time() - cpu
+            self.tree.end()
             in_use = meter.in_use()
             is_last = self.objects is not None and i + 1 == total
             found = self.objects.collect() if self.objects and is_last else gc.collect()
@@ -194,6 +196,7 @@ class _Run:
             self.write("warmup" if i < warmup else "step", **values)
             since, largest, summed = 0, None, 0.0
             meter.reset_peak()
+            self.tree.begin()
             clock, cpu = time.perf_counter(), time.process_time()
 
 

@@ -14,21 +14,33 @@ _BLOCK = 512  # bytes of st_blocks, whatever a file system's own blocks are
 _MOST_DESCRIPTORS = 512
 # Asking each descriptor what it is costs some microseconds: only so many are asked.
 _MOST_FILES = 20_000
+_TICK = 0.02  # seconds: a file's time is the kernel's last tick, and not the clock's
 
 
 class TreeProbe:
     """Reads what grows beside this process."""
 
     def __init__(self) -> None:
-        self._began = time.time()
-        self._free = self._free_blocks()
+        self._files = 0
+        self._began, self._free = time.time(), _free()
+
+    def begin(self) -> None:
+        """Look at shared memory just before a step: what comes between steps is somebody else's."""
+        self._began, self._free = time.time(), _free()
+
+    def end(self) -> None:
+        """Count what has come since, just after the step, as far as this user's files account."""
+        taken = self._free - _free()
+        if taken > 0:
+            taken = min(taken, _bytes_since(self._began - _TICK))
+        self._files = max(0, self._files + taken)
 
     def read(self) -> dict[str, int]:
         """Return what is held now; empty where there is no /proc.
 
         ``children`` (bytes that the processes below this one have written: resident, no file's),
-        ``shm_files`` (bytes of this user's files in memory that came since the probe began, and of
-        files without a name that are open here), ``descriptors`` and ``threads`` (counts).
+        ``shm_files`` (bytes of this user's files in memory that came in steps, and of files without
+        a name that are open here), ``descriptors`` and ``threads`` (counts).
         """
         try:
             descriptors, nameless = _descriptors()
@@ -37,38 +49,40 @@ class TreeProbe:
             return {}
         return {
             "children": sum(_written(pid) for pid in _below("self", threads)),
-            "shm_files": self._files() + nameless,
+            "shm_files": self._files + nameless,
             "descriptors": descriptors,
             "threads": len(threads),
         }
 
-    def _free_blocks(self) -> int:
-        try:
-            return os.statvfs(_SHM).f_bfree
-        except OSError:
-            return 0
 
-    def _files(self) -> int:
-        """Return the bytes of files that came since: nothing is looked at while nothing changes."""
-        if self._free_blocks() == self._free:
-            return 0
-        total = seen = 0
-        folders = [_SHM]
-        while folders and seen < _MOST_FILES:
-            try:
-                # One by one: a list of what grows would be growth of this process.
-                with os.scandir(folders.pop()) as entries:
-                    for entry in entries:
-                        seen += 1
-                        with suppress(OSError):  # it went meanwhile
-                            found = entry.stat(follow_symlinks=False)
-                            if entry.is_dir(follow_symlinks=False):
-                                folders.append(entry.path)
-                            elif found.st_uid == os.getuid() and found.st_ctime >= self._began:
-                                total += found.st_blocks * _BLOCK
-            except OSError:
-                continue
-        return total
+def _free() -> int:
+    """Return the bytes that are free in shared memory."""
+    try:
+        found = os.statvfs(_SHM)
+    except OSError:
+        return 0
+    return found.f_bfree * found.f_frsize
+
+
+def _bytes_since(moment: float) -> int:
+    """Return the bytes of this user's files in shared memory that were changed since."""
+    total = seen = 0
+    folders = [_SHM]
+    while folders and seen < _MOST_FILES:
+        try:
+            # One by one: a list of what grows would be growth of this process.
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    seen += 1
+                    with suppress(OSError):  # it went meanwhile
+                        found = entry.stat(follow_symlinks=False)
+                        if entry.is_dir(follow_symlinks=False):
+                            folders.append(entry.path)
+                        elif found.st_uid == os.getuid() and found.st_ctime >= moment:
+                            total += found.st_blocks * _BLOCK
+        except OSError:
+            continue
+    return total
 
 
 def _descriptors() -> tuple[int, int]:
