@@ -179,7 +179,7 @@ def test_shared_memory_that_came_between_steps_is_somebody_elses():
     from listen2lab.probes.tree import TreeProbe
 
     probe = TreeProbe()
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:  # noqa: S108 - what is looked at
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         probe.begin()
         Path(folder, "own").write_bytes(bytes(4 << 20))
         probe.end()
