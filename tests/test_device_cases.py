@@ -97,8 +97,8 @@ def test_lines_without_a_time_count_as_steps():
 
 
 def test_several_processes_are_several_series():
-    """One is flat, one grows; neither jumps between both."""
-    flat, grows = answer(read("csv-two-pids")).series
+    """One is flat, one grows, the largest first; neither jumps between both."""
+    grows, flat = answer(read("csv-two-pids")).series
     assert (flat.process, grows.process) == ("100", "101")
     assert flat.range.first == flat.range.highest == 40 * MIB
     assert grows.judged.rate == pytest.approx(12 * MIB, rel=0.02)

@@ -26,7 +26,15 @@ if TYPE_CHECKING:
     from listen2lab.study.data import StudyData
     from listen2lab.study.folder import StudyFolder
 
-__all__ = ["FORMAT", "Answer", "SeriesSummary", "Together", "answer", "load_answer"]
+__all__ = [
+    "FEWEST_IN_A_SERIES",
+    "FORMAT",
+    "Answer",
+    "SeriesSummary",
+    "Together",
+    "answer",
+    "load_answer",
+]
 
 FORMAT = 2
 """Version of the record."""
@@ -111,6 +119,8 @@ class Answer(msgspec.Struct, frozen=True):
         Bytes of footprint at which the app is killed, where that is known.
     next
         What to measure next, what decides most first.
+    runs
+        The verdict on several series of one quantity, one a file: runs of the same.
     """
 
     format: int
@@ -133,6 +143,7 @@ class Answer(msgspec.Struct, frozen=True):
     ceiling: Ceiling | None
     limit: int | None
     next: tuple[Notice, ...]
+    runs: Judged | None = None
 
     def snapshots_of_app(self) -> list[Snapshot]:
         """Return the snapshots to show: of several processes (there may be hundreds), the app's."""
@@ -158,11 +169,14 @@ def answer(
     some = evidence.snapshots_of_app()
     over_time = _series_of(some)
     series = tuple(_summarize(one) for one in (*evidence.series, *over_time))
-    first = judged or (series[0].judged if series else None)
+    runs = _runs(evidence.series)
+    first = judged or runs or (series[0].judged if series else None)
     verdict = None if judged is None else judged.verdict
     lab = None if study is None else compare_with_study(evidence, study, verdict)
     change = _change(some)
-    grew = compare_heaps(evidence.heaps[0], evidence.heaps[-1]) if len(evidence.heaps) > 1 else []
+    last_heap = evidence.heaps[-1] if evidence.heaps else None
+    heaps = [heap for heap in evidence.heaps if last_heap and heap.tool == last_heap.tool]
+    grew = compare_heaps(heaps[0], heaps[-1]) if len(heaps) > 1 else []
     return Answer(
         FORMAT,
         None if first is None else first.verdict,
@@ -186,12 +200,13 @@ def answer(
             if len(grew) <= _MOST_ROWS
             else [*grew[: _MOST_ROWS // 2], *grew[-_MOST_ROWS // 2 :]]
         ),
-        None if len(evidence.heaps) < 2 else minus(evidence.heaps[-1].size, evidence.heaps[0].size),
+        None if len(heaps) < 2 else minus(heaps[-1].size, heaps[0].size),
         tuple(msgspec.structs.replace(x, roots=x.roots[:_MOST_ROWS]) for x in evidence.leaks),
         lab,
         find_ceiling(evidence, None) if lab is None else lab.ceiling,
         limit or _limit_in(evidence.snapshots),
-        tuple(next_steps(evidence, log, has_series=bool(series), change=change)),
+        tuple(next_steps(evidence, log, series=runs or first, change=change)),
+        runs,
     )
 
 
@@ -203,6 +218,14 @@ def load_answer(folder: StudyFolder) -> Answer | None:
 
 _MOST_CLASSES = 50
 _MOST_ROWS = 30
+
+
+def _runs(series: Sequence[Series]) -> Judged | None:
+    """Judge several files of one quantity together, as runs of the same."""
+    files = {one.source for one in series}
+    if not 1 < len(series) == len(files) or len({one.quantity for one in series}) > 1:
+        return None
+    return judge_series(*series)
 
 
 def _summarize(one: Series) -> SeriesSummary:
@@ -232,12 +255,21 @@ def _limit_in(snapshots: Sequence[Snapshot]) -> int | None:
 
 
 def _series_of(some: Sequence[Snapshot]) -> list[Series]:
-    """Return the reports of one process over time as a series, where they say when."""
-    known = [(s.uptime, s.counted) for s in some if s.uptime is not None and s.counted is not None]
-    if len(known) < FEWEST_IN_A_SERIES:
+    """Return many reports of one process by one tool as a series."""
+    some = [s for s in some if s.tool == some[-1].tool]
+    if len(some) < FEWEST_IN_A_SERIES:
         return []
-    time, memory = np.array(known, dtype=float).T
-    return [Series(some[0].quantity, time - time[0], memory, some[0].source, footprint=True)]
+    counts = all(s.counted is not None for s in some)
+    known = [(s.uptime, s.counted if counts else s.resident) for s in some]
+    timed = all(time is not None for time, _ in known)
+    time = np.array([time if timed else k for k, (time, _) in enumerate(known)], dtype=float)
+    memory = np.array([size or 0 for _, size in known], dtype=float)
+    quantity = some[0].quantity if counts else "resident"
+    return [
+        Series(
+            quantity, time - time[0], memory, some[0].source, counts, some[0].process, timed
+        )
+    ]  # fmt: skip
 
 
 def _change(some: Sequence[Snapshot]) -> Change | None:

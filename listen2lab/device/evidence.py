@@ -177,15 +177,16 @@ def _read_one(content: Content, tally: Tally, log: Format) -> tuple[list[Any], S
 
 
 _MOST_LOOKED_AT = 200
-_NUMBERS = re.compile(r"\s*\"?[\d.:]+\"?\s*[,;\t]")
+_NUMBERS = re.compile(r"\s*\"?[\d.:T-]+(?:[A-Z]+)?\"?\s*(?:[,;\s]\s*\"?[\d.:]+\"?\s*)*(?:$|[,;\t])")
 """How a row of a table of numbers begins."""
 _LOOKS = {
     "cannot examine process": "not-allowed",
     "try as root": "no-process",
     "No process found for": "not-running",
+    "buff/cache": "whole-machine",
+    "   swpd ": "whole-machine",
     "<trace-query-result": "instruments",
     "Applications Graphics Acceleration Info": "gfxinfo",
-    '"memoryMetrics"': "metrickit",
 }
 
 

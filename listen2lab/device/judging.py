@@ -236,24 +236,40 @@ def _judge_breakdowns(values: Sequence[Array], evidence: Evidence) -> Judged | N
     return _judged(judge(rows), _caveats(evidence), "breakdown", rows) if rows else None
 
 
-def judge_series(series: Series) -> Judged:
+def judge_series(*series: Series) -> Judged:
     """Judge memory over time.
 
     Parameters
     ----------
-    series
-        Samples; where they do not stand evenly, they are put on an even grid of as many.
+    *series
+        Samples of one run, or of each of several; where they do not stand evenly, or the runs
+        differ in their pace, they are put on an even grid.
     """
-    caveats = [] if series.footprint else ["resident-size"]
-    order = np.argsort(series.time, kind="stable")
-    if (np.diff(order) < 0).any():
-        caveats.append("time-backwards")
-    time, memory = series.time[order], series.memory[order]
-    span = float(time[-1] - time[0])
-    if not series.is_even and len(time) > 2 and span > 0:
-        caveats.append("uneven-times")
-        memory = np.interp(np.linspace(time[0], time[-1], len(time)), time, memory)
-    verdict = judge(memory)
-    if span > 0 and series.timed:
-        return _judged(verdict.per(span / 60.0 / (len(time) - 1)), caveats, "minute", [memory])
-    return _judged(verdict, caveats, "sample", [memory])
+    caveats, runs = set[str](), []
+    for one in series:
+        order = np.argsort(one.time, kind="stable")
+        caveats |= {
+            code
+            for code, is_so in (
+                ("resident-size", not one.footprint),
+                ("time-backwards", (np.diff(order) < 0).any()),
+                ("uneven-times", not one.is_even and len(one.time) > 2),
+            )
+            if is_so
+        }
+        runs.append((one.time[order], one.memory[order]))
+    paces = [float(np.ptp(time)) / max(len(time) - 1, 1) for time, _ in runs]
+    pace = float(np.median(paces))
+    if pace > 0 and ("uneven-times" in caveats or max(paces) > _SAME_PACE * min(paces)):
+        # As many samples as there were: a grid much finer would only repeat what was measured.
+        runs = [(at := np.linspace(t[0], t[-1], round(np.ptp(t) / pace) + 1),
+                 np.interp(at, t, m)) for t, m in runs]  # fmt: skip
+    rows = [memory for _, memory in runs]
+    verdict = judge(rows)
+    if pace > 0 and all(one.timed for one in series):
+        return _judged(verdict.per(pace / 60.0), caveats, "minute", rows)
+    return _judged(verdict, caveats, "sample", rows)
+
+
+_SAME_PACE = 1.02
+"""Runs whose samples stand so much farther apart than another's are sampled again."""

@@ -35,7 +35,7 @@ def next_steps(
     evidence: Evidence,
     log: LogSummary | None,
     *,
-    has_series: bool,
+    series: Judged | None,
     change: Change | None,
 ) -> Iterator[Notice]:
     """Yield what to measure next, what decides most first.
@@ -44,16 +44,19 @@ def next_steps(
     ----------
     evidence
         What was read.
-    log, has_series, change
+    log, change
         What it says: see `listen2lab.device.answer.Answer`.
+    series
+        The verdict on memory over time, where no log gives one.
     """
     if _platform(evidence) == "Android":
-        yield from _on_android(evidence, has_series=has_series, change=change)
+        yield from _on_android(evidence, has_series=series is not None, change=change)
     elif _platform(evidence) == "Linux" and log is None:
-        if change is None:
-            yield Notice("linux-two-reports")
-    elif log is None and has_series and not evidence.snapshots:
-        yield Notice("log-beside-series")
+        yield Notice("linux-two-reports" if change is None else "linux-who")
+    elif log is None and series is not None and not evidence.snapshots:
+        if series.verdict == "inconclusive" or series.steps < FIRM:
+            yield Notice("longer-series", {"steps": series.steps, "unit": "sample"})
+        yield Notice("kind-of-memory")
     else:
         yield from _of_growth(evidence, log, change)
         yield from _by_owner(evidence)
@@ -86,6 +89,8 @@ def _of_growth(
         yield Notice("log-at-all")
     elif any(n.code == "address-space-only" for s in evidence.snapshots for n in s.notes):
         yield Notice("whole-report")
+    elif len(evidence.heaps) > 1:
+        yield Notice("classes-grew", {"in": "process"})
     elif change is None:
         yield Notice("early-and-late")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 from markupsafe import Markup
 
+from listen2lab.device.answer import FEWEST_IN_A_SERIES
 from listen2lab.device.lab_match import FEATURES
 from listen2lab.report import device_plots as plots
 from listen2lab.report.style import to_svg
@@ -84,11 +85,12 @@ class Part:
 
     @property
     def codes(self) -> list[tuple[str, str]]:
-        """The verdict's codes, each with its sentence."""
+        """The verdict's codes, each with its sentence, but for what the verdict says itself."""
         if self.judged is None:
             return []
         codes = (*self.judged.reasons, *self.judged.caveats)
-        return [(code, words.sentence_of(code)) for code in codes]
+        sentences = [(code, words.sentence_of(code)) for code in codes]
+        return [(code, text) for code, text in sentences if text not in self.verdict]
 
     @property
     def is_folded(self) -> bool:
@@ -111,27 +113,48 @@ def parts(answer: Answer) -> Iterator[Part]:
     """
     if answer.log is not None:
         yield _of_log(answer.log)
-    for one in answer.series:
-        yield _of_series(one)
+    yield from _over_time(answer)
     if answer.app is not None:
         yield Part(lines=[of_reports.app_sentence(answer)])
     yield from _compared(answer)
+    yield from _of_snapshots(answer)
+    yield from _of_blocks(answer)
+    if answer.lab is not None:
+        yield _beside_the_lab(answer, answer.lab)
+        if answer.ceiling is not None:
+            yield Part("What the lab can explain", lines=of_reports.ceiling_lines(answer.ceiling))
+    for k, step in enumerate(answer.next, start=1):
+        why, commands = next_step(step)
+        yield Part(f"Next, {k}", lines=[why], commands=commands)
+
+
+def _over_time(answer: Answer) -> Iterator[Part]:
+    if answer.runs is not None:
+        yield Part(
+            f"{len(answer.series)} runs together",
+            judged=answer.runs,
+            verdict=words.verdict(answer.runs),
+        )
+    for one in answer.series:
+        yield _of_series(one, is_one_of_many=answer.runs is not None)
+
+
+def _of_snapshots(answer: Answer) -> Iterator[Part]:
     some = answer.snapshots_of_app()
     last = {snapshot.tool: snapshot for snapshot in some}  # only these get a picture
     for snapshot in some if len(some) <= _MOST_REPORTS else (some[0], some[-1]):
         if snapshot.categories or snapshot.notes or not _is_device(answer):
+            where = _where(snapshot, some)
             is_last = last[snapshot.tool] is snapshot
-            yield _of_snapshot(snapshot, answer.limit, has_picture=is_last)
+            yield _of_snapshot(snapshot, where, answer.limit, has_picture=is_last)
     if _is_device(answer):
         yield _of_device(answer)
-    yield from _of_blocks(answer)
-    if answer.lab is not None:
-        yield _beside_the_lab(answer, answer.lab)
-    if answer.ceiling is not None and answer.lab is not None:
-        yield Part("What the lab can explain", lines=of_reports.ceiling_lines(answer.ceiling))
-    for k, step in enumerate(answer.next, start=1):
-        why, commands = next_step(step)
-        yield Part(f"Next, {k}", lines=[why], commands=commands)
+
+
+def _where(one: Any, all_of_them: Sequence[Any]) -> str:
+    """Return a report's file, with the line where it begins if others stand in that file."""
+    many = sum(each.source == one.source for each in all_of_them)
+    return one.source if many < 2 else f"{one.source}, line {one.line:,}"
 
 
 def _is_device(answer: Answer) -> bool:
@@ -178,24 +201,25 @@ def _of_log(log: LogSummary) -> Part:
     )
 
 
-def _of_series(one: SeriesSummary) -> Part:
+def _of_series(one: SeriesSummary, *, is_one_of_many: bool) -> Part:
     return Part(
         of_reports.series_title(one),
-        judged=one.judged,
-        verdict=words.verdict(one.judged),
+        judged=None if is_one_of_many else one.judged,
+        verdict="" if is_one_of_many else words.verdict(one.judged),
         curves=[(one.memory, "")],
         draw=partial(plots.plot_series, one),
         label=f"{of_reports.series_name(one)} over time",
     )
 
 
-def _of_snapshot(snapshot: Snapshot, limit: int | None, *, has_picture: bool) -> Part:
+def _of_snapshot(snapshot: Snapshot, where: str, limit: int | None, *, has_picture: bool) -> Part:
     rows = sorted(
         (c for c in snapshot.categories if c.counted or c.clean),
         key=lambda c: (-(c.counted or 0), -(c.clean or 0)),
     )
-    title = f"{snapshot.process or 'A process'}, by {snapshot.tool} ({snapshot.source})"
-    tables = [Table(("by owner", *_COLUMNS), [_row(o, _COLUMNS) for o in snapshot.owners])]
+    title = f"{snapshot.process or 'A process'}, by {snapshot.tool} ({where})"
+    owners = [o for o in snapshot.owners if o.counted or o.clean or o.reclaimable]
+    tables = [Table(("by owner", *_COLUMNS), [_row(o, _COLUMNS) for o in owners])]
     tables.append(
         Table(("by category", *_ALL), [_row(c, _ALL) for c in rows[:_MOST_ROWS]], is_detail=True)
     )
@@ -214,7 +238,7 @@ def _of_snapshot(snapshot: Snapshot, limit: int | None, *, has_picture: bool) ->
         label=f"Memory by owner, by {snapshot.tool}",
         caption=f"Of {snapshot.source}. The kill limit counts what is dirty, compressed or "
         "swapped; clean and reclaimable pages can be taken at any time.",
-        tables=tables if any(c.resident or c.counted for c in snapshot.categories) else (),
+        tables=tables if owners else (),
     )
 
 
@@ -232,8 +256,8 @@ def _compared(answer: Answer) -> Iterator[Part]:
         lines.append(of_reports.together_line(answer.together))
     tables = []
     some = [s for s in answer.snapshots_of_app() if s.tool == answer.snapshots_of_app()[-1].tool]
-    if 2 < len(some) <= _MOST_ROWS:
-        each = [(f"{k}, {s.source}", words.cell(s.counted)) for k, s in enumerate(some, start=1)]
+    if 2 < len(some) < FEWEST_IN_A_SERIES:
+        each = [(_where(s, some), words.cell(s.counted)) for s in some]
         tables.append(Table(("report", "counted"), each))
     moved = sorted((o for o in change.owners if o.counted), key=lambda o: -abs(o.counted or 0))
     yield Part(
@@ -244,7 +268,7 @@ def _compared(answer: Answer) -> Iterator[Part]:
         tables=[
             Table(("owner", "counted"), [(o.name, words.signed(o.counted)) for o in moved]),
             *tables,
-        ],
+        ][not moved :],
     )
 
 
@@ -255,8 +279,9 @@ def _of_blocks(answer: Answer) -> Iterator[Part]:
             (c.name[:60], c.kind, c.binary, f"{c.count:,}", words.cell(c.size))
             for c in heap.classes[:_MOST_CLASSES]
         ]
+        where = _where(heap, answer.heaps)
         yield Part(
-            f"Live blocks of {heap.process or 'a process'}, by heap ({heap.source})",
+            f"Live blocks of {heap.process or 'a process'}, by {heap.tool} ({where})",
             lines=of_reports.heap_lines(heap),
             tables=[Table(("class", "kind", "binary", "blocks", "size"), rows)],
         )
@@ -273,8 +298,9 @@ def _of_blocks(answer: Answer) -> Iterator[Part]:
         )
     for leaks in answer.leaks:
         roots = [(name or "a block without a type", words.cell(held)) for name, held in leaks.roots]
+        where = _where(leaks, answer.leaks)
         yield Part(
-            f"Lost blocks of {leaks.process or 'a process'}, by leaks ({leaks.source})",
+            f"Lost blocks of {leaks.process or 'a process'}, by leaks ({where})",
             lines=of_reports.leaks_lines(leaks),
             tables=[Table(("root of a leak or cycle", "size"), roots[:_MOST_CLASSES])],
         )

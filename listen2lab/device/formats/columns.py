@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import math
 import re
+import sys
+from array import array
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from listen2lab.device.formats.numbers import MOST_BYTES, before_day, read_number, read_size
+from listen2lab.device.formats.numbers import (
+    MOST_BYTES,
+    before_day,
+    read_number,
+    read_size,
+    straighten,
+)
 from listen2lab.device.formats.reading import clean
 from listen2lab.device.formats.schema import Series
 from listen2lab.notice import Notice
@@ -47,6 +55,7 @@ _NOT_IN_USE = {
     "capacity", "quota", "budget", "threshold"
 }  # fmt: skip
 _PROCESSES = ("pid", "process", "processname", "container", "name", "command")
+_NAMES = ("command", "comm", "cmd", "args", "name", "process")
 _UNITS = {
     **dict.fromkeys(("gib", "gb", "g"), 1024.0 * MIB),
     **dict.fromkeys(("mib", "mb", "m"), float(MIB)),
@@ -71,16 +80,21 @@ _INSTRUMENTS = re.compile(r"(\d{1,4}):([0-5]\d)\.(\d{3})\.(\d{3})$")
 _FEWEST_EACH = 3
 _MOST_PROCESSES = 8
 """Of more the largest are taken: ps and top list hundreds."""
+_MOST_NAMES, _LONGEST_NAME = 10_000, 40
 MOST_SECONDS = 1e19
 """No clock shows more, not even one of nanoseconds."""
 
 
 class Columns(NamedTuple):
-    """Places of what is taken: times (none, one, or a date and a time), memory, process."""
+    """Places of what is taken: times (none, one, or a date and a time), memory, process.
+
+    Of a process with an id, `name` is where its name stands.
+    """
 
     time: tuple[int, ...]
     memory: int
     process: int | None
+    name: int | None = None
 
 
 def _words(name: str) -> list[str]:
@@ -106,17 +120,19 @@ def _is_time(name: str) -> bool:
     return bool(set(words) & _TIMES) or words[0] in _FIRST_TIMES
 
 
-def find_columns(names: Sequence[str]) -> Columns | None:
+def find_columns(names: Sequence[str], row: Sequence[Any] = ()) -> Columns | None:
     """Return the columns that are taken, or None where none is memory in use.
 
     Parameters
     ----------
     names
         A header's names; nested ones with points between.
+    row
+        The first one below it: what is 0 there (psutil's ``dirty``) is taken only if all are.
     """
     times = [k for k, name in enumerate(names) if _is_time(name)]
     ranked = [
-        (rank, name.count("."), k)
+        (str(row[k]).strip() in {"0", "0.0"} if row else False, rank, name.count("."), k)
         for k, name in enumerate(names)
         if k not in times and (rank := rank_of(name)) is not None
     ]
@@ -127,7 +143,9 @@ def find_columns(names: Sequence[str]) -> Columns | None:
     time = (kinds["date",], kinds["time",]) if both else tuple(times[:1])
     low = [name.strip().lower() for name in names]
     process = next((low.index(name) for name in _PROCESSES if name in low), None)
-    return Columns(time, min(ranked)[2], process)
+    names_too = process is not None and low[process] == "pid"
+    name = next((low.index(name) for name in _NAMES if names_too and name in low), None)
+    return Columns(time, min(ranked)[-1], process, name)
 
 
 class Samples:
@@ -147,31 +165,40 @@ class Samples:
         self.tally, self.columns = tally, columns
         self.name = names[columns.memory].strip()
         self.scale = next((_UNITS[w] for w in reversed(_words(self.name)) if w in _UNITS), None)
-        if self.scale is None and self.name in {"RSS", "RES"} and {"VSZ", "VIRT"} & set(names):
+        if (
+            self.scale is None
+            and self.name in {"RSS", "RES"}
+            and {"VSZ", "VIRT", "PID"} & set(names)
+        ):
             self.scale = float(KIB)  # as ps, pidstat and top print them
         label = [word for k in columns.time for word in _words(names[k])]
         self.seconds = next((_SECONDS[word] for word in label if word in _SECONDS), None)
-        self.times: list[tuple[float, float]] = []
-        self.memory: list[float] = []
+        self.times, self.memory, self.lines = array("d"), array("d"), array("q")
         self.processes: list[str] = []
-        self.lines: list[int] = []
+        self.names: dict[str, str] = {}
         self.with_units = self.is_clock = False
         self.by_id = columns.process is not None and names[columns.process].lower() == "pid"
 
     def add(self, number: int, cells: Sequence[Any]) -> Said:
         """Take a sample."""
-        given = [cells[k] for k in self.columns.time]
-        when = self._time(given[0] if len(given) == 1 else " ".join(map(str, given)))
-        value = self._memory(cells[self.columns.memory])
-        if given and (when is None or not min(map(abs, when)) < MOST_SECONDS):
-            return Notice("no-time", {"text": clean(str(given[0])[:40])})
+        time, memory, process, name = self.columns
+        when = nowhen = (math.nan, math.nan)
+        if time:
+            given = cells[time[0]]
+            when = self._time(given if len(time) == 1 else f"{given} {cells[time[1]]}") or nowhen
+            if not (abs(when[0]) < MOST_SECONDS or abs(when[1]) < MOST_SECONDS):
+                return Notice("no-time", {"text": clean(str(given)[:40])})
+        value = self._memory(cells[memory])
         if value is None or not 0 <= value <= MOST_BYTES:
-            return Notice("no-memory", {"text": clean(str(cells[self.columns.memory])[:40])})
-        self.times.append(when or (math.nan, math.nan))
+            return Notice("no-memory", {"text": clean(str(cells[memory])[:40])})
+        self.times.extend(when)
         self.memory.append(value)
         self.lines.append(number)
-        if self.columns.process is not None:
-            self.processes.append(clean(str(cells[self.columns.process])).strip())
+        if process is not None:
+            who = clean(str(cells[process])).strip()
+            if name is not None and len(self.names) < _MOST_NAMES:
+                self.names.setdefault(who, clean(str(cells[name])).strip()[:_LONGEST_NAME])
+            self.processes.append(sys.intern(who))
         return True
 
     def _time(self, given: Any) -> tuple[float, float] | None:
@@ -212,33 +239,35 @@ class Samples:
         memory, time = self._scaled(), self._seconds()
         words = set(_words(self.name))
         counted = bool(words & (_RANKS[0] | _RANKS[1]))
-        who = np.array(self.processes or [""] * len(memory))
-        names = list(dict.fromkeys(who.tolist()))
-        many = len(names) > max(1, len(memory) // _FEWEST_EACH)
+        kinds = {who: k for k, who in enumerate(dict.fromkeys(self.processes))} or {"": 0}
+        many = len(kinds) > max(1, len(memory) // _FEWEST_EACH)
         if many and not self.by_id:  # a name a row, and no process
-            names, who = [""], np.full(len(memory), "")
-        if len(names) > _MOST_PROCESSES:
-            most = {name: float(memory[who == name].max()) for name in names}
-            kept = sorted(names, key=lambda name: -most[name])[:_MOST_PROCESSES]
-            self.tally.note(0, "processes-left-out", many=len(names) - len(kept))
-            names = [name for name in names if name in kept]
-        out = []
-        for name in names:
-            mine = who == name
-            at = time[mine] if self.columns.time else np.arange(float(mine.sum()))
-            self._note_backwards(at, np.array(self.lines)[mine])
+            kinds = {"": 0}
+        who = np.zeros(len(memory), dtype=np.int64)
+        if len(kinds) > 1:
+            who[:] = [kinds[each] for each in self.processes]
+        peaks = np.zeros(len(kinds))
+        np.maximum.at(peaks, who, memory)
+        most = dict(zip(kinds, peaks.tolist(), strict=True))
+        # The kernel's own threads have none; of many processes the largest are taken.
+        kept = sorted((name for name in most if most[name] or len(most) == 1), key=most.__getitem__)
+        if len(kept) > _MOST_PROCESSES:
+            self.tally.note(0, "processes-left-out", many=len(kept) - _MOST_PROCESSES)
+            kept = kept[-_MOST_PROCESSES:]
+        lines, out = np.array(self.lines, dtype=np.float64), []
+        for name in reversed(kept):
+            mine = who == kinds[name]
+            at = np.arange(float(mine.sum()))
+            if self.columns.time:
+                at = straighten(time[mine], lines[mine], self.tally)
+            called = f"{name} ({self.names[name]})" if self.names.get(name) else name
             out.append(
                 Series(
                     self.name, at - at[0], memory[mine], self.tally.name, counted,
-                    name if len(names) > 1 else "", bool(self.columns.time),
+                    called if len(kinds) > 1 else "", bool(self.columns.time),
                 )
             )  # fmt: skip
         return out
-
-    def _note_backwards(self, time: npt.NDArray[np.float64], lines: npt.NDArray[np.intp]) -> None:
-        moves = np.diff(time)
-        for k in np.flatnonzero(moves < 0).tolist():
-            self.tally.note(int(lines[k + 1]), "time-goes-back", seconds=float(-moves[k]))
 
     def _scaled(self) -> npt.NDArray[np.float64]:
         """Return bytes; a unit that no name gives is taken from the size."""
@@ -254,7 +283,7 @@ class Samples:
 
     def _seconds(self) -> npt.NDArray[np.float64]:
         """Return seconds; of dates, those whose order of day and month makes sense."""
-        month_first, day_first = np.array(self.times, dtype=np.float64).T
+        month_first, day_first = np.array(self.times, dtype=np.float64).reshape(-1, 2).T
         if self.is_clock:
             given = [each for each in (month_first, day_first) if np.isfinite(each).all()]
             return min(given or [np.nan_to_num(month_first)], key=_disorder)

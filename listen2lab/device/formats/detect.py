@@ -12,7 +12,9 @@ from listen2lab.device.formats import (
     jetsam,
     leaks,
     linux_proc,
+    malloc_history,
     memory_lines,
+    metrickit,
     table,
     vmmap,
 )
@@ -31,8 +33,10 @@ FORMATS: tuple[Format, ...] = (
     footprint.FORMAT_JSON,
     heap.FORMAT,
     leaks.FORMAT,
+    malloc_history.FORMAT,
     dumpsys.FORMAT,
     jetsam.FORMAT,
+    metrickit.FORMAT,
     linux_proc.FORMAT,
     table.FORMAT,
     table.FORMAT_JSON,
@@ -76,7 +80,7 @@ def formats_of(content: Content, log: Format = _LOG) -> tuple[Format, ...]:
     json = (
         bool(first)
         and first[0].lstrip()[:1] == b"{"
-        and not found & {_LOG.kind, jetsam.FORMAT.kind}
+        and not found & {_LOG.kind, jetsam.FORMAT.kind, metrickit.FORMAT.kind}
     )
     if first and (json or not found):
         begun = [each for each in formats if each.begins is not None and each.begins(first)]

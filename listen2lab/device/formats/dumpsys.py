@@ -29,6 +29,13 @@ _SUMMARY = re.compile(
 )
 _OBJECT = re.compile(r"([A-Za-z][\w ]*):\s+(\d{1,12})")
 _OF_DEVICE = re.compile(r"([\d,]+)\s?[kK]B?: (\S+) \(pid (\d+)[^)]*\)")
+_CHECKIN = re.compile(r"[34],\d{1,9},[\w.:-]+,\d+,")
+"""What --checkin prints of a process: version, id, name, then sums in fours (native, Java, other,
+all): size, allocated, free, PSS, swappable, shared dirty and clean, private dirty and clean,
+swapped. Other areas follow, and are in "other"."""
+_OLD = re.compile(r"\(?(size|allocated|free|Pss|shared dirty|priv dirty)\)?:\s+(\d[\d\sN/A]*)$")
+"""A row of the table of Android 2 and 3, whose columns are native, dalvik, other and total."""
+_PARTS = ("Native Heap", "Dalvik Heap", "Other")
 _TITLES = {
     ("Pss", "Total"): "pss",
     ("Pss", "Clean"): "pss_clean",
@@ -51,7 +58,7 @@ MOST_KIB = 2**40
 
 
 def read_dumpsys(content: Content, tally: Tally) -> list[Snapshot]:
-    """Read what ``dumpsys meminfo PROCESS`` printed, with or without ``-a``.
+    """Read what ``dumpsys meminfo PROCESS`` printed, with or without ``-a`` or ``--checkin``.
 
     Numbers of the report are KiB. Details below the table (Dalvik's own parts, objects, databases)
     repeat what is in it and are left out.
@@ -59,7 +66,14 @@ def read_dumpsys(content: Content, tally: Tally) -> list[Snapshot]:
     return read_report(content, tally, _Reader(tally.name))
 
 
-FORMAT = Format("dumpsys", read_dumpsys, marks=(b"** MEMINFO in pid ", b"Total PSS by process:"))
+def _is_checkin(first: list[bytes]) -> bool:
+    return any(_CHECKIN.match(line.decode("utf-8", "replace")) for line in first)
+
+
+FORMAT = Format(
+    "dumpsys", read_dumpsys, marks=(b"** MEMINFO in pid ", b"Total PSS by process:"),
+    begins=_is_checkin,
+)  # fmt: skip
 
 
 class _Reader:
@@ -79,6 +93,7 @@ class _Reader:
         self.summary: list[Category] = []
         self.objects: list[tuple[str, int]] = []
         self.total: dict[str, int] = {}
+        self.old: dict[str, list[int | None]] = {}
         self.free = 0
         self.section = ""
 
@@ -89,18 +104,9 @@ class _Reader:
             self.end()
             self._begin(Header(begin[2], int(begin[1][:15]), number))
             return True
-        uptime = _UPTIME.match(text)
-        if uptime is not None:
-            self.end()
-            self._begin(None)
-            self.uptime = int(uptime[1]) / 1000
-            return True
-        if _BEFORE.match(text):
-            return True
-        if text.startswith("Total PSS by "):
-            self.end()
-            self._begin(None)
-            self.of_device = text.startswith("Total PSS by process")
+        if _CHECKIN.match(text):
+            return self._checkin(number, text.split(","))
+        if self._between(text):
             return True
         if self.of_device and self.header is None:
             return self._of_device(number, text)
@@ -111,9 +117,45 @@ class _Reader:
             return True
         if self._heading(text.split()):
             return True
-        if self.section == "table":
-            return self._row(text)
-        return self._below(text)
+        return self._row(text) if self.section == "table" else self._below(text)
+
+    def _between(self, text: str) -> bool:
+        """Read a line that stands between two processes' reports."""
+        uptime = _UPTIME.match(text)
+        of_device = text.startswith("Total PSS by ")
+        if uptime is not None or of_device:
+            self.end()
+            self._begin(None)
+        if uptime is not None:
+            self.uptime = int(uptime[1]) / 1000
+        if of_device:
+            self.of_device = text.startswith("Total PSS by process")
+        return uptime is not None or of_device or _BEFORE.match(text) is not None
+
+    def _checkin(self, number: int, cells: list[str]) -> Said:
+        """Read a process's line of ``--checkin``."""
+        self.end()
+        sums = [[self._kib(cell) for cell in cells[k : k + 4]] for k in range(3, 43, 4)]
+        if len(sums[-1]) < 4 or sums[7][3] is None:
+            return no_row(",".join(cells), "meminfo")
+        self._begin(Header(cells[2], int(cells[1]), number))
+        names = ("size", "allocated", "free", "Pss", "", "", "", "priv dirty", "clean", "swapped")
+        self.old = dict(zip(names, sums, strict=True))
+        self.end()
+        return True
+
+    def _rows_of_old(self) -> None:
+        """Make categories of sums that stand by kind: native, Java's, other, all."""
+        none: list[int | None] = [None] * 4
+        kinds = ("Pss", "priv dirty", "clean", "swapped")
+        columns = [self.old.get(name, none) for name in kinds]
+        for k, name in enumerate(_PARTS):
+            pss, dirty, clean, swapped = (values[k] for values in columns)
+            counted = None if dirty is None else dirty + (swapped or 0)
+            self.rows.append(Category(name, None, pss, dirty, clean, None, swapped, counted))
+        if columns[1][3] is not None:
+            self.total["counted"] = columns[1][3] + (columns[3][3] or 0)
+        self.free = self.old.get("free", none)[0] or 0
 
     def _of_device(self, number: int, text: str) -> Said:
         """Read a process of ``dumpsys meminfo`` without one's name."""
@@ -141,6 +183,11 @@ class _Reader:
                 self.total.setdefault(name, size)
         if totals:
             return True
+        old = _OLD.match(text)
+        if old is not None:
+            values = [self._kib(value) for value in old[2].split()]
+            self.old[old[1]] = [*values, *[None] * 4][:4]
+            return True
         row = _SUMMARY.match(text)
         if row is not None:
             sizes = [self._kib(value) for value in row[2].split()]
@@ -157,8 +204,13 @@ class _Reader:
         if set(words) <= _HEADINGS:
             self.above = words
             return True
-        if self.above and len(words) == len(self.above) and {"Total", "Dirty"} <= set(words):
-            pairs = zip(self.above, words, strict=True)
+        if words == ["native", "dalvik", "other", "total"]:
+            return True
+        above = self.above
+        if above and words[0] == "Pss":  # of Android 4.3 and before: nothing stands above it
+            above, words = ["Pss", *above], ["Total", *words[1:]]
+        if above and len(words) == len(above) and "Dirty" in words:
+            pairs = zip(above, words, strict=True)
             self.titles = [_TITLES.get(pair, "") for pair in pairs]
             self.above, self.section = [], "table"
             return True
@@ -180,7 +232,7 @@ class _Reader:
             if by.get("resident") is not None:
                 self.total["RSS"] = by["resident"] or 0
             return True
-        if row[1] == "Native Heap":
+        if row[1] in {"Native Heap", "Native"}:
             self.free = by.get("heap_free") or 0
         resident = by.get("resident", by.get("pss"))
         self.rows.append(
@@ -195,6 +247,8 @@ class _Reader:
     def end(self) -> None:
         """Close the process that was being read."""
         head, total = self.header, self.total
+        if self.old:
+            self._rows_of_old()
         if head is None or not (self.rows or self.summary or total):
             return
         head.platform = "Android"

@@ -50,7 +50,7 @@ class BlockClass(msgspec.Struct, frozen=True):
 
 
 class HeapCensus(msgspec.Struct, frozen=True):
-    """What ``heap`` counted.
+    """What ``heap`` counted, or what of it malloc_history tells by stack.
 
     Attributes
     ----------
@@ -74,6 +74,7 @@ class HeapCensus(msgspec.Struct, frozen=True):
     source: str
     line: int
     platform: str = ""
+    tool: str = "heap"
 
 
 class ClassChange(msgspec.Struct, frozen=True):

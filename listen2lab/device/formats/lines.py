@@ -44,6 +44,7 @@ _BINARY = (
     (b"\x89PNG", "picture"),
     (b"\xff\xd8\xff", "picture"),
     (b"SQLite format 3", "database"),
+    (b"JAVA PROFILE", "heap-dump"),
     (b"BZh", "bzip2"),
     (b"\xfd7zXZ", "xz"),
     (b"(\xb5/\xfd", "zstd"),

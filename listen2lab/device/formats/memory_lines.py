@@ -36,6 +36,8 @@ _CLOCK = re.compile(
 _LISTED = re.compile(
     rf"\s*[-*]?\s*({_CLOCK.pattern})[\s,;|:-]+({_NUMBER})\s?({_UNIT})\b", re.IGNORECASE
 )
+_OF_MACHINE = re.compile(r"\s*(?:[KMG]iB )?(?:Mem|Swap)\s*:")
+"""The whole machine's memory, as free and top print it."""
 _MPROF = re.compile(r"MEM (\d+\.\d+) (\d+\.\d+)\s*$")
 _LIMIT = re.compile(
     r"(?:exceeded mem limit: \w+|EXC_RESOURCE\b.*?\blimit=|EXC_RESOURCE\b.*?\blimit:)\s*"
@@ -113,7 +115,7 @@ def _figures(line: str) -> Iterator[tuple[str, str | None, str]]:
     if listed is not None:
         yield "memory", listed[1], f"{listed[2]} {listed[3]}"
         return
-    named = list(_NAMED.finditer(line))
+    named = [] if _OF_MACHINE.match(line) else list(_NAMED.finditer(line))
     if named:
         clock = _CLOCK.search(line[: min(named[0].start(), _MOST_BEFORE)])
         time = None if clock is None else clock[0]

@@ -29,6 +29,7 @@ _SIZE = re.compile(
     r"([+-]?[\d.,'\u2019\u00a0\u202f]*\d)\s?([BKMGTP]?)(?:i?B)?(?:ytes)?\Z", re.IGNORECASE
 )
 _PLAIN = re.compile(r"[0-9]+(?:\.[0-9]*)?\Z")
+_SIMPLE = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?\Z")
 _GROUPS = re.compile(r"\d{1,3}(?:([.,'\u2019\u00a0\u202f])\d{3})(?:\1\d{3})*\Z")
 
 
@@ -47,6 +48,8 @@ def read_number(text: str) -> float | None:
     float or None
         None for anything that is no number.
     """
+    if _SIMPLE.match(text):
+        return float(text)
     text = text.strip()
     sign = -1.0 if text.startswith("-") else 1.0
     body = text.lstrip("+-")

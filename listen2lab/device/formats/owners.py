@@ -17,11 +17,11 @@ _RULES = (
     ("stacks", r"^stack|\bstack( guard)?$|thread"),
     (FREED, r"malloc.*\(empty\)"),
     ("heap, large blocks", r"malloc[_ ](large|huge)"),
-    ("heap, small blocks", r"malloc|native heap|^\[heap\]"),
-    ("Java heap", r"dalvik heap|java heap"),
+    ("heap, small blocks", r"malloc|native heap|^\[heap\]|scudo|^native$"),
+    ("Java heap", r"dalvik heap|java heap|^dalvik$|dalvik-(main|large|zygote|non moving|free)"),
     ("VM allocate", r"^anonymous|^\[anon|vm_allocate|memory tag|app-specific tag|untagged"),
     ("code", r"^__|dyld|shlib|\.(so|jar|apk|ttf|dex|oat|art|vdex) mmap|^code$|\.so(\.\d+)*$"),
-    ("mapped files", r"mapped file|mmap|ashmem"),
+    ("mapped files", r"mapped file|mmap|ashmem|\.(onnx|ort|tflite|gguf|bin|dat|db)$"),
 )  # fmt: skip
 
 LAB_OWNERS = (

@@ -27,6 +27,12 @@ __all__ = ["FORMAT", "FORMAT_BLANKS", "FORMAT_JSON", "read_blanks", "read_csv", 
 _WIDE = re.compile(r"\s{2,}")
 _STAMP = re.compile(r"^(\d\d:\d\d:\d\d)(?: ([AP]M))?\s")
 """pidstat prints the time in the header, too."""
+_STANDS = re.compile(r"(?:top - |(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\w* )(?:.*?\s)?(\d\d:\d\d:\d\d)\b")
+"""A line of its own that says when the rows below it were taken: top's first one, or date's."""
+_ANY_TEXT = {"command", "cmd", "args", "comm", "name", "names", "process"}
+"""Last columns of which a cell may hold blanks."""
+_NO_NAMES = {"address", "buff/cache", "swpd"}
+"""Columns of tables that are no series of a process: a list of mappings, a machine's memory."""
 _ROWS_LOOKED_AT = 20
 
 
@@ -62,6 +68,8 @@ def _csv_headers(line: str) -> Iterator[tuple[list[str], Cells]]:
 
 
 def _split(line: str, mark: str) -> list[str]:
+    if '"' not in line:
+        return line.split(mark)
     try:
         return next(csv.reader([line], delimiter=mark, skipinitialspace=True))
     except (csv.Error, StopIteration):
@@ -70,9 +78,10 @@ def _split(line: str, mark: str) -> list[str]:
 
 def _blank_headers(line: str) -> Iterator[tuple[list[str], Cells]]:
     text = _STAMP.sub(r"time ", line.strip().lstrip("#").strip())
-    if len(text.split()) > 1:
-        last = len(text.split()) - 1
-        yield text.split(), lambda row: _STAMP.sub(r"\1\2 ", row.strip()).split(None, last)
+    names = text.split()
+    if len(names) > 1:
+        most = len(names) - 1 if names[-1].lower() in _ANY_TEXT else -1
+        yield names, lambda row: _STAMP.sub(r"\1\2 ", row.strip()).split(None, most)
     wide = _WIDE.split(text)
     if len(wide) > 1:
         yield wide, str.split
@@ -95,7 +104,8 @@ def _begins(
 
 def _is_header(names: list[str]) -> bool:
     """Return whether these are names, and not a row of numbers with units."""
-    return find_columns(names) is not None and not any(name[:1].isdigit() for name in names)
+    known = find_columns(names) is not None and not {name.lower() for name in names} & _NO_NAMES
+    return known and not any(name[:1].isdigit() for name in names)
 
 
 def _fits(names: list[str], cells: Cells, rows: list[str]) -> bool:
@@ -128,6 +138,8 @@ class _Table:
         self.header = ""
         self.possible: list[tuple[list[str], Cells]] = []
         self.samples: Samples | None = None
+        self.columns: Columns | None = None
+        self.now = ""
 
     def read(self, content: Content) -> list[Series]:
         """Return the series, or nothing."""
@@ -139,24 +151,39 @@ class _Table:
         if not line.strip() or line == self.header:
             return bool(line.strip())  # some tools print their header again and again
         if not self.possible or (self.samples is None and self._new_header(line)):
-            return self._new_header(line)
+            return self._new_header(line) or self._stands(line)
         if line.startswith("#"):
             return False
         for names, cells in self.possible:
             given = cells(line)
-            columns = find_columns(names) if self.samples is None else self.samples.columns
-            assert columns is not None
             if len(given) == len(names):
+                columns = self.columns or find_columns(names, given)
+                assert columns is not None
                 if self.headers is _blank_headers and not _is_row(names, columns, given):
                     continue  # top and ps print other lines between
                 if self.samples is None:
-                    self.possible = [(names, cells)]
-                    self.samples = Samples(names, self.tally, columns)
-                return self.samples.add(number, given)
+                    self._begin(names, cells, columns)
+                assert self.samples is not None
+                return self.samples.add(number, [*given, self.now] if self.now else given)
         names, cells = self.possible[0]
         if self.headers is _blank_headers:
-            return False
+            return self._stands(line)
         return Notice("cells", {"cells": len(cells(line)), "header": len(names)})
+
+    def _begin(self, names: list[str], cells: Cells, columns: Columns) -> None:
+        self.possible, self.columns = [(names, cells)], columns
+        if self.now and not columns.time:
+            columns = columns._replace(time=(len(names),))
+        else:
+            self.now = ""
+        self.samples = Samples([*names, "time"], self.tally, columns)
+
+    def _stands(self, line: str) -> bool:
+        """Take the time of a line between rows, where they have none of their own."""
+        found = _STANDS.match(line)
+        if found is not None and (self.samples is None or self.now):
+            self.now = found[1]
+        return found is not None
 
     def _new_header(self, line: str) -> bool:
         found = [each for each in self.headers(line) if _is_header(each[0])]
@@ -185,7 +212,7 @@ class _Jsonl:
         """Take an object."""
         flat = _flat(row)
         if self.samples is None:
-            columns = find_columns([*flat])
+            columns = find_columns([*flat], [*flat.values()])
             if columns is None:
                 return False
             self.names = [*flat]

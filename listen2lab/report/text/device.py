@@ -28,20 +28,24 @@ KINDS = {
     "heap": "heap",
     "leaks": "leaks",
     "dumpsys": "dumpsys meminfo",
-    "linux-proc": "smaps or status of Linux",
+    "linux-proc": "smaps, status, pmap or showmap",
+    "malloc-history": "malloc_history",
     "jetsam": "a JetsamEvent report",
+    "metrickit": "a MetricKit payload",
     "csv": "a table of time and memory",
     "jsonl": "JSON lines of time and memory",
     "blanks": "a table of memory, with blanks between columns",
     "memory-lines": "lines that name a memory",
 }
 READABLE = (
-    "the app's log; what vmmap, footprint (as text or JSON), heap, leaks or dumpsys meminfo "
-    "printed; a table, JSON lines or log lines of time and memory"
+    "the app's log; what vmmap, footprint (as text or JSON), heap, leaks, malloc_history, dumpsys "
+    "meminfo, showmap, smaps, status, pmap, ps, top, pidstat, docker stats, psrecord or mprof "
+    "printed; JetsamEvent and MetricKit files; a table, JSON lines or log lines of time and memory"
 )
 CAVEATS = {
-    "resident-size": "Only resident size was logged; the kill limit counts the footprint. Freed "
-    "pages may stay resident, and compressed ones leave it: the footprint decides.",
+    "resident-size": "This is resident size. Freed pages may stay in it, and compressed or swapped "
+    "ones leave it: what the system counts (iOS the footprint, Linux anonymous and swapped memory) "
+    "decides.",
     "compressed": "A report shows more than a tenth of the footprint compressed or swapped: "
     "resident size says too little, so no verdict on it stands.",
     "restarted": "The log holds several processes (the app was restarted, or two ran at once): the "
@@ -86,10 +90,15 @@ _PROBLEMS = {
 }
 _NOT_TEXT = {
     "binary": "binary, not text; give the text that a tool printed",
-    "property-list": "a binary property list, probably a .memgraph; run footprint, vmmap -summary, "
-    "heap or leaks on it, and give what they print",
+    "property-list": "a binary property list, probably a .memgraph, which holds the answer: "
+    "footprint FILE > late.txt, vmmap -summary FILE > regions.txt, heap -s FILE > heap.txt; give "
+    "what they print",
     "gzip-twice": "compressed twice; unpack it once",
-    "picture": "a picture; copy what the tool printed as text, or export it",
+    "picture": "a picture: it may show the answer, and cannot be read; save what the tool printed "
+    "(COMMAND > late.txt), or in Xcode File > Export Memory Graph, and footprint late.memgraph > "
+    "late.txt",
+    "heap-dump": "a heap dump of Java: it holds who refers to what, and no growth; open it in "
+    "Android Studio, and give adb shell dumpsys meminfo PACKAGE > late.txt, early and late",
     "zip": "a zip archive; unpack it first",
     "database": "a database; export it as CSV",
     "executable": "an executable",
@@ -99,13 +108,14 @@ _LOOKS = {
     "be debugged",
     "no-process": "the tool found no such process, or was not allowed to; use sudo",
     "not-running": "the app was not running",
-    "instruments": "it is an export of Instruments, which is not read: take footprint, vmmap "
-    "-summary and heap of a memory graph instead",
-    "gfxinfo": "it is dumpsys gfxinfo, which is about frames: take dumpsys meminfo PACKAGE",
-    "metrickit": "it is a payload of MetricKit, which holds a day's peak and no growth: take the "
-    "app's log, or footprint early and late",
-    "table-without-names": "it looks like a table: its first line must name its columns, one of "
-    "them a time and one a memory, as in time,footprint_mb",
+    "instruments": "it is an export of Instruments, which may hold the answer and is not read: "
+    "footprint late.memgraph > late.txt, of a memory graph, has it",
+    "gfxinfo": "it is dumpsys gfxinfo, which is about frames and cannot hold the answer: adb shell "
+    "dumpsys meminfo PACKAGE > late.txt",
+    "whole-machine": "it is the whole machine's memory, which cannot hold the answer: of one "
+    "process, while sleep 5; do ps -o pid,rss,comm -p PID; done > samples.txt",
+    "table-without-names": "it looks like a table: put a line above it that names its columns and "
+    "their units, as in time,rss_kb (with commas) or time rss_kb (with blanks)",
 }
 _BEGAN = {
     "process": "process {pid}",
@@ -246,7 +256,10 @@ def problem_text(problem: Notice) -> str:
         lines = counted(int(str(values["lines"])), "line")
         return f"nothing was understood in {file}: {lines}{why}; it was left out"
     if problem.code == "directory" and values["trace"]:
-        return f"{file} is a directory; it was left out; export what it shows as text"
+        return (
+            f"{file} is a document of Instruments: it may hold the answer, and is not read; it was "
+            "left out; give footprint late.memgraph > late.txt, of a memory graph"
+        )
     return fill(_PROBLEMS[problem.code], values)
 
 

@@ -50,8 +50,12 @@ _WHY = {
     "android-two-reports": "One report says nothing of growth: take one early and one late, in one "
     "run of the app.",
     "android-samples": "A sample every five seconds shows the curve between the reports.",
-    "log-beside-series": "A series over time says nothing of paragraphs, nor whether memory "
-    "follows the longest one: save the app's log of the same run.",
+    "longer-series": "{many} so far: sample 300 or more of one run, or three runs of the same work "
+    "in fresh processes, a file each, and give them together.",
+    "kind-of-memory": "A series says how much, and not of which kind: take a report early and one "
+    "late in the same run.",
+    "classes-grew": "What grew is known by its class: see who allocated it.",
+    "linux-who": "Which mappings grew is known: see who allocated what is in them.",
     "android-one-process": "This is the whole device: one process's report has what kind of memory "
     "it is.",
     "linux-two-reports": "One moment says nothing of growth: take it early and late in one run.",
@@ -121,7 +125,18 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
     "freed-and-kept": ("footprint APP > later.txt", "listen2lab device early.txt later.txt"),
     "look-at-gpu": ("footprint APP | grep -E 'IOAccelerator|Metal|graphics'",),
     "whole-report": ("vmmap -summary APP > late.txt", "listen2lab device late.txt"),
-    "log-beside-series": ("listen2lab device app.log samples.csv",),
+    "longer-series": ("listen2lab device first.csv second.csv third.csv",),
+    "kind-of-memory": (
+        "footprint APP > early.txt                        # macOS, Simulator; then late.txt",
+        "adb shell dumpsys meminfo PACKAGE > early.txt    # Android",
+        "cat /proc/PID/smaps > early.txt                  # Linux",
+        "listen2lab device early.txt late.txt",
+    ),
+    "classes-grew": _STACKS,
+    "linux-who": (
+        "heaptrack --pid PID                 # C and C++; for Python: memray attach PID",
+        "listen2lab watch --trace FILE.py    # a workload in Python, step by step",
+    ),
     "log-at-all": _LOG,
     **dict.fromkeys(("log-without-memory", "more-steps", "longest-first"), _AGAIN),
     **dict.fromkeys(("footprints", "footprints-of-a-leak"), _FOOTPRINTS),
@@ -159,6 +174,6 @@ def next_step(step: Notice) -> tuple[str, tuple[str, ...]]:
             for command in commands
             if command not in _STACKS[:2]
         )
-        if step.code in {"which-blocks", "who-allocated"}:
+        if step.code in {"which-blocks", "who-allocated", "classes-grew"}:
             commands = (_MAC_STACKS, *commands)
     return why, commands

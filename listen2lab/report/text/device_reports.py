@@ -47,6 +47,12 @@ _NOTES = {
     "heading: some of them are counted elsewhere.",
     "killed": "The system killed it: {reason}.",
     "limit-exceeded": "The system says that it exceeded its limit of {limit:size}.",
+    "a-days-peak": "At most {size:size} in a day. MetricKit has a day's peak and no growth: two "
+    "days' peaks are no two moments.",
+    "suspended": "{size:size} on average while suspended, which is what the system looks at when "
+    "it chooses whom to end.",
+    "killed-in-a-day": "In the {in}, the system ended it {limit} times at its memory limit, and "
+    "{pressure} times when memory was short.",
     "swap": "{size:size} of it are swapped.",
 }
 _CANNOT = (
@@ -89,9 +95,10 @@ def snapshot_lines(snapshot: Snapshot, limit: int | None) -> list[str]:
         lines.append(f"Resident size (RSS) is {size(resident)}.")
     elif resident is not None and counted is not None and "in-no-region" not in codes:
         less = "less" if counted > resident else "more"
+        gone = f" and not the {size(snapshot.swapped)} swapped" if snapshot.swapped else ""
         lines.append(
             f"Resident size is {size(resident)}, {size(abs(counted - resident))} {less}: it counts "
-            f"clean pages and not the {size(snapshot.swapped or 0)} compressed or swapped."
+            f"clean and shared pages{gone}."
         )
     return lines + [fill(_NOTES[note.code], note.values) for note in snapshot.notes]
 
@@ -123,8 +130,10 @@ def change_lines(change: Change) -> list[str]:
     """Say what changed between two snapshots."""
     resident = "" if change.resident is None else f", resident {signed(change.resident)}"
     during = f" in {seconds(change.seconds)}" if change.seconds else ""
-    changed = f"{signed(change.counted)}{resident}{during}"
-    lines = [f"From {change.before} to {change.after}: counted {changed}."]
+    counted = "" if change.counted is None else f"counted {signed(change.counted)}"
+    changed = f"{counted}{resident}{during}".removeprefix(", ")
+    files = f"From {change.before} to {change.after}: "
+    lines = [f"{files if change.before != change.after else ''}{changed}."]
     grown = [
         f"{name} {first:,} to {last:,}" for name, first, last in change.objects if last > first
     ]
@@ -140,6 +149,10 @@ def heap_lines(heap: HeapCensus) -> list[str]:
     """Say what is live in a process."""
     blocks = "?" if heap.blocks is None else f"{heap.blocks:,}"
     lines = [f"{cell(heap.size)} live in {blocks} blocks."]
+    if heap.tool != "heap":
+        listed = sum(each.size for each in heap.classes)
+        stacks = f"{len(heap.classes):,} stacks"
+        lines = [f"The {stacks} listed hold {size(listed)}; the innermost calls stand first."]
     if heap.footprint is not None and heap.size is not None:
         lines.append(
             f"The footprint is {size(heap.footprint)}: {size(max(heap.footprint - heap.size, 0))} "
@@ -166,6 +179,8 @@ def growth_line(answer: Answer) -> str:
     renamed = [row for row in answer.heap_growth if row.renamed_from is not None]
     names = ", ".join(f"{row.renamed_from} to {row.name}" for row in renamed[:4])
     moved = f" Likely renamed, for heap derives names anew each time: {names}." if renamed else ""
+    if answer.live_growth is None:
+        return f"Of what is listed, most bytes first.{moved}"
     return f"Live blocks changed by {signed(answer.live_growth)} in all.{moved}"
 
 
