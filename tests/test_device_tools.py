@@ -140,7 +140,7 @@ def test_one_process_looked_at_again_and_again(tmp_path):
 
 
 def test_times_between_rows_and_columns_that_hold_nothing(tmp_path):
-    """top's own line says when its rows were taken; a kernel's thread and a 0 are no memory."""
+    """Top's own line says when its rows were taken; a kernel's thread and a 0 are no memory."""
     file = tmp_path / "samples.txt"
     rows = "top - 23:59:{:02} up 3:56\nMiB Mem : 24105.6 total, 9.9 free\n\n"
     rows += "    PID    VIRT    RES COMMAND\n 4711  999999 {} wombat a b\n   2 0 0 [kthread]\n"
