@@ -219,6 +219,27 @@ class Study:
         only = None if experiment is None else self._known(experiment)
         return conditions_frame(self.summary(), only)
 
+    def contrasts(self, experiment: str | None = None) -> pd.DataFrame:
+        """Return each condition beside its reference: the app's own, or the first.
+
+        Parameters
+        ----------
+        experiment
+            Its name; None: all of the study's.
+
+        Returns
+        -------
+        DataFrame
+            By ``experiment`` and ``condition``: ``against``; ``end_mib``, this one's less the
+            other's, with its 95 % interval over processes ``end_low_mib`` and ``end_high_mib``, and
+            what ``became`` of it (``reduced``, ``worse``, ``unchanged``, ``inconclusive``; of a
+            leak's rate where one leaks); the same of the peak, with ``peak``.
+        """
+        from listen2lab.report.tables import contrasts_frame
+
+        only = None if experiment is None else self._known(experiment)
+        return contrasts_frame(self.summary(), only)
+
     def phases(self, experiment: str | None = None) -> pd.DataFrame:
         """Return the memory before and after the steps of an experiment, in MiB.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -111,6 +112,22 @@ def test_the_notebooks_follow_one_template(path):
     assert code_of(path)[-1] == "provenance(opened)"
     links = re.findall(r"\]\(([\w./]+)\)", text)
     assert all((path.parent / link).exists() for link in links)
+
+
+def test_a_hypothesis_of_ones_own_is_run_from_its_notebook(tmp_path, monkeypatch):
+    """Asked, predicted, run at its smallest, and contrasted with its interval."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(lab, "run", functools.partial(lab.run, steps=1, warmup=0))
+    names = {}
+    for k, source in enumerate(code_of(ROOT / "notebooks" / "12_your_hypothesis.ipynb")):
+        assert shown_by(source, names) is not None or k == 0
+        if k == 0:
+            names |= {"run_now": True, "repeats": 2}
+    study, asked = names["opened"], names["mine"]
+    (planned,) = study.plan.experiments
+    assert (planned.question, planned.predictions) == (asked.question, asked.predictions)
+    assert study.contrasts().loc[asked.name].index.tolist() == ["2", "4"]
+    assert study.contrasts()[["peak_low_mib", "end_high_mib"]].notna().all(axis=None)
 
 
 def test_every_hypothesis_and_experiment_has_its_notebook():

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from listen2lab.facade import Study
     from listen2lab.report.card import Card
+    from listen2lab.study.plan import Experiment
 
 __all__ = ["answers", "finding", "open_or_run", "prediction", "provenance", "verdicts"]
 
@@ -71,13 +72,14 @@ def open_or_run(
     return opened
 
 
-def prediction(*names: str) -> Card:
+def prediction(*names: str | Experiment) -> Card:
     """Show what was written down before any run.
 
     Parameters
     ----------
     names
-        Of hypotheses (``H1``) and experiments (``session-recreation``).
+        Of hypotheses (``H1``) and experiments (``session-recreation``); or experiments of one's
+        own.
 
     Returns
     -------
@@ -89,8 +91,10 @@ def prediction(*names: str) -> Card:
     UnknownNameError
         A name is neither's.
     """
-    claims = {name: HYPOTHESES[name] for name in names if name in HYPOTHESES}
-    experiments = [catalog.experiment(name) for name in names if name not in HYPOTHESES]
+    named = [name for name in names if isinstance(name, str)]
+    claims = {name: HYPOTHESES[name] for name in named if name in HYPOTHESES}
+    experiments = [catalog.experiment(name) for name in named if name not in HYPOTHESES]
+    experiments += [each for each in names if not isinstance(each, str)]
     return prediction_card(experiments, claims)
 
 

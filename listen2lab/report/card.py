@@ -218,20 +218,21 @@ def prediction_card(experiments: Sequence[Experiment], claims: Mapping[str, Hypo
         levels = ", ".join(level.name for level in item.levels)
         factor = f"{item.factor}: {levels}" if item.factor else "one condition"
         predicted = [
-            f"{name}: {each.predictions[item.name]}."
+            f" by {name}: {each.predictions[item.name]}."
             for name, each in claims.items()
             if item.name in each.predictions
         ]
+        predicted += [f": {said}" for said in item.predictions.values()]
         parts.append(
             Markup('<p><b>{}</b> {}<br><span class="quiet">{}</span>{}</p>').format(
                 item.name,
                 item.question,
                 factor,
-                Markup("").join(Markup("<br>Predicted by {}").format(text) for text in predicted),
+                Markup("").join(Markup("<br>Predicted{}").format(text) for text in predicted),
             )
         )
         lines.append(f"{item.name}: {item.question} ({factor})")
-        lines += [f"  predicted by {text}" for text in predicted]
+        lines += [f"  predicted{text}" for text in predicted]
     return Card(Markup("").join(parts), lines)
 
 

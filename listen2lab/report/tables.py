@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from listen2lab.study.plan import Experiment, KnobValue
 
 __all__ = [
-    "Grid", "PhaseRow", "conditions_frame", "cures_frame", "findings_frame", "grid", "phase_rows",
+    "Grid", "PhaseRow", "conditions_frame", "contrasts_frame", "cures_frame", "findings_frame",
+    "grid", "phase_rows",
     "phase_table", "phases_frame", "watched_answer",
 ]  # fmt: skip
 
@@ -109,6 +110,29 @@ def conditions_frame(summary: Summary, experiment: str | None) -> pd.DataFrame:
                 (*where, n.verdict, n.end_mib, n.peak_mib, n.released_mib, *rate, n.n_complete)
             )
     frame = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[3:-1], float))
+    return frame.set_index(["experiment", "condition"])
+
+
+def contrasts_frame(summary: Summary, experiment: str | None) -> pd.DataFrame:
+    """Return one row a condition beside its reference; see `Study.contrasts`."""
+    columns = [
+        *("against", "end_mib", "end_low_mib", "end_high_mib", "became"),
+        *("peak_mib", "peak_low_mib", "peak_high_mib", "peak"),
+    ]
+    rows = []
+    for name, item in summary.experiments.items():
+        for condition, each in item.contrasts.items():
+            if each is None or experiment not in (None, name):
+                continue
+            end, peak = (
+                each.end_interval_mib or (None, None),
+                each.peak_interval_mib or (None, None),
+            )
+            rows.append(
+                (name, condition, each.to, each.end_difference_mib, *end, each.verdict,
+                 each.peak_difference_mib, *peak, each.peak)
+            )  # fmt: skip
+    frame = pd.DataFrame(rows, columns=["experiment", "condition", *columns])
     return frame.set_index(["experiment", "condition"])
 
 
