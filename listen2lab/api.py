@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from tqdm.std import tqdm
 
 from listen2lab.errors import InputError, known_keywords
-from listen2lab.experiment import catalog, inputs, run_study
+from listen2lab.experiment import catalog, inputs, run_study, workloads
 from listen2lab.experiment.machine import interpreter, refuse_untraceable, same_python
 from listen2lab.experiment.progress import Bar
 from listen2lab.facade import Study
@@ -40,6 +40,7 @@ __all__ = [
     "several", "tell", "watch",
 ]  # fmt: skip
 
+_ATTACHED_SECONDS = 60.0  # a process is watched, unless it is said how long
 _JOBS = 2  # measured with so many: memory as with one at a time, within 0.4 %
 
 
@@ -164,11 +165,14 @@ def run(
 
 @known_keywords
 def watch(
-    file: Path | str | Callable[..., object],
+    file: Path | str | Callable[..., object] | None = None,
     *,
     setup: Callable[[], object] | None = None,
     teardown: Callable[[], object] | None = None,
     size: Callable[[int], float | None] | None = None,
+    command: Sequence[str] = (),
+    pid: int | None = None,
+    seconds: float | None = None,
     steps: int = 200,
     warmup: int | None = None,
     repeats: int = 5,
@@ -183,7 +187,7 @@ def watch(
     on: str | None = None,
     from_shell: bool = False,
 ) -> Study:
-    """Step a workload of your own in fresh processes.
+    """Step a workload of your own in fresh processes, or follow any program from outside.
 
     Parameters
     ----------
@@ -196,6 +200,13 @@ def watch(
         ``step`` and ``teardown`` may be coroutines.
     setup, teardown, size
         As in a file, for a function.
+    command
+        Instead of a file, a program and its arguments: each line that it prints is the end of a
+        step, and what it and its children hold is read from outside.
+    pid
+        Instead of those, a process that runs: it is only looked at, once, and by time.
+    seconds
+        Read a command or process by time, for so long, and not by line; rates are by the second.
     steps, warmup
         Measured steps, and steps before them; None: a twentieth, at least 2 and at most 50.
     repeats
@@ -222,32 +233,34 @@ def watch(
     call = as_call(watch, locals())
     functions = {"setup": setup, "teardown": teardown, "size": size}
     beside = {name: each for name, each in functions.items() if each is not None}
-    python, against = interpreter(python), interpreter(against)
-    given: inputs.Inputs
-    if callable(file):
-        given = inputs.open_functions({"step": file, **beside})
-        named = leaf = given.name
-        same_python(python, against)
-    elif beside:
-        raise InputError(
-            f"{' and '.join(beside)} belong to a function; nothing was run; define them in {file}"
+    if pid is not None:
+        repeats, jobs, seconds = 1, 1, seconds or _ATTACHED_SECONDS
+    given, name = workloads.open_watched(file, beside, command, pid)
+    if isinstance(given, (workloads.Program, workloads.Attached)):
+        workloads.refuse_inside(
+            python=python, against=against, trace=trace, memory_limit=pid and memory_limit
         )
-    else:
-        path = Path(file)
-        given, named, leaf = inputs.open_file(path), path.stem, path.name
+    elif seconds is not None:
+        raise InputError("a workload is stepped, and not read by time; give steps, or a command")
+    python, against = interpreter(python), interpreter(against)
+    if callable(file):
+        same_python(python, against)
     if trace:
         refuse_untraceable(python, *([] if against is None else [against]))
+    if seconds is not None:
+        steps = max(1, round(seconds))
     levels = [Level("this", python=python)]
     if against is not None:
         levels.append(Level("against", python=against))
+    unit = "step" if seconds is None else workloads.BY_TIME
     experiment = Experiment(
-        name=re.sub(r"[^A-Za-z0-9_-]+", "-", named).strip("-") or "workload",
-        question=f"Does {leaf} hold more memory with every step?",
+        name=re.sub(r"[^A-Za-z0-9_-]+", "-", name.removesuffix(".py")).strip("-") or "workload",
+        question=f"Does {name} hold more memory with every {unit}?",
         factor=None if against is None else "interpreter",
         levels=tuple(levels),
         steps=steps,
         warmup=min(50, max(2, steps // 20)) if warmup is None else warmup,
-        unit="step",
+        unit=unit,
     )
     plan = Plan(
         (experiment,), repeats=repeats, seed=seed, traced="all" if trace else "none", jobs=jobs,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec.structs import replace
 
 from listen2lab.errors import LabError
-from listen2lab.experiment import inputs, run_study
+from listen2lab.experiment import run_study, workloads
 from listen2lab.facade import Study
 from listen2lab.report.text.study import endings, leak_found
 from listen2lab.study.plan import Experiment, Level, Plan
@@ -73,7 +73,7 @@ def check(
         See `listen2lab.experiment.functions.pickled`.
     """
     functions = {"step": step} if setup is None else {"step": step, "setup": setup}
-    given = inputs.open_functions(functions, by_value)
+    given = workloads.open_functions(functions, by_value)
     level, warmup = Level("this"), min(50, max(2, steps // 20))
     asked = Experiment("step", "", None, (level,), steps=steps, warmup=warmup, unit="step")
     jobs = min(2, os.cpu_count() or 1)

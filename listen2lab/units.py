@@ -6,7 +6,7 @@ import re
 
 from listen2lab.errors import InputError
 
-__all__ = ["KIB", "MIB", "mib", "parse_bytes"]
+__all__ = ["KIB", "MIB", "mib", "parse_bytes", "parse_seconds"]
 
 KIB = 1024
 MIB = 1024 * 1024
@@ -53,3 +53,28 @@ def parse_bytes(text: str) -> int:
     if size <= 0:
         raise InputError(f"a size of {text!r} is no limit; leave the option out for none")
     return size
+
+
+def parse_seconds(text: str) -> float:
+    """Read a time such as ``60s``, ``5m`` or ``2h``; a bare number is of seconds.
+
+    Parameters
+    ----------
+    text
+        A number and a unit.
+
+    Returns
+    -------
+    float
+        Seconds.
+
+    Raises
+    ------
+    InputError
+        This is no time, or it is zero.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", text)
+    seconds = 0.0 if match is None else float(match[1]) * {"m": 60, "h": 3600}.get(match[2], 1)
+    if not seconds:
+        raise InputError(f"{text!r} is no time; write it as 60s, 5m or 2h")
+    return seconds

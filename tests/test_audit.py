@@ -104,6 +104,7 @@ CASES = {
     Reason.KEPT_BY_ALLOCATOR: lambda: judge_together(
         anonymous=_noise() + 3e4 * T, in_use=_noise(1e3)
     ),
+    Reason.LIVE_BYTES_UNKNOWN: lambda: judge(_noise(), audit=audit(live_unknown=True)),
     Reason.GROWS_OUTSIDE: lambda: judge_run(
         {"anonymous": _noise()}, outside={"children": _noise(1e3) + 3e4 * T}
     ),

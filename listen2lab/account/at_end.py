@@ -32,11 +32,13 @@ def end_parts(samples: pd.DataFrame) -> pd.DataFrame:
 
     One row a run that reached its end, in the order of the samples (steps are not needed); one
     column a group of `GROUPS` that holds anything, one for each further component that a workload
-    names, and `UNACCOUNTED`: bytes, which add up to it. Empty where anonymous memory was not read.
+    names, and `UNACCOUNTED`: bytes, which add up to it. Empty where anonymous memory was not read,
+    or a program only seen from outside.
     """
     between = samples[~samples["phase"].isin(["warmup", "step"])]
     ends = between[between["phase"] == "end"]
-    if ends.empty or "anonymous" not in ends or ends["anonymous"].isna().any():
+    is_inside = "setup" in set(between["phase"])
+    if ends.empty or not is_inside or "anonymous" not in ends or ends["anonymous"].isna().any():
         return pd.DataFrame()
     table = account(between, between_phases=True)
     names = categories(table)

@@ -43,10 +43,11 @@ def _options(
 
 
 for command in (
-    *(run.run, cures.cures, run.watch, run.selftest),
+    *(run.run, cures.cures, run.selftest),
     *(report.report, studies.rerun, studies.compare, studies.merge),
     *(attribute.attribute, device.device, report.notebook, doctor.doctor),
 ):
     app.command()(command)
+app.command(cls=run.CommandBehind)(run.watch)
 app.command("list")(run.list_names)
 app.add_typer(voice.app, name="voice")

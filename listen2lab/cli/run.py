@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
+from typer.core import TyperCommand
 
 from listen2lab.cli.report import print_report
 from listen2lab.cli.status import EXIT_FAILED, EXIT_INTERRUPTED
 from listen2lab.errors import InputError, StudyError, UnknownNameError
+from listen2lab.units import parse_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["list_names", "run", "selftest", "watch"]
+__all__ = ["CommandBehind", "list_names", "run", "selftest", "watch"]
 
 
 def run(
@@ -121,9 +123,32 @@ def run(
     print_report(folder)
 
 
+class CommandBehind(TyperCommand):
+    """A command of which all that stands behind ``--`` is another one, with its options."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take the other command away, so that none of its words is read as an option."""
+        at = args.index("--") if "--" in args else len(args)
+        ctx.obj = args[at + 1 :]
+        return super().parse_args(ctx, args[:at])
+
+
 def watch(
-    file: Annotated[Path, typer.Argument(help="A Python file with step(i), maybe setup().")],
+    context: typer.Context,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE | -- COMMAND ARGS]",
+            help="A Python file with step(i), maybe setup(); or, behind --, any program that "
+            "prints a line a step.",
+        ),
+    ] = None,
     *,
+    pid: Annotated[int | None, typer.Option(help="Look at a process that runs already.")] = None,
+    seconds: Annotated[
+        str | None,
+        typer.Option("--for", help="Of a command or process: read it by time, so long: 60s, 5m."),
+    ] = None,
     steps: Annotated[int, typer.Option(help="Measured steps of a run: 10 to 100,000.")] = 200,
     warmup: Annotated[int | None, typer.Option(help="Steps before them.")] = None,
     repeats: Annotated[int, typer.Option(help="Fresh processes.")] = 5,
@@ -140,7 +165,7 @@ def watch(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     fail_on: Annotated[str | None, typer.Option(help="Exit with 1 on this verdict: leak.")] = None,
 ) -> None:
-    """Step a workload of your own in fresh processes, and judge what its memory does."""
+    """Step a workload of your own, or follow any program, and judge what its memory does."""
     from listen2lab import api
     from listen2lab.findings.records import VerdictName
     from listen2lab.report import terminal
@@ -152,6 +177,9 @@ def watch(
     with _resumable(folder):
         watched = api.watch(
             file,
+            command=context.obj or (),
+            pid=pid,
+            seconds=None if seconds is None else parse_seconds(seconds),
             steps=steps,
             warmup=warmup,
             repeats=repeats,

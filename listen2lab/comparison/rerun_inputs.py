@@ -57,16 +57,17 @@ def same_inputs(
         if workload is None and not before.is_own:
             planned = len(schedule(before.manifest.plan))
             raise InputError(
-                f"{_why_not(before)}; it would do {planned} runs of {was.workload}; nothing was "
-                "run; look at that file, then name it with --workload: it is checked by hash"
+                f"{_why_not(before)}; it would do {planned} runs of {was.executed}; nothing was "
+                "run; look at that, then name it with --workload: it is checked by hash"
             )
         path = Path(workload or was.workload or "")
-        if not path.is_file():
+        if not path.is_file() and was.pid is None and not was.command:
             raise InputError(
                 f"the workload {path.name} is not at {path}; nothing was run; "
                 "say where it lies with --workload"
             )
-        given = inputs.open_file(path)
+        named = {} if workload is None else {"workload": str(workload)}
+        given = inputs.reopen(inputs.retold(was, named), ())
     now = given.record
     for kind in ("voice", "recognizer", "workload"):
         if getattr(was, kind) is not None and not inputs.is_same(kind, was, now):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from abc import ABC, abstractmethod
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import platformdirs
+from msgspec.structs import replace
 
-from listen2lab.errors import InputError, StudyError, UnknownNameError, WorkloadError
+from listen2lab.errors import InputError, StudyError, UnknownNameError
 from listen2lab.experiment.bounded import bounded_voice
-from listen2lab.experiment.functions import name_of, pickled, refuse_without_step
+from listen2lab.experiment.workloads import Inputs, OwnFunctions, open_command, open_file
 from listen2lab.models.check import check_recognizer, check_voice
 from listen2lab.models.generate import VOICES as GENERATED_VOICES
 from listen2lab.models.generate import content_hash, ensure
@@ -21,53 +22,18 @@ from listen2lab.study.records import InputsRecord, SourceText
 from listen2lab.texts import books
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from types import ModuleType
+    from collections.abc import Mapping, Sequence
 
     from listen2lab.models.voices import RecognizerFiles, VoiceFiles
     from listen2lab.study.plan import Plan, Run
 
 __all__ = [
-    "GENERATED_RECOGNIZER", "GENERATED_VOICES", "KINDS", "Book", "Inputs", "OwnFile",
-    "OwnFunctions", "PlantedBook", "changed", "hash_of", "is_generated", "is_same", "models_root",
-    "open_book", "open_file", "open_functions", "reopen",
+    "GENERATED_RECOGNIZER", "GENERATED_VOICES", "KINDS", "Book", "Inputs", "PlantedBook", "changed",
+    "hash_of", "is_generated", "is_same", "models_root", "open_book", "reopen", "retold",
 ]  # fmt: skip
 
 GENERATED_RECOGNIZER = "recognizer"
 """The recognizer that the lab builds: it reads these voices."""
-
-
-class Inputs(ABC):
-    """What the runs of a study are given: as a manifest's record, and as a worker's spec.
-
-    Attributes
-    ----------
-    paragraphs
-        The texts that are read, kept in the study; none for a workload of one's own.
-    environment
-        Variables that every run gets besides the common ones.
-    pickle
-        Functions that are kept in the study; None for most.
-    """
-
-    paragraphs: tuple[str, ...]
-    environment: ClassVar[Mapping[str, str]] = {}
-    pickle: bytes | None = None
-
-    @property
-    @abstractmethod
-    def record(self) -> InputsRecord:
-        """What a manifest says of the inputs."""
-
-    def prepare(self, plan: Plan) -> None:  # noqa: B027 - most need nothing
-        """Make what the plan's runs need and is not there yet, before any of them begins."""
-
-    @abstractmethod
-    def workload(self, run: Run, plan: Plan, kept: str) -> dict[str, Any]:
-        """Return what a worker must know to make a run's workload.
-
-        ``kept`` is where the study keeps texts or functions, as the run's folder sees it.
-        """
 
 
 @dataclass(frozen=True)
@@ -158,68 +124,6 @@ class PlantedBook(Book):
         return {**spec, "fault": run.level.name, "order": list(range(len(self.paragraphs)))}
 
 
-@dataclass(frozen=True)
-class OwnFile(Inputs):
-    """Inputs of a workload of one's own: its file, and the SHA-256 of its text.
-
-    How many of malloc's arenas it uses may be what is in question: its environment is left alone.
-    """
-
-    path: Path
-    content_hash: str
-    paragraphs: tuple[str, ...] = ()
-
-    @property
-    def record(self) -> InputsRecord:
-        """What a manifest says of the file."""
-        return InputsRecord(workload=str(self.path), workload_hash=self.content_hash)
-
-    def workload(self, run: Run, plan: Plan, kept: str) -> dict[str, Any]:  # noqa: ARG002
-        """Name the file: every run steps the same."""
-        return {"kind": "file", "path": str(self.path)}
-
-
-@dataclass(frozen=True)
-class OwnFunctions(Inputs):
-    """Inputs of a workload of one's own: functions, pickled, and what ``step`` is called."""
-
-    name: str
-    pickle: bytes
-    paragraphs: tuple[str, ...] = ()
-
-    @property
-    def record(self) -> InputsRecord:
-        """What a manifest says of the functions."""
-        digest = hashlib.sha256(self.pickle).hexdigest()
-        return InputsRecord(workload=self.name, workload_hash=digest, pickled=True)
-
-    def workload(self, run: Run, plan: Plan, kept: str) -> dict[str, Any]:  # noqa: ARG002
-        """Name the pickle: every run steps the same."""
-        return {"kind": "functions", "path": kept}
-
-
-def open_functions(
-    functions: Mapping[str, Callable[..., object]], by_value: Sequence[ModuleType] = ()
-) -> OwnFunctions:
-    """Take a workload of one's own as functions; see `listen2lab.experiment.functions.pickled`."""
-    return OwnFunctions(name_of(functions["step"]), pickled(functions, by_value))
-
-
-def open_file(path: Path) -> OwnFile:
-    """Take a workload of one's own."""
-    try:
-        text = path.read_bytes()
-        compile(text, str(path), "exec")
-    except OSError as error:
-        raise WorkloadError(f"cannot read the workload {path}: {error.strerror}") from error
-    except SyntaxError as error:
-        raise WorkloadError(f"{path}, line {error.lineno}: syntax error: {error.msg}") from error
-    except ValueError as error:
-        raise WorkloadError(f"{path} is no Python file: {error}") from error
-    refuse_without_step(text, path)
-    return OwnFile(path.resolve(), hashlib.sha256(text).hexdigest())
-
-
 def is_generated(kind: str, name: str) -> bool:
     """Tell whether a voice or recognizer is one that the lab builds itself."""
     return name in (GENERATED_VOICES if kind == "voice" else (GENERATED_RECOGNIZER,))
@@ -230,6 +134,13 @@ def reopen(record: InputsRecord, paragraphs: Sequence[str], pickle: bytes | None
 
     ``pickle`` is what a study keeps that this user began here; nobody else's is opened.
     """
+    if record.pid is not None:
+        raise StudyError(
+            f"the study watched process {record.pid}, which no run can start again; its samples "
+            "are kept; attach to a running one with `listen2lab watch --pid`"
+        )
+    if record.command:
+        return open_command(record.command, record.folder)
     if record.pickled and record.workload is not None:
         if pickle is None:
             raise StudyError(
@@ -246,6 +157,13 @@ def reopen(record: InputsRecord, paragraphs: Sequence[str], pickle: bytes | None
             "back what was changed in it"
         )
     return open_book(record.voice, recognizer=record.recognizer, paragraphs=paragraphs)
+
+
+def retold(was: InputsRecord, named: Mapping[str, str]) -> InputsRecord:
+    """Return a record with what a user names in its place: a command as one would type it."""
+    if not was.command or "workload" not in named:
+        return replace(was, **named)
+    return replace(was, command=tuple(shlex.split(named["workload"])), folder=str(Path.cwd()))
 
 
 KINDS = ("voice", "recognizer", "paragraphs", "workload")

@@ -12,7 +12,7 @@ import msgspec
 
 from listen2lab.errors import InputError, StudyError
 from listen2lab.experiment.capacity import Expectation, first_guess
-from listen2lab.experiment.inputs import Inputs, changed, is_generated, reopen
+from listen2lab.experiment.inputs import Inputs, changed, is_generated, reopen, retold
 from listen2lab.experiment.local import LocalBackend
 from listen2lab.experiment.machine import Labels
 from listen2lab.experiment.progress import Progress
@@ -174,7 +174,7 @@ def resume(
     named = {kind: str(value) for kind, value in given.items() if value is not None}
     _refuse_foreign(manifest, str(path), {*named, *(["python"] if python else [])})
     pickle = study.pickle() if is_own(manifest) else None
-    inputs = reopen(msgspec.structs.replace(manifest.inputs, **named), paragraphs, pickle)
+    inputs = reopen(retold(manifest.inputs, named), paragraphs, pickle)
     if other := changed(manifest.inputs, inputs.record):
         raise StudyError(
             f"the {' and '.join(other)} is not what the study was begun with; its runs are kept as "
@@ -224,9 +224,8 @@ def _backend(
 
 def _renamed(was: InputsRecord, now: InputsRecord) -> InputsRecord:
     """Return what a study was given, with the places where it lies now."""
-    return msgspec.structs.replace(
-        was, workload=now.workload, voice=now.voice, recognizer=now.recognizer
-    )
+    kept = ("workload", "command", "folder", "voice", "recognizer")
+    return msgspec.structs.replace(was, **{name: getattr(now, name) for name in kept})
 
 
 def _refuse_foreign(manifest: Manifest, where: str, named: set[str]) -> None:
@@ -240,7 +239,7 @@ def _refuse_foreign(manifest: Manifest, where: str, named: set[str]) -> None:
     if is_own(manifest) or was.pickled:  # of somebody else, it is refused where it would be opened
         return
     refuse_foreign_levels(manifest, where)
-    wanted = {"workload": was.workload, "python": manifest.python}
+    wanted = {"workload": was.executed, "python": manifest.python}
     for kind in ("voice", "recognizer"):
         name = getattr(was, kind)
         wanted[kind] = None if name is None or is_generated(kind, name) else name
@@ -258,7 +257,7 @@ def will_run(
     runs: Sequence[Run], inputs: Inputs, python: str | None, seconds: float | None, jobs: int
 ) -> Notice:
     """Return the notice of what will be run, for before anything is."""
-    given = inputs.record.workload or f"{inputs.record.voice}, {inputs.record.recognizer}"
+    given = inputs.record.executed or f"{inputs.record.voice}, {inputs.record.recognizer}"
     own = {run.level.python for run in runs} - {None}
     interpreters = ", ".join(sorted({python or sys.executable, *filter(None, own)}))
     took = None if seconds is None else max(1.0, round(seconds / max(1, jobs), 1))

@@ -114,7 +114,7 @@ def execute(
         outcome=end.outcome,
         why=end.why,
         message=end.message,
-        status=child.returncode,
+        status=end.status if end.status is not None else child.returncode,
         signal=end.signal,
         wall_s=round(time.monotonic() - began, 3),
         pressure_s=_since(stalled),
@@ -148,6 +148,8 @@ class _End(NamedTuple):
     why: Notice | None = None
     message: str | None = None
     signal: str | None = None
+    status: int | None = None
+    """Of the command that a run followed; None: the run's own."""
 
 
 _SAMPLES = msgspec.json.Decoder(Sample)
@@ -169,6 +171,7 @@ class _Watch:
         self.last_step: int | None = None
         self.error: Sample | None = None
         self.is_over = False
+        self.held = 0
         self.changed = time.monotonic()
         self._peak = 0
         self._file = 0
@@ -189,7 +192,7 @@ class _Watch:
         if peak < self._peak - _INEXACT:
             self._file = 0
         self._peak, self._file = peak, max(self._file, rss - anonymous)
-        footprint = max(anonymous, peak - self._file) + seen.get("swap", 0)
+        footprint = max(max(anonymous, peak - self._file) + seen.get("swap", 0), self.held)
         return footprint if self.limit is not None and footprint > self.limit else None
 
     def look(self) -> None:
@@ -210,7 +213,9 @@ class _Watch:
                 sample = _SAMPLES.decode(line)
             except (ValueError, RecursionError):
                 continue  # it is said when the run is read
-            self.peak_rss = max(self.peak_rss, int(sample.peak or 0))
+            self.peak_rss = max(self.peak_rss, int(sample.peak or sample.rss or 0))
+            # What a run follows from outside is no part of its own process.
+            self.held = int(sum(x or 0 for x in (sample.anonymous, sample.shared, sample.swap)))
             if sample.step is not None:
                 self.last_step = int(sample.step)
             if sample.phase == "error":
@@ -265,21 +270,25 @@ def _kill_marked(token: str) -> int:
 
 def _ending(status: int, watch: _Watch, output: _Output) -> _End:
     """Return how a run ended by itself."""
-    if status == 0 and watch.is_over:
-        return _End("complete")
-    if status == 0:
-        return _End("crashed", Notice("ended-early"))
-    if status == worker.EXIT_CANNOT_WRITE:
+    followed = None if watch.error is None else (watch.error.facts or {}).get("status")
+    if isinstance(followed, (int, float)):  # that of the command which the run followed
+        status = int(followed)
+    elif status == worker.EXIT_CANNOT_WRITE:
         raise StudyError(
             f"the run could not write its samples: {output.last_line()}; what was measured before "
             "is kept; free some room or make the folder writable, then go on with --resume"
         )
-    if status == worker.EXIT_ERROR and watch.error is not None:
+    elif status == worker.EXIT_ERROR and watch.error is not None:
         return _End("crashed", Notice("raised", {"type": watch.error.type}), watch.error.error)
+    if status == 0 and watch.is_over:
+        return _End("complete")
+    if status == 0:
+        return _End("crashed", Notice("ended-early"))
     if status < 0:
         name = _signal_name(-status)
-        return _End("crashed", Notice("signal", {"name": name}), None, name)
-    return _End("crashed", Notice("status", {"status": status}), output.last_line() or None)
+        return _End("crashed", Notice("signal", {"name": name}), None, name, status)
+    why = Notice("status", {"status": status})
+    return _End("crashed", why, output.last_line() or None, None, status)
 
 
 def _signal_name(number: int) -> str:

@@ -207,6 +207,8 @@ def main(spec_path: str) -> int:
         spec = json.load(file)
     folder = os.path.dirname(os.path.abspath(spec_path))
     run = _Run(spec, folder)
+    if spec["workload"]["kind"] in ("command", "process"):
+        return _guarded(run, lambda: _follow(run))
     run.settle("start")
     run.write(
         "meter",
@@ -231,6 +233,14 @@ def main(spec_path: str) -> int:
             os.remove(f"{folder}/heap.json")
             return EXIT_CANNOT_WRITE
     return status
+
+
+def _follow(run: _Run) -> None:
+    """Follow a command, or a process that runs, from outside."""
+    from listen2lab.experiment.follower import follow  # a plain run does not need it
+
+    status = follow(run.spec["workload"], run.spec, run.write, _die_with_parent)
+    run.write("released" if status is None else "error", facts={"status": status or 0})
 
 
 def _guarded(run: _Run, body: Callable[[], None]) -> int:

@@ -11,6 +11,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from msgspec.structs import replace
 
 from listen2lab.account.at_end import UNACCOUNTED, end_parts
@@ -34,14 +35,13 @@ from listen2lab.verdict.together import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
     from numpy.typing import NDArray
 
     from listen2lab.study.records import RunOutcome
     from listen2lab.verdict.contrast import ContrastName
     from listen2lab.verdict.reasons import Reason
 
-__all__ = ["contrast", "numbers_of"]
+__all__ = ["contrast", "evenly", "numbers_of"]
 
 
 def numbers_of(runs: pd.DataFrame, samples: pd.DataFrame) -> dict[str, dict[str, ConditionNumbers]]:
@@ -159,6 +159,7 @@ def _against(steps: pd.DataFrame, runs: pd.DataFrame) -> tuple[Reason, ...]:
         steps_failed=0 if failed is None else int(failed.fillna(value=0).astype(bool).sum()),
         work_done=work,
         swapped=_rows(steps, "swap"),
+        live_unknown=bool("in_use" not in steps or steps["in_use"].isna().all()),
         pressure=bool((pressure_s > limits.PRESSURE_SHARE * wall_s).any()),
         sizes=_rows(steps, "size"),
     )
@@ -279,11 +280,37 @@ def _with_held(steps: pd.DataFrame) -> pd.DataFrame:
     Where anonymous memory was not read, resident memory stands in; samples without either are left
     out.
     """
+    steps = evenly(steps)
     has_anonymous = "anonymous" in steps and steps["anonymous"].notna().any()
     held = steps["anonymous" if has_anonymous else "rss"]
     if has_anonymous and "shared" in steps:
         held = held + steps["shared"].fillna(0.0)
     return steps.assign(held=held)[held.notna()]
+
+
+def evenly(steps: pd.DataFrame) -> pd.DataFrame:
+    """Return a condition's steps at even distances, between the samples where they are not so.
+
+    A program that is followed is read as often as its pace allows, which may change on the way.
+    """
+    if steps.empty:
+        return steps
+    between = steps.groupby("repeat")["steps"]
+    inner = between.apply(lambda each: each.iloc[1:-1])  # the first may reach into the warm-up
+    if len(set(inner)) <= 1:
+        return steps
+    every = float(inner.groupby(level=0).quantile(_MOST_GAPS).max())
+    first = float(steps.groupby("repeat")["step"].min().max())
+    numbers = list(steps.select_dtypes("number").columns.difference(["step", "steps"]))
+    even = []
+    for _, rows in steps.groupby("repeat"):
+        at = np.arange(first, float(rows["step"].max()) + every / 1000, every)
+        read = {name: np.interp(at, rows["step"], rows[name]) for name in numbers}
+        even.append(pd.DataFrame({"step": at, "steps": every, **read}))
+    return pd.concat(even, ignore_index=True)
+
+
+_MOST_GAPS = 0.95  # of them are no wider than the grid: what few leave out is read between
 
 
 def _grown_file(steps: pd.DataFrame) -> bool:

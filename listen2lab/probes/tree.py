@@ -1,4 +1,4 @@
-"""Read what a workload holds outside of its own process: children, files in memory, descriptors."""
+"""Read what is held outside of one process: by its children, in memory files, by a whole tree."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import os
 import time
 from contextlib import suppress
 
-__all__ = ["TreeProbe"]
+from listen2lab.probes.process import outside
+
+__all__ = ["Tree", "TreeProbe", "started"]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _SHM = "/dev/shm"  # noqa: S108 - it is looked at, not used
@@ -15,6 +17,8 @@ _MOST_DESCRIPTORS = 512
 # Asking each descriptor what it is costs some microseconds: only so many are asked.
 _MOST_FILES = 20_000
 _TICK = 0.02  # seconds: a file's time is the kernel's last tick, and not the clock's
+_QUICK, _SHARE = 0.002, 0.005
+# Seconds that looking at all files may take each time, or else the share of the time that it may.
 
 
 class TreeProbe:
@@ -85,6 +89,114 @@ def _bytes_since(moment: float) -> int:
     return total
 
 
+class Tree:
+    """Reads a tree of processes from outside: its counters, summed.
+
+    Parameters
+    ----------
+    root
+        The process at its root.
+    is_counted
+        Whether the root itself counts: not where it is this process.
+    """
+
+    def __init__(self, root: int, *, is_counted: bool = True) -> None:
+        self._root = root
+        self._is_counted = is_counted
+        self._began, self._free = time.time(), _free()
+        self._files, self._not_before = 0, 0.0
+
+    def read(self) -> dict[str, int]:
+        """Return what the tree holds now; empty where none of its processes is alive.
+
+        Sums of ``rss``, ``anonymous``, ``swap``, ``descriptors`` and ``threads``; of ``shared`` the
+        most of any one process, because several map the same; ``shm_files`` as `TreeProbe`;
+        ``processes``, a count. Pages that a forked child still shares count in each process.
+        What a system, or another user's process, does not show is left out.
+        """
+        if not os.path.exists("/proc/self/task"):
+            return self._read_elsewhere()
+        total: dict[str, int] = {}
+        nameless: dict[tuple[int, int], int] = {}
+        blind = False
+        for pid in self._members():
+            seen = outside(int(pid))
+            if "rss" not in seen:  # it has ended, and nobody has asked how
+                continue
+            del seen["peak"]  # not all had theirs at one moment
+            try:
+                seen["descriptors"] = _descriptors_of(pid, nameless)
+                seen["threads"] = len(os.listdir(f"/proc/{pid}/task"))
+            except PermissionError:
+                blind = True
+            except OSError:  # it ended just now
+                continue
+            shared = max(total.get("shared", 0), seen["shared"])
+            for name, value in (*seen.items(), ("processes", 1)):
+                total[name] = total.get(name, 0) + value
+            total["shared"] = shared
+        if blind:  # a sum over some of them would move with who is asked
+            total.pop("descriptors", None)
+            total.pop("threads", None)
+        elif total:
+            total["shm_files"] = self._shared_files() + sum(nameless.values())
+        return total
+
+    def _shared_files(self) -> int:
+        """Return what has come into shared memory since, as far as this user's files account.
+
+        Where there are very many of them, it may be some seconds old.
+        """
+        began = time.perf_counter()
+        if began >= self._not_before:
+            taken = max(0, self._free - _free())
+            self._files = min(taken, _bytes_since(self._began - _TICK)) if taken else 0
+            took = time.perf_counter() - began
+            self._not_before = began + (0.0 if took < _QUICK else took / _SHARE)
+        return self._files
+
+    def _members(self) -> list[str]:
+        root = str(self._root)
+        try:
+            below = _below(root, os.listdir(f"/proc/{root}/task"))
+        except OSError:
+            below = []
+        return [root, *below] if self._is_counted else below
+
+    def _read_elsewhere(self) -> dict[str, int]:
+        import psutil  # only where there is no /proc
+
+        total: dict[str, int] = {}
+        try:
+            root = psutil.Process(self._root)
+            members = [*([root] if self._is_counted else []), *root.children(recursive=True)]
+        except psutil.Error:
+            return total
+        for each in members:
+            with suppress(psutil.Error):
+                held = each.memory_full_info()
+                seen = {"rss": held.rss, "anonymous": held.uss, "processes": 1}
+                seen |= {"descriptors": each.num_fds(), "threads": each.num_threads()}
+                for name, value in seen.items():
+                    total[name] = total.get(name, 0) + int(value)
+        return total
+
+
+def _descriptors_of(pid: str, nameless: dict[tuple[int, int], int]) -> int:
+    """Return how many a process has open; files in memory without a name among them are added."""
+    count = 0
+    with os.scandir(f"/proc/{pid}/fd") as entries:
+        for entry in entries:
+            count += 1
+            if count > _MOST_DESCRIPTORS:
+                continue
+            with suppress(OSError):  # it went meanwhile
+                if os.readlink(entry.path).startswith("/memfd:"):
+                    found = os.stat(entry.path)
+                    nameless[found.st_dev, found.st_ino] = found.st_blocks * _BLOCK
+    return count
+
+
 def _descriptors() -> tuple[int, int]:
     """Return how many are open, and the bytes of files in memory without a name among them."""
     count = total = 0
@@ -124,3 +236,20 @@ def _written(pid: str) -> int:
     except (OSError, ValueError):
         return 0
     return (resident - of_files) * _PAGE
+
+
+def started(pid: int) -> str | None:
+    """Return what tells a process from a later one of the same number; None where it has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            words = file.read().rpartition(b")")[2].split()
+        return None if words[0] in (b"Z", b"X") else words[19].decode()
+    except OSError:
+        if os.path.exists("/proc/self/stat"):
+            return None
+    import psutil  # only where there is no /proc
+
+    try:
+        return str(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return None

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from listen2lab.findings.conditions import evenly
 from listen2lab.findings.cures import limit_of
 from listen2lab.report.text import cures as cure_words
 from listen2lab.report.text import findings as finding_words
@@ -144,7 +145,11 @@ def watched(study: StudyData, summary: Summary) -> str:
     for condition, numbers in item.conditions.items():
         title = f"{condition}: " if len(item.conditions) > 1 else ""
         lines.append(f"{title}{words.verdict(numbers, item.unit)}")
-        lines += [f"  - {code}: {REASONS.get(code, code)}" for code in numbers.reasons]
+        lines += [
+            f"  - {code}: {REASONS.get(code, code)}"
+            for code in numbers.reasons
+            if numbers.n_complete
+        ]
         lines.append(f"  {_curve(study, condition)}")
     for condition, difference in item.contrasts.items():
         if difference is not None:
@@ -163,7 +168,7 @@ def _curve(study: StudyData, condition: str) -> str:
     samples = study.samples
     plain = samples[(samples["condition"] == condition) & ~samples["traced"].astype(bool)]
     steps = plain[plain["phase"] == "step"]
-    return blocks(steps.groupby("step")["anonymous"].mean().to_numpy(float))
+    return blocks(evenly(steps).groupby("step")["anonymous"].mean().to_numpy(float))
 
 
 def blocks(curve: NDArray[np.float64], width: int = 60) -> str:

@@ -7,6 +7,7 @@ The worker writes plain JSON with the standard library; its lines are decoded he
 
 from __future__ import annotations
 
+import shlex
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -104,9 +105,13 @@ class InputsRecord(msgspec.Struct, frozen=True, kw_only=True):
     voice, recognizer
         A generated model's name, or a folder.
     workload
-        A file, or a function; None for the reading pipeline.
+        A file, a function, or the program of a command or a process; None for the reading pipeline.
     pickled
         Whether it is a function, which the study keeps as it was pickled.
+    command, folder
+        The whole command that was followed, and where it is started.
+    pid
+        The process that was attached to.
     paragraphs
         The texts themselves, in a report that carries them; None anywhere else.
     """
@@ -120,12 +125,20 @@ class InputsRecord(msgspec.Struct, frozen=True, kw_only=True):
     workload: WorkloadName | None = None
     workload_hash: Public | None = None
     pickled: bool = False
+    command: tuple[Private, ...] = ()
+    folder: Private | None = None
+    pid: int | None = None
     paragraphs: tuple[Private, ...] | None = None
 
     @property
     def is_pipeline(self) -> bool:
         """Whether the reading pipeline was run, and not a workload of somebody's own."""
         return self.workload is None
+
+    @property
+    def executed(self) -> str | None:
+        """What is executed for a workload, as one would type it; None for the pipeline."""
+        return shlex.join(self.command) if self.command else self.workload
 
 
 Argument: TypeAlias = (

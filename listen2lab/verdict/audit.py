@@ -25,8 +25,9 @@ def audit(
     swapped: Any = None,
     pressure: bool = False,
     sizes: Any = None,
+    live_unknown: bool = False,
 ) -> tuple[Reason, ...]:
-    """Return the codes that withdraw a verdict, for `judge(..., audit=...)`.
+    """Return codes for `judge(..., audit=...)`: what withdraws a verdict, or what it cannot tell.
 
     Parameters
     ----------
@@ -40,6 +41,8 @@ def audit(
         The system was short of memory during the run.
     sizes
         Input sizes, in the order of the steps (see `inputs_sorted`).
+    live_unknown
+        malloc's live bytes could not be read.
 
     Returns
     -------
@@ -61,6 +64,8 @@ def audit(
         out.append(Reason.MEMORY_PRESSURE)
     if sizes is not None and inputs_sorted(sizes):
         out.append(Reason.SORTED_INPUTS)
+    if live_unknown:
+        out.append(Reason.LIVE_BYTES_UNKNOWN)
     return tuple(out)
 
 

@@ -44,6 +44,7 @@ class Reason(str, Enum):
     REPEAT_EMPTY = "repeat-empty"
     SHORT_REPEAT = "short-repeat"
     KEPT_BY_ALLOCATOR = "kept-by-allocator"
+    LIVE_BYTES_UNKNOWN = "live-bytes-unknown"
     GROWS_OUTSIDE = "grows-outside"
     ASKS_AHEAD = "asks-ahead"
     QUANTITIES_DISAGREE = "quantities-disagree"

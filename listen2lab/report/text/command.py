@@ -27,7 +27,7 @@ _FIRST = ("experiments", "file", "function", "source", "studies")
 """Arguments that are given by their place."""
 _FUNCTIONS = ("function", "setup", "teardown", "size")
 """Arguments that are functions, by their names."""
-_OPTIONS = {"texts": "text", "knobs": "set", "levels": "levels"}
+_OPTIONS = {"texts": "text", "knobs": "set", "levels": "levels", "seconds": "for"}
 """Arguments that a command calls otherwise."""
 
 
@@ -62,7 +62,7 @@ def _as_command(call: Call, own: Mapping[str, Experiment]) -> str:
         words += [(own[each].of or each) if each in own else each for each in given]
         words += _vary_options([own[each] for each in given if each in own])
     for name, value in call.arguments.items():
-        if name in _FIRST or value is None:
+        if name in (*_FIRST, "command") or value is None:
             continue
         option = f"--{_OPTIONS.get(name, name).replace('_', '-')}"
         if isinstance(value, bool):
@@ -76,7 +76,8 @@ def _as_command(call: Call, own: Mapping[str, Experiment]) -> str:
         else:
             for text in _texts(value):
                 words += [option, text]
-    return shlex.join(words)
+    behind = _texts(call.arguments.get("command"))
+    return shlex.join([*words, *(["--", *behind] if behind else [])])
 
 
 def _vary_options(own: Sequence[Experiment]) -> list[str]:

@@ -80,6 +80,8 @@ def verdict(numbers: ConditionNumbers, unit: str) -> str:
 
 def verdict_parts(numbers: ConditionNumbers, unit: str) -> tuple[str, str]:
     """Return the name of the shape, and what is said of it; see `verdict`."""
+    if not numbers.n_complete:
+        return "No complete run,", "so there is nothing to judge."
     sure = f"confidence: {verdicts.confidence(numbers.confidence, numbers.reasons)}."
     beside = [name for name in _OUTSIDE if name in numbers.grew]
     if numbers.verdict == "leak" and beside:
@@ -173,7 +175,7 @@ def conditions(experiment: str, item: ExperimentSummary) -> list[tuple[str, str]
     said, surprising = [], surprises(experiment, item)
     for name, numbers in item.conditions.items():
         if not numbers.n_complete:
-            said.append((name, "No complete run, so there is nothing to judge."))
+            said.append((name, verdict(numbers, item.unit)))
             continue
         end = f"Ends at {number(numbers.end_mib)} MiB"
         if numbers.released_mib is not None and numbers.end_mib is not None:

@@ -59,6 +59,11 @@ REASONS: dict[str, str] = {
     "kept-by-allocator": (
         "Live bytes are flat: what grows are pages that the allocator keeps or had reserved."
     ),
+    "live-bytes-unknown": (
+        "The allocator's live bytes cannot be seen from outside: whether the program holds what "
+        "grew, or its allocator keeps or had reserved it, is not told; nor is growth that fits "
+        "into pages which were there before."
+    ),
     "grows-outside": (
         "What grows is not in the process itself: its children, files in shared memory, open "
         "descriptors or threads."
