@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["follow"]
 
-_SHARE, _AT_ONCE = 0.009, 0.02
-# The share of a core that reading may take, and the seconds of it that a run may begin with.
+_SHARE, _AT_ONCE = 0.008, 0.1
+# The share of a core that reading may take, and the seconds of it that a short run may take: in
+# a minute it is less than a hundredth, and in a second there are samples enough to be judged.
 _READINGS = 200  # of a run that is read by time
 _LEAST_SECONDS, _MOST_SECONDS = 0.05, 60.0  # between two of them
 _LOOK_SECONDS = 1.0  # how often it is seen whether the tree is over its limit
