@@ -186,6 +186,7 @@ def watch(
     jobs: int = 1,
     on: str | None = None,
     from_shell: bool = False,
+    progress: Progress | None = None,
 ) -> Study:
     """Step a workload of your own in fresh processes, or follow any program from outside.
 
@@ -216,7 +217,7 @@ def watch(
         packages, and for a function cloudpickle and the same version of Python.
     against
         A second interpreter to compare with.
-    seed, out, memory_limit, step_timeout, trace, jobs, on, from_shell
+    seed, out, memory_limit, step_timeout, trace, jobs, on, from_shell, progress
         As in `run`; on a cluster, the file lies at the same path on each machine.
 
     Returns
@@ -266,7 +267,7 @@ def watch(
         (experiment,), repeats=repeats, seed=seed, traced="all" if trace else "none", jobs=jobs,
         memory_limit=_limit(memory_limit), step_timeout=step_timeout,
     )  # fmt: skip
-    return _started(plan, given, out, call, python, on=on)
+    return _started(plan, given, out, call, python, on=on, progress=progress)
 
 
 @known_keywords

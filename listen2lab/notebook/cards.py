@@ -59,8 +59,12 @@ def open_or_run(
     names = [experiments] if isinstance(experiments, str) else list(experiments)
     if run_now:
         from listen2lab.api import run  # a stored study needs nothing that runs
+        from listen2lab.notebook.live import in_notebook
 
-        return run(names, voice=voice, repeats=repeats, quick=voice == "tiny", trace="none")
+        return run(
+            names, voice=voice, repeats=repeats, quick=voice == "tiny", trace="none",
+            progress=in_notebook(),
+        )  # fmt: skip
     opened = facade.Study(facade.open(study).data, shown=names)
     there = {item.name for item in opened.plan.experiments}
     missing = [name for name in names or catalog.IN_ALL if name not in there]

@@ -128,7 +128,9 @@ def confidence(code: str, reasons: Iterable[str]) -> str:
     word, given = _SURE.get(code, code), set(reasons)
     if Reason.ONE_REPEAT in given:
         return f"{word}, but from one repeat only"
-    return f"{word}, but from a small run" if Reason.FEW_STEPS in given else f"{word}, firm"
+    if Reason.FEW_STEPS in given:
+        return f"{word}, but from a small run"
+    return word if code == "positive" else f"{word}, firm"
 
 
 def contrast(second: str, found: ConditionContrast) -> str:
