@@ -247,15 +247,17 @@ class _Columns:
         self._files += [sample.account_files for sample in samples]
 
     def tables(self) -> list[pd.DataFrame]:
-        """Return the columns, in tables that stand side by side."""
+        """Return the columns, in tables that stand side by side; what they are made of is freed."""
         told: dict[str, Any] = {"phase": self._phases}
         if any(self._files):
             told["account.files"] = self._files
-        table = pd.DataFrame(np.concatenate(self._numbers, axis=1).T, columns=list(_NUMBERS))
+        named = self._of_names()
+        numbers, self._numbers = np.concatenate(self._numbers, axis=1), []
+        table = pd.DataFrame(numbers.T, columns=list(_NUMBERS), copy=False)
         known = {*table.columns[table.notna().any()]}
         known.update(_ALWAYS, _TOGETHER if known & {*_TOGETHER} else ())
         shown = [name for name in _NUMBERS if name in known]
-        return [pd.DataFrame(told), table[shown], self._of_names()]
+        return [pd.DataFrame(told), table[shown], named]
 
     def _of_names(self) -> pd.DataFrame:
         names = dict.fromkeys(head + each for head, *names in self._named for each in names)
@@ -263,12 +265,13 @@ class _Columns:
         is_odd = any(x.dtype == object for parts in self._named.values() for _, x in parts)
         shape = (len(places), len(self._phases))
         table: Any = np.full(shape, np.nan, dtype=object if is_odd else float)
-        for (head, *own), parts in self._named.items():
+        while self._named:
+            (head, *own), parts = self._named.popitem()
             kept = [k for k, name in enumerate(own) if head + name in places]
             rows = [row for rows, _ in parts for row in rows]
             values = np.concatenate([values for _, values in parts], axis=1)
             table[np.ix_([places[head + own[k]] for k in kept], rows)] = values[kept]
-        return pd.DataFrame(table.T, columns=list(places)).infer_objects()
+        return pd.DataFrame(table.T, columns=list(places), copy=False).infer_objects()
 
 
 def traced_keys(plan: Plan, experiment: str, condition: str) -> list[str]:
