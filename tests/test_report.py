@@ -13,7 +13,7 @@ from listen2lab.experiment.catalog import EXPERIMENTS, public_names
 from listen2lab.findings.summary import summary_of
 from listen2lab.report.html import page
 from listen2lab.report.plots import plot_curves, thinned
-from listen2lab.report.style import new_figure, share_styles, to_svg
+from listen2lab.report.style import new_figure, share_styles, styled, to_svg
 from listen2lab.report.tables import grid, phase_rows, phase_table
 from listen2lab.report.text.study import headline
 from listen2lab.report.write import write_report
@@ -133,6 +133,17 @@ def test_pictures_share_their_styles(many):
     assert used == set(re.findall(r"\.(m\d+)\{", rules))
     assert 'aria-label="a &lt;b&gt; &amp; c"' in shared[0]
     assert "var(--series-0)" in rules
+
+
+def test_a_name_in_a_picture_becomes_no_style_rule():
+    """Whatever a title reads, only what stands within a tag is shared as a rule."""
+    figure = new_figure(3, 2)
+    with styled():
+        figure.subplots().set_title('x style="}*{background:url(//e)}" <a style="b">')
+    (svg,), rules = share_styles([to_svg(figure, label="y")])
+    assert "url(//e)" in svg
+    assert "url(//e)" not in rules
+    assert ".m" in rules
 
 
 def test_markdown_is_short_and_whole(many, text):

@@ -30,6 +30,7 @@ from listen2lab.study.data import open_study
 from listen2lab.study.folder import StudyFolder
 from listen2lab.study.payload import read_payload
 from listen2lab.study.plan import Plan
+from listen2lab.study.redact import PublicNames, Redaction
 
 
 @pytest.fixture(scope="module")
@@ -364,6 +365,32 @@ def test_an_odd_file_costs_its_run_alone(own, name, content):
             ["run-damaged"], ["not-as-planned"], ["complete-without-steps"],
         )  # fmt: skip
     assert len(study.samples)
+
+
+@pytest.mark.parametrize(
+    ("fact", "value"),
+    [
+        ("python", "x" * 2_000_000),
+        ("machines", {f"m{k}": {} for k in range(100_000)}),
+        ("hypotheses", {f"h{k}": {"claim": "c"} for k in range(30_000)}),
+        ("merged", {"parts": [{"name": "x"}] * 30_000}),
+    ],
+)
+def test_a_fact_of_a_megabyte_is_none(own, fact, value):
+    """A manifest is gone through many times: what is too large in it is named, and left out."""
+    edit(own / "manifest.json", lambda m: m.update({fact: value}))
+    study = open_study(own)
+    assert [(x.code, x.values["field"]) for x in study.damage] == [("fact-unknown", fact)]
+    assert len(msgspec.json.encode(study.manifest)) < 100_000
+
+
+def test_a_long_name_is_looked_through_once(small):
+    """Users and hosts are looked for in every string, in a time that grows with it."""
+    manifest = replace(small.manifest, python="x." * 500_000, machines={
+        f"host{k}": small.manifest.setup for k in range(300)})  # fmt: skip
+    began = time.process_time()
+    Redaction(manifest, PublicNames()).record(manifest)
+    assert time.process_time() - began < 3
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "paragraphs.json", "device.json"])

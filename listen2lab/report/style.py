@@ -156,9 +156,10 @@ def share_styles(svgs: Sequence[str]) -> tuple[list[str], str]:
     classes: dict[str, str] = {}
 
     def named(match: re.Match[str]) -> str:
-        return f'class="{classes.setdefault(match[1], f"m{len(classes)}")}"'
+        return f'{match[1]}class="{classes.setdefault(match[2], f"m{len(classes)}")}"'
 
-    shared = [re.sub(r'style="([^"]*)"', named, svg) for svg in svgs]
+    # Within a tag: a name that reads `style="…"` is text, and becomes no rule.
+    shared = [re.sub(r'(<[^<>]*)\bstyle="([^"]*)"', named, svg) for svg in svgs]
     return shared, "\n".join(f".{name}{{{style}}}" for style, name in classes.items())
 
 

@@ -108,6 +108,11 @@ def manifest_of(raw: Mapping[str, Any], where: str) -> tuple[Manifest, list[Noti
     return Manifest(**kept), notices
 
 
+LARGEST_FACT = 1 << 20
+"""Bytes of the largest fact: a manifest is gone through many times, and each name is looked up."""
+
+_LONG = ("plan", "inputs.paragraphs")
+
 _IN_PARTS = (InputsRecord, MachineFacts, Setup)
 """Records of which each field is read alone: one that is odd does not cost the others."""
 
@@ -130,11 +135,16 @@ def _lenient(
             notices += odd
             continue
         try:
-            kept[field.name] = msgspec.convert(value, type=field.type)
-        except (msgspec.ValidationError, LabError):
-            notices.append(Notice("fact-unknown", {"field": name}))
-            if name == "merged":  # of what, is not known; but that it was, must not be forgotten
-                kept[name] = Merged()
+            found = msgspec.convert(value, type=field.type)
+            is_fact = name in _LONG or len(msgspec.json.encode(found)) <= LARGEST_FACT
+        except (msgspec.ValidationError, LabError, OverflowError):
+            is_fact = False
+        if is_fact:
+            kept[field.name] = found
+            continue
+        notices.append(Notice("fact-unknown", {"field": name}))
+        if name == "merged":  # of what, is not known; but that it was, must not be forgotten
+            kept[name] = Merged()
     return kept, notices
 
 

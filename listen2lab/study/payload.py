@@ -123,7 +123,7 @@ def _members(text: str) -> dict[str, Any]:
         for _ in range(_MOST_TAGS):
             name, at = decoder.raw_decode(text, _space(text, at))
             begin = _space(text, at)
-            _, at = decoder.raw_decode(text, begin)
+            at = decoder.raw_decode(text, begin)[1]  # what it made is let go of at once
             # Python's decoder finds the end, and lets half characters and infinite numbers pass.
             found[str(name)] = decode_record(text[begin:at].encode("utf-8", "replace"), Any)
     except (ValueError, RecursionError):  # the end, where it was cut, or what cannot be read

@@ -40,7 +40,7 @@ LEFT_OUT = "(left out)"
 T = TypeVar("T")
 
 _PUBLISHED = re.compile(r"(?:vits-piper-)?[a-z]{2,3}_[A-Z]{2}-\w{2,20}-(?:x_low|low|medium|high)")
-_AT_HOST = re.compile(r"([\w.+-]+)@([\w-]+)")
+_AT_HOST = re.compile(r"(?<![\w.+-])([\w.+-]+)@([\w-]+)")  # looked for once in a long word
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,39}(?: [A-Za-z0-9_.+-]{1,20}){0,2}")
 _HOMES = re.compile(r"(?:/home/|[\\/]Users[\\/]+|[\\/]Documents and Settings[\\/]+)([^\\/\s'\"]+)")
 _HOST = re.compile(r"\b\w+://(?:[^\s/@]*@)?([\w-]+)")
@@ -84,7 +84,7 @@ class Redaction:
         for label in manifest.machines:  # one that somebody else gave may be a host's name
             if not _OWN_LABEL.fullmatch(label) and len(label) > 2:
                 self._telling |= {label.lower()} - _NOBODY
-        self._given: dict[tuple[str, str], str] = {}
+        self._given: dict[str, dict[str, str]] = {}
         self._rules: dict[str, Callable[[str], str]] = {
             "public": str,
             "private": lambda _text: LEFT_OUT,
@@ -111,8 +111,8 @@ class Redaction:
         """Return the name under which something is shared."""
         if name in self._ours or (_PLAIN.fullmatch(name) and not self.tells(name)):
             return name
-        number = sum(each == kind for each, _ in self._given) + 1
-        return self._given.setdefault((kind, name), f"{kind}-{number}")
+        given = self._given.setdefault(kind, {})
+        return given.setdefault(name, f"{kind}-{len(given) + 1}")
 
     def text(self, kind: str, text: str) -> str:
         """Return what some evidence calls something: names of a study's, other plain ones."""
