@@ -79,7 +79,7 @@ def attribute(
         answer["survivors"] = left.to_dict("records")
         if page is not None:
             answer["flame"] = str(page)
-        print(json.dumps(answer, indent=1, ensure_ascii=False, default=str))
+        print(json.dumps(answer, indent=1, default=str))
         return
     print(terminal.attribution(found, lost, kept, left))
     if page is not None:

@@ -51,6 +51,7 @@ def device(
     from listen2lab.device import NothingReadError, answer, read
     from listen2lab.report.device_terminal import as_text
     from listen2lab.report.text.device import nothing_read
+    from listen2lab.report.text.escape import printable
     from listen2lab.study.data import open_study
 
     opened = None if study is None else open_study(study)
@@ -60,7 +61,7 @@ def device(
         raise InputError(nothing_read(error.problems)) from error
     found = answer(evidence, opened, limit=None if limit is None else parse_bytes(limit))
     data = msgspec.json.format(msgspec.json.encode(found), indent=1)
-    print(data.decode() if as_json else as_text(found))
+    print(printable(data.decode()) if as_json else as_text(found))
     folder = out if out is not None or opened is None else opened.folder.path
     if folder is not None:
         page = write(folder, found, data)

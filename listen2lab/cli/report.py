@@ -91,7 +91,7 @@ def print_report(
     for sentence in left_out:
         print(printable(f"left out: {sentence}"), file=sys.stderr)
     if as_json:
-        print(msgspec.json.format(msgspec.json.encode(summary), indent=1).decode())
+        print(printable(msgspec.json.format(msgspec.json.encode(summary), indent=1).decode()))
     else:
         print(f"\n{terminal.overview(study, summary)}\n\n{path}")
     if not any(numbers.n_complete for _, numbers in summary.conditions()):

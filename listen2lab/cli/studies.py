@@ -64,7 +64,7 @@ def rerun(
         )
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if as_json:
-        print(json.dumps({**done.to_dict(), "study": str(folder)}, indent=1, ensure_ascii=False))
+        print(json.dumps({**done.to_dict(), "study": str(folder)}, indent=1))
     else:
         print(done)
         print(f"study: {folder}")
@@ -85,7 +85,7 @@ def compare(
     from listen2lab import api
 
     found = api.compare(a, b)
-    print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False) if as_json else found)
+    print(json.dumps(found.to_dict(), indent=1) if as_json else found)
     if out is not None:
         path = found.write(out)
         if not as_json:
