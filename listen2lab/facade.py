@@ -209,10 +209,10 @@ class Study:
         -------
         DataFrame
             By ``experiment`` and ``condition``: ``verdict``; ``end_mib`` (resident at the end,
-            after collecting and trimming, mean of the repeats), ``peak_mib``, ``released_mib``
-            (resident after the teardown), ``rate_kib_per_step`` (growth; NaN where the verdict
-            denies it), ``none_above_kib_per_step`` (the growth that could then still be hidden)
-            and ``complete`` (runs).
+            garbage collected and free pages given back, mean of the repeats), ``peak_mib``,
+            ``released_mib`` (resident after the teardown), ``rate_kib_per_step`` (growth; NaN where
+            the verdict denies it), ``none_above_kib_per_step`` (the growth that could then still be
+            hidden) and ``complete`` (runs).
         """
         from listen2lab.report.tables import conditions_frame
 
