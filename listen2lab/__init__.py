@@ -2,6 +2,10 @@
 
 ``import listen2lab as lab`` is all that a notebook needs. Names are loaded when they are first
 used, so that a worker, whose own weight is in all that it measures, stays light.
+
+Begin with ``study = lab.run("cache-size", quick=True)`` or ``lab.open("reference")``; ``study``
+alone shows what it says. ``docs/api.md`` has examples of everything, ``docs/quantities.md`` every
+column, ``docs/reading-verdicts.md`` every verdict; ``listen2lab docs`` prints them, installed too.
 """
 
 from __future__ import annotations

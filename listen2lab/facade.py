@@ -38,7 +38,8 @@ __all__ = ["Study", "open"]
 class Study:
     """Reads a study; nothing in the folder is changed.
 
-    What judges, accounts and draws is loaded when it is first used: a study opens fast.
+    What judges, accounts and draws is loaded when it is first used: a study opens fast. Examples of
+    all that it can be asked stand in ``docs/api.md`` (``listen2lab docs api``).
 
     Parameters
     ----------

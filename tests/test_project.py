@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import doctest
 import importlib
 import inspect
 import json
@@ -14,8 +15,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 import listen2lab
+from listen2lab.cli import app
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -152,3 +155,23 @@ def test_every_reason_and_quantity_is_explained():
     quantities = (ROOT / "docs" / "quantities.md").read_text()
     for name in (*BYTES, "minor_faults", "gc_found", "gc_freed", "python_blocks"):
         assert f"| `{name}` |" in quantities
+
+
+@pytest.mark.slow  # judges nothing, but imports everything
+def test_the_examples_of_the_api_page_are_true():
+    """Each line of them, on the reference study."""
+    failed, tried = doctest.testfile(str(ROOT / "docs" / "api.md"), module_relative=False)
+    assert (failed, tried > 8) == (0, True)
+
+
+def test_the_pages_of_the_documentation_are_listed_and_printed():
+    """Wherever it is installed: what ``pip show`` names leads to them."""
+    listed = CliRunner().invoke(app, ["docs"])
+    assert {line.split()[0] for line in listed.output.splitlines()[::2]} == {
+        page.stem for page in (ROOT / "docs").glob("*.md")
+    }
+    printed = CliRunner().invoke(app, ["docs", "api"])
+    assert printed.output == (ROOT / "docs" / "api.md").read_text()
+    assert "did you mean 'quantities'" in str(
+        CliRunner().invoke(app, ["docs", "quantity"]).exception
+    )

@@ -45,7 +45,7 @@ def _options(
 for command in (
     *(run.run, cures.cures, run.selftest),
     *(report.report, studies.rerun, studies.compare, studies.merge),
-    *(attribute.attribute, device.device, report.notebook, doctor.doctor),
+    *(attribute.attribute, device.device, report.notebook, report.docs, doctor.doctor),
 ):
     app.command()(command)
 app.command(cls=run.CommandBehind)(run.watch)

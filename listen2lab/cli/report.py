@@ -35,6 +35,25 @@ def report(
     )  # fmt: skip
 
 
+def docs(
+    page: Annotated[str | None, typer.Argument(help="A page's name, to print it.")] = None,
+) -> None:
+    """List the pages of the documentation, or print one."""
+    from listen2lab.errors import UnknownNameError
+
+    package = Path(__file__).resolve().parents[1]
+    places = (package / "_docs", package.parent / "docs")
+    pages = {each.stem: each for place in places for each in sorted(place.glob("*.md"))}
+    if page is None:
+        for each in pages.values():
+            title = each.read_text("utf-8").partition("\n")[0].lstrip("# ")
+            print(f"{each.stem:<18}{title}\n{'':<18}{each}")
+    elif page.removesuffix(".md") in pages:
+        print(pages[page.removesuffix(".md")].read_text("utf-8"), end="")
+    else:
+        raise UnknownNameError("page", page, pages)
+
+
 def notebook(
     path: Annotated[Path, typer.Argument(help="The notebook; it is not changed.")],
     *,

@@ -125,6 +125,7 @@ def execute(
         notebook,
         timeout=_LONGEST_CELL_S,
         kernel_name="python3",
+        extra_arguments=["--log-level=40"],  # a kernel's warnings are about itself
         resources={"metadata": {"path": str(Path.cwd())}},
     )
     failed: Exception | None = None

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from listen2lab.findings.conditions import evenly
 from listen2lab.findings.cures import limit_of
+from listen2lab.findings.hypotheses import HYPOTHESES
 from listen2lab.report.text import cures as cure_words
 from listen2lab.report.text import findings as finding_words
 from listen2lab.report.text import study as words
@@ -106,7 +107,7 @@ def findings(summary: Summary) -> str:
             lines += _wrapped(sentence)
     rows = [
         (
-            name,
+            f"{name}  {HYPOTHESES[name].short}" if name in HYPOTHESES else name,
             f"{finding_words.SIGNS[each.finding]} {finding_words.word(each)}",
             finding_words.amount(each.effect_mib),
             finding_words.interval(each),

@@ -1,4 +1,4 @@
-"""What a reader must see first: four things of a study."""
+"""What a reader must see first of a study."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Fact", "key_facts", "reference"]
 
 
 class Fact(NamedTuple):
-    """One of the four: what it is, its value, and a note."""
+    """One of these things: what it is, its value, and a note."""
 
     label: str
     value: str
@@ -39,12 +39,13 @@ def reference(study: StudyData, summary: Summary) -> Where | None:
 
 
 def key_facts(study: StudyData, summary: Summary) -> list[Fact]:
-    """Return the four most important things of a study; none without a complete run."""
+    """Return the most important things of a study; none without a complete run."""
     where = reference(study, summary)
     if where is None:
         return []
     item = summary.experiments[where.experiment]
     numbers = item.conditions[where.condition]
+    lowest = _lowest(summary, numbers, where)
     return [
         _leak(summary, numbers, item.unit),
         Fact(
@@ -54,7 +55,7 @@ def key_facts(study: StudyData, summary: Summary) -> list[Fact]:
             f"{number(numbers.released_mib)} MiB",
         ),
         _grew(study, where, numbers) or _held(summary, numbers),
-        _lowest(summary, numbers, where),
+        *([lowest] if lowest else ()),
     ]
 
 
@@ -111,7 +112,7 @@ _SAME_PEAK = 0.98
 """Of the app's peak: what is not below it lowers nothing that kills."""
 
 
-def _lowest(summary: Summary, numbers: ConditionNumbers, where: Where) -> Fact:
+def _lowest(summary: Summary, numbers: ConditionNumbers, where: Where) -> Fact | None:
     """Return the lowest peak with the same texts read: what only ends low may kill."""
     found = {at: n for at, n in summary.conditions() if at != where and n.peak_mib is not None}
     changes: dict[Where, str] = {}
@@ -123,7 +124,7 @@ def _lowest(summary: Summary, numbers: ConditionNumbers, where: Where) -> Fact:
         }
         found = {at: n for at, n in found.items() if at in changes}
     if not found or numbers.peak_mib is None:
-        return Fact("Lowest peak", DASH, "only one condition was run")
+        return None
     at = min(found, key=lambda each: found[each].peak_mib or 0.0)
     lowest = found[at].peak_mib or 0.0
     beside = f"at the end {number(found[at].end_mib)} MiB, {called(found[at])}"
