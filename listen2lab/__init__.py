@@ -1,11 +1,26 @@
 """Controlled memory experiments: does it leak, or is that the baseline, and what holds it.
 
-``import listen2lab as lab`` is all that a notebook needs. Names are loaded when they are first
-used, so that a worker, whose own weight is in all that it measures, stays light.
+``import listen2lab as lab`` is all that a notebook needs::
 
-Begin with ``study = lab.run("cache-size", quick=True)`` or ``lab.open("reference")``; ``study``
+    study = lab.run("cache-size")       # the lab's experiments on the reading pipeline
+    study = lab.watch(step)             # a function or file of your own
+    mine = lab.vary("num_threads", [1, 2, 4])   # a hypothesis of your own, for lab.run
+    study = lab.open("studies/NAME")    # one that is there; lab.open("reference")
+    study.plot(), study.conditions(), study.contrasts(), study.findings(), study.report()
+    study.trace(experiment, condition)  # who allocated
+    lab.compare(a, b), lab.rerun(study), lab.merge(a, b, out="both"), lab.resume("studies/NAME")
+    lab.cures(voice="medium")           # what brings it down, and its price
+
+What there is: ``lab.experiments``, ``lab.HYPOTHESES``, and knobs in ``lab.KNOB_MEANINGS``; a study
 alone shows what it says. ``docs/api.md`` has examples of everything, ``docs/quantities.md`` every
 column, ``docs/reading-verdicts.md`` every verdict; ``listen2lab docs`` prints them, installed too.
+
+Names are loaded when they are first used, so that a worker, whose own weight is in all that it
+measures, stays light.
+
+>>> import listen2lab as lab
+>>> lab.experiments.cache_size["1", "unbounded"].question
+'Do the audio and alignment caches hold the memory?'
 """
 
 from __future__ import annotations

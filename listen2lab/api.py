@@ -127,6 +127,13 @@ def run(
     ------
     LabError
         Something given cannot be used, or the folder cannot be written.
+
+    Examples
+    --------
+    >>> import listen2lab as lab
+    >>> study = lab.run("cache-size", levels=[1, 2], quick=True, steps=1, repeats=1, trace="none")
+    >>> study.conditions()["complete"].tolist()
+    [1, 1]
     """
     call = as_call(run, locals())
     python = interpreter(python)
@@ -139,7 +146,7 @@ def run(
         ]
     chosen = [catalog.experiment(item) if isinstance(item, str) else item for item in experiments]
     if levels is not None:
-        chosen = [item.only([levels] if isinstance(levels, str) else levels) for item in chosen]
+        chosen = [item[levels] for item in chosen]
     plan = Plan(
         experiments=tuple(
             replace(item, predictions=item.predictions or predictions(item.name)).with_knobs(
@@ -230,6 +237,15 @@ def watch(
     ------
     LabError
         The file or something else given cannot be used.
+
+    Examples
+    --------
+    >>> import listen2lab as lab
+    >>> kept = []
+    >>> def step(i):
+    ...     kept.append(bytes(100_000))
+    >>> lab.watch(step, steps=30, repeats=2).answer()["verdict"]
+    'leak'
     """
     call = as_call(watch, locals())
     functions = {"setup": setup, "teardown": teardown, "size": size}
@@ -304,6 +320,13 @@ def resume(
     ------
     StudyError
         It is no study, another process is writing it, or its models are not the same any more.
+
+    Examples
+    --------
+    >>> import listen2lab as lab
+    >>> study = lab.watch(lambda: None, steps=15, repeats=1, out="mine")
+    >>> lab.resume("mine").runs["outcome"].tolist()
+    ['complete']
     """
     with closing(progress_bar()) as bar:
         run_study.resume(
@@ -358,6 +381,13 @@ def rerun(
     ------
     LabError
         The source cannot be read or repeated, or what it needs is not there or not the same.
+
+    Examples
+    --------
+    >>> import listen2lab as lab
+    >>> study = lab.watch(lambda: None, steps=15, repeats=2, out="mine")
+    >>> lab.rerun(study, out="again").study.plan == study.plan
+    True
     """
     from listen2lab.comparison.rerun import rerun as repeat  # scipy
 
@@ -392,6 +422,15 @@ def compare(a: Study | Path | str, b: Study | Path | str) -> Comparison:
     ------
     LabError
         One of them cannot be read, or they have no condition in common, or are the same.
+
+    Examples
+    --------
+    >>> import listen2lab as lab
+    >>> kept = []
+    >>> before = lab.watch(lambda: kept.append(bytes(100_000)), steps=30, repeats=2, out="before")
+    >>> after = lab.watch(lambda: None, steps=30, repeats=2, out="after")
+    >>> lab.compare(before, after).record.pairs[0].contrast.verdict
+    'removed'
     """
     from listen2lab.comparison.comparison import compare as side_by_side  # scipy
     from listen2lab.comparison.comparison import side
@@ -423,6 +462,14 @@ def merge(*studies: Study | Path | str, out: Path | str, from_shell: bool = Fals
     LabError
         Fewer than two were given, one cannot be read, two hold the same run, or the new folder
         cannot be written.
+
+    Examples
+    --------
+    >>> import listen2lab as lab
+    >>> for name in ("a", "b"):
+    ...     study = lab.watch(lambda: None, steps=15, repeats=1, out=name)
+    >>> len(lab.merge("a", "b", out="both").runs)
+    2
     """
     from listen2lab.comparison.merge import merge as join  # scipy
 

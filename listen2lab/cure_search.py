@@ -82,6 +82,11 @@ def cures(
     LabError
         Something given cannot be used, the voice cannot be bounded, or the folder cannot be
         written.
+
+    Examples
+    --------
+    >>> import listen2lab as lab
+    >>> lab.cures(voice="medium", under="300MB").cures()  # doctest: +SKIP
     """
     call = as_call(cures, locals())
     limits = limits_of(under)

@@ -41,7 +41,17 @@ __all__ = [
 
 
 class LabError(Exception):
-    """Something went wrong that the user can act on."""
+    """Something went wrong that the user can act on.
+
+    Examples
+    --------
+    >>> import listen2lab as lab
+    >>> try:
+    ...     lab.open("none-such")
+    ... except lab.LabError as error:
+    ...     print(type(error).__name__)
+    StudyError
+    """
 
     def _render_traceback_(self) -> list[str]:
         """Show the sentence and the user's own line in a notebook, not forty lines of ours."""

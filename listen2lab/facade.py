@@ -52,6 +52,13 @@ class Study:
     ----------
     data : StudyData
         What everything here is made of.
+
+    Examples
+    --------
+    >>> import listen2lab as lab
+    >>> study = lab.Study.reference()
+    >>> study.steps.groupby("experiment")["rss"].max().idxmax()
+    'concurrency'
     """
 
     def __init__(self, path: Path | str | StudyData, *, shown: Sequence[str] = ()) -> None:
@@ -528,8 +535,8 @@ def open(study: Path | str) -> Study:  # noqa: A001 - it is called as lab.open
     Examples
     --------
     >>> import listen2lab as lab
-    >>> lab.open("reference").conditions("baseline")["verdict"].tolist()
-    ['high-water']
+    >>> lab.open("reference").manifest.inputs.voice
+    'medium'
     """
     if study == "reference":
         return Study.reference()

@@ -105,7 +105,7 @@ class Table:
                 frame["repeat"] = frame["repeat"].map(dict(enumerate(order)))
             samples = samples.iloc[::-1].iloc[::-1]
         planned = [
-            item.only([level.name for level in item.levels if level.name in self.numbers[name]])
+            item[[level.name for level in item.levels if level.name in self.numbers[name]]]
             for name, item in EXPERIMENTS.items()
             if name in self.numbers
         ]

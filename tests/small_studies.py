@@ -79,7 +79,7 @@ def plan_of(
     experiments = []
     for name, levels in wanted.items():
         if name in EXPERIMENTS:
-            item = EXPERIMENTS[name].only(levels)
+            item = EXPERIMENTS[name][levels]
         else:
             made = tuple(Level(each) for each in levels)
             item = Experiment(name, f"Does {name}?", "x" if len(made) > 1 else None, made)

@@ -55,7 +55,7 @@ def test_an_experiment_traces_the_levels_that_it_names():
         return {run.key for run in schedule(Plan(experiments)) if run.traced}
 
     assert traced(cache_size) == {"cache-size/2/traced"}
-    assert traced(cache_size.only(["1"])) == {"cache-size/1/traced"}
+    assert traced(cache_size[["1"]]) == {"cache-size/1/traced"}
     every = {f"cache-size/{level.name}/traced" for level in cache_size.levels}
     assert traced(replace(cache_size, traced=None)) == every
     assert {run.key for run in schedule(Plan((cache_size,), traced="all")) if run.traced} == every
@@ -78,7 +78,7 @@ def test_a_quick_plan_keeps_what_its_texts_can_tell():
     quick = catalog.quick(Plan((long, retention)))
     assert "40s" not in {level.name for level in quick.experiments[0].levels}
     assert quick.experiments[1].steps > quick.experiments[0].steps
-    (asked,) = catalog.quick(Plan((long.only(["40s"]),))).experiments
+    (asked,) = catalog.quick(Plan((long[["40s"]],))).experiments
     assert [level.name for level in asked.levels] == ["40s"]
 
 
@@ -95,7 +95,7 @@ def test_names_that_would_share_a_folder_are_refused_before_any_run():
     with pytest.raises(InputError, match="have one name"):
         Plan((baseline, baseline))
     with pytest.raises(InputError, match="two of one name"):
-        Plan((catalog.experiment("cache-size").only(["1", "1"]),))
+        Plan((catalog.experiment("cache-size")[["1", "1"]],))
     with pytest.raises(InputError, match="cannot be a folder's name"):
         Plan((replace(baseline, name="a/b"),))
     with pytest.raises(InputError, match="no whole number"):
@@ -143,10 +143,10 @@ def test_long_paragraphs_are_left_out_but_the_longest_stays():
 def test_levels_are_chosen_by_name_or_value():
     """A notebook says 1, 2, None; a command line their names."""
     item = catalog.experiment("cache-size")
-    assert [x.name for x in item.only([1, None]).levels] == ["1", "unbounded"]
-    assert [x.name for x in item.only(["2"]).levels] == ["2"]
+    assert [x.name for x in item[[1, None]].levels] == ["1", "unbounded"]
+    assert [x.name for x in item[["2"]].levels] == ["2"]
     with pytest.raises(UnknownNameError, match="did you mean 'unbounded'"):
-        item.only(["unbound"])
+        item[["unbound"]]
 
 
 def test_a_wrong_name_suggests_the_right_one():

@@ -6,6 +6,7 @@ stored with every study.
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from typing import TYPE_CHECKING, Any
 
@@ -227,7 +228,14 @@ LEVERS: dict[str, dict[str, KnobValue]] = {
 
 
 class _Experiments:
-    """``lab.experiments.cache_size`` is the experiment ``"cache-size"``: the tab key finds it."""
+    """``lab.experiments.cache_size`` is the experiment ``"cache-size"``: the tab key finds it.
+
+    Examples
+    --------
+    >>> import listen2lab as lab
+    >>> lab.experiments.cache_size.factor
+    'max_cache_size'
+    """
 
     def __dir__(self) -> list[str]:
         return [name.replace("-", "_") for name in EXPERIMENTS]
@@ -324,6 +332,21 @@ def vary(
         traced=None,
         of=base.name if is_ours else None,
     )
+
+
+_SIGNATURE = inspect.signature(vary)
+# For help() and the tab key: each knob is a keyword.
+vary.__signature__ = _SIGNATURE.replace(  # type: ignore[attr-defined]
+    parameters=[
+        *list(_SIGNATURE.parameters.values())[:-1],
+        *(
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=(), annotation="Sequence[KnobValue]"
+            )
+            for name in Knobs._fields
+        ),
+    ]
+)
 
 
 def question_of(knobs: Mapping[str, Sequence[KnobValue]]) -> str:

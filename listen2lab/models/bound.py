@@ -138,6 +138,12 @@ def bound(
         otherwise; nothing was written then.
     InputError
         The folder or the window cannot be taken.
+
+    Examples
+    --------
+    >>> import listen2lab as lab
+    >>> lab.bound("voices/en_US-amy-medium", "bounded").difference  # doctest: +SKIP
+    0.0
     """
     voice, out = voice.resolve(), out.absolute()
     _check_out(voice, out)

@@ -57,6 +57,12 @@ def panel() -> Panel:
     ------
     InputError
         There are no widgets; the message names what to install and the call that does the same.
+
+    Examples
+    --------
+    >>> import listen2lab as lab
+    >>> lab.panel().experiment.value
+    'baseline'
     """
     return Panel()
 
@@ -145,7 +151,7 @@ class Panel:
         task, voice = self.task.value, self.voice.value
         said = ""
         if task == "experiment" and self.levels.value:
-            item = EXPERIMENTS[self.experiment.value].only(list(self.levels.value))
+            item = EXPERIMENTS[self.experiment.value][self.levels.value]
             plan = Plan((item,), repeats=self.repeats.value, traced=self.trace.value)
             paragraph = _PARAGRAPH_S.get(voice, _OTHER_PARAGRAPH_S)
             if self.quick.value:

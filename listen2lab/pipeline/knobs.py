@@ -21,7 +21,16 @@ __all__ = ["EARLIER_NAMES", "MEASURED_WITH", "Knobs", "knobs_from"]
 
 
 class Knobs(NamedTuple):
-    """One complete setting of the pipeline. `listen2lab.KNOB_MEANINGS` says each in words."""
+    """One complete setting of the pipeline. `listen2lab.KNOB_MEANINGS` says each in words.
+
+    Examples
+    --------
+    >>> import listen2lab as lab
+    >>> lab.Knobs().max_cache_size
+    2
+    >>> lab.KNOB_MEANINGS["split_sentences_s"]
+    'split sentences above so many seconds at commas and words; none: never'
+    """
 
     # the queue
     lookahead_count: int = 1

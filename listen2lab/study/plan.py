@@ -69,6 +69,12 @@ class Level(msgspec.Struct, frozen=True):
         Knob to value, those that differ from the experiment's.
     python
         Another interpreter for its runs, where environments are what is compared.
+
+    Examples
+    --------
+    >>> import listen2lab as lab
+    >>> lab.Level("one", {"max_cache_size": 1}).knobs
+    {'max_cache_size': 1}
     """
 
     name: ConditionName
@@ -102,9 +108,26 @@ class Experiment(msgspec.Struct, frozen=True):
         As in `Plan`; of both limits, the shorter one holds.
     traced
         Levels that are worth a traced run, because it tells something that no other's does; None:
-        all, and so it is where levels were chosen by `only`.
+        all, and so it is where levels were chosen.
     of
         The lab's experiment whose texts and settings `listen2lab.vary` took, where it made this.
+
+    Examples
+    --------
+    >>> import listen2lab as lab
+    >>> own = lab.Experiment(
+    ...     name="quieter",
+    ...     question="Does it hold less with no cache and no lookahead?",
+    ...     factor="what is kept",
+    ...     levels=(
+    ...         lab.Level("app"),
+    ...         lab.Level("less", {"max_cache_size": 1, "lookahead_count": 0}),
+    ...     ),
+    ... )
+    >>> own.reference.name
+    'app'
+    >>> [level.name for level in lab.experiments.cache_size["1", "unbounded"].levels]
+    ['1', 'unbounded']
     """
 
     name: ExperimentName
@@ -184,17 +207,21 @@ class Experiment(msgspec.Struct, frozen=True):
         names = [EARLIER_NAMES.get(name, name) for name in (self.factor or "").split(" x ")]
         return tuple(names) if set(names) <= set(Knobs._fields) else ()
 
-    def only(self, wanted: Sequence[Any]) -> Experiment:
+    def __getitem__(self, wanted: Any) -> Experiment:
         """Return this experiment with some of its levels, by name or by the knob's value."""
         known = {level.name: level for level in self.levels}
         chosen = []
-        for item in wanted:
+        is_one = isinstance(wanted, str) or not hasattr(wanted, "__iter__")
+        for item in [wanted] if is_one else wanted:
             by_value = (x for x in self.levels if list(x.knobs.values()) == [item])
             level = next(by_value, known.get(str(item)))
             if level is None:
                 raise UnknownNameError(f"level of {self.name}", str(item), known)
             chosen.append(level)
         return replace(self, levels=tuple(chosen), traced=None)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return [level.name for level in self.levels]
 
     def with_knobs(self, knobs: Mapping[str, Any]) -> Experiment:
         """Return this experiment with knobs set in every condition, but for what it varies."""
