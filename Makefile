@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: help lab test fast check format bench bench-verdicts bench-notebooks bench-device bench-large bench-bound notebooks clean
+.PHONY: help lab test fast check format bench bench-verdicts bench-notebooks bench-device bench-large bench-bound notebooks pages pictures clean
 
 help:  ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,12 @@ bench-large: $(STAMP)  ## load a study of a thousand runs, and write its report
 
 bench-bound: $(STAMP)  ## bound the medium voice: memory, cost and bits against the original
 	$(BIN)/python benchmarks/bound.py
+
+pages: $(STAMP)  ## execute every notebook on the reference study, and write docs/pages/*.html
+	$(BIN)/python benchmarks/notebooks.py --pages docs/pages
+
+pictures: $(STAMP)  ## draw what the README shows of the notebooks, from the reference study
+	$(BIN)/python benchmarks/notebooks.py --pictures docs
 
 notebooks: $(STAMP)  ## open JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=. notebooks/00_start_here.ipynb

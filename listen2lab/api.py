@@ -496,8 +496,13 @@ def tell(notice: Notice) -> None:
     tqdm.write(printable(say(notice)), file=sys.stderr)
 
 
-def progress_bar() -> Bar:
-    """Return a bar that follows a study."""
+def progress_bar() -> Progress:
+    """Return what follows a study: in a notebook what is drawn below the cell, else a bar."""
+    if "IPython" in sys.modules:
+        from listen2lab.notebook.live import in_notebook  # a notebook has matplotlib
+
+        if (live := in_notebook()) is not None:
+            return live
     return Bar(ended)
 
 
@@ -521,11 +526,11 @@ def _started(
     progress: Progress | None = None,
 ) -> Study:
     folder = Path(out) if out is not None else new_folder()
-    with closing(progress_bar()) as bar:
+    with closing(progress or progress_bar()) as bar:
         run_study.start(
             plan, given, folder, call=call, python=python, on=on,
             hypotheses={name: each.record() for name, each in HYPOTHESES.items()},
-            progress=progress or bar, notify=tell,
+            progress=bar, notify=tell,
         )  # fmt: skip
     return Study(folder)
 

@@ -107,8 +107,7 @@ def cures(
         voice, recognizer=recognizer, texts_given=[Path(x) for x in api.several(texts)]
     )
     path = Path(out) if out is not None else api.new_folder()
-    own_bar = api.progress_bar()
-    bar = progress or own_bar
+    bar = progress or api.progress_bar()
     try:
         folder = run_study.start(
             plan, book, path, call=call, progress=bar, notify=api.tell,
@@ -119,7 +118,7 @@ def cures(
                 break
         _verified(folder, limits, bar)
     finally:
-        own_bar.close()
+        bar.close()
     return Study(path)
 
 

@@ -146,11 +146,12 @@ def test_a_study_of_which_a_notebook_wants_more_than_there_is(study):
 
 
 def test_notebooks_run_their_experiments_when_asked(tmp_path, monkeypatch):
-    """A live run is quick with the tiny voice, is not traced, and lies in ./studies."""
+    """A live run is quick with the tiny voice, is traced as well, and lies in ./studies."""
     monkeypatch.chdir(tmp_path)
     study = notebook.open_or_run(["baseline"], run_now=True, repeats=1)
     assert study.folder.path.parent.resolve() == (tmp_path / "studies").resolve()
-    assert list(study.runs["outcome"]) == ["complete"]
+    assert list(study.runs["outcome"]) == ["complete", "complete"]
+    assert list(study.runs["traced"]) == [False, True]
     assert study.plan.max_characters is not None
     assert "H7" in repr(notebook.finding(study, "H7"))
 

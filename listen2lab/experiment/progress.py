@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import TYPE_CHECKING, Any
 
 from tqdm.std import tqdm
@@ -48,11 +47,8 @@ class Bar(Progress):
         self._bar: tqdm[Any] | None = None
 
     def begin(self, total: int, done: int) -> None:
-        """Draw the bar: a widget in a notebook that has widgets, text elsewhere."""
-        kind: Any = tqdm
-        if importlib.util.find_spec("ipywidgets") is not None:
-            from tqdm.auto import tqdm as kind
-        self._bar = kind(total=total, initial=done, unit="run", dynamic_ncols=True)
+        """Draw the bar."""
+        self._bar = tqdm(total=total, initial=done, unit="run", dynamic_ncols=True)
 
     def sample(self, run: Run, sample: Sample) -> None:
         """Show where the run is."""

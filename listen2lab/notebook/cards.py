@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import importlib
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from listen2lab import facade
-from listen2lab.errors import StudyError, UnknownNameError
+from listen2lab.errors import LabError, StudyError, UnknownNameError
 from listen2lab.experiment import catalog
 from listen2lab.findings.hypotheses import HYPOTHESES
 from listen2lab.report.card import finding_card, prediction_card, table_card
 from listen2lab.report.text import study as words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    import pandas as pd
+    from matplotlib.figure import Figure
 
     from listen2lab.facade import Study
     from listen2lab.report.card import Card
-    from listen2lab.study.plan import Experiment
+    from listen2lab.study.plan import Experiment, Traces
 
-__all__ = ["answers", "finding", "open_or_run", "prediction", "provenance", "verdicts"]
+__all__ = [
+    "Pictures", "account", "answers", "finding", "grown", "open_or_run", "pictures", "prediction",
+    "provenance", "said", "traces", "turn", "verdicts",
+]  # fmt: skip
 
-_REFERENCE = "reference"
+Shown = TypeVar("Shown")
 
 
 def open_or_run(
     experiments: str | Sequence[str],
     *,
-    study: Path | str = _REFERENCE,
+    study: Path | str = "reference",
     run_now: bool = False,
     voice: str = "tiny",
     repeats: int = 3,
@@ -42,7 +49,8 @@ def open_or_run(
         ``reference`` for the one that comes with the project, or a study's folder.
     run_now
         Run the experiments into a new study instead; a quick study with the tiny voice (short
-        paragraphs and few), else as the catalog has it. No run is traced.
+        paragraphs and few), else as the catalog has it. Each condition is traced as well; where
+        all experiments are run, those that tell something of their own.
     voice, repeats
         Of the run: see `listen2lab.run`.
 
@@ -59,21 +67,129 @@ def open_or_run(
     names = [experiments] if isinstance(experiments, str) else list(experiments)
     if run_now:
         from listen2lab.api import run  # a stored study needs nothing that runs
-        from listen2lab.notebook.live import in_notebook
 
         return run(
-            names, voice=voice, repeats=repeats, quick=voice == "tiny", trace="none",
-            progress=in_notebook(),
+            names, voice=voice, repeats=repeats, quick=voice == "tiny",
+            trace="all" if names else "telling",
         )  # fmt: skip
     opened = facade.Study(facade.open(study).data, shown=names)
     there = {item.name for item in opened.plan.experiments}
     missing = [name for name in names or catalog.IN_ALL if name not in there]
     if missing:
         raise StudyError(
-            f"the study {study} holds no {', '.join(missing)} (it holds {', '.join(there)}); "
+            f"this study holds no {', '.join(missing)} (it holds {', '.join(sorted(there))}); "
             "name another study, or set run_now to True"
         )
     return opened
+
+
+def turn(
+    experiment: str | Experiment,
+    *,
+    run: bool,
+    steps: int | None = 12,
+    repeats: int = 3,
+    trace: Traces = "all",
+) -> Study | Card:
+    """Run an experiment of one's own, small: the tiny voice, and few and short paragraphs.
+
+    Parameters
+    ----------
+    experiment
+        Such as `listen2lab.vary` makes.
+    run
+        Whether it may run; else what to set is said.
+    steps, repeats, trace
+        See `listen2lab.run`.
+
+    Returns
+    -------
+    Study or Card
+        The study, in a new folder under ``studies/``; or why there is none.
+    """
+    if not run:
+        return said(
+            "Set your_turn to True in the parameters, or write run=True here, and run this cell: "
+            "it takes a minute or two.",
+            "not run",
+        )
+    from listen2lab.api import run as run_here  # a stored study needs nothing that runs
+
+    return run_here(experiment, steps=steps, repeats=repeats, trace=trace, quick=True)
+
+
+class Pictures:
+    """Several things to look at, one below the other.
+
+    Parameters
+    ----------
+    parts
+        What a notebook can show each by itself.
+    """
+
+    def __init__(self, *parts: Any) -> None:
+        self.parts = parts
+
+    def _ipython_display_(self) -> None:
+        display: Any = importlib.import_module("IPython.display").display  # untyped
+        display(*self.parts)
+
+
+def pictures(study: Study | Card) -> Pictures | Card:
+    """Show a study of one experiment as the notebooks do: conditions, curves, traces, account.
+
+    Parameters
+    ----------
+    study
+        What `turn` returned; where that is a card, it is shown.
+    """
+    if not isinstance(study, facade.Study):
+        return study
+    experiment = study.plan.experiments[0]
+    last = experiment.levels[-1].name
+    return Pictures(
+        study, _or_said(study.plot), traces(study, experiment.name),
+        account(study, experiment.name, last),
+    )  # fmt: skip
+
+
+def traces(study: Study, experiment: str) -> Figure | Card:
+    """Show the traces of an experiment side by side, or say that there are none.
+
+    Parameters
+    ----------
+    study
+        Any study.
+    experiment
+        Its name.
+    """
+    return _or_said(lambda: study.plot_traces(experiment))
+
+
+def account(study: Study, experiment: str, condition: str | None = None) -> Figure | Card:
+    """Show what memory is made of, step by step, or say why that is not known.
+
+    Parameters
+    ----------
+    study
+        Any study.
+    experiment, condition
+        Which; None: the first condition.
+    """
+    return _or_said(lambda: study.plot_account(experiment, condition))
+
+
+def grown(study: Study, experiment: str, condition: str) -> pd.DataFrame | Card:
+    """Show whose live bytes grew over the last half of a traced run, or say that there is none.
+
+    Parameters
+    ----------
+    study
+        Any study.
+    experiment, condition
+        Which.
+    """
+    return _or_said(lambda: study.trace(experiment, condition).grown().round(2))
 
 
 def prediction(*names: str | Experiment) -> Card:
@@ -172,3 +288,15 @@ def answers(study: Study) -> Card:
 def provenance(study: Study) -> Card:
     """Show what a study was run with, on what; no path, host or user name is in it."""
     return table_card(words.provenance(study.manifest))
+
+
+def said(sentence: str, name: str = "not here") -> Card:
+    """Show a sentence where a picture would be."""
+    return table_card([(name, sentence)])
+
+
+def _or_said(look: Callable[[], Shown]) -> Shown | Card:
+    try:
+        return look()
+    except LabError as error:
+        return said(str(error))

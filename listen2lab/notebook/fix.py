@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
+from listen2lab import facade
 from listen2lab.experiment.inputs import open_book
-from listen2lab.facade import Study
+from listen2lab.notebook.cards import said
 from listen2lab.pipeline.knobs import Knobs
 from listen2lab.report.card import table_card
 from listen2lab.report.cure_plots import plot_both
@@ -20,10 +21,12 @@ from listen2lab.report.text.law import law as law_words
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from listen2lab.facade import Study
     from listen2lab.report.card import Card
 
 __all__ = ["both", "fix", "law", "law_in_words", "listen", "open_cures", "pareto"]
 
+_SHOWN = ("cures", "utterance-length")
 _NO_CURES = (
     "This study holds no cures: set run_now to True, which runs them here, or name a study that "
     "`listen2lab cures` wrote."
@@ -46,19 +49,21 @@ def open_cures(study: str, *, run_now: bool, voice: str, repeats: int) -> Study:
         from listen2lab.cure_search import cures
 
         return cures(voice=voice, repeats=repeats, quick=voice == "tiny")
-    return Study.reference() if study == "reference" else Study(study)
+    data = facade.open(study).data
+    there = {item.name for item in data.plan.experiments}
+    return facade.Study(data, shown=[name for name in _SHOWN if name in there])
 
 
 def pareto(study: Study) -> Figure | Card:
     """Show each cure's peak against its CPU."""
-    return study.plot_cures() or _said(_NO_CURES)
+    return study.plot_cures() or said(_NO_CURES)
 
 
 def fix(study: Study) -> Card:
     """Show what is under each limit, and the plan."""
     answers = study.summary().answers
     if answers is None or answers.cures is None:
-        return _said(_NO_CURES)
+        return said(_NO_CURES)
     rows = [("limits", each) for each in words.limits(answers.cures)]
     steps = words.plan(answers.cures)
     return table_card([*rows, *((f"plan, {at}", each) for at, each in enumerate(steps, 1))])
@@ -66,20 +71,20 @@ def fix(study: Study) -> Card:
 
 def law(study: Study) -> Figure | Card:
     """Show the law of the longest sentence, where the study has run enough lengths."""
-    return study.plot_law() or _said(
+    return study.plot_law() or said(
         "This study holds no law: `listen2lab run utterance-length` finds it."
     )
 
 
 def law_in_words(study: Study) -> Card:
     """Say which sentences stay under each limit."""
-    said = law_words(study.summary().laws)
-    return table_card([("the law", each) for each in said]) if said else _said("No law was found.")
+    words = law_words(study.summary().laws)
+    return table_card([("the law", each) for each in words]) if words else said("No law was found.")
 
 
 def both(study: Study) -> Figure | Card:
     """Show the app with the exported and with the bounded voice on one axis."""
-    return plot_both(study.data) or _said(_NO_CURES)
+    return plot_both(study.data) or said(_NO_CURES)
 
 
 def listen(text: str, *, voice: str, run_now: bool) -> Any:
@@ -100,7 +105,7 @@ def listen(text: str, *, voice: str, run_now: bool) -> Any:
         Something that a notebook shows: two players, and what their samples differ by.
     """
     if not run_now:
-        return _said("Set run_now to True to hear both voices: they are made by the engine.")
+        return said("Set run_now to True to hear both voices: they are made by the engine.")
     display: Any = importlib.import_module("IPython.display")  # a notebook has it; it has no types
 
     from listen2lab.experiment.bounded import bounded_voice
@@ -118,13 +123,9 @@ def listen(text: str, *, voice: str, run_now: bool) -> Any:
             wavs.append(synthesizer.synthesize(text).wav)
             synthesizer.cleanup()
     is_same = wavs[0] == wavs[1]
-    said = "Every sample is the same." if is_same else "The samples are not the same."
+    result = "Every sample is the same." if is_same else "The samples are not the same."
     players = [
         Markup("<p>{}</p>{}").format(name, Markup(display.Audio(data=wav)._repr_html_()))  # noqa: S704
         for name, wav in zip(("as exported", "bounded"), wavs, strict=True)
     ]
-    return display.HTML(f"{Markup().join(players)}<p>{escape(said)}</p>")
-
-
-def _said(sentence: str) -> Card:
-    return table_card([("not here", sentence)])
+    return display.HTML(f"{Markup().join(players)}<p>{escape(result)}</p>")

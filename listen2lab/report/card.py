@@ -13,6 +13,7 @@ from listen2lab.report.text.contrasts import TITLE, contrasts
 from listen2lab.report.text.escape import as_code, printable
 from listen2lab.report.text.format import number
 from listen2lab.report.text.key_facts import key_facts, reference
+from listen2lab.report.text.notices import say
 from listen2lab.report.text.study import called, growth, subject
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _STYLE = """<style>
   border: 1px solid var(--jp-border-color1, #8886); border-radius: 4px; padding: 10px 14px;
   max-width: 62em}
 .l2l p {margin: 0 0 6px}
+.l2l ul {margin: 0 0 8px; padding-left: 1.4em}
 .l2l table {border-collapse: collapse; margin: 4px 0 8px; font-size: inherit;
   color: inherit; background: none}
 .l2l th, .l2l td {text-align: left !important; padding: 2px 18px 2px 0 !important;
@@ -247,18 +249,19 @@ def table_card(rows: Sequence[tuple[str, str]]) -> Card:
 
 
 def finding_card(summary: Summary, names: Sequence[str]) -> Card:
-    """Return what was found for hypotheses, with effect, interval and reason."""
+    """Return what was found for hypotheses: effect and interval, then the evidence as a list."""
     parts, lines = [], []
     for name in names:
         each = summary.findings[name]
-        word, because = finding_words.word(each), finding_words.because(each)
+        word, evidence = finding_words.word(each), list(map(say, each.because))
         size = finding_words.effect(each)
         if each.explains_mib is not None:
             size += f" It explains {finding_words.explains(each)}."
+        listed = Markup("").join(Markup("<li>{}</li>").format(as_code(text)) for text in evidence)
         parts.append(
-            Markup("<p><b>{} {}.</b> {}<br>{} {}</p>").format(
-                name, word, each.claim, as_code(because), size
+            Markup("<p><b>{} {}.</b> {}<br>{}</p><ul>{}</ul>").format(
+                name, word, each.claim, size, listed
             )
         )
-        lines.append(f"{name} {word}. {each.claim}\n  {because} {size}")
+        lines += [f"{name} {word}. {each.claim}", *(f"  {text}" for text in (size, *evidence))]
     return Card(Markup("").join(parts), lines)
