@@ -86,7 +86,7 @@ class Picture(Figure):
     """
 
     def _repr_html_(self) -> str:
-        return to_inline(self, label=self.get_label() or "a picture of memory")
+        return to_inline(self, label=str(self.get_label() or "a picture of memory"))
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
         # The size makes text as large in a wide picture as in a narrow one, and all of it sharp.
