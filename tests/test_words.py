@@ -184,3 +184,48 @@ def test_a_template_is_filled_by_the_one_formatter():
         "3.0 MiB (95 % between 1.0 and 5.0); 12,345; 1.0 MiB and 1,024 MiB"
     )
     assert size(None) == "an unknown amount"
+
+
+def test_where_quantities_disagree_it_is_said_which_of_them_grew():
+    """Pages of files can be dropped, live objects cannot: the sentence has the amounts."""
+    from listen2lab.findings.records import ConditionNumbers, Quantity
+    from listen2lab.report.text.verdicts import why
+
+    numbers = ConditionNumbers(
+        verdict="inconclusive",
+        reasons=("quantities-disagree",),
+        grew=("mapped",),
+        quantities={
+            "anonymous": Quantity("baseline", 10.0),
+            "rss": Quantity("leak", 65546.0),
+            "python_blocks": Quantity("leak", 2.0),
+        },
+    )
+    said = why("quantities-disagree", numbers, "step")
+    assert "64 KiB a step are pages of files, which can be dropped" in said
+    assert "live blocks grow by 2 a step" in said
+    assert "no file backs do not surely grow" in said
+
+
+def test_bounds_that_differ_are_printed_differently():
+    """However narrow an interval is; and a large rate has no exponent."""
+    from listen2lab.report.text.format import rate, rates
+
+    assert rates([102400.0, 102390.0, 102410.0]) == ["100.00 KiB", "99.99 KiB", "100.01 KiB"]
+    assert rates([0.0]) == ["0.000 KiB"]
+    assert rate(3230 * 1024) == "3.15 MiB"
+
+
+def test_a_crash_says_at_which_step_and_nothing_else_is_judged():
+    """A run that ended at step 30 did measure something; that no step did any work is not said."""
+    from listen2lab.findings.records import ConditionNumbers
+    from listen2lab.notice import Notice
+    from listen2lab.report.text.study import ended, verdict
+    from listen2lab.study.records import RunRecord
+
+    crashed = RunRecord(outcome="crashed", why=Notice("signal", {"name": "SIGSEGV"}), last_step=30)
+    assert ended(crashed) == "crashed after step 30: ended by SIGSEGV"
+    numbers = ConditionNumbers(
+        verdict="inconclusive", reasons=("nothing-measured",), runs={"crashed": 3}
+    )
+    assert verdict(numbers, "step") == "No complete run, so there is nothing to judge."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from listen2lab.account.categories import UNACCOUNTED, account, categories
+from listen2lab.account.categories import UNACCOUNTED, account, categories, is_from_outside
 
 __all__ = ["GROUPS", "LOADED", "UNACCOUNTED", "end_parts"]
 
@@ -37,8 +37,8 @@ def end_parts(samples: pd.DataFrame) -> pd.DataFrame:
     """
     between = samples[~samples["phase"].isin(["warmup", "step"])]
     ends = between[between["phase"] == "end"]
-    is_inside = "setup" in set(between["phase"])
-    if ends.empty or not is_inside or "anonymous" not in ends or ends["anonymous"].isna().any():
+    is_told = "anonymous" in ends and ends["anonymous"].notna().all()
+    if ends.empty or not is_told or is_from_outside(between):
         return pd.DataFrame()
     table = account(between, between_phases=True)
     names = categories(table)

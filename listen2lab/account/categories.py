@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 __all__ = [
-    "CATEGORIES", "UNACCOUNTED", "Certainty", "account", "cannot_tell", "categories", "libraries",
+    "CATEGORIES", "UNACCOUNTED", "Certainty", "account", "cannot_tell", "categories",
+    "is_from_outside", "libraries",
     "one_run",
 ]  # fmt: skip
 
@@ -89,8 +90,11 @@ def account(samples: pd.DataFrame, *, between_phases: bool = False) -> pd.DataFr
         ``longest`` (of this step and of all so far), ``rss``, ``peak``; `CATEGORIES` and, for a
         workload of one's own, one for each of its components, in bytes: they add up to ``rss``;
         and ``untouched``. ``walked`` tells whether mappings were looked at
-        after this step, or carried on by counters since the last walk.
+        after this step, or carried on by counters since the last walk. No row for a program that
+        was only seen from outside.
     """
+    if is_from_outside(samples):
+        samples = samples.iloc[:0]
     keys = [name for name in _KEYS if name in samples]
     runs = [group for _, group in samples.groupby(keys, sort=False)] if keys else [samples]
     tables = [_one_run(run) for run in runs]
@@ -100,6 +104,12 @@ def account(samples: pd.DataFrame, *, between_phases: bool = False) -> pd.DataFr
     if not between_phases:
         table = table[table["phase"].isin(["warmup", "step"])]
     return table.reset_index(drop=True)
+
+
+def is_from_outside(samples: pd.DataFrame) -> bool:
+    """Tell whether a program was followed, which says nothing of what its memory is made of."""
+    is_inside = {"start", "import", "setup"} & set(samples["phase"])
+    return not (is_inside or _tells(samples, "in_use") or "account.heap" in samples)
 
 
 def categories(table: pd.DataFrame) -> list[str]:
@@ -309,10 +319,15 @@ def cannot_tell(samples: pd.DataFrame) -> list[Notice]:
         "no-mappings": "account.heap" not in samples,
         "no-anonymous": not _tells(samples, "anonymous"),
         "no-malloc-counters": not _tells(samples, "in_use"),
-        "no-sizes": not _tells(samples, "size"),
+        "no-sizes": not _tells(samples, "size") and _may_have_engine(samples),
         "no-setup": not {"import", "setup"} <= phases,
     }
     return [Notice(code) for code, is_lacking in lacks.items() if is_lacking]
+
+
+def _may_have_engine(samples: pd.DataFrame) -> bool:
+    mapped = _column(samples, "account.engine_mapped", 0.0)
+    return bool(mapped.any()) or not _tells(samples, "account.heap")
 
 
 def libraries(samples: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from listen2lab.cli import attribute, cures, device, doctor, report, run, studies, voice
+from listen2lab.cli import attribute, bisect, cures, device, doctor, report, run, studies, voice
 from listen2lab.cli.status import EXIT_MISUSED
 from listen2lab.errors import LabError
 from listen2lab.version import __version__
@@ -45,7 +45,8 @@ def _options(
 for command in (
     *(run.run, cures.cures, run.selftest),
     *(report.report, studies.rerun, studies.compare, studies.merge),
-    *(attribute.attribute, device.device, report.notebook, report.docs, doctor.doctor),
+    *(attribute.attribute, bisect.bisect, device.device, report.notebook, report.docs),
+    doctor.doctor,
 ):
     app.command()(command)
 app.command(cls=run.CommandBehind)(run.watch)

@@ -310,7 +310,7 @@ def evenly(steps: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(even, ignore_index=True)
 
 
-_MOST_GAPS = 0.95  # of them are no wider than the grid: what few leave out is read between
+_MOST_GAPS = 0.9  # of them are no wider than the grid: what few leave out is read between
 
 
 def _grown_file(steps: pd.DataFrame) -> bool:

@@ -15,6 +15,7 @@ malloc's and Python's own counters say whose it is.
 
 from __future__ import annotations
 
+import sys
 import time
 
 from listen2lab.probes.allocator import Memory, Pages, PythonHeap, is_engine_block, python_heap
@@ -36,6 +37,9 @@ SPLIT = ("files", "library_data", "stacks", "python", "python_kept", "native", "
 _ALLOWANCE = 0.005
 # Of the process's own time since the last reading, what is saved up for walks. A reading without
 # one takes 1-2 ms.
+_RARELY, _MANY_BLOCKS = 10.0, 64
+# Asking the interpreter what its arenas hold takes 0.7 ms: after steps of a millisecond it is not
+# asked each time, unless so many small blocks came or went.
 _MOVED = 1024 * 1024  # bytes: what is worth a walk,
 _MOVED_SHARE = 0.002  # or this share of what is resident
 _ENGINE = ("onnxruntime", "sherpa")
@@ -68,6 +72,8 @@ class AccountProbe:
         if python_heap() is None:
             self.gaps["account.python"] = "interpreter-silent"
         self._python = PythonHeap(0, 0)
+        self._asked_s = self._asking_s = 0.0
+        self._asked_blocks = 0
         self._last: dict[str, int] = {}
         self._at_walk: dict[str, int] = {}
         self._saved_s = 0.0
@@ -94,9 +100,14 @@ class AccountProbe:
         if "account" in self.gaps or "anonymous" not in sample:
             return {}
         began = time.thread_time()
-        self._python = python_heap() or PythonHeap(0, 0)
-        counters = self._counters(sample)
         used = time.process_time()
+        blocks = sys.getallocatedblocks()
+        spare = used - self._asked_s >= _RARELY * self._asking_s
+        if level or spare or abs(blocks - self._asked_blocks) >= _MANY_BLOCKS:
+            self._python = python_heap() or PythonHeap(0, 0)
+            self._asked_blocks, self._asked_s = blocks, time.process_time()
+            self._asking_s = self._asked_s - used
+        counters = self._counters(sample)
         self._saved_s += _ALLOWANCE * (used - self._used_s)
         self._used_s = used
         found: dict[str, Any] | None = None

@@ -33,7 +33,7 @@ from listen2lab.report.text.key_facts import key_facts, reference
 from listen2lab.report.text.law import law
 from listen2lab.report.text.notices import say
 from listen2lab.report.text.surprises import surprises
-from listen2lab.report.text.verdicts import REASONS
+from listen2lab.report.text.verdicts import why
 from listen2lab.study.payload import ELEMENT_ID, payload
 from listen2lab.study.plan import APART
 from listen2lab.units import MIB
@@ -97,7 +97,7 @@ def page(
         ends=words.endings(study.runs),
         provenance=words.provenance(manifest),
         limits=words.limits(study),
-        sentences=REASONS,
+        why=why,
         phase_words=words.PHASES,
         picture_rules=Markup(rules),  # noqa: S704 - made of matplotlib's own styles
         carried_id=ELEMENT_ID,

@@ -112,7 +112,8 @@ def _common(study: StudyData, summary: Summary) -> dict[str, Any]:
         "n_ends": len(ends),
         "n_runs": len(study.runs),
         "provenance": provenance,
-        "versions": study.manifest.setup.versions,
+        "is_outside": study.manifest.inputs.is_followed,
+        "versions": words.versions(study.manifest),
         "command": dict(provenance)["command"],
     }
 

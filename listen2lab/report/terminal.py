@@ -25,7 +25,7 @@ from listen2lab.report.text.escape import one_line, printable
 from listen2lab.report.text.format import DASH, number, span
 from listen2lab.report.text.knobs import FAULT_MEANINGS
 from listen2lab.report.text.notices import say
-from listen2lab.report.text.verdicts import REASONS, contrast
+from listen2lab.report.text.verdicts import contrast, why
 from listen2lab.units import KIB, MIB
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def watched(study: StudyData, summary: Summary) -> str:
         title = f"{condition}: " if len(item.conditions) > 1 else ""
         lines.append(f"{title}{words.verdict(numbers, item.unit)}")
         lines += [
-            f"  - {code}: {REASONS.get(code, code)}"
+            f"  - {code}: {why(code, numbers, item.unit)}"
             for code in numbers.reasons
             if numbers.n_complete
         ]

@@ -136,6 +136,11 @@ class InputsRecord(msgspec.Struct, frozen=True, kw_only=True):
         return self.workload is None
 
     @property
+    def is_followed(self) -> bool:
+        """Whether a program was only seen from outside."""
+        return bool(self.command) or self.pid is not None
+
+    @property
     def executed(self) -> str | None:
         """What is executed for a workload, as one would type it; None for the pipeline."""
         return shlex.join(self.command) if self.command else self.workload

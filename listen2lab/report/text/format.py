@@ -11,7 +11,7 @@ from listen2lab.units import KIB, MIB
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["DASH", "fill", "number", "rate", "seconds", "size", "span"]
+__all__ = ["DASH", "fill", "number", "rate", "rates", "seconds", "size", "span"]
 
 DASH = "–"
 """Stands for a number that there is not."""
@@ -77,6 +77,26 @@ def rate(value: float | None) -> str:
         return f"{value / MIB:,.2f} MiB"
     kib = value / KIB
     return f"{kib:,.0f} KiB" if abs(kib) >= 100 else f"{kib:,.3g} KiB"
+
+
+def rates(values: Sequence[float]) -> list[str]:
+    """Return a rate with the bounds of its interval: one unit, and digits enough to differ.
+
+    Examples
+    --------
+    >>> rates([16384.0, 16380.0, 16389.0])
+    ['16.000 KiB', '15.996 KiB', '16.005 KiB']
+    >>> rates([3.5 * 2**20, 3 * 2**20, 4 * 2**20])
+    ['3.50 MiB', '3.00 MiB', '4.00 MiB']
+    """
+    largest = max(map(abs, values))
+    unit, name = (MIB, "MiB") if largest >= MIB else (KIB, "KiB")
+    digits = max(0, 2 - math.floor(math.log10(max(largest / unit, 0.1))))
+    for more in range(digits, digits + 4):
+        said = [f"{number(value / unit, more)} {name}" for value in values]
+        if len(set(said)) == len(set(values)):
+            break
+    return said
 
 
 def seconds(value: float | None) -> str:

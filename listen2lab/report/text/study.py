@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from listen2lab.experiment.inputs import GENERATED_VOICES
 from listen2lab.report.text import verdicts
 from listen2lab.report.text.command import rendered
-from listen2lab.report.text.format import DASH, number, rate
+from listen2lab.report.text.format import DASH, number, rate, rates
 from listen2lab.report.text.notices import say
 from listen2lab.report.text.surprises import surprises
 from listen2lab.study.redact import leaf
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PHASES", "THINNED", "called", "change", "change_parts", "conditions", "damage",
-    "ended", "endings", "growth", "headline", "is_hidden", "limits", "provenance", "subject",
-    "verdict", "verdict_parts",
+    "ended", "endings", "growth", "headline", "is_hidden", "leak_found", "limits", "provenance",
+    "subject", "verdict", "verdict_parts", "versions",
 ]  # fmt: skip
 
 PHASES = {
     "start": "interpreter",
     "import": "libraries imported",
-    "setup": "models loaded, nothing read yet",
+    "setup": "set up, before the first step",
     "end": "after the last step, garbage collected and free pages given back",
     "stopped": "reading stopped, its caches cleared",
     "session-dropped": "the engine's session dropped",
@@ -96,14 +96,13 @@ def verdict_parts(numbers: ConditionNumbers, unit: str) -> tuple[str, str]:
             f"memory; {sure}"
         )
     if numbers.verdict == "leak":
-        low, high = numbers.rate_interval_kib_per_step or (None, None)
-        return "Leak:", (
-            f"{_kib(numbers.rate_kib_per_step)} a {unit} "
-            f"(95 % between {_kib(low)} and {_kib(high)}); {sure}"
-        )
+        bounds = numbers.rate_interval_kib_per_step or ()
+        leaked, *between = rates([(x or 0.0) * KIB for x in (numbers.rate_kib_per_step, *bounds)])
+        interval = f" (95 % between {between[0]} and {between[1]})" if between else ""
+        return "Leak:", f"{leaked} a {unit}{interval}; {sure}"
     if numbers.verdict == "inconclusive":
         first = next(iter(numbers.reasons), "")
-        return "Inconclusive.", verdicts.REASONS.get(first, "No reason is known.")
+        return "Inconclusive.", verdicts.why(first, numbers, unit)
     title, shape = _SHAPES[numbers.verdict]
     if numbers.verdict == "high-water" and unit == "paragraph" and numbers.largest_input:
         longest = number(numbers.largest_input, 0)
@@ -263,17 +262,24 @@ _MOST_LISTED = 2  # conditions of one verdict that a headline names
 def ended(record: RunRecord) -> str:
     """Say how a run ended that was not complete."""
     why = "" if record.why is None else say(record.why)
-    return ": ".join(part for part in (record.outcome, why, record.message) if part)
+    outcome = _outcome(record.outcome, record.last_step)
+    return ": ".join(part for part in (outcome, why, record.message) if part)
+
+
+def _outcome(outcome: str, step: float | None) -> str:
+    """Return how a run ended: of one that crashed, after which step."""
+    is_known = outcome == "crashed" and step is not None and step == step  # noqa: PLR0124 - NaN
+    return f"{outcome} after step {step:.0f}" if is_known else outcome
 
 
 def endings(runs: pd.DataFrame) -> list[str]:
-    """Say of each run that did not end well how it ended."""
+    """Say of each run that did not end well how it ended, and at which step."""
     said = []
     for row in runs[runs["outcome"] != "complete"].to_dict("records"):
         key = f"{row['experiment']}/{row['condition']}"
         repeat = "traced" if row["traced"] else row["repeat"]
         why = say(row["why"]) if row["why"] is not None else ""
-        parts = [f"{key}/{repeat}", row["outcome"], why, row["message"]]
+        parts = [f"{key}/{repeat}", _outcome(row["outcome"], row["last_step"]), why, row["message"]]
         said.append(": ".join(str(part) for part in parts if part))
     return said
 
@@ -315,10 +321,20 @@ def subject(inputs: InputsRecord) -> str:
     return f"voice {voice}" if voice and not voice.startswith("(") else "a voice of one's own"
 
 
+def versions(manifest: Manifest) -> dict[str, str]:
+    """Return the versions that matter: of a workload of one's own, without the engine's."""
+    found = manifest.setup.versions
+    if manifest.inputs.is_pipeline:
+        return found
+    return {name: version for name, version in found.items() if "onnx" not in name}
+
+
 def provenance(manifest: Manifest) -> list[tuple[str, str]]:
     """Return what was run on what, as pairs for a table; of a path, its last part."""
     inputs, setup = manifest.inputs, manifest.setup
     machine = setup.machine
+    texts = ", ".join(f"{text.name} ({text.paragraphs})" for text in inputs.texts)
+    said = versions(manifest).items()
     models = (
         ("voice", inputs.voice, inputs.voice_hash),
         ("recognizer", inputs.recognizer, inputs.recognizer_hash),
@@ -332,8 +348,8 @@ def provenance(manifest: Manifest) -> list[tuple[str, str]]:
             for what, name, digest in models
             if name is not None
         ),
-        ("texts", ", ".join(f"{text.name} ({text.paragraphs})" for text in inputs.texts)),
-        ("versions", ", ".join(f"{name} {version}" for name, version in setup.versions.items())),
+        *([("texts", texts)] if texts else []),
+        ("versions", ", ".join(f"{name} {version}" for name, version in said)),
         ("machine", f"{machine.cpu}, {machine.cores} cores, {machine.memory / 2**30:.0f} GiB"),
     ]
     if len(manifest.machines) > 1:

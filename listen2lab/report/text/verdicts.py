@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from listen2lab.units import KIB
+from listen2lab.report.text.format import rate
 from listen2lab.verdict.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from listen2lab.findings.records import ConditionContrast
+    from listen2lab.findings.records import ConditionContrast, ConditionNumbers
 
-__all__ = ["MEANINGS", "REASONS", "confidence", "contrast"]
+__all__ = ["MEANINGS", "REASONS", "confidence", "contrast", "why"]
 
 MEANINGS = {
     "reduced": "lower",
@@ -110,6 +110,36 @@ REASONS: dict[str, str] = {
 """What each `listen2lab.verdict.reasons.Reason` says."""
 
 
+def why(code: str, numbers: ConditionNumbers, unit: str) -> str:
+    """Say what a reason says; where quantities disagree, which of them grew."""
+    if code != Reason.QUANTITIES_DISAGREE:
+        return REASONS.get(code, "No reason is known.")
+    grows, rest = [], []
+    for name, what in _QUANTITIES.items():
+        found = numbers.quantities.get(name)
+        if found is not None and found.verdict == "leak":
+            grown = found.rate_per_step or 0.0
+            amount = f"{grown:,.3g}" if name == "python_blocks" else rate(grown)
+            grows.append(f"{what} grow by {amount} a {unit}")
+        elif found is not None:
+            rest.append(what)
+    if "mapped" in numbers.grew:
+        held = numbers.quantities.get("anonymous")
+        own = 0.0 if held is None else max(held.rate_per_step or 0.0, 0.0)
+        files = (numbers.quantities["rss"].rate_per_step or 0.0) - own
+        grows.append(
+            f"{rate(files)} a {unit} are pages of files, which can be dropped when memory is short"
+        )
+    still = f"; {' and '.join(rest)} do not surely grow" if rest else ""
+    return f"The measured quantities do not agree: {', '.join(grows)}{still}."
+
+
+_QUANTITIES = {
+    "anonymous": "pages that no file backs",
+    "in_use": "malloc's live bytes",
+    "python_blocks": "Python's live blocks",
+}
+
 _SURE = {"positive": "moderate", "very-strong": "very strong"}
 
 
@@ -161,13 +191,13 @@ def contrast(second: str, found: ConditionContrast) -> str:
     prefix = "Live bytes: " if found.quantity == "in_use" else ""
     a, b = found.rate_of_first or 0.0, found.rate or 0.0
     upper = max(found.upper or 0.0, _FEW_BYTES)
-    ending = _RATE_ENDINGS[found.why].format(upper=_kib(upper))
-    return f"{prefix}{first} leaks {_kib(a)} KiB a step, {second} {_kib(b)}{ending}"
+    ending = _RATE_ENDINGS[found.why].format(upper=_rate(upper))
+    return f"{prefix}{first} leaks {_rate(a)} a step, {second} {_rate(b)}{ending}"
 
 
-def _kib(rate: float) -> str:
-    """Return a rate in KiB with three digits that mean something; a few bytes are 0."""
-    return f"{rate / KIB:.3g}" if abs(rate) >= _FEW_BYTES else "0"
+def _rate(value: float) -> str:
+    """Return a rate; a few bytes are 0."""
+    return rate(value) if abs(value) >= _FEW_BYTES else "0"
 
 
 _FEW_BYTES = 4.0
