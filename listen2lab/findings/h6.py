@@ -21,6 +21,7 @@ from listen2lab.findings.effects import (
 from listen2lab.findings.hypothesis import Hypothesis
 from listen2lab.findings.records import Where
 from listen2lab.notice import Notice
+from listen2lab.verdict.student import line, quantile
 
 if TYPE_CHECKING:
     from listen2lab.findings.measured import Measured
@@ -97,15 +98,13 @@ def _length_of_unaccounted(
 
 def _slope(seconds: list[np.ndarray], ends: list[np.ndarray]) -> Effect:
     """Return bytes per second of the longest stretch, over processes."""
-    from scipy import stats  # noqa: PLC0415 - half a second, and a stored study needs none of it
-
     x, y = np.concatenate(seconds), np.concatenate(ends)
-    fit = stats.linregress(x, y)
+    fit = line(x, y)
     interval = None
     if len(x) > 2:
-        half = float(stats.t.ppf(0.975, len(x) - 2)) * float(fit.stderr)
-        interval = (float(fit.slope) - half, float(fit.slope) + half)
-    return Effect(float(fit.slope), interval, agree=True)
+        half = quantile(len(x) - 2, 0.975) * fit.error
+        interval = (fit.slope - half, fit.slope + half)
+    return Effect(fit.slope, interval, agree=True)
 
 
 def _step_up(m: Measured) -> tuple[Notice, ...]:

@@ -150,11 +150,22 @@ def _matrix(seconds: np.ndarray) -> np.ndarray:
 
 
 def _fit(seconds: np.ndarray, mib: np.ndarray) -> np.ndarray:
-    from scipy import optimize  # noqa: PLC0415 - the record alone is light
-
     columns = _matrix(seconds) / mib[:, None]
-    found, _ = optimize.nnls(columns, np.ones_like(mib))
+    found = _not_negative(columns, np.ones_like(mib))
     return np.where(found * columns.max(axis=0) < _NOTHING, 0.0, found)
+
+
+def _not_negative(columns: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the least-squares solution without negative values: the best of any of the columns."""
+    best, least = np.zeros(columns.shape[1]), float(y @ y)
+    for mask in range(1, 2 ** columns.shape[1]):
+        used = [k for k in range(columns.shape[1]) if mask >> k & 1]
+        found = np.linalg.lstsq(columns[:, used], y, rcond=None)[0]
+        rest = y - columns[:, used] @ found
+        if (found >= 0).all() and rest @ rest < least:
+            best, least = np.zeros(columns.shape[1]), float(rest @ rest)
+            best[used] = found
+    return best
 
 
 def laws_of(samples: pd.DataFrame, experiment: str, conditions: list[str]) -> list[Law]:

@@ -12,6 +12,7 @@ from listen2lab.account.at_end import end_parts
 from listen2lab.findings.records import Where
 from listen2lab.notice import Notice
 from listen2lab.study.data import complete_samples
+from listen2lab.verdict.student import line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -244,11 +245,9 @@ class Measured:
         seconds, ends = (np.concatenate([np.empty(0), *(p[k] for p in pairs)]) for k in (0, 1))
         if len(seconds) < _LEAST_RUNS or np.ptp(seconds) < _LEAST_SPREAD_S:
             return 0.0, 0.0
-        from scipy import stats  # noqa: PLC0415 - half a second, and a stored study needs none of it
-
-        fit = stats.linregress(seconds, ends)
-        is_sure = fit.slope > 0 and fit.pvalue < 0.01
-        return float(fit.slope) if is_sure else 0.0, float(np.median(seconds))
+        fit = line(seconds, ends)
+        is_sure = fit.slope > 0 and fit.probability < 0.01
+        return fit.slope if is_sure else 0.0, float(np.median(seconds))
 
     def lack(self, *wheres: Where, needed: int = 2) -> Notice | None:
         """Return what is missing to compare these conditions, a code of `LACKS`; None: nothing.

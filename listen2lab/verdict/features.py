@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import gammaln
 
 from listen2lab.verdict import thresholds as limits
 from listen2lab.verdict.columns import (
@@ -181,7 +181,7 @@ def blocks(rows: Rows, found: Features) -> list[Block]:
         covariates = [teeth]
         nested = {"free steps": jumps(y, 1.0)}
         j = np.arange(1, limits.MOST_JUMPS + 1)
-        ways = gammaln(m) - gammaln(j + 1) - gammaln(m - j)
+        ways = np.log([math.comb(m - 1, k) for k in j])
         prior = {"free steps": -ways - j * np.log(2)}
         single = fitted(y, u[where])
         if rows.sizes is not None:

@@ -15,7 +15,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
+
+from listen2lab.verdict.student import quantile
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -34,7 +35,7 @@ variance is at least that of rounding to pages."""
 
 def within(centre: float, variance: float, freedom: float) -> tuple[float, float]:
     """Return the 95 % interval of an estimate with this variance, by Student's t."""
-    half = float(stdtrit(freedom, 0.975)) * float(np.sqrt(variance))
+    half = quantile(float(freedom), 0.975) * float(np.sqrt(variance))
     return float(centre) - half, float(centre) + half
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import numpy as np
-from scipy.special import stdtr, stdtrit
 
 from listen2lab.verdict import thresholds as limits
 from listen2lab.verdict.audit import inputs_sorted
@@ -35,6 +34,7 @@ from listen2lab.verdict.naming import (
 from listen2lab.verdict.noise import plausible
 from listen2lab.verdict.reasons import Reason, VerdictName
 from listen2lab.verdict.series import Rows, prepare
+from listen2lab.verdict.student import cdf, quantile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -299,14 +299,15 @@ def _bounds(
     mixed = own
     if may_grow and pooled is not None:
         free, middle = len(evidence.rates) - 1, (pooled[0] + pooled[1]) / 2
-        error = max((pooled[1] - middle) / stdtrit(free, 0.975), 1e-300)
-        grid = np.sort(np.concatenate([x, middle + error * stdtrit(free, _QUANTILES)]))
-        belief = stdtr(free, (grid - middle) / error) + np.interp(grid, x, total)
+        error = max((pooled[1] - middle) / quantile(free, 0.975), 1e-300)
+        spread = np.array([quantile(free, p) for p in _QUANTILES])
+        grid = np.sort(np.concatenate([x, middle + error * spread]))
+        belief = cdf(free, (grid - middle) / error) + np.interp(grid, x, total)
         mixed = np.interp(at, belief / 2, grid)
     return float(min(own[0], mixed[0])), float(max(own[1], mixed[1])), float(max(own[2], mixed[2]))
 
 
-_QUANTILES = np.linspace(0.002, 0.998, 125)
+_QUANTILES = np.linspace(0.002, 0.998, 125).tolist()
 
 
 def _confidence(name: str, growth: float) -> Confidence:

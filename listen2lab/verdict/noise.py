@@ -19,7 +19,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dtrtri
 
 from listen2lab.verdict.series import Array, median
 
@@ -62,6 +61,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(0.6, 15.0, 0.1),
 )
 ALL_KINDS = tuple(range(len(KINDS)))
+_SMALL = 32  # rows of a matrix from which dividing it pays
 
 
 def covariance(kind: Kind, u: Array, spacing: float) -> Array:
@@ -76,10 +76,21 @@ def covariance(kind: Kind, u: Array, spacing: float) -> Array:
 
 def whitener(kind: Kind, u: Array, spacing: float) -> tuple[Array, float]:
     """Return W with ``W @ covariance @ W.T = I``, and the logarithm of its determinant."""
-    # LAPACK itself: the checks around it would take longer than short series do.
-    lower, _ = dpotrf(covariance(kind, u, spacing), lower=1, clean=1)
-    white, _ = dtrtri(lower, lower=1)
-    return np.asarray(white), float(-np.log(np.diag(lower)).sum())
+    lower = np.linalg.cholesky(covariance(kind, u, spacing))
+    return _inverse(lower), float(-np.log(np.diag(lower)).sum())
+
+
+def _inverse(lower: Array) -> Array:
+    """Invert a triangular matrix by its quarters: a third of the work that any other takes."""
+    n = len(lower)
+    if n <= _SMALL:
+        return np.tril(np.linalg.inv(lower))
+    k = n // 2
+    above, below = _inverse(lower[:k, :k]), _inverse(lower[k:, k:])
+    whole = np.zeros_like(lower)
+    whole[:k, :k], whole[k:, k:] = above, below
+    whole[k:, :k] = -below @ lower[k:, :k] @ above
+    return whole
 
 
 def bands(kind: Kind, u: Array, spacing: float, there: Array) -> tuple[Array, Array]:
