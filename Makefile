@@ -10,7 +10,7 @@ help:  ## list these commands
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[lab,dev]'
 	@touch $@
 
 lab: $(STAMP)  ## run the quick study with the tiny voice, and write its report

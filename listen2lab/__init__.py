@@ -70,7 +70,12 @@ def __getattr__(name: str) -> Any:
 
     for module, names in _HOMES.items():
         if name in names:
-            return getattr(importlib.import_module(f"listen2lab.{module}"), name)
+            try:
+                return getattr(importlib.import_module(f"listen2lab.{module}"), name)
+            except ModuleNotFoundError as error:
+                from listen2lab.errors import explained
+
+                raise (explained(error) or error) from error
     from listen2lab.errors import no_attribute
 
     raise no_attribute("module 'listen2lab'", name, __all__)

@@ -389,7 +389,7 @@ def rerun(
     >>> lab.rerun(study, out="again").study.plan == study.plan
     True
     """
-    from listen2lab.comparison.rerun import rerun as repeat  # scipy
+    from listen2lab.comparison.rerun import rerun as repeat  # pandas
 
     with closing(progress_bar()) as bar:
         again, found = repeat(
@@ -432,7 +432,7 @@ def compare(a: Study | Path | str, b: Study | Path | str) -> Comparison:
     >>> lab.compare(before, after).record.pairs[0].contrast.verdict
     'removed'
     """
-    from listen2lab.comparison.comparison import compare as side_by_side  # scipy
+    from listen2lab.comparison.comparison import compare as side_by_side  # pandas
     from listen2lab.comparison.comparison import side
 
     sides = side(_data(a)), side(_data(b))
@@ -471,7 +471,7 @@ def merge(*studies: Study | Path | str, out: Path | str, from_shell: bool = Fals
     >>> len(lab.merge("a", "b", out="both").runs)
     2
     """
-    from listen2lab.comparison.merge import merge as join  # scipy
+    from listen2lab.comparison.merge import merge as join  # pandas
 
     return Merged(*join(*map(_data, studies), out=out, shell=from_shell))
 

@@ -6,6 +6,7 @@
     ├── InputError              what was given cannot be used: a text, a knob, a name, a file
     │   ├── TextError           a text or book
     │   ├── VoiceError          a voice or recognizer folder, found bad *before* the engine sees it
+    │   ├── MissingExtraError   what an extra of the package brings, and is not installed
     │   ├── UnknownNameError    a name that does not exist; suggests the nearest
     │   └── WorkloadError       a workload file that cannot be loaded or breaks its protocol
     ├── StudyError              a study folder: locked, read-only, full, damaged, of another version
@@ -34,9 +35,10 @@ if TYPE_CHECKING:
     R = TypeVar("R")
 
 __all__ = [
-    "DamagedError", "EngineError", "FetchError", "InputError", "LabError", "NewerStudyError",
-    "ProbeError", "RefusedFileError", "RunStoppedError", "StudyError", "TextError",
-    "UnknownNameError", "VoiceError", "WorkloadError", "known_keywords", "no_attribute",
+    "EXTRAS", "DamagedError", "EngineError", "FetchError", "InputError", "LabError",
+    "MissingExtraError", "NewerStudyError", "ProbeError", "RefusedFileError", "RunStoppedError",
+    "StudyError", "TextError", "UnknownNameError", "VoiceError", "WorkloadError", "explained",
+    "known_keywords", "need", "no_attribute",
 ]  # fmt: skip
 
 
@@ -84,6 +86,51 @@ class VoiceError(InputError):
 
 class WorkloadError(InputError):
     """A workload file cannot be loaded, or does not keep the protocol."""
+
+
+EXTRAS = {
+    **dict.fromkeys(("sherpa_onnx", "onnxruntime", "onnx", "kaldi_native_fbank"), "lab"),
+    **dict.fromkeys(("requests", "jupyterlab", "nbclient", "nbformat", "nbconvert"), "lab"),
+    "distributed": "dask",
+    "ipywidgets": "panel",
+    "piper": "piper",
+}
+"""Modules that ``pip install listen2lab`` does not bring, each with the extra that does."""
+
+
+class MissingExtraError(InputError):
+    """What an extra brings is not installed.
+
+    Parameters
+    ----------
+    what
+        What needs it.
+    module
+        One of `EXTRAS`.
+    instead
+        What does without.
+    """
+
+    def __init__(self, what: str, module: str, instead: str = "") -> None:
+        super().__init__(
+            f"{what} needs {module}, which is not installed; nothing was run; "
+            f"pip install 'listen2lab[{EXTRAS[module]}]'{instead and f', or {instead}'}"
+        )
+
+
+def need(what: str, *modules: str, instead: str = "") -> None:
+    """Refuse what needs modules of an extra, where one of them is not installed."""
+    from importlib.util import find_spec  # a worker stays light
+
+    for module in modules:
+        if find_spec(module) is None:
+            raise MissingExtraError(what, module, instead)
+
+
+def explained(error: ModuleNotFoundError) -> MissingExtraError | None:
+    """Return what an import that failed lacks, where an extra brings it."""
+    module = (error.name or "").partition(".")[0]
+    return MissingExtraError("this", module) if module in EXTRAS else None
 
 
 class UnknownNameError(InputError):

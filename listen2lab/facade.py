@@ -155,7 +155,7 @@ class Study:
 
     def device(self) -> Answer | None:
         """Return what the evidence from a phone beside this study answers, or None."""
-        from listen2lab.device.answer import load_answer  # scipy
+        from listen2lab.device.answer import load_answer  # pandas
 
         return load_answer(self.data.folder)
 
@@ -201,7 +201,7 @@ class Study:
         anew
             Do not use what was judged before; see `listen2lab.findings.summary.summary_of`.
         """
-        from listen2lab.findings.summary import summary_of  # scipy
+        from listen2lab.findings.summary import summary_of  # pandas
 
         return summary_of(self.data, anew=anew)
 

@@ -57,9 +57,10 @@ def test_environment_and_pyproject_name_the_same_things():
     conda = {named(item) for item in listed if isinstance(item, str)}
     everything = conda | {named(item) for item in by_pip if not item.startswith("-e")}
     everything -= {("pip", ""), ("python", PROJECT["requires-python"])}
-    wanted = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
+    extras = PROJECT["optional-dependencies"]
+    wanted = PROJECT["dependencies"] + extras["lab"] + extras["dev"]
     assert everything == {named(item.split(";")[0].strip()) for item in wanted}
-    assert "-e ." in by_pip
+    assert "-e .[lab]" in by_pip
 
 
 def test_the_readme_names_the_commands_there_are():

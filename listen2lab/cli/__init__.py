@@ -9,7 +9,7 @@ import typer
 
 from listen2lab.cli import attribute, bisect, cures, device, doctor, report, run, studies, voice
 from listen2lab.cli.status import EXIT_MISUSED
-from listen2lab.errors import LabError
+from listen2lab.errors import LabError, explained
 from listen2lab.version import __version__
 
 __all__ = ["app", "main"]
@@ -23,13 +23,19 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run a command; a `LabError` is a sentence and an exit status, never a traceback."""
+    """Run a command; a `LabError` is a sentence and an exit status, never a traceback.
+
+    So is what only an extra brings.
+    """
     try:
         app()
-    except LabError as error:
+    except (LabError, ModuleNotFoundError) as error:
         from listen2lab.report.text.escape import printable  # only when something is wrong
 
-        print(printable(f"listen2lab: {error}"), file=sys.stderr)
+        said = explained(error) if isinstance(error, ModuleNotFoundError) else error
+        if said is None:
+            raise
+        print(printable(f"listen2lab: {said}"), file=sys.stderr)
         sys.exit(EXIT_MISUSED)
 
 

@@ -45,7 +45,7 @@ def device(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Read evidence from a phone, and judge it with the words of the lab's own runs."""
-    # A quick --help: each of these loads scipy or pandas.
+    # A quick --help: each of these loads pandas.
     import msgspec
 
     from listen2lab.device import NothingReadError, answer, read

@@ -91,7 +91,7 @@ def print_report(
     import msgspec
 
     from listen2lab.findings.hypotheses import public_names
-    from listen2lab.findings.summary import summary_of  # scipy
+    from listen2lab.findings.summary import summary_of  # pandas
     from listen2lab.report import terminal  # matplotlib
     from listen2lab.report.text.escape import printable
     from listen2lab.report.text.study import damage

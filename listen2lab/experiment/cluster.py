@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from listen2lab.errors import DamagedError, InputError, LabError, RunStoppedError, StudyError
+from listen2lab.errors import (
+    DamagedError,
+    InputError,
+    LabError,
+    MissingExtraError,
+    RunStoppedError,
+    StudyError,
+)
 from listen2lab.notice import Notice
 from listen2lab.version import __version__
 
@@ -25,10 +32,7 @@ try:
 
     from listen2lab.experiment import remote
 except ModuleNotFoundError as error:
-    raise InputError(
-        f"a cluster needs dask, and {error.name} is not installed; nothing was run; "
-        "pip install 'listen2lab[dask]', or leave --on out to run here"
-    ) from error
+    raise MissingExtraError("a cluster", "distributed", "leave --on out to run here") from error
 
 if TYPE_CHECKING:
     import threading

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import psutil
 
+from listen2lab import errors
 from listen2lab.experiment.capacity import FIRST_GUESS, RESERVE, available_memory
 from listen2lab.experiment.inputs import models_root
 from listen2lab.experiment.machine import collect
@@ -29,26 +30,12 @@ if TYPE_CHECKING:
 
 __all__ = ["EXTRAS", "NEEDED", "Check", "examine"]
 
-NEEDED = {
-    "sherpa_onnx": "sherpa-onnx",
-    "onnxruntime": "onnxruntime",
-    "onnx": "onnx",
-    "kaldi_native_fbank": "kaldi-native-fbank",
-    "memray": "memray",
-    "objgraph": "objgraph",
-    "numpy": "numpy",
-    "scipy": "scipy",
-    "pandas": "pandas",
-    "matplotlib": "matplotlib",
-    "nbclient": "nbclient",
-    "jupyterlab": "jupyterlab",
-}
+NEEDED = {name: name for name in ("memray", "objgraph", "numpy", "pandas", "matplotlib")}
 """Modules that come with the package, the native ones above all, and the distributions of them."""
 
 EXTRAS = {
-    "piper": ("piper", "piper-tts"),
-    "distributed": ("dask", "distributed"),
-    "ipywidgets": ("panel", "ipywidgets"),
+    module: (extra, "piper-tts" if module == "piper" else module.replace("_", "-"))
+    for module, extra in errors.EXTRAS.items()
 }
 """Modules of extras, each with its extra and its distribution."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import platformdirs
 from msgspec.structs import replace
 
-from listen2lab.errors import InputError, StudyError, UnknownNameError
+from listen2lab.errors import InputError, StudyError, UnknownNameError, need
 from listen2lab.experiment.bounded import bounded_voice
 from listen2lab.experiment.workloads import Inputs, OwnFunctions, open_command, open_file
 from listen2lab.models.check import check_recognizer, check_voice
@@ -191,6 +191,7 @@ def open_book(
     paragraphs: Sequence[str] | None = None,
 ) -> Book:
     """Find, build where needed, and check everything the pipeline reads and speaks with."""
+    need("the reading pipeline", "sherpa_onnx", "onnxruntime", "onnx", "kaldi_native_fbank")
     sources: list[SourceText] = []
     spoken: list[str] = list(paragraphs or ())
     if paragraphs is None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from listen2lab.errors import FetchError, UnknownNameError, VoiceError
+from listen2lab.errors import FetchError, UnknownNameError, VoiceError, need
 from listen2lab.models.check import check_recognizer, check_voice
 from listen2lab.models.unpack import unpack
 
@@ -151,6 +151,7 @@ def _check(folder: Path, kind: str, complaint: str, consequence: str) -> None:
 
 def _download(address: str, known_sum: str, archive: Path, name: str, kind: str) -> None:
     """Write what comes to a file, counted, and keep to it only if the checksum is right."""
+    need("fetching a voice", "requests")
     import requests  # 60 ms that other commands need not pay
     from tqdm.auto import tqdm
 

@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from listen2lab.errors import InputError, LabError
+from listen2lab.errors import InputError, LabError, need
 from listen2lab.experiment.catalog import IN_ALL
 from listen2lab.notebook import parameter_cell as _cells
 
@@ -110,6 +110,7 @@ def execute(
     LabError
         A cell failed; where `out` is given, the notebook as far as it came is there.
     """
+    need("a notebook that is run", "nbclient", "nbformat")
     import nbclient  # only where a notebook is run
 
     path, target = Path(path), None if out is None else Path(out)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from listen2lab import api, facade
 from listen2lab.cure_search import cures
-from listen2lab.errors import InputError, LabError, RunStoppedError
+from listen2lab.errors import InputError, LabError, RunStoppedError, need
 from listen2lab.experiment.catalog import EXPERIMENTS, quick
 from listen2lab.experiment.inputs import GENERATED_VOICES
 from listen2lab.notebook.live import Live
@@ -74,14 +74,14 @@ class Panel:
     """
 
     def __init__(self) -> None:
-        try:
-            import ipywidgets as w  # optional
-        except ImportError as error:
-            raise InputError(
-                "the panel needs widgets: pip install 'listen2lab[panel]' and start JupyterLab "
-                'again; without them lab.run("cache-size", levels=[1, 2], voice="tiny", '
-                "repeats=3, quick=True).plot() does the same"
-            ) from error
+        need(
+            "the panel",
+            "ipywidgets",
+            instead='call lab.run("cache-size", levels=[1, 2], voice="tiny", repeats=3, '
+            "quick=True).plot(), which does the same",
+        )
+        import ipywidgets as w
+
         self.study: Study | None = None
         self._thread: threading.Thread | None = None
         self._html = w.HTML

@@ -33,7 +33,7 @@ def cdf(freedom: float, t: ArrayLike) -> Array:
     values = np.asarray(t, dtype=float)
     whole = int(freedom)
     if whole == freedom and whole <= _MOST_TERMS:
-        return 0.5 + _between(whole, values) / 2
+        return np.asarray(0.5 + _between(whole, values) / 2)
     x = freedom / (freedom + values**2)
     tails = np.vectorize(lambda each: _beta(freedom / 2, 0.5, each), otypes=[float])(x) / 2
     return np.where(values > 0, 1 - tails, tails)
@@ -49,7 +49,7 @@ def _between(freedom: int, t: Array) -> Array:
     for k in range(2 + is_odd, freedom - 1, 2):
         term = term * cosine**2 * (k - 1) / k
         total = total + term
-    return (angle + sine * total) * (2 / np.pi) if is_odd else sine * total
+    return np.asarray((angle + sine * total) * (2 / np.pi) if is_odd else sine * total)
 
 
 def _beta(a: float, b: float, x: float) -> float:

@@ -61,6 +61,7 @@ GAPS = {
 """Why a quantity cannot be read."""
 
 _USES = {
+    "lab": "the reading pipeline, its models, and the notebooks",
     "piper": "phonemes for real Piper voices with sherpa-onnx 2 (GPL)",
     "dask": "run --on, which carries runs to other machines",
     "panel": "lab.panel() and a widget for a bar in notebooks",
