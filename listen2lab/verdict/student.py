@@ -115,7 +115,9 @@ class Line(NamedTuple):
 
 
 def line(x: Array, y: Array) -> Line:
-    """Fit a straight line through three points or more."""
+    """Fit a straight line through three points or more, the same in whatever order they come."""
+    order = np.lexsort((y, x))
+    x, y = x[order], y[order]
     away = x - x.mean()
     spread = float(away @ away)
     slope = float(away @ y) / spread
