@@ -311,7 +311,7 @@ def test_many_reports_of_one_process_are_a_series():
     assert series.judged.rate == pytest.approx(4255 * KIB, rel=0.01)
     assert series.judged.verdict == "leak"
     text = as_text(found)
-    assert text.count("by owner") == 2
+    assert text.count("by category") == 2
     assert "40, meminfo-many.txt" not in text  # a terminal shows the first rows of a table
 
 

@@ -24,8 +24,18 @@ from test_device_log import whole
 
 from listen2lab import device
 from listen2lab.device.answer import answer
-from listen2lab.device.formats import dumpsys, footprint, heap, leaks, table, vmmap
-from listen2lab.device.formats.app_log import COLUMNS as COLUMNS_OF_LOG
+from listen2lab.device.formats import (
+    dumpsys,
+    footprint,
+    heap,
+    jetsam,
+    leaks,
+    linux_proc,
+    malloc_history,
+    metrickit,
+    table,
+    vmmap,
+)
 from listen2lab.device.formats.app_log import read_applog
 from listen2lab.device.formats.app_log_grammar import APP, mojibake
 from listen2lab.device.formats.app_log_sessions import split_sessions
@@ -45,6 +55,15 @@ READERS = {
     "heap.txt": heap.read_heap,
     "leaks.txt": leaks.read_leaks,
     "meminfo.txt": dumpsys.read_dumpsys,
+    "tools/meminfo_old.txt": dumpsys.read_dumpsys,
+    "tools/meminfo_4_3.txt": dumpsys.read_dumpsys,
+    "tools/meminfo_checkin.txt": dumpsys.read_dumpsys,
+    "tools/showmap.txt": linux_proc.read_linux_proc,
+    "tools/smaps.txt": linux_proc.read_linux_proc,
+    "tools/status.txt": linux_proc.read_linux_proc,
+    "tools/malloc_history.txt": malloc_history.read_malloc_history,
+    "tools/metrickit.json": metrickit.read_metrickit,
+    "tools/jetsam.ips": jetsam.read_jetsam,
 }
 TEXTS = {name: (FIXTURES / name).read_text() for name in READERS}
 fuzzed = settings(
@@ -149,8 +168,17 @@ def test_any_json(text):
     assert encoded(footprint.read_footprint_json(Lines([text]), Tally("x", lines=1)))
 
 
-OTHERS = ["table-blanks", "key-values", "list-mprof", "log-lines", "jsonl-nested", "csv-quoted"]
+OTHERS = [
+    "csv-two-pids",
+    "table-blanks",
+    "key-values",
+    "list-mprof",
+    "log-lines",
+    "jsonl-nested",
+    "csv-quoted",
+]
 CASES = [(FIXTURES / "cases" / f"{name}.txt").read_text() for name in OTHERS]
+CASES += [(FIXTURES / "tools" / f"{name}.txt").read_text() for name in ("ps", "top", "pidstat")]
 CSV = "time,rss_mb\n" + "".join(f"{k},{100 + k}\n" for k in range(6))
 JSONL = "".join(json.dumps({"t": k, "rss": 100 + k}) + "\n" for k in range(6))
 TABLES = {"csv": (table.read_csv, CSV), "jsonl": (table.read_jsonl, JSONL)}
@@ -183,7 +211,7 @@ def test_damaged_logs(wounds):
     tally = Tally("x", lines=len(lines))
     rows = read_applog([(1, lines)], tally)
     assert tally.recognised + tally.malformed <= len(lines)
-    memory = rows[:, COLUMNS_OF_LOG.index("memory")]
+    memory = rows["memory"]
     assert (np.isnan(memory) | (memory >= 0)).all()
     for session in split_sessions(rows, "x"):
         for joined in session.tables.values():

@@ -227,10 +227,6 @@ def test_snapshots_subtract(tmp_path):
     assert change.counted == 1570 * MIB
     assert {o.name: o.counted for o in change.owners}["heap, large blocks"] == 1570 * MIB
     assert {c.name: c.counted for c in change.categories}["IOSurface"] == 0
-    assert change.same_tool
-    assert change.same_process
-    other = device.difference(*evidence.snapshots[:2])
-    assert not other.same_process
 
 
 def test_table_of_time_and_memory(tmp_path):
@@ -339,7 +335,6 @@ def test_the_app_among_several_processes(tmp_path):
     log.write_text(f"2025-11-15 10:22:33.1 Listen2[{pid}:7] [MEMORY] Total: 5.0 MB\n")
     found = answer(device.read([log, large]))
     assert found.app == "Listen2"
-    assert found.ceiling.of == 2264 * MIB
     assert "mediaserverd" not in as_text(found)
 
 

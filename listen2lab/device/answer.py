@@ -13,7 +13,7 @@ from listen2lab.device.formats.leaks import Leaks
 from listen2lab.device.formats.schema import Change, Series, Snapshot, difference, minus
 from listen2lab.device.formats.tally import Source
 from listen2lab.device.judging import Judged, judge_log, judge_series
-from listen2lab.device.lab_match import Ceiling, LabMatch, compare_with_study, find_ceiling
+from listen2lab.device.lab_match import LabMatch, compare_with_study
 from listen2lab.device.log_summary import MOST_POINTS, LogSummary, Range, summarize_log
 from listen2lab.device.next_steps import next_steps
 from listen2lab.notice import Notice
@@ -113,8 +113,6 @@ class Answer(msgspec.Struct, frozen=True):
         bytes.
     lab
         Beside a study.
-    ceiling
-        How much of it the lab can explain.
     limit
         Bytes of footprint at which the app is killed, where that is known.
     next
@@ -140,7 +138,6 @@ class Answer(msgspec.Struct, frozen=True):
     live_growth: int | None
     leaks: tuple[Leaks, ...]
     lab: LabMatch | None
-    ceiling: Ceiling | None
     limit: int | None
     next: tuple[Notice, ...]
     runs: Judged | None = None
@@ -203,7 +200,6 @@ def answer(
         None if len(heaps) < 2 else minus(heaps[-1].size, heaps[0].size),
         tuple(msgspec.structs.replace(x, roots=x.roots[:_MOST_ROWS]) for x in evidence.leaks),
         lab,
-        find_ceiling(evidence, None) if lab is None else lab.ceiling,
         limit or _limit_in(evidence.snapshots),
         tuple(next_steps(evidence, log, series=runs or first, change=change)),
         runs,

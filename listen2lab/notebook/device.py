@@ -113,7 +113,8 @@ class Look:
         found = self.answer
         lines = [] if found.lab is None else [of_reports.lab_line(found.lab)]
         lines += [] if found.together is None else [of_reports.together_line(found.together)]
-        lines += [] if found.ceiling is None else of_reports.ceiling_lines(found.ceiling)
+        if found.lab is not None and found.lab.ceiling is not None:
+            lines += of_reports.ceiling_lines(found.lab.ceiling)
         return _card(lines)
 
     def next(self) -> Card:

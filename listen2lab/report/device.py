@@ -121,8 +121,9 @@ def parts(answer: Answer) -> Iterator[Part]:
     yield from _of_blocks(answer)
     if answer.lab is not None:
         yield _beside_the_lab(answer, answer.lab)
-        if answer.ceiling is not None:
-            yield Part("What the lab can explain", lines=of_reports.ceiling_lines(answer.ceiling))
+        if answer.lab.ceiling is not None:
+            lines = of_reports.ceiling_lines(answer.lab.ceiling)
+            yield Part("What the lab can explain", lines=lines)
     for k, step in enumerate(answer.next, start=1):
         why, commands = next_step(step)
         yield Part(f"Next, {k}", lines=[why], commands=commands)
@@ -219,10 +220,15 @@ def _of_snapshot(snapshot: Snapshot, where: str, limit: int | None, *, has_pictu
     )
     title = f"{snapshot.process or 'A process'}, by {snapshot.tool} ({where})"
     owners = [o for o in snapshot.owners if o.counted or o.clean or o.reclaimable]
-    tables = [Table(("by owner", *_COLUMNS), [_row(o, _COLUMNS) for o in owners])]
-    tables.append(
-        Table(("by category", *_ALL), [_row(c, _ALL) for c in rows[:_MOST_ROWS]], is_detail=True)
-    )
+    of_android = snapshot.tool == "dumpsys"  # whose own names for kinds are what people know
+    tables = [
+        Table(("by owner", *_COLUMNS), [_row(o, _COLUMNS) for o in owners], is_detail=of_android),
+        Table(
+            ("by category", *(_COLUMNS if of_android else _ALL)),
+            [_row(c, _COLUMNS if of_android else _ALL) for c in rows[:_MOST_ROWS]],
+            is_detail=not of_android,
+        ),
+    ]
     if snapshot.zones:
         zones = [
             (z.name, words.cell(z.allocated), words.cell(z.held), f"{z.blocks:,}")
@@ -236,8 +242,9 @@ def _of_snapshot(snapshot: Snapshot, where: str, limit: int | None, *, has_pictu
         lines=of_reports.snapshot_lines(snapshot, limit),
         draw=partial(plots.plot_owners, snapshot) if snapshot.counted and has_picture else None,
         label=f"Memory by owner, by {snapshot.tool}",
-        caption=f"Of {snapshot.source}. The kill limit counts what is dirty, compressed or "
-        "swapped; clean and reclaimable pages can be taken at any time.",
+        caption=f"Of {snapshot.source}. Counted is what is dirty, compressed or swapped"
+        f"{', as the kill limit does' if snapshot.quantity == 'footprint' else ''}; clean and "
+        "reclaimable pages can be taken at any time.",
         tables=tables if owners else (),
     )
 
@@ -259,14 +266,21 @@ def _compared(answer: Answer) -> Iterator[Part]:
     if 2 < len(some) < FEWEST_IN_A_SERIES:
         each = [(_where(s, some), words.cell(s.counted)) for s in some]
         tables.append(Table(("report", "counted"), each))
-    moved = sorted((o for o in change.owners if o.counted), key=lambda o: -abs(o.counted or 0))
+    by_name = some[-1].tool == "dumpsys"
+    moved = sorted(
+        (o for o in (change.categories if by_name else change.owners) if o.counted),
+        key=lambda o: -abs(o.counted or 0),
+    )
     yield Part(
         "From the first snapshot to the last",
         lines=lines,
         draw=partial(plots.plot_change, change),
         label="What changed, by owner",
         tables=[
-            Table(("owner", "counted"), [(o.name, words.signed(o.counted)) for o in moved]),
+            Table(
+                ("category" if by_name else "owner", "counted"),
+                [(o.name, words.signed(o.counted)) for o in moved],
+            ),
             *tables,
         ][not moved :],
     )
@@ -336,6 +350,8 @@ def short(answer: Answer) -> str:
     if answer.series:
         one = answer.series[0]
         return f"{of_reports.series_name(one)}: {words.verdict(one.judged)}"
+    if answer.change is not None:
+        return " ".join(of_reports.change_lines(answer.change))
     some = answer.snapshots_of_app()
     if some:
         return " ".join(of_reports.snapshot_lines(some[-1], answer.limit))
@@ -355,7 +371,8 @@ def evidence_section(answer: Answer) -> str:
 
 def page(answer: Answer) -> str:
     """Return a page of its own, which opens without a network."""
-    return _render("page", answer, short=short(answer))
+    first = next(parts(answer), Part())  # which says it itself, where there is a verdict
+    return _render("page", answer, short="" if first.verdict else short(answer))
 
 
 def _render(which: str, answer: Answer, **more: Any) -> str:

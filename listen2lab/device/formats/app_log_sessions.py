@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from listen2lab.device.formats.app_log import COLUMNS, read_applog
+from listen2lab.device.formats.app_log import read_applog
 from listen2lab.device.formats.app_log_grammar import APP, Grammar, Kind
 from listen2lab.device.formats.reading import Format
 from listen2lab.notice import Notice
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from listen2lab.device.formats.tally import Tally
 
     Array = npt.NDArray[np.float64]
+    Rows = npt.NDArray[np.void]
 
 __all__ = ["FORMAT", "TABLES", "Session", "log_format", "split_sessions"]
 
@@ -43,7 +44,6 @@ TABLES = {
 synthesis ahead of playback and 0 for one on demand, ``paragraphs`` counts the syntheses done
 before a breakdown; NaN stands for what the log does not say."""
 
-_LINE, _TIME, _PID, _PARAGRAPH, _MEMORY, _SECONDS, _COUNT, _EXTRA, _OTHER = range(1, len(COLUMNS))
 _NAN = float("nan")
 _STARTS = {Kind.START_ON_DEMAND: 0.0, Kind.START_PRE: 1.0}
 _ENDS = {Kind.DONE_ON_DEMAND: 0.0, Kind.DONE_PRE: 1.0, Kind.FAILED_PRE: 1.0}
@@ -72,7 +72,7 @@ class Session(msgspec.Struct, frozen=True, eq=False):
     pid
         As printed; 0 where no prefix prints one.
     rows
-        The recognised lines: an array (see `listen2lab.device.formats.app_log.COLUMNS`).
+        The recognised lines: an array (see `listen2lab.device.formats.app_log.ROW`).
     tables
         Name to array (see `TABLES`), one row a synthesis, eviction, ...
     """
@@ -91,7 +91,7 @@ class Session(msgspec.Struct, frozen=True, eq=False):
 
     def lines(self, name: str) -> Array:
         """Return a column of the recognised lines."""
-        column: Array = self.rows[:, COLUMNS.index(name)]
+        column: Array = self.rows[name]
         return column
 
     def frame(self, table: str) -> pd.DataFrame:
@@ -112,7 +112,9 @@ class Session(msgspec.Struct, frozen=True, eq=False):
 
     def _content(self, many: int) -> bytes:
         """Return the first lines, wherever they stand in their file."""
-        content: bytes = np.nan_to_num(np.delete(self.rows[:many], _LINE, axis=1), nan=-1).tobytes()
+        some = self.rows[:many].copy()
+        some["line"] = 0
+        content: bytes = some.tobytes()
         return content
 
 
@@ -128,7 +130,7 @@ def log_format(grammar: Grammar) -> Format:
 FORMAT = log_format(APP)
 
 
-def split_sessions(rows: Array, source: str) -> list[Session]:
+def split_sessions(rows: Rows, source: str) -> list[Session]:
     """Split a file's lines into processes, and join each one's into tables.
 
     Parameters
@@ -145,28 +147,41 @@ def split_sessions(rows: Array, source: str) -> list[Session]:
         prefix, by the alignment cache's counters that begin again, or by reading that begins
         again at the first paragraph with memory back near the first level.
     """
-    pieces: list[tuple[Array, Notice | None]] = []
-    pids = _filled(rows[:, _PID])
-    for pid in dict.fromkeys(pids.tolist()):
-        mine = rows if (pids == pid).all() else rows[pids == pid]
-        began = Notice("process", {"pid": int(pid)}) if pid else None
+    pieces: list[tuple[Rows, Notice | None]] = []
+    for mine in _by_process(rows):
+        pid = int(mine["pid"].max())
+        began = Notice("process", {"pid": pid}) if pid else None
         begin = 0
         for at, because in _restarts(mine):
             pieces.append((mine[begin:at], began))
             begin, began = at, because
         pieces.append((mine[begin:], began))
-    pieces.sort(key=lambda piece: piece[0][0, _LINE])
+    pieces.sort(key=lambda piece: int(piece[0]["line"][0]))
     return [
-        Session(source, k, began, int(np.nanmax(part[:, _PID])), part, _tables(part))
+        Session(source, k, began, int(part["pid"].max()), part, _tables(part))
         for k, (part, began) in enumerate(pieces)
     ]
 
 
-def _is(rows: Array, kinds: Iterable[int]) -> npt.NDArray[np.bool_]:
+def _by_process(rows: Rows) -> list[Rows]:
+    """Return each process's lines, by the ids that are printed."""
+    pids = _filled(rows["pid"])
+    if not len(rows) or (pids == pids[0]).all():
+        return [rows] if len(rows) else []
+    order = np.argsort(pids, kind="stable")
+    return np.split(rows[order], np.flatnonzero(np.diff(pids[order])) + 1)
+
+
+def _columns(rows: Rows, *names: str) -> Array:
+    """Return some columns as a table."""
+    return np.column_stack([rows[name].astype(np.float64) for name in names])
+
+
+def _is(rows: Rows, kinds: Iterable[int]) -> npt.NDArray[np.bool_]:
     """Return which rows are of some kinds."""
     known = np.zeros(_MOST_KINDS, dtype=bool)
     known[list(kinds)] = True
-    return known[rows[:, 0].astype(np.intp)]
+    return np.asarray(known[rows["kind"]])
 
 
 def _filled(pids: Array) -> Array:
@@ -178,31 +193,31 @@ def _filled(pids: Array) -> Array:
     return np.asarray(pids[known[np.maximum(at, 0)]])
 
 
-def _restarts(rows: Array) -> list[tuple[int, Notice]]:
+def _restarts(rows: Rows) -> list[tuple[int, Notice]]:
     """Return where another process begins without saying so, and why that is thought."""
-    kinds = rows[:, 0]
-    known = np.flatnonzero(~np.isnan(rows[:, _MEMORY]) & ~_is(rows, _PARTLY))
+    kinds = rows["kind"]
+    known = np.flatnonzero(~np.isnan(rows["memory"]) & ~_is(rows, _PARTLY))
     starts = np.flatnonzero(_is(rows, _STARTS))
-    hits = np.flatnonzero((kinds == Kind.ALIGNMENT_HIT) & ~np.isnan(rows[:, _EXTRA]))
-    counts = rows[hits, _COUNT] + rows[hits, _EXTRA]
+    hits = np.flatnonzero((kinds == Kind.ALIGNMENT_HIT) & ~np.isnan(rows["extra"]))
+    counts = rows["count"][hits] + rows["extra"][hits]
     again = set(hits[1:][np.diff(counts) < 0].tolist())
-    back = starts[1:][np.diff(rows[starts, _PARAGRAPH]) < 0]
+    back = starts[1:][np.diff(rows["paragraph"][starts]) < 0]
     found: list[tuple[int, Notice]] = []
     begin = 0
     for at in sorted(again | set(back.tolist())):
         first = np.searchsorted(starts, begin)
         if first == len(starts) or at <= starts[first]:
             continue  # nothing was read yet: this still belongs to the same process
-        line = int(rows[at, _LINE])
+        line = int(rows["line"][at])
         because = None
         if at in again:
             because = Notice("counts-again", {"line": line})
         elif kinds[at] == Kind.START_ON_DEMAND:
             before = known[max(np.searchsorted(known, at) - 1, 0)] if len(known) else at
-            level, last, memory = (rows[k, _MEMORY] for k in (starts[first], before, at))
-            paragraph = rows[at, _PARAGRAPH]
+            level, last, memory = (rows["memory"][k] for k in (starts[first], before, at))
+            paragraph = rows["paragraph"][at]
             low = level + _FALLEN_BACK * max(last - level, 0.0)
-            begins = paragraph <= rows[starts[first], _PARAGRAPH] + 1
+            begins = paragraph <= rows["paragraph"][starts[first]] + 1
             if begins and memory <= low and memory < 0.9 * last:
                 because = Notice("reads-again", {"line": line, "paragraph": int(paragraph)})
         if because is not None:
@@ -214,8 +229,8 @@ def _restarts(rows: Array) -> list[tuple[int, Notice]]:
     return found
 
 
-def _tables(rows: Array) -> dict[str, Array]:
-    kinds = rows[:, 0]
+def _tables(rows: Rows) -> dict[str, Array]:
+    kinds = rows["kind"]
     syntheses = _join_syntheses(rows)
     evicted = rows[_is(rows, (Kind.EVICTED_AUDIO, Kind.EVICTED_ALIGNMENT))]
     totals, aligned, hits = (
@@ -223,17 +238,22 @@ def _tables(rows: Array) -> dict[str, Array]:
     )
     return {
         "syntheses": syntheses,
-        "totals": totals[:, [_PARAGRAPH, _LINE, _TIME, _SECONDS, _EXTRA, _OTHER, _MEMORY]],
+        "totals": _columns(
+            totals, "paragraph", "line", "time", "seconds", "extra", "other", "memory"
+        ),
         "evictions": np.column_stack(
-            [evicted[:, [_PARAGRAPH, _LINE, _TIME]], evicted[:, 0] == Kind.EVICTED_ALIGNMENT]
+            [
+                _columns(evicted, "paragraph", "line", "time"),
+                evicted["kind"] == Kind.EVICTED_ALIGNMENT,
+            ]
         ),
         "breakdowns": _join_breakdowns(rows),
-        "alignments": aligned[:, [_PARAGRAPH, _LINE, _TIME, _COUNT, _SECONDS]],
-        "alignment hits": hits[:, [_PARAGRAPH, _LINE, _TIME, _COUNT, _EXTRA]],
+        "alignments": _columns(aligned, "paragraph", "line", "time", "count", "seconds"),
+        "alignment hits": _columns(hits, "paragraph", "line", "time", "count", "extra"),
     }
 
 
-def _join_syntheses(rows: Array) -> Array:
+def _join_syntheses(rows: Rows) -> Array:
     """Join starts, ends and audio lengths by paragraph, in the order of their first lines.
 
     A start that is followed by another start of the same paragraph has no end; an end without a
@@ -243,10 +263,10 @@ def _join_syntheses(rows: Array) -> Array:
     is_start = _is(some, _STARTS)
     mode = np.zeros(len(some))
     for kind, value in {**_STARTS, **_ENDS}.items():
-        mode[some[:, 0] == kind] = value
+        mode[some["kind"] == kind] = value
     # Of each paragraph and mode, a start and the end right behind it belong together.
-    order = np.lexsort((some[:, _LINE], mode, some[:, _PARAGRAPH]))
-    paragraph, modes, starts = some[order, _PARAGRAPH], mode[order], is_start[order]
+    order = np.lexsort((some["line"], mode, some["paragraph"]))
+    paragraph, modes, starts = some["paragraph"][order], mode[order], is_start[order]
     same = (paragraph[1:] == paragraph[:-1]) & (modes[1:] == modes[:-1])
     pair = same & starts[:-1] & ~starts[1:]
     has_end, has_start = np.append(pair, False), np.append(False, pair)
@@ -257,50 +277,50 @@ def _join_syntheses(rows: Array) -> Array:
     out[:, 0], out[:, 1], out[:, 10] = paragraph[first], modes[first], 0.0
     n = len(begun)
     opening = some[order[begun]]
-    out[:n, 2], out[:n, 4], out[:n, 7] = opening[:, _LINE], opening[:, _TIME], opening[:, _MEMORY]
+    out[:n, 2], out[:n, 4], out[:n, 7] = opening["line"], opening["time"], opening["memory"]
     which = np.concatenate([np.flatnonzero(has_end[begun]), np.arange(n, len(first))])
     closing = some[order[np.concatenate([begun[has_end[begun]] + 1, orphans])]]
-    out[which, 3], out[which, 5] = closing[:, _LINE], closing[:, _TIME]
-    out[which, 6], out[which, 8] = closing[:, _SECONDS], closing[:, _MEMORY]
-    out[which, 10] = closing[:, 0] == Kind.FAILED_PRE
+    out[which, 3], out[which, 5] = closing["line"], closing["time"]
+    out[which, 6], out[which, 8] = closing["seconds"], closing["memory"]
+    out[which, 10] = closing["kind"] == Kind.FAILED_PRE
     out = out[np.argsort(np.where(np.isnan(out[:, 2]), out[:, 3], out[:, 2]), kind="stable")]
     if not np.isfinite(out[:, 8]).any():
-        out = _with_totals(out, rows[rows[:, 0] == Kind.TOTAL_TIME])
-    _add_samples(out, rows[rows[:, 0] == Kind.SYNTHESIZED])
-    _add_aligned(out, rows[rows[:, 0] == Kind.ALIGNED])
+        out = _with_totals(out, rows[rows["kind"] == Kind.TOTAL_TIME])
+    _add_samples(out, rows[rows["kind"] == Kind.SYNTHESIZED])
+    _add_aligned(out, rows[rows["kind"] == Kind.ALIGNED])
     return out
 
 
-def _with_totals(out: Array, totals: Array) -> Array:
+def _with_totals(out: Array, totals: Rows) -> Array:
     """Take the memory of the lines of total times, where no synthesis logs any.
 
     So a log of which only those lines were kept (``grep "final memory:"``) has its curve, too.
     """
-    rows: dict[float, Array] = {row[0]: row for row in out}
+    known: dict[float, Array] = {row[0]: row for row in out}
     new = []
-    for total in totals[np.isfinite(totals[:, _MEMORY])]:
-        row = rows.pop(total[_PARAGRAPH], None)
+    for total in totals[np.isfinite(totals["memory"])]:
+        row = known.pop(float(total["paragraph"]), None)
         if row is None:
             row = np.full(out.shape[1], _NAN)
-            row[[0, 1, 10]] = total[_PARAGRAPH], 0.0, 0.0
-            row[[3, 5, 6]] = total[_LINE], total[_TIME], total[_EXTRA]
+            row[[0, 1, 10]] = total["paragraph"], 0.0, 0.0
+            row[[3, 5, 6]] = total["line"], total["time"], total["extra"]
             new.append(row)
-        row[8] = total[_MEMORY]
+        row[8] = total["memory"]
     return np.concatenate([out, np.array(new)]) if new else out
 
 
-def _add_samples(out: Array, logged: Array) -> None:
+def _add_samples(out: Array, logged: Rows) -> None:
     """Give each synthesis the audio that was logged while it ran.
 
     Several at once log theirs without a paragraph: the one that began first gets the first.
     """
     complete = np.flatnonzero(np.isfinite(out[:, 2]) & np.isfinite(out[:, 3]))
-    logged = logged[logged[:, _EXTRA] > 0]
+    logged = logged[logged["extra"] > 0]
     if not len(complete) or not len(logged):
         return
     start, end = out[complete, 2], out[complete, 3]
-    audio = logged[:, _COUNT] / logged[:, _EXTRA]
-    line = logged[:, _LINE]
+    audio = logged["count"] / logged["extra"]
+    line = logged["line"]
     at = np.searchsorted(start, line) - 1
     running = at + 1 - np.searchsorted(np.sort(end), line)
     alone = (running == 1) & (at >= 0) & (end[np.maximum(at, 0)] > line)
@@ -313,51 +333,51 @@ def _add_samples(out: Array, logged: Array) -> None:
             out[waiting[0], 9] = audio[k]
 
 
-def _add_aligned(out: Array, aligned: Array) -> None:
+def _add_aligned(out: Array, aligned: Rows) -> None:
     """Give a synthesis without audio the length that its alignment logged."""
     empty = np.flatnonzero(np.isnan(out[:, 9]))
     if not len(empty) or not len(aligned):
         return
-    span = 1 + max(float(np.nanmax(out[:, 2:4], initial=0)), float(aligned[:, _LINE].max()))
-    keys = aligned[:, _PARAGRAPH] * span + aligned[:, _LINE]
+    span = 1 + max(float(np.nanmax(out[:, 2:4], initial=0)), float(aligned["line"].max()))
+    keys = aligned["paragraph"].astype(np.float64) * span + aligned["line"]
     order = np.argsort(keys)
     began = np.where(np.isnan(out[empty, 2]), out[empty, 3], out[empty, 2])
     at = np.searchsorted(keys[order], out[empty, 0] * span + began)
     good = at < len(order)
     found = aligned[order[np.minimum(at, len(order) - 1)]]
-    good &= found[:, _PARAGRAPH] == out[empty, 0]
-    out[empty[good], 9] = found[good, _SECONDS]
+    good &= found["paragraph"] == out[empty, 0]
+    out[empty[good], 9] = found["seconds"][good]
 
 
 _PARTS = {
-    Kind.TOTAL: (("total", _MEMORY),),
-    Kind.AUDIO_CACHE: (("audio_entries", _COUNT), ("audio_cache", _MEMORY)),
-    Kind.ALIGNMENT_CACHE: (("alignment_entries", _COUNT), ("alignment_cache", _MEMORY)),
-    Kind.SYNTHESIZING: (("synthesizing", _COUNT),),
-    Kind.TASKS: (("tasks", _COUNT),),
-    Kind.UNACCOUNTED: (("unaccounted", _MEMORY),),
+    Kind.TOTAL: (("total", "memory"),),
+    Kind.AUDIO_CACHE: (("audio_entries", "count"), ("audio_cache", "memory")),
+    Kind.ALIGNMENT_CACHE: (("alignment_entries", "count"), ("alignment_cache", "memory")),
+    Kind.SYNTHESIZING: (("synthesizing", "count"),),
+    Kind.TASKS: (("tasks", "count"),),
+    Kind.UNACCOUNTED: (("unaccounted", "memory"),),
 }
 
 
-def _join_breakdowns(rows: Array) -> Array:
+def _join_breakdowns(rows: Rows) -> Array:
     """Join the lines of each breakdown: a total begins one, and so does a part seen twice."""
     names = TABLES["breakdowns"]
     parts = rows[_is(rows, _PARTS)]
     if not len(parts):
         return np.empty((0, len(names)))
-    group = np.cumsum(parts[:, 0] == Kind.TOTAL)
-    pairs = group * 100 + parts[:, 0].astype(np.int64)
+    group = np.cumsum(parts["kind"] == Kind.TOTAL)
+    pairs = group * 100 + parts["kind"].astype(np.int64)
     if len(np.unique(pairs)) < len(pairs):
-        group = _by_repetition(parts[:, 0])
+        group = _by_repetition(parts["kind"])
     _, first, group = np.unique(group, return_index=True, return_inverse=True)
     out = np.full((len(first), len(names)), _NAN)
-    out[:, 0], out[:, 1] = parts[first, _LINE], parts[first, _TIME]
-    done = rows[_is(rows, (Kind.DONE_ON_DEMAND, Kind.DONE_PRE)), _LINE]
+    out[:, 0], out[:, 1] = parts["line"][first], parts["time"][first]
+    done = rows["line"][_is(rows, (Kind.DONE_ON_DEMAND, Kind.DONE_PRE))]
     out[:, 2] = np.searchsorted(done, out[:, 0])
     for kind, columns in _PARTS.items():
-        mine = parts[:, 0] == kind
+        mine = parts["kind"] == kind
         for name, column in columns:
-            out[group[mine], names.index(name)] = parts[mine, column]
+            out[group[mine], names.index(name)] = parts[column][mine]
     return out
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MOST_ROW", "Format", "Header", "Reader", "Said", "clean", "is_object", "no_row", "no_size",
-    "read_lines", "read_report", "read_rows",
+    "read_lines", "read_report",
 ]  # fmt: skip
 
 MOST_ROW = 400
@@ -82,16 +82,10 @@ def read_lines(
             tally.bad(number, said.code, **said.values)
 
 
-def read_rows(
-    lines: Iterable[tuple[int, str]], tally: Tally, feed: Callable[[int, str], Said]
-) -> None:
-    """Do the same with a report's rows: without the blanks around them, and of bounded length."""
-    read_lines(((number, line[:MOST_ROW].strip()) for number, line in lines), tally, feed)
-
-
 def read_report(content: Content, tally: Tally, reader: Reader[Found]) -> list[Found]:
-    """Give a report's rows to a reader, and return what it found."""
-    read_rows(content.texts(), tally, reader.feed)
+    """Give a report's rows to a reader, without the blanks around them; return what it found."""
+    rows = ((number, line[:MOST_ROW].strip()) for number, line in content.texts())
+    read_lines(rows, tally, reader.feed)
     reader.end()
     return reader.found
 

@@ -213,8 +213,6 @@ class Change(msgspec.Struct, frozen=True):
     ----------
     before, after
         The files.
-    same_tool, same_process
-        How far to trust it: only `counted` of different tools can be compared.
     counted, resident
         Of the whole process, in bytes; None where unknown.
     owners, categories
@@ -223,56 +221,53 @@ class Change(msgspec.Struct, frozen=True):
         Android's counts that changed: name, before, after.
     seconds
         Between both, by the device's uptime.
+    is_cut
+        Whether a part of one of the reports is missing.
     """
 
     before: str
     after: str
-    same_tool: bool
-    same_process: bool
     counted: int | None
     resident: int | None
     owners: tuple[Category, ...]
     categories: tuple[Category, ...]
     objects: tuple[tuple[str, int, int], ...] = ()
     seconds: float | None = None
+    is_cut: bool = False
 
 
 def difference(before: Snapshot, after: Snapshot) -> Change:
-    """Subtract two snapshots, of the same process at best.
+    """Subtract two snapshots of one process.
 
     Parameters
     ----------
     before, after
-        From the same tool, or only `counted` can be compared.
+        From the same tool.
 
     Returns
     -------
     Change
         After less before.
     """
-    same = before.tool == after.tool
     first = dict(before.objects)
     return Change(
         before.source,
         after.source,
-        same,
-        before.process == after.process,
         minus(after.counted, before.counted),
-        minus(after.resident, before.resident) if same else None,
-        _subtracted(before.owners, after.owners, COLUMNS if same else ("counted",)),
-        _subtracted(before.categories, after.categories, COLUMNS) if same else (),
+        minus(after.resident, before.resident),
+        _subtracted(before.owners, after.owners),
+        _subtracted(before.categories, after.categories),
         tuple(
             (name, first[name], last)
             for name, last in after.objects
             if first.get(name, last) != last
         ),
         None if before.uptime is None or after.uptime is None else after.uptime - before.uptime,
+        before.is_cut or after.is_cut,
     )
 
 
-def _subtracted(
-    before: Iterable[Category], after: Iterable[Category], columns: Iterable[str]
-) -> tuple[Category, ...]:
+def _subtracted(before: Iterable[Category], after: Iterable[Category]) -> tuple[Category, ...]:
     """Subtract categories by name; those of one name are added up first."""
     sides: list[dict[str, list[Category]]] = [{}, {}]
     for side, categories in zip(sides, (before, after), strict=True):
@@ -285,7 +280,7 @@ def _subtracted(
             _added(name, side[name]) if name in side else Category(name, **nothing)
             for side in sides
         )
-        out.append(Category(name, **{c: minus(getattr(b, c), getattr(a, c)) for c in columns}))
+        out.append(Category(name, **{c: minus(getattr(b, c), getattr(a, c)) for c in COLUMNS}))
     return tuple(out)
 
 

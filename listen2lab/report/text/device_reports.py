@@ -76,13 +76,12 @@ def snapshot_lines(snapshot: Snapshot, limit: int | None) -> list[str]:
     lines = []
     if counted is not None:
         peak = "" if snapshot.peak is None else f" (peak {size(snapshot.peak)})"
-        who = snapshot.process or "a process without a name"
         is_least = snapshot.is_cut and snapshot.footprint is None
         least = "at least " if is_least else ""
         quantity = _QUANTITY[snapshot.quantity]
         cut = f" in the {len(snapshot.categories)} rows that there are; the report was cut"
         lines.append(
-            f"{who}, by {snapshot.tool}: {quantity} {least}{size(counted)}{peak}"
+            f"{quantity[0].upper()}{quantity[1:]} {least}{size(counted)}{peak}"
             f"{cut if is_least else ''}."
         )
         if limit is not None and snapshot.quantity == "footprint":
@@ -134,6 +133,8 @@ def change_lines(change: Change) -> list[str]:
     changed = f"{counted}{resident}{during}".removeprefix(", ")
     files = f"From {change.before} to {change.after}: "
     lines = [f"{files if change.before != change.after else ''}{changed}."]
+    if change.is_cut:
+        lines.append("One of the reports was cut: rows that it lacks count as nothing in it.")
     grown = [
         f"{name} {first:,} to {last:,}" for name, first, last in change.objects if last > first
     ]
