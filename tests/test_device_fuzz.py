@@ -39,6 +39,7 @@ from listen2lab.device.formats import (
 from listen2lab.device.formats.app_log import read_applog
 from listen2lab.device.formats.app_log_grammar import APP, mojibake
 from listen2lab.device.formats.app_log_sessions import split_sessions
+from listen2lab.device.formats.app_log_tables import TABLES as TABLES_OF_LOG
 from listen2lab.device.formats.schema import COLUMNS, Series, difference
 from listen2lab.device.formats.tally import Tally
 from listen2lab.errors import InputError
@@ -214,8 +215,8 @@ def test_damaged_logs(wounds):
     memory = rows["memory"]
     assert (np.isnan(memory) | (memory >= 0)).all()
     for session in split_sessions(rows, "x"):
-        for joined in session.tables.values():
-            assert joined.ndim == 2
+        for name, columns in TABLES_OF_LOG.items():
+            assert session.tables[name].shape[1] == len(columns)
 
 
 WORDS = [words for words in sorted(APP.shapes) if words in LOG.encode()]

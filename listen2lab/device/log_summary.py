@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from listen2lab.device.formats.app_log_grammar import Kind
 from listen2lab.device.judging import Judged, curve_of, judge_unaccounted, overlaps, unaccounted
 from listen2lab.notice import Notice
 
@@ -268,10 +269,12 @@ def _unaccounted(evidence: Evidence) -> Unaccounted | None:
 
 
 def _evictions(sessions: Sequence[Session]) -> Evictions:
-    of_alignment = sum(int(s.column("evictions", "alignment").sum()) for s in sessions)
-    all_of_them = sum(len(s.tables["evictions"]) for s in sessions)
+    audio, alignment = (
+        sum(session.count(kind) for session in sessions)
+        for kind in (Kind.EVICTED_AUDIO, Kind.EVICTED_ALIGNMENT)
+    )
     entries = _most(s.column("breakdowns", "audio_entries") for s in sessions)
-    return Evictions(all_of_them - of_alignment, of_alignment, entries)
+    return Evictions(audio, alignment, entries)
 
 
 def _overlaps(sessions: Sequence[Session]) -> Overlaps:

@@ -74,7 +74,7 @@ class Look:
     def table(self, name: str, session: int = 0) -> pd.DataFrame:
         """Return a table of a session's log.
 
-        See `listen2lab.device.formats.app_log_sessions.TABLES`.
+        See `listen2lab.device.formats.app_log_tables.TABLES`.
         """
         return self.evidence.sessions[session].frame(name)
 
