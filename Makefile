@@ -42,7 +42,7 @@ bench-verdicts: $(STAMP)  ## judge labelled series and print the goal table
 bench-notebooks: $(STAMP)  ## run every notebook from the reference study, and time it
 	$(BIN)/python benchmarks/notebooks.py
 
-bench-device: $(STAMP)  ## read a log of a million lines and a large vmmap
+bench-device: $(STAMP)  ## read logs of millions of lines, many restarts and a large vmmap
 	$(BIN)/python benchmarks/device.py
 
 bench-large: $(STAMP)  ## load a study of a thousand runs, and write its report

@@ -1,4 +1,4 @@
-"""What reading a phone's evidence costs: a log of a million lines, a vmmap of 5 MB.
+"""What reading a phone's evidence costs: logs of millions of lines, 40,000 restarts, a vmmap.
 
 Each is read in a fresh process. Prints one line a bound: what was asked, what was measured, kept
 or missed, and the ratio to a plain read of the same file. The exit status is 1 when one is missed.
@@ -17,6 +17,8 @@ from listen2lab.pipeline.log import AppLog
 from listen2lab.units import MIB
 
 LINES = 1_000_000
+MANY_LINES = 5_000_000
+RESTARTS = 40_000
 VMMAP_BYTES = 5_000_000
 SAMPLES = (66.3, 84.7, 2290.4, 191.0)
 
@@ -57,7 +59,7 @@ _missed: list[str] = []
 def main() -> int:
     """Measure every bound, or one kind."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--only", choices=["logs", "vmmap"], help="one kind of file")
+    parser.add_argument("--only", choices=["logs", "large", "vmmap"], help="one kind")
     only = parser.parse_args().only
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -66,11 +68,22 @@ def main() -> int:
             ("log with a console's prefixes", True, 1),
             ("log among other output", True, 6),
         )
-        for name, prefixed, share in () if only == "vmmap" else logs:
+        for name, prefixed, share in logs if only in {None, "logs"} else ():
             path = root / "phone.log"
             write_log(path, prefixed=prefixed, one_in=share)
             report(name, path, seconds=4.0, mebibytes=300)
-        if only != "logs":
+        if only in {None, "large"}:
+            path = root / "restarts.log"
+            write_restarts(path)
+            whole = measured("whole", path)
+            say(f"{RESTARTS:,} restarts, with answers", whole["seconds"], 10.0, "s",
+                f"{whole['cpu']:.2f} s CPU")  # fmt: skip
+            path = root / "large.log"
+            write_log(path, prefixed=False, one_in=1, lines=MANY_LINES)
+            whole = measured("whole", path)
+            say(f"{MANY_LINES:,} lines, memory", whole["bytes"] / MIB, 500, "MiB",
+                "above the interpreter")  # fmt: skip
+        if only in {None, "vmmap"}:
             path = root / "vmmap.txt"
             write_vmmap(path)
             report("vmmap of 5 MB", path, seconds=1.0, mebibytes=None)
@@ -107,15 +120,30 @@ def say(what: str, value: float, bound: float, unit: str, detail: str) -> None:
     print(f"{what:<40}{value:>8.2f} {unit:<4} asked {bound:g}: {word}  ({detail})", flush=True)
 
 
-def write_log(path: Path, *, prefixed: bool, one_in: int) -> None:
-    """Write a log of `LINES` lines; one in `one_in` of them is the app's."""
+def write_restarts(path: Path) -> None:
+    """Write the log of an app that was started again after every four paragraphs."""
     lines: list[str] = []
+    log = AppLog(lines.append, lambda: int((66 + len(lines)) * MIB))
+    for k in range(4):
+        log.line("pre-started", n=k)
+        log.line("synthesized", samples=112640 + k, rate=22050)
+        log.line("pre-done", n=k, seconds=0.5)
+        log.line("aligned", n=k, words=12, audio_s=5.1 + k)
+    with path.open("w", encoding="utf-8") as file:
+        for k in range(RESTARTS):
+            head = prefix(0).replace("[512:", f"[{512 + k}:")
+            file.writelines(f"{head}{line}\n" for line in lines)
+
+
+def write_log(path: Path, *, prefixed: bool, one_in: int, lines: int = LINES) -> None:
+    """Write a log of so many lines; one in `one_in` of them is the app's."""
+    some: list[str] = []
     memory = [0.0]
-    log = AppLog(lines.append, lambda: int(memory[0] * MIB))
+    log = AppLog(some.append, lambda: int(memory[0] * MIB))
     with path.open("w", encoding="utf-8") as file:
         written = paragraph = 0
-        while written < LINES:
-            lines.clear()
+        while written < lines:
+            some.clear()
             memory[0] = SAMPLES[paragraph % len(SAMPLES)] + paragraph * 0.001
             log.line("pre-started", n=paragraph)
             log.line("synthesized", samples=112640 + paragraph % 977, rate=22050)
@@ -127,9 +155,9 @@ def write_log(path: Path, *, prefixed: bool, one_in: int) -> None:
             if paragraph % 5 == 0:
                 log.breakdown([25 * MIB, 0], [200_000, 0], 1, 1)
             paragraph += 1
-            for line in lines:
+            for line in some:
                 for k in range(one_in):
-                    if written < LINES:
+                    if written < lines:
                         text = line if k == 0 else f"[AVFoundation] value {written} flags=0x{k:x}"
                         file.write((prefix(written) if prefixed else "") + text + "\n")
                         written += 1
