@@ -183,6 +183,7 @@ _LOOKS = {
     "cannot examine process": "not-allowed",
     "try as root": "no-process",
     "No process found for": "not-running",
+    '"memoryMetrics"': "metrickit",
     "buff/cache": "whole-machine",
     "   swpd ": "whole-machine",
     "<trace-query-result": "instruments",

@@ -9,7 +9,7 @@ import numpy as np
 
 from listen2lab.device.formats.app_log import read_applog
 from listen2lab.device.formats.app_log_grammar import APP, Grammar, Kind
-from listen2lab.device.formats.app_log_tables import STARTS, TABLES, Tables, are
+from listen2lab.device.formats.app_log_tables import AT, STARTS, TABLES, Tables, are
 from listen2lab.device.formats.reading import Format
 from listen2lab.notice import Notice
 
@@ -61,7 +61,7 @@ class Session(msgspec.Struct, frozen=True, eq=False):
 
     def column(self, table: str, name: str) -> Array:
         """Return a column of a table."""
-        column: Array = self.tables[table][:, TABLES[table].index(name)]
+        column: Array = self.tables[table][:, AT[table][name]]
         return column
 
     def count(self, kind: int) -> int:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.float64]
     Rows = npt.NDArray[np.void]
 
-__all__ = ["STARTS", "TABLES", "Tables", "are"]
+__all__ = ["AT", "STARTS", "TABLES", "Tables", "are"]
 
 TABLES = {
     "syntheses": (
@@ -35,6 +35,9 @@ TABLES = {
 """Tables and their columns. Memory is in bytes, times are in seconds, ``ahead`` is 1 for a
 synthesis ahead of playback and 0 for one on demand, ``paragraphs`` counts the syntheses done
 before a breakdown; NaN stands for what the log does not say."""
+
+AT = {name: {column: k for k, column in enumerate(names)} for name, names in TABLES.items()}
+"""Where each column of a table stands."""
 
 _NAN = float("nan")
 STARTS = {Kind.START_ON_DEMAND: 0.0, Kind.START_PRE: 1.0}

@@ -38,7 +38,7 @@ def read_metrickit(content: Content, tally: Tally) -> list[Snapshot]:
     ]
     if found:
         tally.many_recognised += tally.lines
-    else:
+    elif all(each is None for each in data):
         tally.bad(1, "json-damaged")
     return found
 

@@ -112,6 +112,8 @@ _LOOKS = {
     "footprint late.memgraph > late.txt, of a memory graph, has it",
     "gfxinfo": "it is dumpsys gfxinfo, which is about frames and cannot hold the answer: adb shell "
     "dumpsys meminfo PACKAGE > late.txt",
+    "metrickit": "it is a payload of MetricKit without a peak of memory, which cannot hold the "
+    "answer: footprint late.memgraph > late.txt, of a memory graph",
     "whole-machine": "it is the whole machine's memory, which cannot hold the answer: of one "
     "process, while sleep 5; do ps -o pid,rss,comm -p PID; done > samples.txt",
     "table-without-names": "it looks like a table: put a line above it that names its columns and "
