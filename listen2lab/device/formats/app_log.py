@@ -36,9 +36,9 @@ __all__ = ["MOST", "ROW", "read_applog"]
 
 ROW = np.dtype([
     ("kind", "u1"), ("line", "u4"), ("time", "f8"), ("pid", "u4"), ("paragraph", "f4"),
-    ("memory", "f8"), ("seconds", "f8"), ("count", "f8"), ("extra", "f8"), ("other", "f8"),
+    ("memory", "f8"), ("seconds", "f8"), ("count", "f4"), ("extra", "f8"), ("other", "f8"),
 ])  # fmt: skip
-"""A recognised line in 61 bytes, for a log may have millions. ``time`` is seconds, NaN without a
+"""A recognised line in 57 bytes, for a log may have millions. ``time`` is seconds, NaN without a
 console prefix; ``pid`` 0 where none is printed; ``memory`` bytes; ``count``, ``extra`` and
 ``other`` differ by kind."""
 

@@ -103,35 +103,40 @@ def _join_syntheses(rows: Rows) -> Array:
     A start that is followed by another start of the same paragraph has no end; an end without a
     start has none.
     """
-    some = rows[are(rows, (*STARTS, *_ENDS))]
-    is_start = are(some, STARTS)
-    mode = np.zeros(len(some))
+    # Column by column: copies of whole lines would be most of what a long log costs.
+    picked = np.flatnonzero(are(rows, (*STARTS, *_ENDS)))
+    kinds = rows["kind"][picked]
+    is_start = (kinds == Kind.START_ON_DEMAND) | (kinds == Kind.START_PRE)
+    mode = np.zeros(len(picked))
     for kind, value in {**STARTS, **_ENDS}.items():
-        mode[some["kind"] == kind] = value
+        mode[kinds == kind] = value
     # Of each paragraph and mode, a start and the end right behind it belong together.
-    order = np.lexsort((some["line"], mode, some["paragraph"]))
-    paragraph, modes, starts = some["paragraph"][order], mode[order], is_start[order]
-    same = (paragraph[1:] == paragraph[:-1]) & (modes[1:] == modes[:-1])
+    order = np.lexsort((rows["line"][picked], mode, rows["paragraph"][picked]))
+    picked, mode, starts = picked[order], mode[order], is_start[order]
+    paragraph = rows["paragraph"][picked]
+    same = (paragraph[1:] == paragraph[:-1]) & (mode[1:] == mode[:-1])
     pair = same & starts[:-1] & ~starts[1:]
     has_end, has_start = np.append(pair, False), np.append(False, pair)
     begun = np.flatnonzero(starts)
     orphans = np.flatnonzero(~starts & ~has_start)
     first = np.concatenate([begun, orphans])
     out = np.full((len(first), 11), _NAN)
-    out[:, 0], out[:, 1], out[:, 10] = paragraph[first], modes[first], 0.0
+    out[:, 0], out[:, 1], out[:, 10] = paragraph[first], mode[first], 0.0
     n = len(begun)
-    opening = some[order[begun]]
-    out[:n, 2], out[:n, 4], out[:n, 7] = opening["line"], opening["time"], opening["memory"]
+    opening = picked[begun]
+    for at, name in ((2, "line"), (4, "time"), (7, "memory")):
+        out[:n, at] = rows[name][opening]
     which = np.concatenate([np.flatnonzero(has_end[begun]), np.arange(n, len(first))])
-    closing = some[order[np.concatenate([begun[has_end[begun]] + 1, orphans])]]
-    out[which, 3], out[which, 5] = closing["line"], closing["time"]
-    out[which, 6], out[which, 8] = closing["seconds"], closing["memory"]
-    out[which, 10] = closing["kind"] == Kind.FAILED_PRE
+    closing = picked[np.concatenate([begun[has_end[begun]] + 1, orphans])]
+    for at, name in ((3, "line"), (5, "time"), (6, "seconds"), (8, "memory")):
+        out[which, at] = rows[name][closing]
+    out[which, 10] = rows["kind"][closing] == Kind.FAILED_PRE
     out = out[np.argsort(np.where(np.isnan(out[:, 2]), out[:, 3], out[:, 2]), kind="stable")]
     if not np.isfinite(out[:, 8]).any():
         out = _with_totals(out, rows[rows["kind"] == Kind.TOTAL_TIME])
-    _add_samples(out, rows[rows["kind"] == Kind.SYNTHESIZED])
-    _add_aligned(out, rows[rows["kind"] == Kind.ALIGNED])
+    _add_samples(out, rows)
+    if np.isnan(out[:, 9]).any():
+        _add_aligned(out, rows[rows["kind"] == Kind.ALIGNED])
     return out
 
 
@@ -153,18 +158,18 @@ def _with_totals(out: Array, totals: Rows) -> Array:
     return np.concatenate([out, np.array(new)]) if new else out
 
 
-def _add_samples(out: Array, logged: Rows) -> None:
+def _add_samples(out: Array, rows: Rows) -> None:
     """Give each synthesis the audio that was logged while it ran.
 
     Several at once log theirs without a paragraph: the one that began first gets the first.
     """
     complete = np.flatnonzero(np.isfinite(out[:, 2]) & np.isfinite(out[:, 3]))
-    logged = logged[logged["extra"] > 0]
+    logged = np.flatnonzero((rows["kind"] == Kind.SYNTHESIZED) & (rows["extra"] > 0))
     if not len(complete) or not len(logged):
         return
     start, end = out[complete, 2], out[complete, 3]
-    audio = logged["count"] / logged["extra"]
-    line = logged["line"]
+    audio = rows["count"][logged] / rows["extra"][logged]
+    line = rows["line"][logged]
     at = np.searchsorted(start, line) - 1
     running = at + 1 - np.searchsorted(np.sort(end), line)
     alone = (running == 1) & (at >= 0) & (end[np.maximum(at, 0)] > line)
