@@ -243,7 +243,7 @@ class Samples:
         many = len(kinds) > max(1, len(memory) // _FEWEST_EACH)
         if many and not self.by_id:  # a name a row, and no process
             kinds = {"": 0}
-        who = np.zeros(len(memory), dtype=np.int64)
+        who = np.zeros(len(memory), dtype=np.int32)
         if len(kinds) > 1:
             who[:] = [kinds[each] for each in self.processes]
         peaks = np.zeros(len(kinds))
@@ -254,7 +254,7 @@ class Samples:
         if len(kept) > _MOST_PROCESSES:
             self.tally.note(0, "processes-left-out", many=len(kept) - _MOST_PROCESSES)
             kept = kept[-_MOST_PROCESSES:]
-        lines, out = np.array(self.lines, dtype=np.float64), []
+        lines, out = np.frombuffer(self.lines, dtype=np.int64), []
         for name in reversed(kept):
             mine = who == kinds[name]
             at = np.arange(float(mine.sum()))
@@ -271,7 +271,7 @@ class Samples:
 
     def _scaled(self) -> npt.NDArray[np.float64]:
         """Return bytes; a unit that no name gives is taken from the size."""
-        memory = np.array(self.memory)
+        memory = np.frombuffer(self.memory)
         if self.scale is not None or self.with_units:
             return memory
         top = float(memory.max())
@@ -283,7 +283,7 @@ class Samples:
 
     def _seconds(self) -> npt.NDArray[np.float64]:
         """Return seconds; of dates, those whose order of day and month makes sense."""
-        month_first, day_first = np.array(self.times, dtype=np.float64).reshape(-1, 2).T
+        month_first, day_first = np.frombuffer(self.times).reshape(-1, 2).T
         if self.is_clock:
             given = [each for each in (month_first, day_first) if np.isfinite(each).all()]
             return min(given or [np.nan_to_num(month_first)], key=_disorder)
