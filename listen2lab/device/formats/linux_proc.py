@@ -97,7 +97,7 @@ class _Reader:
         head = _NAME.match(text) or _PMAP_OF.match(text)
         if head is not None:
             if head[1] == "Pid":
-                self.header.pid = int(head[2][:15]) if head[2].isdigit() else 0
+                self.header.pid = int(head[2][:15]) if head[2].isdecimal() else 0
                 return True
             self.end()
             self._begin(Header(head[2], 0 if head[1] == "Name" else int(head[1]), number))
