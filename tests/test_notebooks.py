@@ -81,11 +81,11 @@ def test_what_is_your_turn_runs_and_shows_the_same_pictures(path, tmp_path, monk
         source for source in code_of(path) if "your_turn)" in source or "=your_turn," in source
     ]
     shown = shown_by(cell, names)
-    study, curves, traces, account = shown.parts
+    study, curves, traces, account = shown.parts.values()
     assert (study.runs["outcome"] == "complete").all()
     assert len(study.plan.experiments[0].levels) == 2
     assert study.folder.path.parent.resolve() == tmp_path / "studies"
-    assert all(map(looked_at, shown.parts))
+    assert all(map(looked_at, shown.parts.values()))
     assert isinstance(traces, Figure) == is_traced
     assert isinstance(curves, Figure)
     assert isinstance(account, Figure)

@@ -9,11 +9,12 @@ from listen2lab import facade
 from listen2lab.errors import LabError, StudyError, UnknownNameError
 from listen2lab.experiment import catalog
 from listen2lab.findings.hypotheses import HYPOTHESES
+from listen2lab.pipeline.knobs import MEASURED_WITH
 from listen2lab.report.card import finding_card, prediction_card, table_card
 from listen2lab.report.text import study as words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -87,11 +88,13 @@ def turn(
     experiment: str | Experiment,
     *,
     run: bool,
-    steps: int | None = 12,
+    steps: int | None = 16,
     repeats: int = 3,
     trace: Traces = "all",
 ) -> Study | Card:
     """Run an experiment of one's own, small: the tiny voice, and few and short paragraphs.
+
+    Durations are fixed, unless they are what varies: a text lasts the same in every run.
 
     Parameters
     ----------
@@ -115,7 +118,10 @@ def turn(
         )
     from listen2lab.api import run as run_here  # a stored study needs nothing that runs
 
-    return run_here(experiment, steps=steps, repeats=repeats, trace=trace, quick=True)
+    item = catalog.experiment(experiment) if isinstance(experiment, str) else experiment
+    varied = {knob for level in item.levels for knob in level.knobs}
+    fixed = dict.fromkeys(MEASURED_WITH - varied, 0.0)
+    return run_here(item, steps=steps, repeats=repeats, trace=trace, knobs=fixed, quick=True)
 
 
 class Pictures:
@@ -124,15 +130,16 @@ class Pictures:
     Parameters
     ----------
     parts
-        What a notebook can show each by itself.
+        Heading to what a notebook can show by itself.
     """
 
-    def __init__(self, *parts: Any) -> None:
+    def __init__(self, parts: Mapping[str, Any]) -> None:
         self.parts = parts
 
     def _ipython_display_(self) -> None:
-        display: Any = importlib.import_module("IPython.display").display  # untyped
-        display(*self.parts)
+        shown: Any = importlib.import_module("IPython.display")  # untyped, and in a kernel
+        for heading, part in self.parts.items():
+            shown.display(shown.Markdown(f"#### {heading}"), part)
 
 
 def pictures(study: Study | Card) -> Pictures | Card:
@@ -148,9 +155,13 @@ def pictures(study: Study | Card) -> Pictures | Card:
     experiment = study.plan.experiments[0]
     last = experiment.levels[-1].name
     return Pictures(
-        study, _or_said(study.plot), traces(study, experiment.name),
-        account(study, experiment.name, last),
-    )  # fmt: skip
+        {
+            experiment.question: study,
+            "Memory, paragraph by paragraph": _or_said(study.plot),
+            "Who allocated it": traces(study, experiment.name),
+            f"What it is made of: {last}": account(study, experiment.name, last),
+        }
+    )
 
 
 def traces(study: Study, experiment: str) -> Figure | Card:

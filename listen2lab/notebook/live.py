@@ -81,7 +81,7 @@ class Live(Progress):
         """Return the seconds that are left, at the pace so far; None where that is not known."""
         finished = self._done - self._first + sum(share for share, _ in self._running.values())
         whole = self._total - self._first
-        if not whole or finished < _KNOWN * whole:
+        if self._done == self._total or finished < _KNOWN * whole:
             return None
         return (time.monotonic() - self._began) / finished * (whole - finished)
 
