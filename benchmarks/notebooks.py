@@ -32,9 +32,8 @@ def cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def pictures(folder: Path) -> None:
+def pictures(study: lab.Study, folder: Path) -> None:
     """Write what the README shows of the notebooks, each below 100 KB."""
-    study = lab.Study.reference()
     drawn = {
         "traces": study.plot_traces(PICTURES["traces"]),
         "curves": study.plot(PICTURES["curves"]),
@@ -55,7 +54,7 @@ def main() -> int:
     parser.add_argument("--pictures", type=Path, help="only write the README's: a folder")
     given = parser.parse_args()
     if given.pictures is not None:
-        pictures(given.pictures)
+        pictures(lab.open(given.study), given.pictures)
         return 0
     whole = 0.0
     for name in given.only:

@@ -271,12 +271,18 @@ def operators_without_arena(
     As `listen2lab.account.owners.holders`, and ``condition``: which run; empty where there is none.
     """
     without = [
-        (bool(level.knobs.get("mem_pattern", True)), experiment.name, level.name)
+        # The pattern would hide operators too; whatever else differs would change what they hold.
+        (
+            bool(level.knobs.get("mem_pattern", True)),
+            len(experiment.changes(level)),
+            experiment.name,
+            level.name,
+        )
         for experiment in study.plan.experiments
         for level in experiment.levels
         if not level.knobs.get("cpu_mem_arena", True)
     ]
-    for _, name, condition in sorted(without):  # the pattern would hide operators as well
+    for _, _, name, condition in sorted(without):
         trace, _ = trace_of(study, name, condition, reduce)
         if trace is not None and trace.moments:
             table = holders(trace, PEAK, "owner", rules=rules)
