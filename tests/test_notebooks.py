@@ -48,10 +48,7 @@ def shown_by(source, names):
 
 def looked_at(shown):
     """Return what a notebook makes of something that a cell shows."""
-    for name in ("_repr_html_", "_repr_png_"):
-        if hasattr(shown, name):
-            return getattr(shown, name)()
-    return repr(shown)
+    return shown._repr_html_() if hasattr(shown, "_repr_html_") else repr(shown)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Jupyter's own, not ours to fix

@@ -81,17 +81,12 @@ _CSS_DOTS_PER_INCH = 96  # a browser's
 class Picture(Figure):
     """A figure that a notebook shows by itself, without pyplot and its global state.
 
-    As a drawing in the page, in the colours of the notebook's theme; as a PNG on white where a
-    notebook shows no HTML.
+    As a drawing in the page, in the colours of the notebook's theme, and nothing beside it: a
+    kernel makes every form that there is, and a PNG would take as long again.
     """
 
     def _repr_html_(self) -> str:
         return to_inline(self, label=str(self.get_label() or "a picture of memory"))
-
-    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
-        # The size makes text as large in a wide picture as in a narrow one, and all of it sharp.
-        width, height = (round(_CSS_DOTS_PER_INCH * float(x)) for x in self.get_size_inches())
-        return to_png(self), {"width": width, "height": height}
 
 
 def new_figure(width: float, height: float) -> Picture:
