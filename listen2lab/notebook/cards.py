@@ -88,7 +88,7 @@ def turn(
     experiment: str | Experiment,
     *,
     run: bool,
-    steps: int | None = 16,
+    steps: int | None = 50,
     repeats: int = 3,
     trace: Traces = "all",
 ) -> Study | Card:
