@@ -189,7 +189,8 @@ def _accounts(
 def _top(sections: Sequence[dict[str, Any]], where: Where | None) -> dict[str, Any] | None:
     """Return the account of the condition that a study is about: its picture stands at the top."""
     for section in sections:
-        for each in section["accounts"]:
+        shown: list[dict[str, Any]] = section["accounts"]
+        for each in shown:
             if where is not None and (section["name"], each["condition"]) == where:
                 each["is_at_top"] = True
                 return each

@@ -33,10 +33,11 @@ def cdf(freedom: float, t: ArrayLike) -> Array:
     values = np.asarray(t, dtype=float)
     whole = int(freedom)
     if whole == freedom and whole <= _MOST_TERMS:
-        return np.asarray(0.5 + _between(whole, values) / 2)
+        return 0.5 + _between(whole, values) / 2
     x = freedom / (freedom + values**2)
     tails = np.vectorize(lambda each: _beta(freedom / 2, 0.5, each), otypes=[float])(x) / 2
-    return np.where(values > 0, 1 - tails, tails)
+    found: Array = np.where(values > 0, 1 - tails, tails)
+    return found
 
 
 def _between(freedom: int, t: Array) -> Array:
