@@ -5,17 +5,16 @@ from __future__ import annotations
 import pytest
 
 from listen2lab.errors import InputError, UnknownNameError
-from listen2lab.pipeline.knobs import EARLIER_NAMES, Knobs, knobs_from
+from listen2lab.pipeline.knobs import Knobs, knobs_from
 from listen2lab.pipeline.planted import FAULTS
 from listen2lab.pipeline.session_options import ignored_options, session_options
 from listen2lab.report.text.knobs import FAULT_MEANINGS, KNOB_MEANINGS
 
 
 def test_every_knob_has_its_meaning():
-    """In the order in which they are listed; earlier names lead to knobs."""
+    """In the order in which they are listed."""
     assert tuple(KNOB_MEANINGS) == Knobs._fields
     assert tuple(FAULT_MEANINGS) == tuple(FAULTS)
-    assert set(EARLIER_NAMES.values()) <= set(Knobs._fields)
     assert knobs_from({}) == Knobs()
 
 
@@ -34,7 +33,6 @@ def test_every_knob_has_its_meaning():
         {"alignment": "on"},
         {"recognizer_loaded": "late"},
         {"recognizer_loaded": "each-use", "alignment": "loaded"},
-        {"split_long_sentences": 15},
         {"session_config": "session.disable_prepacking"},
         {"session_config": {"": "1"}},
         {"session_config": {"a=b": "1"}},
@@ -52,12 +50,6 @@ def test_an_unknown_knob_has_a_near_one():
     """A misspelt name is no knob that is silently left out."""
     with pytest.raises(UnknownNameError, match="max_cache_size"):
         knobs_from({"max_cash_size": 1})
-
-
-@pytest.mark.parametrize(("is_split", "seconds"), [(True, 15.0), (False, None)])
-def test_the_reference_studys_name_of_splitting(is_split, seconds):
-    """The length was fixed then."""
-    assert knobs_from({"split_long_sentences": is_split}) == Knobs(split_sentences_s=seconds)
 
 
 def test_entries_of_the_session_configuration():

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["EARLIER_NAMES", "MEASURED_WITH", "Knobs", "knobs_from"]
+__all__ = ["MEASURED_WITH", "Knobs", "knobs_from"]
 
 
 class Knobs(NamedTuple):
@@ -67,11 +67,6 @@ MEASURED_WITH = frozenset({"noise_scale", "noise_scale_w"})
 """Knobs that say how a condition is measured, not what the app would be like: with both at 0 a
 text sounds and lasts the same in every run, and conditions differ in nothing else."""
 
-EARLIER_NAMES = {"split_long_sentences": "split_sentences_s"}
-"""Knobs as the reference study names them; `knobs_from` still takes them."""
-
-_SPLIT_ALWAYS_AT_S = 15.0  # what the knob of the earlier name meant by "yes"
-
 # With 0, nothing could be synthesized, or "every so many" would have no meaning.
 _AT_LEAST_ONE = frozenset(
     (
@@ -89,10 +84,6 @@ def knobs_from(values: Mapping[str, Any]) -> Knobs:
     """
     kinds = typing.get_type_hints(Knobs)
     given = dict(values)
-    if "split_long_sentences" in given:
-        is_split = given.pop("split_long_sentences")
-        _check("split_long_sentences", is_split, bool)
-        given["split_sentences_s"] = _SPLIT_ALWAYS_AT_S if is_split else None
     for name, value in given.items():
         if name not in kinds:
             raise UnknownNameError("knob", name, kinds)

@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from listen2lab.errors import InputError, UnknownNameError
-from listen2lab.pipeline.knobs import EARLIER_NAMES, MEASURED_WITH, Knobs, knobs_from
+from listen2lab.pipeline.knobs import MEASURED_WITH, Knobs, knobs_from
 from listen2lab.privacy import (
     ConditionName,
     ExperimentName,
@@ -204,8 +204,8 @@ class Experiment(msgspec.Struct, frozen=True):
     @property
     def factors(self) -> tuple[str, ...]:
         """The knobs that vary, where the factor is one knob or several crossed; else none."""
-        names = [EARLIER_NAMES.get(name, name) for name in (self.factor or "").split(" x ")]
-        return tuple(names) if set(names) <= set(Knobs._fields) else ()
+        names = tuple((self.factor or "").split(" x "))
+        return names if set(names) <= set(Knobs._fields) else ()
 
     def __getitem__(self, wanted: Any) -> Experiment:
         """Return this experiment with some of its levels, by name or by the knob's value."""
