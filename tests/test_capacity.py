@@ -35,7 +35,7 @@ def experiment(*levels, name="own"):
 
 def plan(*experiments, **settings):
     """Return a plan of one repeat, not traced."""
-    return Plan(experiments, **{"repeats": 1, "traced": False, **settings})
+    return Plan(experiments, **{"repeats": 1, "traced": "none", **settings})
 
 
 class Somewhere:

@@ -159,7 +159,7 @@ def plan(**settings):
     experiment = Experiment(
         "grows", "?", "x", (Level("a"), Level("b")), steps=12, warmup=0, unit="step"
     )
-    return Plan((experiment,), **{"repeats": 2, "jobs": 2, "traced": False, **settings})
+    return Plan((experiment,), **{"repeats": 2, "jobs": 2, "traced": "none", **settings})
 
 
 def test_a_killed_worker_is_made_up_for_and_a_bad_one_left_out(dask, workload, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from small_studies import build_study
 
 import listen2lab as lab
 from listen2lab.errors import StudyError, UnknownNameError
@@ -102,12 +103,15 @@ def test_what_is_misspelt_or_not_there_is_said(study, trace):
     ):
         with pytest.raises(UnknownNameError):
             wrong()
-    untraced = [
-        (item.name, level.name)
-        for item in study.plan.experiments
-        for level in item.levels
-        if study.data.trace(item.name, level.name) is None
-    ]
-    for where in untraced[-1:]:
+
+
+def test_who_was_not_traced_has_an_error_that_says_what_traces_it(tmp_path):
+    """A study without traced runs."""
+    own = build_study(tmp_path / "study", {"cache-size/2": 60.0}, repeats=1, steps=12)
+    untraced = lab.Study(own)
+    for ask in (
+        lambda: untraced.trace("cache-size", "2"),
+        lambda: untraced.plot_traces("cache-size"),
+    ):
         with pytest.raises(StudyError, match="traces it"):
-            study.trace(*where)
+            ask()

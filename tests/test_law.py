@@ -70,14 +70,14 @@ def test_three_lengths_are_too_few():
 def test_the_reference_study_s_law():
     """The longest sentence decides peak and end: the stored study's own lengths say how."""
     study = open_study("data/reference/study")
-    names = [x.name for e in study.plan.experiments if e.name == "utterance-length"
-             for x in e.levels if "split" not in x.name]  # fmt: skip
+    names = lengths_of(study.plan)["exported"]
     peak, end = laws_of(study.complete, "utterance-length", names)
     assert (peak.quantity, end.quantity) == ("peak", "end")
     for law in (peak, end):
-        assert law.lengths == 4
-        assert law.at(108) == pytest.approx(2880, rel=0.05)
+        assert law.lengths == 7
+        assert law.at(108) == pytest.approx(2840, rel=0.05)
         assert 14 < law.longest_under(477) < 20
+        assert law.error < 0.05
 
 
 def test_a_plan_in_words():

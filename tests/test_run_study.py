@@ -45,7 +45,7 @@ def plan(**settings):
     experiment = Experiment(
         "own", "?", "x", (Level("a"), Level("b")), steps=4, warmup=0, unit="step"
     )
-    return Plan((experiment,), **{"repeats": 2, "traced": False, **settings})
+    return Plan((experiment,), **{"repeats": 2, "traced": "none", **settings})
 
 
 @pytest.fixture

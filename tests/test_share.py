@@ -202,7 +202,7 @@ def test_what_matters_is_still_told(pipeline, own):
     texts = pipeline.texts
     for name in ("report.html", "summary.md", "ISSUE.md"):
         assert "--repeats 3 --set num_threads=2" in texts[name]
-        assert "stop-release/app/2: crashed: OSError: (left out)" in texts[name]
+        assert "stop-release/app/2: crashed after step 15: OSError: (left out)" in texts[name]
     assert "novel.md (52)" in texts["report.html"]
     assert "a voice of one&#39;s own" in texts["report.html"].lower()
     assert '<section id="device">' in texts["report.html"]

@@ -159,7 +159,7 @@ def test_notebooks_run_their_experiments_when_asked(tmp_path, monkeypatch):
 def test_the_reference_study_is_there(monkeypatch, tmp_path):
     """All experiments with the medium voice; an installation without it says so."""
     reference = lab.Study.reference()
-    assert {item.name for item in reference.plan.experiments} == set(IN_ALL)
+    assert {item.name for item in reference.plan.experiments} == {*IN_ALL, "cures"}
     assert reference.manifest.inputs.voice == "medium"
     monkeypatch.setattr("listen2lab.facade.__file__", str(tmp_path / "listen2lab" / "facade.py"))
     with pytest.raises(lab.LabError, match="not installed with the package"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import inspect
 import shlex
 import subprocess
 import sys
@@ -94,7 +95,7 @@ CONFIG = [{}, {"session.disable_prepacking": "1"}]
 )  # fmt: skip
 def test_the_line_to_run_it_again_makes_the_same_experiments(asked):
     """Python by evaluating it, together with one of the lab's own and other arguments."""
-    settings = {**lab.run.__kwdefaults__, "repeats": 2, "from_shell": False}
+    settings = {**inspect.unwrap(lab.run).__kwdefaults__, "repeats": 2, "from_shell": False}
     call = as_call(lab.run, {"experiments": [asked, "baseline"], **settings})
     plan = Plan((asked, lab.experiments.baseline))
     line = rendered(call, plan)

@@ -151,7 +151,7 @@ def confidence(code: str, reasons: Iterable[str]) -> str:
     >>> confidence("very-strong", ["steady-growth", "few-steps"])
     'very strong, but from a small run'
     >>> confidence("positive", [])
-    'moderate, firm'
+    'moderate'
     """
     if code == "none":
         return "none: the run does not decide"
