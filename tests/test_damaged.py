@@ -10,6 +10,8 @@ from small_studies import build_study, edit, edit_lines, page
 from listen2lab.errors import StudyError
 from listen2lab.findings.summary import summary_of
 from listen2lab.notice import Notice
+from listen2lab.report import terminal
+from listen2lab.report.text.escape import printable
 from listen2lab.study.data import open_study
 from listen2lab.study.records import FORMAT
 
@@ -56,6 +58,11 @@ def no_phase(folder):
 def component_in_words(folder):
     """Write a word where a component's size was."""
     edit_lines(run_of(folder) / "steps.jsonl", lambda line: line.update(components={"x": "big"}))
+
+
+def no_distance(folder):
+    """Say that no step lies between a sample and the one before."""
+    edit_lines(run_of(folder) / "steps.jsonl", lambda line: line.update(steps=0))
 
 
 def line_cut(folder):
@@ -105,6 +112,7 @@ def spec_half(folder):
         (words_for_a_number, "run-damaged", {"file": "steps.jsonl", "line": 1}),
         (no_phase, "run-damaged", {"file": "steps.jsonl", "line": 1}),
         (component_in_words, "run-damaged", {"file": "steps.jsonl", "line": 1}),
+        (no_distance, "run-damaged", {"file": "steps.jsonl", "line": 1}),
         (line_cut, "run-damaged", {"file": "steps.jsonl", "line": 6}),
         (samples_lost, "complete-without-steps", {}),
         (result_half, "run-damaged", {"file": "result.json"}),
@@ -127,6 +135,35 @@ def test_a_damaged_run_is_named_and_left_out(folder, damage, code, values):
     bad = study.runs.query("condition == 'this' and repeat == 1").iloc[0]
     assert bad["outcome"] == "missing"
     assert bad["why"] == notice
+
+
+def bare(line):
+    """Leave of a sample when it was, and nothing that was measured."""
+    for name in set(line) - {"phase", "step"}:
+        del line[name]
+
+
+ODD_FACTS = {"work_done": "much", "failed": [], "x_entries": {}, "x_capacity": "9", "made_s": None}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        bare,
+        lambda line: line.pop("steps", None),
+        lambda line: line.update(rss=0, anonymous=0),
+        lambda line: line.update(facts=ODD_FACTS, components={"x": 5}),
+        lambda line: line.update(step=1e300 / (1 + (line.get("step") or 0))),
+    ],
+)
+def test_what_no_sample_says_is_done_without(folder, change):
+    """Whatever is odd in all of them alike: the study has a summary, and it can be shown."""
+    for path in folder.rglob("steps.jsonl"):
+        edit_lines(path, change)
+    study = open_study(folder)
+    summary = summary_of(study)
+    assert set(summary.experiments["holds"].conditions) == {"this", "against"}
+    assert printable(overview := terminal.overview(study, summary)) == overview
 
 
 def test_a_run_that_is_missing_is_missing(folder):

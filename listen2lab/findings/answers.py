@@ -60,6 +60,8 @@ def _consumes(m: Measured) -> ConsumesAnswer:
     if where is None or parts is None or parts.empty:
         return ConsumesAnswer()
     end = mib(average(m.end(where)))
+    if not end > 0:
+        return ConsumesAnswer()
     means = {str(name): mib(float(mean)) for name, mean in parts.mean().items()}
     rest = means.pop(UNACCOUNTED)
     known = [

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from listen2lab.account.at_end import UNACCOUNTED, end_parts
 from listen2lab.findings.records import ConditionContrast, ConditionNumbers, Quantity
 from listen2lab.study.data import complete_samples
+from listen2lab.study.decode import MOST_SAMPLES
 from listen2lab.units import KIB, mib
 from listen2lab.verdict import thresholds as limits
 from listen2lab.verdict.audit import audit
@@ -297,10 +298,12 @@ def evenly(steps: pd.DataFrame) -> pd.DataFrame:
         return steps
     between = steps.groupby("repeat")["steps"]
     inner = between.apply(lambda each: each.iloc[1:-1])  # the first may reach into the warm-up
-    if len(set(inner)) <= 1:
+    if len(set(inner.dropna())) <= 1:
         return steps
     every = float(inner.groupby(level=0).quantile(_MOST_GAPS).max())
     first = float(steps.groupby("repeat")["step"].min().max())
+    if (steps["step"].max() - first) / every > MOST_SAMPLES:  # steps that nobody numbered
+        return steps
     numbers = list(steps.select_dtypes("number").columns.difference(["step", "steps"]))
     even = []
     for _, rows in steps.groupby("repeat"):
@@ -322,7 +325,7 @@ def _grown_file(steps: pd.DataFrame) -> bool:
 
 def _every(steps: pd.DataFrame) -> float:
     """Return how many steps lie between two samples."""
-    return float(steps["steps"].median()) if len(steps) else 1.0
+    return float(steps["steps"].median()) if steps["steps"].notna().any() else 1.0
 
 
 _ANY = 1.0  # bytes a step: any growth that is sure

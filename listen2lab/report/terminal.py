@@ -174,6 +174,7 @@ def _curve(study: StudyData, condition: str) -> str:
 
 def blocks(curve: NDArray[np.float64], width: int = 60) -> str:
     """Return a curve of bytes as a row of blocks, with its lowest and highest value."""
+    curve = curve[np.isfinite(curve)]
     if not len(curve):
         return "(no samples)"
     picked = curve[np.linspace(0, len(curve) - 1, min(width, len(curve))).astype(int)]

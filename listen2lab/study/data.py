@@ -48,7 +48,7 @@ _OF_RESULT = (
     *("outcome", "why", "message", "wall_s", "pressure_s", "peak_rss", "last_step", "machine"),
 )
 _ALWAYS = (
-    *("step", "t", "wall_s", "cpu_s", *BYTES),
+    *("step", "steps", "t", "wall_s", "cpu_s", *BYTES),
     *("size", "gc_found", "gc_freed", "python_blocks"),
 )
 _NUMBERS = {
@@ -56,6 +56,7 @@ _NUMBERS = {
     for field in msgspec.structs.fields(Sample)
     if field.type in (float | None, bool | None)
 }
+_NUMERIC = {float, bool, type(None)}
 _numbers_of = attrgetter(*_NUMBERS.values())
 
 _MOST_NAMES = 300
@@ -124,7 +125,7 @@ class StudyData:
             sentence for the reading pipeline); ``gc_found`` (objects that only the collector
             freed), ``gc_freed`` (their bytes, as malloc counts), ``python_blocks`` (live small
             blocks of Python objects); ``account.NAME`` and ``component.NAME`` in bytes, and
-            ``fact.NAME``.
+            ``fact.NAME``, where it is a number (1 for true).
         """
         return self._tables[1]
 
@@ -225,7 +226,7 @@ class _Columns:
         self._phases: list[str] = []
         self._files: list[dict[str, float] | None] = []
         self._numbers = [np.empty((len(_NUMBERS), 0))]
-        self._named: dict[tuple[str, ...], list[tuple[list[int], Any]]] = {}
+        self._named: dict[tuple[str, ...], list[tuple[list[int], np.ndarray]]] = {}
 
     def add(self, samples: Sequence[Sample]) -> None:
         """Take the samples of a run."""
@@ -239,9 +240,10 @@ class _Columns:
                     rows.append(row)
                     values += given.values()
         for names, (rows, values) in found.items():
-            is_number = set(map(type, values)) <= {float, bool, type(None)}
-            column: Any = np.fromiter(values, float if is_number else object)
-            self._named.setdefault(names, []).append((rows, column.reshape(len(rows), -1).T))
+            is_number = set(map(type, values)) <= _NUMERIC
+            known = values if is_number else [x if type(x) in _NUMERIC else None for x in values]
+            table = np.fromiter(known, float).reshape(len(rows), -1).T
+            self._named.setdefault(names, []).append((rows, table))
         self.counts.append(len(samples))
         self._phases += [sample.phase for sample in samples]
         self._files += [sample.account_files for sample in samples]
@@ -260,18 +262,18 @@ class _Columns:
         return [pd.DataFrame(told), table[shown], named]
 
     def _of_names(self) -> pd.DataFrame:
-        names = dict.fromkeys(head + each for head, *names in self._named for each in names)
-        places = {name: k for k, name in enumerate(list(names)[:_MOST_NAMES])}
-        is_odd = any(x.dtype == object for parts in self._named.values() for _, x in parts)
-        shape = (len(places), len(self._phases))
-        table: Any = np.full(shape, np.nan, dtype=object if is_odd else float)
+        every = (head + each for head, *names in self._named for each in names)
+        places: dict[str, int] = {}
+        while len(places) < _MOST_NAMES and (name := next(every, None)) is not None:
+            places.setdefault(name, len(places))
+        table = np.full((len(places), len(self._phases)), np.nan)
         while self._named:
             (head, *own), parts = self._named.popitem()
-            kept = [k for k, name in enumerate(own) if head + name in places]
-            rows = [row for rows, _ in parts for row in rows]
-            values = np.concatenate([values for _, values in parts], axis=1)
-            table[np.ix_([places[head + own[k]] for k in kept], rows)] = values[kept]
-        return pd.DataFrame(table.T, columns=list(places), copy=False).infer_objects()
+            if kept := [k for k, name in enumerate(own) if head + name in places]:
+                rows = [row for rows, _ in parts for row in rows]
+                values = np.concatenate([values for _, values in parts], axis=1)
+                table[np.ix_([places[head + own[k]] for k in kept], rows)] = values[kept]
+        return pd.DataFrame(table.T, columns=list(places), copy=False)
 
 
 def traced_keys(plan: Plan, experiment: str, condition: str) -> list[str]:

@@ -173,6 +173,8 @@ def decode_samples(content: bytes) -> list[Sample]:
     for number, sample in enumerate(samples, start=1):
         if sample.step is None and sample.phase in ("step", "warmup"):
             raise DamagedError(number, "it has no step")
+        if sample.steps is not None and not sample.steps > 0:
+            raise DamagedError(number, "it has no steps since the sample before")
     return samples
 
 
