@@ -18,7 +18,7 @@ lab: $(STAMP)  ## run the quick study with the tiny voice, and write its report
 
 test: $(STAMP)  ## run the checks and the tests, and say how much of the code they reach
 	$(MAKE) --no-print-directory check
-	$(BIN)/pytest -q --cov=listen2lab --cov-report=
+	$(BIN)/pytest -q -n 2 --dist loadfile --cov=listen2lab --cov-report=
 	@echo "code reached by the tests in this process: $$($(BIN)/coverage report --format=total) %"
 
 fast: $(STAMP)  ## run the tests without the slow ones: a minute or two

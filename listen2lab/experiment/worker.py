@@ -172,6 +172,7 @@ class _Run:
             is_last = self.objects is not None and i + 1 == total
             found = self.objects.collect() if self.objects and is_last else gc.collect()
             freed = in_use - meter.in_use()
+            blocks = sys.getallocatedblocks()  # before readings come, which take some themselves
             self.mark(f"step {i}")
             sample = meter.read(walk=False)
             values: dict[str, Any] = {
@@ -183,7 +184,7 @@ class _Run:
                 **_named(self.account.read(sample)),
                 "gc_found": found,
                 "gc_freed": freed,
-                "python_blocks": sys.getallocatedblocks(),
+                "python_blocks": blocks,
                 **self.tree.read(),
                 "components": plain_components(workload.components()),
             }
