@@ -22,7 +22,7 @@ test: $(STAMP)  ## run the checks and the tests, and say how much of the code th
 	@echo "code reached by the tests in this process: $$($(BIN)/coverage report --format=total) %"
 
 fast: $(STAMP)  ## run the tests without the slow ones: a minute or two
-	$(BIN)/pytest -q -m "not slow"
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow"
 
 check: $(STAMP)  ## lint, types, notebooks without outputs
 	$(BIN)/ruff check --quiet .
