@@ -12,14 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
+from small_studies import build_study
 
 import listen2lab as lab
 from listen2lab import notebook
 from listen2lab.errors import InputError, UnknownNameError
+from listen2lab.experiment.catalog import IN_ALL
 from listen2lab.findings.conditions import numbers_of
 from listen2lab.findings.hypotheses import HYPOTHESES
 from listen2lab.findings.records import MadeFrom, Summary
 from listen2lab.notebook import parameter_cell as _cells
+from listen2lab.notebook.execution import opened_by
+from listen2lab.notebook.pages import write_notebooks
 
 pytestmark = pytest.mark.slow  # runs of their own processes
 
@@ -308,3 +312,27 @@ def test_a_prediction_is_shown_before_any_run():
     assert "predicted by H4" in repr(card)
     with pytest.raises(UnknownNameError, match="'cache-size'"):
         notebook.prediction("cache-sizes")
+
+
+def test_a_study_runs_the_notebooks_that_it_can_answer(tmp_path):
+    """Of the others it is said what is missing, and no kernel is started for them."""
+    several = 'nb.open_or_run(\n    ["cache-size", "force-clear"],\n    study=study)'
+    path = made(tmp_path, CELL, several, 'open_or_run("baseline", study=study)')
+    assert opened_by(path) == ["cache-size", "force-clear", "baseline"]
+    assert opened_by(made(tmp_path, CELL, "open_or_run([], study=study)")) == list(IN_ALL)
+    path = made(tmp_path, CELL, several)
+    study = build_study(tmp_path / "study", {"cache-size/2": 60})
+    assert write_notebooks(study, None, notebooks=[path]) == [
+        "asked: the study holds no force-clear"
+    ]
+    assert write_notebooks(study, None, notebooks=[made(tmp_path, "repeats: int = 3")]) == []
+    assert not (study.folder.path / "notebooks").exists()
+
+
+def test_an_error_of_ours_is_its_sentence_and_the_user_s_line():
+    """Not forty lines of our source; errors of others are shown as they are."""
+    with pytest.raises(lab.LabError) as caught:
+        lab.open("nowhere")
+    line, sentence = caught.value._render_traceback_()
+    assert line.endswith('lab.open("nowhere")')
+    assert sentence.startswith("StudyError: nowhere is no study")

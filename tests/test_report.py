@@ -10,12 +10,15 @@ from msgspec.structs import replace
 from small_studies import build_study
 
 from listen2lab.experiment.catalog import EXPERIMENTS, public_names
+from listen2lab.findings.records import ConditionContrast, ConditionNumbers, ExperimentSummary
 from listen2lab.findings.summary import summary_of
 from listen2lab.report.html import page
 from listen2lab.report.plots import plot_curves, thinned
-from listen2lab.report.style import new_figure, share_styles, styled, to_svg
+from listen2lab.report.style import INK, new_figure, share_styles, styled, to_svg
 from listen2lab.report.tables import grid, phase_rows, phase_table
-from listen2lab.report.text.study import headline
+from listen2lab.report.text.key_facts import key_facts
+from listen2lab.report.text.study import growth, headline
+from listen2lab.report.text.surprises import surprises
 from listen2lab.report.write import write_report
 from listen2lab.study.plan import APART, Plan
 from listen2lab.study.records import RunRecord
@@ -206,3 +209,86 @@ def test_numbers_in_a_picture_s_text_stay_as_they_are():
     svg = to_svg(figure, label="x")
     assert ">0.25<" in svg
     assert ">engine 1.13.8<" in svg
+
+
+def test_a_picture_takes_the_colours_of_the_notebook_s_theme(many):
+    """Ink is the page's own text colour; the rules of a drawing touch nothing else of a page."""
+    html = plot_curves(many, "session-options")._repr_html_()
+    assert "--ink: currentColor" in html
+    assert 'data-jp-theme-light="false"' in html
+    assert "var(--ink)" in html
+    assert INK not in html
+    assert ">*{" not in html
+
+
+def numbers(verdict="high-water", **more):
+    """Return a condition's numbers."""
+    return ConditionNumbers(verdict=verdict, runs={"complete": 3}, **more)
+
+
+def beside(verdict, low, high, to="2"):
+    """Return a difference at the end."""
+    return ConditionContrast(
+        to=to, about="level", verdict=verdict, why="level",
+        end_difference_mib=(low + high) / 2, end_interval_mib=(low, high),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ({"upper_kib_per_step": 374.2, "rate_kib_per_step": 526.0}, ("none", "above 374")),
+        ({"upper_kib_per_step": -3.0}, ("none", "above 0")),
+        ({"verdict": "leak", "rate_kib_per_step": 16.0, "rate_interval_kib_per_step": (15, 17)},
+         ("16.0", "[15.0, 17.0]")),
+    ],
+)  # fmt: skip
+def test_growth_is_none_where_the_verdict_denies_it(given, shown):
+    """A rate beside "no leak" reads as one."""
+    assert growth(numbers(**given)) == shown
+
+
+def test_what_surprises_is_explained_where_it_stands():
+    """A smaller cache that holds more; an interval of hundreds of MiB; a peak that stays."""
+    item = ExperimentSummary(
+        question="?", factor="max_cache_size", unit="paragraph",
+        conditions={
+            "2": numbers(end_each_mib=(2800.0, 2900.0), peak_mib=2900.0),
+            "1": numbers(end_each_mib=(3300.0, 3400.0), peak_mib=3400.0),
+            "wide": numbers(end_each_mib=(2800.0, 4900.0)),
+            "new": numbers(peak_mib=2890.0),
+            "usual": numbers(),
+        },
+        contrasts={
+            "1": beside("worse", 400, 500), "wide": beside("inconclusive", -2000, 3000),
+            "new": beside("reduced", -2700, -2600), "usual": beside("unchanged", -4, 5),
+        },
+    )  # fmt: skip
+    said = surprises("cache-size", item)
+    assert set(said) == {"1", "wide", "new"}
+    assert "thrown away and made again" in said["1"]
+    assert "between 2,800 and 4,900 MiB" in said["wide"]
+    assert "noise_scale_w=0" in said["wide"]
+    assert "2,890.0 MiB" in said["new"]
+    assert "noise_scale" not in surprises("x", replace(item, unit="step"))["wide"]
+    assert headline(item).endswith("furthest apart: new, 2,650.0 MiB below 2.")
+
+
+def test_the_first_screen_is_the_picture_and_the_lowest_peak(tmp_path):
+    """What ends lower than the app but peaks higher is no cure; one condition has no lowest."""
+    study = study_of(tmp_path / "study", Plan((short("baseline"),), repeats=1, traced="none"))
+    summary = summary_of(study)
+    text = page(study, summary)
+    assert text.index('<figure class="first">') < text.index('<section id="answers">')
+    assert [fact.label for fact in key_facts(study, summary)][2:] == ["What holds most of it"]
+    first = {"app": numbers(end_mib=2800.0, peak_mib=2850.0)}
+    others = {
+        "never": numbers(end_mib=160.0, peak_mib=2890.0),
+        "split": numbers(end_mib=580.0, peak_mib=600.0),
+    }
+    baseline = replace(summary.experiments["baseline"], conditions=first)
+    other = replace(baseline, conditions=others)
+    made = replace(summary, experiments={"baseline": baseline, "x": other}, answers=None)
+    assert key_facts(study, made)[-1].value == "600.0 MiB"
+    del others["split"]
+    assert key_facts(study, made)[-1].value == "No lower one"

@@ -43,12 +43,13 @@ def parameters(path: Path | str) -> dict[str, _cells.Parameter]:
 
 
 def opened_by(path: Path | str) -> list[str]:
-    """Return the experiments that a notebook opens, as its calls of `open_or_run` name them."""
+    """Return the experiments that a notebook opens, as `open_or_run` and `open_cures` name them."""
     found: list[str] = []
     for cell in _read(Path(path)).cells:
-        if cell.cell_type != "code" or not (cells := re.findall(_OPENS, cell.source)):
+        if cell.cell_type != "code":
             continue
-        for names in cells:
+        found += ["cures"] if "open_cures(" in cell.source else []
+        for names in re.findall(_OPENS, cell.source):
             wanted = ast.literal_eval(names)
             found += [wanted] if isinstance(wanted, str) else wanted or list(IN_ALL)
     return found

@@ -11,7 +11,7 @@ import msgspec
 from listen2lab.errors import LabError, StudyError
 from listen2lab.findings.records import MadeFrom
 from listen2lab.findings.summary import summary_of
-from listen2lab.notebook.execution import execute, opened_by
+from listen2lab.notebook.execution import execute, opened_by, parameters
 from listen2lab.study.folder import SUMMARY, StudyFolder
 from listen2lab.study.plan import schedule
 from listen2lab.study.reading import read_run
@@ -33,7 +33,8 @@ def write_notebooks(
     """Execute the notebooks on a study, and write each as HTML into its ``notebooks/``.
 
     With public names they see a copy that holds what may be shared. A notebook whose experiments
-    the study lacks is not run. Returns a sentence for each that was left out.
+    the study lacks is not run, nor is one that looks at no study. Returns a sentence for each
+    that was left out.
     """
     files = sorted(_folder().glob("*.ipynb")) if notebooks is None else list(notebooks)
     said = []
@@ -44,6 +45,8 @@ def write_notebooks(
             _copy(study, public, seen)
         there = {item.name for item in study.plan.experiments}
         for file in files:
+            if "study" not in parameters(file):  # it looks at none
+                continue
             if missing := [name for name in opened_by(file) if name not in there]:
                 said.append(f"{file.stem}: the study holds no {', '.join(missing)}")
                 continue
