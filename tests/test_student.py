@@ -47,3 +47,16 @@ def test_ranks_whiteners_and_least_squares_are_scipys():
     for _ in range(20):
         columns, y = DRAW.normal(size=(9, 3)), DRAW.normal(size=9)
         assert _not_negative(columns, y) == pytest.approx(optimize.nnls(columns, y)[0], abs=1e-9)
+
+
+@pytest.mark.parametrize("freedom", [np.nan, 0, -1])
+def test_without_freedom_nothing_is_known(freedom):
+    """As scipy: no number, and no traceback."""
+    assert np.isnan(quantile(freedom, 0.9))
+    assert np.isnan(cdf(freedom, [0.0, 1.0])).all()
+
+
+def test_much_freedom_is_the_normal_distribution():
+    """Without end, too."""
+    for freedom in (3e6, 1e12, np.inf):
+        assert quantile(freedom, 0.975) == pytest.approx(stats.norm.ppf(0.975), rel=1e-6)

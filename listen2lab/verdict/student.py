@@ -26,11 +26,15 @@ __all__ = ["Line", "cdf", "line", "quantile"]
 
 _MOST_TERMS = 500
 _ENOUGH = 1e-15
+_AS_NORMAL = 1e7  # from here on it is the normal distribution, to seven digits
 
 
 def cdf(freedom: float, t: ArrayLike) -> Array:
-    """Return the probability of at most ``t`` under Student's t."""
+    """Return the probability of at most ``t`` under Student's t; NaN where there is no freedom."""
     values = np.asarray(t, dtype=float)
+    if not freedom > 0:
+        return np.full_like(values, np.nan)
+    freedom = min(freedom, _AS_NORMAL)
     whole = int(freedom)
     if whole == freedom and whole <= _MOST_TERMS:
         return 0.5 + _between(whole, values) / 2
@@ -82,7 +86,9 @@ def _fraction(a: float, b: float, x: float) -> float:
 
 @lru_cache(maxsize=4096)
 def quantile(freedom: float, p: float) -> float:
-    """Return what Student's t is at most with probability ``p``."""
+    """Return what Student's t is at most with probability ``p``; NaN where there is no freedom."""
+    if not freedom > 0:
+        return math.nan
     if p < 0.5:
         return -quantile(freedom, 1 - p)
     low, high = 0.0, 1.0
