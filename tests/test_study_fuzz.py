@@ -84,7 +84,7 @@ def good(tmp_path_factory):
     trace = Trace(
         allocations=10, peak=60 * MIB, curve=Curve((1.0, 2.0), (1, 60 * MIB), (1, 60 * MIB)),
         frames=(("f", "x.py", 3), ("g", "y.py", 4)), stacks=(Stack((0, 1), (0,)),),
-        moments=(Moment("end", MIB, ((0, MIB, 1),)),), notes=(Notice("recording-not-ended"),),
+        moments=(Moment("peak", MIB, ((0, MIB, 1),)),), notes=(Notice("recording-not-ended"),),
     )  # fmt: skip
     ended = RunRecord(
         outcome="killed", last_step=5, peak_rss=MIB, message="no",

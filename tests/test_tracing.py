@@ -159,3 +159,5 @@ def test_a_trace_that_names_what_it_does_not_hold_is_refused():
         moments = [{"name": "peak", "bytes": 1, "changes": [row]}]
         with pytest.raises(msgspec.ValidationError):
             msgspec.convert({**good, "stacks": stacks, "moments": moments}, Trace)
+    with pytest.raises(msgspec.ValidationError, match="not of the peak"):
+        msgspec.convert({**good, "moments": [{"name": "end", "bytes": 1}]}, Trace)

@@ -64,6 +64,8 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
         for numbers, table in ((used, self.frames), (changed, self.stacks)):
             if numbers and not 0 <= min(numbers) <= max(numbers) < len(table):
                 raise ValueError(f"it names number {max(numbers)} of {len(table)}")
+        if self.moments and not any(moment.name == "peak" for moment in self.moments):
+            raise ValueError("it tells of moments, and not of the peak")
 
     def walk(self) -> Iterator[tuple[Moment, dict[int, tuple[int, int]]]]:
         """Yield each moment with what was live: stack to bytes and blocks, changed as it goes."""
