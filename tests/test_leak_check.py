@@ -37,8 +37,8 @@ def test_a_suite_fails_for_a_leak_and_says_how_fast_and_whose(tmp_path):
     """Verdict, rate, interval and first owner; a clean step passes after three processes."""
     (tmp_path / "test_own.py").write_text(SUITE)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:listen2lab",
-         "-p", "listen2lab.pytest_plugin", "test_own.py"],
+        [sys.executable, "-m", "pytest", "-q", "-rN", "-p", "no:cacheprovider",
+         "-p", "no:listen2lab", "-p", "listen2lab.pytest_plugin", "test_own.py"],
         capture_output=True, text=True, check=False, cwd=tmp_path, timeout=300,
     )  # fmt: skip
     assert "3 failed, 1 passed" in done.stdout, done.stdout
