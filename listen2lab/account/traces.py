@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from listen2lab.errors import ProbeError, RefusedFileError
 from listen2lab.notice import Notice
-from listen2lab.study.data import traced_keys
 from listen2lab.study.trace_records import Trace
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def traced_run(study: StudyData, experiment: str, condition: str) -> RunFolder:
 
     Its own if no other is to be had; it may not exist.
     """
-    folders = [study.folder.run(key) for key in traced_keys(study.plan, experiment, condition)]
+    folders = [study.folder.run(key) for key in study.traced_keys(experiment, condition)]
     own, *others = folders
     return own if own.path.exists() or not others else others[0]
 

@@ -7,6 +7,7 @@ so that a catalog, a command line and a worker can all read it.
 
 from __future__ import annotations
 
+import functools
 import math
 import typing
 from typing import Any, Literal, NamedTuple
@@ -76,13 +77,18 @@ _AT_LEAST_ONE = frozenset(
 )  # fmt: skip
 
 
+@functools.cache
+def _kinds() -> dict[str, Any]:
+    return typing.get_type_hints(Knobs)
+
+
 def knobs_from(values: Mapping[str, Any]) -> Knobs:
     """Check names and values, and fill in the defaults.
 
     As JSON holds them: ``session_config`` is an object of its entries. An unknown name is an
     UnknownNameError, a value that the knob does not take an InputError.
     """
-    kinds = typing.get_type_hints(Knobs)
+    kinds = _kinds()
     given = dict(values)
     for name, value in given.items():
         if name not in kinds:

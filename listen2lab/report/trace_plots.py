@@ -84,9 +84,9 @@ def plot_traces(study: StudyData, traces: Sequence[Traced]) -> Figure:
         axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for panel in axes.flat[len(panels) :]:
             panel.set_visible(False)
-        for panel, axis in zip(panels, axes.flat, strict=False):
-            _draw(axis, panel, owners)
-        axes[0, 0].set_ylim(bottom=0)
+        limits = [_draw(axis, each, owners) for each, axis in zip(panels, axes.flat, strict=False)]
+        left, right, top = zip(*limits, strict=True)
+        axes[0, 0].set(xlim=(min(left), max(right)), ylim=(0, 1.05 * max(top)))
         axes[0, 0].yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         for axis in axes[:, 0]:
             axis.set_ylabel("MiB")
@@ -178,14 +178,17 @@ def _ranked(panels: Sequence[_Panel]) -> Mapping[str, tuple[str, str]]:
 _OTHERS = SMALL_STACKS
 
 
-def _draw(axis: Axes, panel: _Panel, owners: Mapping[str, tuple[str, str]]) -> None:
-    """Draw one trace."""
+def _draw(
+    axis: Axes, panel: _Panel, owners: Mapping[str, tuple[str, str]]
+) -> tuple[float, float, float]:
+    """Draw one trace; return its first and last place, and its highest, in MiB."""
     traced, at, owned, samples = panel
+    axis.autoscale(enable=False)  # done anew for each band, it would take half of the time
     axis.set_title(safe_label(traced.condition), pad=28)
     axis.tick_params(labelsize=9)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     if not len(at):
-        return
+        return 0.0, 1.0, 1.0
     middle = (at[1:] + at[:-1]) / 2
     edges = np.concatenate([[at[0] - 0.25], middle, [at[-1] + 0.25]])
     x = np.repeat(edges, 2)[1:-1]
@@ -200,7 +203,7 @@ def _draw(axis: Axes, panel: _Panel, owners: Mapping[str, tuple[str, str]]) -> N
             facecolor=(colour, 0.45), edgecolor=(colour, 0.9), hatch=hatch, linewidth=0.0,
         )  # fmt: skip
         floor = floor + values
-    _resident(axis, panel, float(edges[0]), float(edges[-1]))
+    resident = _resident(axis, panel, float(edges[0]), float(edges[-1]))
     highest = int(np.argmax(floor))
     axis.text(
         0, 1.015, peak_note(owned.iloc[highest], str(owned.index[highest])),
@@ -210,20 +213,28 @@ def _draw(axis: Axes, panel: _Panel, owners: Mapping[str, tuple[str, str]]) -> N
     if len(sizes):
         longest = float(sizes["step"].iloc[int(sizes["size"].argmax())])
         axis.plot([longest], [0], marker="^", color=INK, markersize=7, clip_on=False, zorder=5)
+    margin = 0.05 * (edges[-1] - edges[0])
+    top = max(float(floor.max()) / MIB, resident, 1.0)
+    return float(edges[0] - margin), float(edges[-1] + margin), top
 
 
-def _resident(axis: Axes, panel: _Panel, first: float, last: float) -> None:
-    """Draw resident memory as memray read it, by the clock between the ends of steps."""
+def _resident(axis: Axes, panel: _Panel, first: float, last: float) -> float:
+    """Draw resident memory as memray read it, by the clock between the ends of steps.
+
+    Returns the highest that is drawn, in MiB.
+    """
     curve, samples = panel.traced.trace.curve, panel.samples
     if not curve.epoch_s or "epoch_s" not in samples:
-        return
+        return 0.0
     known = samples.dropna(subset=["epoch_s", "step"])
     if len(known) < 2:
-        return
+        return 0.0
     ends, steps = known["epoch_s"].to_numpy(float), known["step"].to_numpy(float)
     begin = ends[0] - float(np.median(np.diff(ends)) / np.median(np.diff(steps)))
     place = np.interp(
         curve.epoch_s, [begin, *ends], [steps[0] - 1, *steps], left=np.nan, right=np.nan
     )
     inside = (place >= first) & (place <= last)
-    axis.plot(*thinned(place[inside], np.array(curve.rss)[inside] / MIB), color=INK, linewidth=1.1)
+    resident = np.array(curve.rss)[inside] / MIB
+    axis.plot(*thinned(place[inside], resident), color=INK, linewidth=1.1)
+    return float(resident.max(initial=0.0))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from listen2lab.study.trace_records import Objects, Trace
 
-__all__ = ["BYTES", "KEYS", "StudyData", "complete_samples", "open_study", "traced_keys"]
+__all__ = ["BYTES", "KEYS", "StudyData", "complete_samples", "open_study"]
 
 KEYS = ("experiment", "condition", "repeat", "traced")
 """Columns that name a run."""
@@ -128,6 +128,32 @@ class StudyData:
             ``fact.NAME``, where it is a number (1 for true).
         """
         return self._tables[1]
+
+    def traced_keys(self, experiment: str, condition: str) -> list[str]:
+        """Return the keys of traced runs that tell of a condition: its own, then of the same."""
+        own = f"{experiment}/{condition}/{TRACED}"
+        same = self._traced.get(self._conditions.get((experiment, condition)), ())
+        return list(dict.fromkeys([own, *same]))
+
+    @cached_property
+    def _conditions(self) -> dict[tuple[str, str], Any]:
+        """What decides what each condition's runs do."""
+        return {
+            (item.name, level.name): self.plan.condition(item, level)
+            for item in self.plan.experiments
+            for level in item.levels
+        }
+
+    @cached_property
+    def _traced(self) -> dict[Any, list[str]]:
+        """The traced runs of conditions that are the same."""
+        keys: dict[Any, list[str]] = {}
+        for run in schedule(self.plan):
+            if run.traced:
+                keys.setdefault(self._conditions[run.experiment.name, run.level.name], []).append(
+                    run.key
+                )
+        return keys
 
     @cached_property
     def complete(self) -> pd.DataFrame:
@@ -274,19 +300,3 @@ class _Columns:
                 values = np.concatenate([values for _, values in parts], axis=1)
                 table[np.ix_([places[head + own[k]] for k in kept], rows)] = values[kept]
         return pd.DataFrame(table.T, columns=list(places), copy=False)
-
-
-def traced_keys(plan: Plan, experiment: str, condition: str) -> list[str]:
-    """Return the keys of the traced runs that tell of a condition: its own, then of the same."""
-    conditions = {
-        (item.name, level.name): plan.condition(item, level)
-        for item in plan.experiments
-        for level in item.levels
-    }
-    wanted = conditions.get((experiment, condition))
-    same = [
-        run.key
-        for run in schedule(plan)
-        if run.traced and conditions[run.experiment.name, run.level.name] == wanted
-    ]
-    return list(dict.fromkeys([f"{experiment}/{condition}/{TRACED}", *same]))

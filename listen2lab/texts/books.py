@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from listen2lab.errors import TextError, UnknownNameError
 from listen2lab.notice import Notice
-from listen2lab.texts import epub, markdown
 from listen2lab.texts.decode import decode
 from listen2lab.texts.sentences import CONTROLS, speakable
 
@@ -65,12 +64,16 @@ def read_book(path: str | os.PathLike[str]) -> Book:
     _check_file(path, _MAX_BYTES[kind])
     title: str | None = None
     if kind == ".epub":
+        from listen2lab.texts import epub  # noqa: PLC0415 - its parser, where a book needs it
+
         title, raw, notices = epub.read(path)
     else:
         text, notices = _read_text(path)
         if kind == ".txt":
             raw = re.split(r"\n\s*\n", text)
         else:
+            from listen2lab.texts import markdown  # noqa: PLC0415 - likewise
+
             title, raw, left_out = markdown.blocks(text)
             notices += left_out
     paragraphs = _speakable_paragraphs(raw, notices)
