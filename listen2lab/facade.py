@@ -473,8 +473,13 @@ class Study:
         """Return the conditions of an experiment; see `conditions`."""
         return self.conditions(experiment)
 
-    def _ipython_key_completions_(self) -> list[str]:
+    @property
+    def experiments(self) -> list[str]:
+        """The names of its experiments."""
         return [item.name for item in self.plan.experiments]
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return self.experiments
 
     if not TYPE_CHECKING:  # a type checker knows what there is
 
@@ -483,7 +488,7 @@ class Study:
             raise no_attribute("a Study", name, known)
 
     def _known(self, experiment: str | None) -> str:
-        names = [item.name for item in self.plan.experiments]
+        names = self.experiments
         if experiment is None:
             return names[0]
         if experiment not in names:

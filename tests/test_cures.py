@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 from known_tables import Table, codes, cure_case, find, told
 from typer.testing import CliRunner
@@ -189,8 +190,11 @@ def test_what_memory_is_told_of():
 def test_words_and_pictures_of_cures():
     """Each has its own; a limit that nothing reaches is said."""
     found, _ = found_in(cure_case())
-    assert len(words.limits(found)) == len(found.limits) + 1
-    assert len(words.plan(found)) == len(found.plan)
+    assert len(words.limits(found)) == len(found.limits)
+    same = msgspec.structs.replace(found, limits=(found.limits[0], found.limits[0]))
+    assert len(words.limits(same)) == 1
+    assert len(words.plan(found)) == len(words.plan_lines(found)) == len(found.plan)
+    assert {len(step) + 1 for step in words.plan(found)} == {len(words.PLAN_HEADS)}
     assert {len(row) for row in words.rows(found)} == {len(words.HEADS)}
     assert words.rows(found)[0][0] == "app"
     assert words.how({"voice_graph": "bounded"}) != words.how({"cpu_mem_arena": False})

@@ -13,16 +13,16 @@ from listen2lab import facade
 from listen2lab.experiment.inputs import open_book
 from listen2lab.notebook.cards import said
 from listen2lab.pipeline.knobs import Knobs
-from listen2lab.report.card import table_card
+from listen2lab.report.card import Card, table_card, table_of
 from listen2lab.report.cure_plots import plot_both
 from listen2lab.report.text import cures as words
+from listen2lab.report.text.escape import as_code
 from listen2lab.report.text.law import law as law_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from listen2lab.facade import Study
-    from listen2lab.report.card import Card
 
 __all__ = ["both", "fix", "law", "law_in_words", "listen", "open_cures", "pareto"]
 
@@ -64,9 +64,11 @@ def fix(study: Study) -> Card:
     answers = study.summary().answers
     if answers is None or answers.cures is None:
         return said(_NO_CURES)
-    rows = [("limits", each) for each in words.limits(answers.cures)]
-    steps = words.plan(answers.cures)
-    return table_card([*rows, *((f"plan, {at}", each) for at, each in enumerate(steps, 1))])
+    sentences = [*words.limits(answers.cures), words.measured(answers.cures)]
+    steps = [(str(at), *map(as_code, step)) for at, step in enumerate(words.plan(answers.cures), 1)]
+    parts = [Markup("<p>{}</p>").format(sentence) for sentence in sentences]
+    table = table_of(words.PLAN_HEADS, steps, numbers_from=len(words.PLAN_HEADS))
+    return Card(Markup("").join([*parts, table]), [*sentences, *words.plan_lines(answers.cures)])
 
 
 def law(study: Study) -> Figure | Card:

@@ -46,7 +46,7 @@ def plot_cures(found: Cures) -> Figure:
     """Plot each cure's peak against its CPU: lower and further left is better.
 
     The marker says what becomes of the audio, a filled one that several processes agreed; those
-    that no other beats in both are joined and named, and so is the app's own.
+    that no other beats in both are joined. They are named, and so are the app's own and the plan's.
     """
     figure = new_figure(7.6, 4.6)
     points = [
@@ -78,14 +78,16 @@ def plot_cures(found: Cures) -> Figure:
                 markeredgewidth=1.6, zorder=3,
                 markerfacecolor=colour if each.is_verified else "none",
             )  # fmt: skip
-        _names(axes, [point for point in points if point[0] == 0 or point[0] in found.front])
+        named = {0, *found.front, *(step.at for step in found.plan)}
+        _names(axes, [point for point in points if point[0] in named])
         for kind in sorted(seen):
             label, colour, marker = _KINDS[kind]
             axes.plot([], [], linestyle="none", marker=marker, color=colour, label=label)
-        axes.plot(
-            [], [], linestyle="none", marker=MARKERS[0], color=QUIET, markerfacecolor="none",
-            label="hollow: one run",
-        )  # fmt: skip
+        if any(not each.is_verified for _, each, _, _ in points):
+            axes.plot(
+                [], [], linestyle="none", marker=MARKERS[0], color=QUIET, markerfacecolor="none",
+                label="hollow: one run",
+            )  # fmt: skip
         ticks = [x for x in (50, 100, 200, 400, 700, 1000, 2000, 4000, 8000) if bottom < x < top]
         axes.set_yticks(ticks, [f"{x:,}" for x in ticks])
         axes.minorticks_off()
@@ -112,19 +114,12 @@ def _limits(axes: Axes, bottom: float, top: float) -> None:
 
 
 def _names(axes: Axes, points: list[tuple[int, Cure, float, float]]) -> None:
-    """Name the app above its point; those of the front on their right, one below the other."""
-    front = sorted((point for point in points if point[0]), key=lambda point: -point[3])
+    """Name points: the app above it, each other below it, where the picture is empty."""
     for at, each, cpu, peak in points:
-        if at == 0:
-            axes.annotate(
-                safe_label(each.condition), (cpu, peak), textcoords="offset points",
-                xytext=(0, 9), ha="center", fontsize=9, color=INK, fontweight="bold",
-            )  # fmt: skip
-    for k, (_, each, cpu, peak) in enumerate(front):
         axes.annotate(
-            safe_label(each.condition), (cpu, peak), textcoords="axes fraction",
-            xytext=(0.35, 0.15 - 0.055 * k), fontsize=9, color=INK, va="center",
-            arrowprops={"arrowstyle": "-", "color": INK, "linewidth": 0.6, "shrinkB": 5},
+            safe_label(each.condition), (cpu, peak), textcoords="offset points", color=INK,
+            xytext=(0, 9) if at == 0 else (-4, -8), fontsize=9, ha="left" if at else "center",
+            va="top" if at else "baseline", fontweight="normal" if at else "bold",
         )  # fmt: skip
 
 

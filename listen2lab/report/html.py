@@ -131,6 +131,8 @@ def _opening(summary: Summary) -> dict[str, Any] | None:
         "has_cures": has_cures,
         "cure_heads": cure_words.HEADS,
         "cures": [] if found.cures is None else cure_words.rows(found.cures),
+        "plan_heads": cure_words.PLAN_HEADS,
+        "plan": [] if found.cures is None else cure_words.plan(found.cures),
     }  # fmt: skip
 
 

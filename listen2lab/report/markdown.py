@@ -9,6 +9,7 @@ import numpy as np
 from listen2lab.report.tables import phase_rows, phase_table
 from listen2lab.report.template import template
 from listen2lab.report.terminal import blocks
+from listen2lab.report.text import cures as cure_words
 from listen2lab.report.text import findings as finding_words
 from listen2lab.report.text import study as words
 from listen2lab.report.text.answers import answers
@@ -44,12 +45,15 @@ def short(study: StudyData, summary: Summary) -> str:
     ]
     said = answers(summary)
     cures = None if summary.answers is None else summary.answers.cures
-    n_limits = 0 if cures is None else len(cures.limits)  # each with its price: worth a line
     return template("summary.md.j2").render(
         **_common(study, summary),
         answers=[
             *(said[x][0] for x in ("leak", "consumes", "cause", "under") if said.get(x)),
-            *(said["under"][1:n_limits] if n_limits else ()),
+            *(
+                []
+                if cures is None
+                else [*cure_words.limits(cures)[1:], *cure_words.plan_lines(cures)]
+            ),
         ],
         contrasts=contrasts(study, summary),
         contrasts_title=TITLE,

@@ -105,6 +105,8 @@ def findings(summary: Summary) -> str:
         lines.append(question)
         for sentence in said[name]:
             lines += _wrapped(sentence)
+        if name == "under" and summary.answers is not None and summary.answers.cures is not None:
+            lines += _plan(summary.answers.cures)
     rows = [
         (
             f"{name}  {HYPOTHESES[name].short}" if name in HYPOTHESES else name,
@@ -132,11 +134,19 @@ def cures(found: Cures, limits: Mapping[str, float]) -> str:
     for name, limit in limits.items():
         told = limit_of(found.cures, name, limit / MIB)
         lines += textwrap.wrap(cure_words.limit(found, told), _WIDTH)
-    steps = cure_words.plan(found)
-    lines += ["", "The plan:"] if steps else []
-    for at, step in enumerate(steps, 1):
-        lines += textwrap.wrap(f"{at}. {step}", _WIDTH, subsequent_indent="   ")
-    return printable("\n".join(lines))
+    return printable("\n".join([*lines, "", *_plan(found)]))
+
+
+def _plan(found: Cures) -> list[str]:
+    steps = cure_words.plan_lines(found)
+    return [
+        *(["The plan:"] if steps else []),
+        *(
+            line
+            for step in steps
+            for line in textwrap.wrap(step, _WIDTH, initial_indent="  ", subsequent_indent="     ")
+        ),
+    ]
 
 
 def watched(study: StudyData, summary: Summary) -> str:

@@ -190,16 +190,12 @@ def _untested(found: Answers) -> list[str]:
 
 
 def under(found: Answers) -> list[str]:
-    """Say what stays under each limit: cures with their price, and the plan, where they were run.
+    """Say what stays under each limit: cures with their price, where they were run.
 
     Without them, the best of the single changes.
     """
     if found.cures is not None:
-        steps = cures.plan(found.cures)
-        return [
-            *cures.limits(found.cures),
-            *(f"The plan, {at} of {len(steps)}. {step}" for at, step in enumerate(steps, 1)),
-        ]
+        return [*cures.limits(found.cures), cures.measured(found.cures)]
     app = [each for each in found.outcomes if not each.knobs and each.complete]
     said = [
         _under_limit(limit, app, found.outcomes)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from listen2lab.report.text.format import DASH, number, size
 from listen2lab.report.text.knobs import in_words
 from listen2lab.units import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from listen2lab.findings.cure_records import Cure, CureLimit, Cures
     from listen2lab.study.plan import KnobValue
 
-__all__ = ["AUDIO", "how", "limit", "limits", "plan", "price", "rows"]
+__all__ = [
+    "AUDIO", "HEADS", "PLAN_HEADS", "how", "limit", "limits", "measured", "plan", "plan_lines",
+    "price", "rows",
+]  # fmt: skip
 
 AUDIO = {
     "identical": "identical audio",
@@ -26,40 +29,55 @@ AUDIO = {
 
 
 def limits(cures: Cures) -> list[str]:
-    """Say for each limit what brings the peak under it, and how it was measured."""
+    """Say for each limit what brings the peak under it; once, where it is the same."""
+    of: dict[str, list[CureLimit]] = {}
+    for found in cures.limits:
+        of.setdefault(_best(cures, found), []).append(found)
+    return [_sentence(found, best) for best, found in of.items()]
+
+
+def limit(cures: Cures, found: CureLimit) -> str:
+    """Say what brings the peak under a limit: what sounds the same, and the cheapest."""
+    return _sentence([found], _best(cures, found))
+
+
+def _sentence(limits: Sequence[CureLimit], best: str) -> str:
+    title = " and ".join(f"under {each.name} ({size(each.mib * MIB)})" for each in limits)
+    return f"U{title[1:]}: {best}."
+
+
+def _best(cures: Cures, found: CureLimit) -> str:
+    app = cures.cures[0]
+    if found.already:
+        return f"the app's own condition is, with a peak of {_mib(app.worst_mib)}"
+    if found.cheapest is None:
+        return "none of what was verified"
+    best = found.cheapest if found.same_audio is None else found.same_audio
+    cure = cures.cures[best]
+    said = (
+        f"{in_words(cure.knobs)} (peak {_mib(cure.worst_mib)}, end {_mib(cure.end_mib)}), at "
+        f"{price(cure, app)}"
+    )
+    if found.cheapest == best:
+        return f"{said}; it is also the cheapest"
+    other = cures.cures[found.cheapest]
+    return (
+        f"{said}; the cheapest is {in_words(other.knobs)} (peak {_mib(other.worst_mib)}), at "
+        f"{price(other, app)}"
+    )
+
+
+def measured(cures: Cures) -> str:
+    """Say how the cures were measured."""
     verified = sum(each.is_verified for each in cures.cures)
-    return [
-        *(limit(cures, each) for each in cures.limits),
-        f"Measured with durations and noise fixed, so that conditions differ in nothing else: "
+    return (
+        "Measured with durations and noise fixed, so that conditions differ in nothing else: "
         f"{len(cures.cures)} conditions, {verified} of them in several processes"
         + (
             "; those that were chosen once more with the app's own, random durations."
             if any(each.random_peak_mib is not None for each in cures.cures)
             else "."
-        ),
-    ]
-
-
-def limit(cures: Cures, found: CureLimit) -> str:
-    """Say what brings the peak under a limit: what sounds the same, and the cheapest."""
-    title = f"Under {found.name} ({size(found.mib * MIB)})"
-    if found.already:
-        app = cures.cures[0]
-        return f"{title}: the app's own condition is, with a peak of {_mib(app.worst_mib)}."
-    if found.cheapest is None:
-        return f"{title}: none of what was verified."
-    best = found.cheapest if found.same_audio is None else found.same_audio
-    cure = cures.cures[best]
-    said = (
-        f"{title}: {in_words(cure.knobs)} (peak {_mib(cure.worst_mib)}, end {_mib(cure.end_mib)}), "
-        f"which costs {price(cure, cures.cures[0])}"
-    )
-    if found.cheapest == best:
-        return f"{said}; it is also the cheapest."
-    other = cures.cures[found.cheapest]
-    return (
-        f"{said}; the cheapest is {in_words(other.knobs)} (peak {_mib(other.worst_mib)}), at "
-        f"{price(other, cures.cures[0])}."
+        )
     )
 
 
@@ -67,28 +85,67 @@ def price(cure: Cure, app: Cure) -> str:
     """Say what a cure costs beside the app: CPU, load time, the first sound, and the audio."""
     said = []
     if cure.cpu_ratio is not None:
-        said.append(f"{100 * (cure.cpu_ratio - 1):+.0f} % of CPU")
-    for what, mine, own in (
-        ("to load", cure.load_s, app.load_s),
-        ("to the first sound", cure.first_sound_s, app.first_sound_s),
+        said.append(_beside(100 * (cure.cpu_ratio - 1), 0, "% more CPU", "% less CPU", "equal CPU"))
+    for mine, own, *words in (
+        (cure.load_s, app.load_s, "s more to load", "s less to load", "equal time to load"),
+        (
+            *(cure.first_sound_s, app.first_sound_s),
+            *(
+                "s more to the first sound",
+                "s less to the first sound",
+                "equal time to the first sound",
+            ),
+        ),
     ):
         if mine is not None and own is not None:
-            said.append(f"{mine - own:+.2f} s {what}")
+            said.append(_beside(mine - own, 2, *words))
     return f"{', '.join(said) or 'an unknown amount'}, with {AUDIO[cure.audio]}"
 
 
-def plan(cures: Cures) -> list[str]:
-    """Return the plan for the fix, in order: change, effect, price, and how to do it."""
+def _beside(change: float, decimals: int, more: str, less: str, equal: str) -> str:
+    amount = number(abs(change), decimals)
+    if not float(amount):
+        return equal
+    return f"{amount} {more if change > 0 else less}"
+
+
+class Step(NamedTuple):
+    """One step of the plan for the fix, in words."""
+
+    change: str
+    peak: str
+    end: str
+    price: str
+    how: str
+
+
+PLAN_HEADS = ("", "change", "peak, MiB", "end, MiB", "price", "how")
+"""Of the plan as a table: the number of a step, and what `Step` holds."""
+
+
+def plan(cures: Cures) -> list[Step]:
+    """Return the plan for the fix, in order."""
     app = cures.cures[0]
-    said = []
-    for step in cures.plan:
-        cure = cures.cures[step.at]
-        said.append(
-            f"{_KINDS[step.kind]}: {in_words(cure.knobs)}. Effect: peak {_mib(app.worst_mib)} to "
-            f"{_mib(cure.worst_mib)}, end {_mib(app.end_mib)} to {_mib(cure.end_mib)}. "
-            f"Price: {price(cure, app)}. How: {how(cure.knobs)}."
+    return [
+        Step(
+            f"{_KINDS[step.kind]}: {in_words(cure.knobs)}",
+            f"{_plain(app.worst_mib)} to {_plain(cure.worst_mib)}",
+            f"{_plain(app.end_mib)} to {_plain(cure.end_mib)}",
+            price(cure, app),
+            how(cure.knobs),
         )
-    return said
+        for step in cures.plan
+        for cure in [cures.cures[step.at]]
+    ]
+
+
+def plan_lines(cures: Cures) -> list[str]:
+    """Return the plan for the fix, a numbered line a step."""
+    return [
+        f"{at}. {step.change}. Peak {step.peak} MiB, end {step.end} MiB. Price: {step.price}. "
+        f"How: {step.how}."
+        for at, step in enumerate(plan(cures), 1)
+    ]
 
 
 _KINDS = {
@@ -163,6 +220,10 @@ HEADS = (
     "load, s", "first sound, s", "audio",
 )  # fmt: skip
 """Of `rows`."""
+
+
+def _plain(mib: float | None) -> str:
+    return DASH if mib is None else number(mib, 0)
 
 
 def _mib(value: float | None) -> str:

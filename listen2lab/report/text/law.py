@@ -26,7 +26,7 @@ def law(laws: Mapping[str, tuple[Law, ...]]) -> list[str]:
         for each in laws.get(graph, ()):
             if each.quantity == "peak":
                 kept = " and ".join(_kept(each, limit, size) for limit, size in LIMITS.items())
-                said.append(f"{name}, keep sentences {kept}{_error(each)}.")
+                said.append(f"{name}, keep sentences {kept}{_beyond(each)}{_error(each)}.")
     return said
 
 
@@ -36,15 +36,19 @@ def _kept(found: Law, limit: str, size: int) -> str:
         return f"(none is short enough) for a peak under {limit}"
     if math.isinf(longest):
         return f"as long as they are for a peak under {limit}"
-    beyond = (
-        ""
-        if longest <= found.longest_s
-        else f" (longer than any measured: {found.longest_s:.0f} s)"
-    )
-    return f"below {number(longest, 0)} s for a peak under {limit}{beyond}"
+    return f"below {number(longest, 0)} s for a peak under {limit}"
+
+
+def _beyond(found: Law) -> str:
+    longest = [found.longest_under(mib(size)) or 0.0 for size in LIMITS.values()]
+    is_beyond = any(found.longest_s < each < math.inf for each in longest)
+    return f"; none above {found.longest_s:.0f} s was measured" if is_beyond else ""
 
 
 def _error(found: Law) -> str:
     if found.error is None:
         return ""
-    return f" (a length left out of {found.lengths} is predicted within {100 * found.error:.1f} %)"
+    return (
+        f"; of {found.lengths} lengths measured, one left out is predicted within "
+        f"{100 * found.error:.1f} %"
+    )
