@@ -1,13 +1,16 @@
-"""What the account of memory costs, and how tracing and reducing compare with memray's own.
+"""What the account of memory costs, beside memray's own tools, and who is named for a leak.
 
 ::
 
     python benchmarks/attribution.py                      # a short study and a capture of a million
     python benchmarks/attribution.py --study studies/X    # that study's runs instead
     python benchmarks/attribution.py --capture heap.bin   # that capture instead
-    python benchmarks/attribution.py --only trace         # one of probe, reduce, trace
+    python benchmarks/attribution.py --only trace         # one of probe, reduce, trace, owners
+    python benchmarks/attribution.py --only owners --python OTHER --leaks lxml,pandas
 
-Processor time is compared, of processes of their own, so that a busy machine changes little.
+``owners`` tells who is named first for leaks whose library is known (`owners.py`), as far as the
+interpreter has the packages. Processor time is compared, of processes of their own, so that a busy
+machine changes little.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import tempfile
 from pathlib import Path
 
 import memray
+import owners
 import pandas as pd
 
 import listen2lab as lab
@@ -83,12 +87,14 @@ def main() -> None:
     parser.add_argument("--study", type=Path)
     parser.add_argument("--capture", type=Path)
     parser.add_argument("--allocations", type=int, default=1_000_000)
-    parser.add_argument("--only", choices=["probe", "reduce", "trace"])
+    parser.add_argument("--only", choices=["probe", "reduce", "trace", "owners"])
+    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--leaks", default="")
     given = parser.parse_args()
     answer: dict[str, object] = {}
-    wanted = [given.only] if given.only else ["probe", "reduce", "trace"]
+    wanted = [given.only] if given.only else ["probe", "reduce", "trace", "owners"]
     with tempfile.TemporaryDirectory() as folder:
-        if wanted != ["reduce"]:
+        if {"probe", "trace"} & {*wanted}:
             study = given.study or _short_study(Path(folder) / "study")
         if "probe" in wanted:
             answer["probe"] = probe_cost(study)
@@ -97,6 +103,9 @@ def main() -> None:
             answer["reduce"] = reduce_cost(capture)
         if "trace" in wanted:
             answer["trace"] = trace_cost(study, Path(folder))
+        if "owners" in wanted:
+            leaks = [name for name in given.leaks.split(",") if name]
+            answer["owners"] = owners.named(Path(folder), leaks, given.python)
         print(json.dumps(answer, indent=1))
 
 

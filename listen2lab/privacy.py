@@ -12,7 +12,7 @@ import msgspec
 
 __all__ = [
     "ComponentName", "ConditionName", "ExperimentName", "Fact", "FunctionName", "MachineLabel",
-    "ModelName", "Private", "Public", "RunKey", "Sentence", "TextName", "VersionText",
+    "ModelName", "Private", "Public", "RunKey", "Sentence", "SourceFile", "TextName", "VersionText",
     "WorkloadName",
 ]  # fmt: skip
 
@@ -45,6 +45,9 @@ RunKey: TypeAlias = Annotated[str, msgspec.Meta(extra={"share": "run"})]
 
 FunctionName: TypeAlias = Annotated[str, msgspec.Meta(extra={"share": "function"})]
 """A function of C, C++ or Python; one of another shape is left out."""
+
+SourceFile: TypeAlias = Annotated[str, msgspec.Meta(extra={"share": "source"})]
+"""A file of code: one of an installed package by its path there, any other left out."""
 
 ModelName: TypeAlias = Annotated[str, msgspec.Meta(extra={"share": "model"})]
 """A voice or recognizer: named if it is generated or published; a folder is left out."""

@@ -28,6 +28,7 @@ __all__ = ["selftest"]
 # keyed by the text meets a new key each time. Many short words make alignments of some weight.
 _SENTENCE = "it is {} of us to go on as we do by day or by sea as it is so"
 _KNOBS: dict[str, KnobValue] = {"noise_scale_w": 0.0, "alignment": "off"}
+_BESIDE = {"child": "children", "shared-memory": "shm_files"}  # what is lost beside the process
 _COLLECTED_KIB = 16.0  # freed by the collector alone, in each step: more is a cycle
 
 
@@ -87,6 +88,8 @@ def _finding(study: StudyData, name: str, numbers: ConditionNumbers) -> PlantedF
     called_leak = numbers.verdict == "leak"
     is_right = numbers.n_complete > 0 and called_leak == fault.is_leak
     found = numbers.rate_kib_per_step
+    if (beside := _BESIDE.get(name)) is not None and beside in numbers.quantities:
+        found = (numbers.quantities[beside].rate_per_step or 0.0) / KIB
     if name == "cycle":
         is_right = is_right and collected > _COLLECTED_KIB
         found = collected

@@ -20,14 +20,14 @@ from listen2lab.account.attribute import attribute, grown, held, leaks, survivor
 from listen2lab.account.categories import account, categories
 from listen2lab.account.flamegraph import flame_graph, links, temporal_graph
 from listen2lab.account.owners import (
-    BY,
+    SMALL_STACKS,
     arena_note,
     fingerprints,
     growth,
     holders,
     new_since,
-    read_rules,
 )
+from listen2lab.account.stacks import BY, read_rules
 from listen2lab.account.traces import trace_of, traced_run
 from listen2lab.cli import attribute as part
 from listen2lab.errors import InputError, StudyError, UnknownNameError
@@ -167,7 +167,7 @@ def test_what_grew_between_two_moments_is_ranked():
     now = Moment("step 9", 7 * MIB, ((0, 4 * MIB, 2), (1, 0, 0)))
     heap = msgspec.structs.replace(heap, moments=(*heap.moments, now))
     table = growth(heap, "step 3", "step 9")
-    assert table["owner"].tolist() == ["pipeline: synthesis", "espeak-ng", "(small stacks)"]
+    assert table["owner"].tolist() == ["pipeline: synthesis", "espeak-ng", SMALL_STACKS]
     assert table["bytes"].tolist() == [3 * MIB, -MIB, 2 * MIB]
     assert table["blocks"].tolist() == [1, -1, 0]
     assert table["share"].tolist() == [0.6, -0.2, 0.4]

@@ -9,7 +9,9 @@ import msgspec
 import pandas as pd
 
 from listen2lab.account.categories import CATEGORIES, UNACCOUNTED, account, cannot_tell, categories
-from listen2lab.account.owners import BY, arena_note, fingerprints, holders, new_since, read_rules
+from listen2lab.account.growth import Growth, what_grew
+from listen2lab.account.owners import arena_note, fingerprints, holders, new_since
+from listen2lab.account.stacks import BY, read_rules
 from listen2lab.account.traces import PEAK, trace_of, traced_run
 from listen2lab.errors import InputError, StudyError, UnknownNameError
 from listen2lab.study.trace_records import Objects
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from listen2lab.account.owners import Rule
+    from listen2lab.account.stacks import Rule
     from listen2lab.account.traces import Reducer
     from listen2lab.notice import Notice
     from listen2lab.study.data import StudyData
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Attribution",
     "attribute",
+    "filling",
     "grown",
     "held",
     "leaks",
@@ -57,6 +60,10 @@ class Attribution:
         See `listen2lab.account.owners.holders`; empty where there is no trace.
     operators
         The same of a run without the engine's arena, by owner, where the study has one.
+    growth
+        What grew between two steps, see `listen2lab.account.growth.what_grew`; None without trace.
+    buffers
+        How many large buffers Python held at the end of the traced run.
     notes
         What cannot be told, and what misleads.
     """
@@ -72,6 +79,8 @@ class Attribution:
     moment: str | None = None
     who: pd.DataFrame = field(default_factory=pd.DataFrame)
     operators: pd.DataFrame = field(default_factory=pd.DataFrame)
+    growth: Growth | None = None
+    buffers: int = 0
     notes: tuple[Notice, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -91,6 +100,7 @@ def attribute(
     condition: str | None = None,
     repeat: int | None = None,
     at: int | None = None,
+    between: tuple[int, int] | None = None,
     by: str = "owner",
     owners: Path | str | None = None,
     reduce: Reducer | None = None,
@@ -105,10 +115,12 @@ def attribute(
         Which run; None: the first that has samples.
     at
         The step; None: the last one, and the peak of the traced run.
+    between
+        The steps between which growth is ranked; None: the last half.
     by
-        One of `listen2lab.account.owners.BY`.
+        One of `listen2lab.account.stacks.BY`.
     owners
-        A table of rules of one's own, see `listen2lab.account.owners.read_rules`.
+        A table of rules of one's own, see `listen2lab.account.stacks.read_rules`.
     reduce
         See `listen2lab.account.traces.trace_of`.
     """
@@ -131,6 +143,7 @@ def attribute(
     name, own = str(row["experiment"]), str(row["condition"])
     trace, found = trace_of(study, name, own, reduce)
     notes = [*cannot_tell(run), *found]
+    growth = what_grew(study, name, own, between, by=by, rules=rules, reduce=reduce)
     moment, who, operators = None, pd.DataFrame(), pd.DataFrame()
     if trace is not None and trace.moments:
         moment = PEAK if at is None else f"step {at}"
@@ -150,6 +163,8 @@ def attribute(
         moment=moment,
         who=who,
         operators=operators,
+        growth=growth,
+        buffers=_objects(study, name, own).buffers_in_all,
         notes=tuple(dict.fromkeys(notes)),
     )
 
@@ -171,7 +186,9 @@ def leaks(
     rules = read_rules(owners)
     trace, _ = trace_of(study, experiment, condition, reduce)
     if trace is None:
-        return pd.DataFrame(columns=["fingerprint", "owner", "frames", "bytes", "blocks"])
+        return pd.DataFrame(
+            columns=["fingerprint", "owner", "frames", "bytes", "blocks", "per_step"]
+        )
     now = fingerprints(trace, rules=rules)
     before = None if since is None else trace_of(since, experiment, condition, reduce)[0]
     return now if before is None else new_since(now, fingerprints(before, rules=rules))
@@ -206,6 +223,17 @@ def grown(study: StudyData, experiment: str, condition: str) -> pd.DataFrame:
         for each in types
     ]
     return pd.DataFrame(rows, columns=["between", "type", "objects", "now"])
+
+
+def filling(study: StudyData, experiment: str, condition: str) -> pd.DataFrame:
+    """Return the containers that had more items at the end of a traced run than after its setup.
+
+    ``path`` (where it is, from a module), ``type``, ``items`` and ``more``, the largest growth
+    first.
+    """
+    found = _objects(study, experiment, condition).containers
+    rows = [(each.path, each.type, each.items, each.more) for each in found]
+    return pd.DataFrame(rows, columns=["path", "type", "items", "more"])
 
 
 def survivors(study: StudyData, experiment: str, condition: str) -> pd.DataFrame:

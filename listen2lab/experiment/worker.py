@@ -185,7 +185,7 @@ class _Run:
                 "gc_found": found,
                 "gc_freed": freed,
                 "python_blocks": blocks,
-                **self.tree.read(),
+                **({} if traced else self.tree.read()),  # a trace would hold each file's name
                 "components": plain_components(workload.components()),
             }
             if largest is not None:
@@ -224,7 +224,8 @@ def main(spec_path: str) -> int:
 
     run.objects = ObjectsProbe(folder)
     capture = f"{folder}/heap.bin"
-    status = _guarded(run, lambda: _run(run, heap.recording(capture)))
+    small = spec["workload"]["kind"] in ("file", "functions")  # the pipeline's are few and short
+    status = _guarded(run, lambda: _run(run, heap.recording(capture, small_objects=small)))
     if os.path.exists(capture):  # the workload may not even have been loaded
         run.objects.write()
         is_whole = heap.write_reduced(capture, f"{folder}/heap.json", run.marks)

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from listen2lab.account.growth import Growth
 from listen2lab.findings.cure_records import Cures
 from listen2lab.findings.law import Law
 from listen2lab.notice import Notice
@@ -165,6 +166,7 @@ class ExperimentSummary(msgspec.Struct, frozen=True, kw_only=True):
     predictions: dict[Public, Sentence] = {}
     conditions: dict[ConditionName, ConditionNumbers] = {}
     contrasts: dict[ConditionName, ConditionContrast | None] = {}
+    growth: dict[ConditionName, Growth] = {}
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from listen2lab.account.attribute import held
+from listen2lab.account.growth import what_grew
 from listen2lab.findings.answers import answers
 from listen2lab.findings.conditions import contrast, numbers_of
 from listen2lab.findings.hypotheses import EXPERIMENTS, HYPOTHESES, find
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from listen2lab.study.plan import Experiment
 
 __all__ = ["build_summary", "summary_of"]
+
+_MOST_OWNERS = 5  # of what grew
 
 
 def summary_of(study: StudyData, *, anew: bool = False) -> Summary:
@@ -95,6 +98,11 @@ def _experiment(
             )
             for level in item.levels
             if level.name != app
+        },
+        growth={
+            level.name: found
+            for level in item.levels
+            if (found := what_grew(study, item.name, level.name, most=_MOST_OWNERS)) is not None
         },
     )
 

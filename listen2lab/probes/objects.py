@@ -14,14 +14,32 @@ import os
 import shutil
 import sys
 from collections import Counter, deque
-from types import CodeType, FrameType, FunctionType, MethodType, ModuleType
+from contextlib import suppress
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FrameType,
+    FunctionType,
+    MappingProxyType,
+    MethodType,
+    ModuleType,
+)  # fmt: skip
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
-__all__ = ["OWN_MODULES", "ObjectsProbe", "buffers", "cycles", "growth", "survivors"]
+__all__ = [
+    "OWN_MODULES",
+    "ObjectsProbe",
+    "buffers",
+    "cycles",
+    "grown_containers",
+    "growth",
+    "sizes",
+    "survivors",
+]
 
 _SMALLEST = 16 * 1024  # bytes: what counts as a large buffer
 _MAX_BUFFERS = 20
@@ -31,9 +49,16 @@ _MAX_OBJECTS = 300_000  # how far a walk from the workload goes
 _MAX_PATH = 12
 _MAX_DRAWING_S = 30
 _SHORT = 40  # characters of a key
+_DEEP = 2  # how far a walk from a module's globals goes
+_FEW_ITEMS = 64
 OWN_MODULES = {"listen2lab.pipeline", "listen2lab_workload", "__main__"}
 """Modules of the workload; that of its file comes to it."""
 
+_PLAIN = (
+    str, bytes, int, float, complex, tuple, type(None),
+    FunctionType, BuiltinFunctionType, ModuleType,
+)  # fmt: skip
+# What holds no container, as most of what modules hold: a trace sees each object that a walk makes.
 _CLOSED = (ModuleType, CodeType, FrameType, type)
 
 
@@ -44,8 +69,10 @@ class ObjectsProbe:
         self._folder = folder
         self._counts: tuple[str, Counter[str]] | None = None
         self._found: dict[str, Any] = {
-            "growth": {}, "buffers": [], "cycles": [], "survivors": [], "notes": []
+            "growth": {}, "buffers": [], "containers": [], "cycles": [], "survivors": [],
+            "notes": [],
         }  # fmt: skip
+        self._sizes: dict[str, tuple[str, int]] = {}
         self._before: frozenset[int] = frozenset()  # the workload's objects from before its setup
 
     def belongs_to(self, workload: Any) -> None:
@@ -77,13 +104,18 @@ class ObjectsProbe:
             before, then = self._counts
             self._found["growth"][f"{before} -> {name}"] = growth(then, counts)
         self._counts = (name, counts)
+        if name == "setup":
+            self._sizes = sizes()
         if name == "end":
+            self._found["containers"] = grown_containers(self._sizes, sizes())
             globals_of = {
                 module: vars(held)
                 for module, held in list(sys.modules.items())
                 if _is_own(module) and isinstance(held, ModuleType)
             }
-            self._found["buffers"] = buffers({"workload": workload, **globals_of})
+            found = buffers({"workload": workload, **globals_of})
+            self._found["buffers"] = found[:_MAX_BUFFERS]
+            self._found["buffers_in_all"] = len(found)
 
     def collect(self) -> int:
         """Collect garbage as after any step, and keep what types were in cycles."""
@@ -136,7 +168,65 @@ def buffers(roots: Mapping[str, object]) -> list[dict[str, Any]]:
                 name = type(each).__name__
                 found.append({"type": name, "bytes": size, "path": where, "holder": who})
     found.sort(key=lambda each: -int(each["bytes"]))
-    return found[:_MAX_BUFFERS]
+    return found
+
+
+def sizes() -> dict[str, tuple[str, int]]:
+    """Return type and number of items of each container that a module holds, by where it is.
+
+    In a module's globals, and in what its classes and objects hold; a cache of `functools` counts
+    as one. What the lab itself holds is left out.
+    """
+    found: dict[str, tuple[str, int]] = {}
+    seen: set[int] = set()
+    for module, held in list(sys.modules.items()):
+        is_lab = module.startswith("listen2lab") and not _is_own(module)
+        if isinstance(held, ModuleType) and not is_lab:
+            for name, value in list(vars(held).items()):
+                if not isinstance(value, _PLAIN):
+                    with suppress(Exception):  # whatever an object does when it is looked at
+                        _count(f"{module}.{name}", value, found, seen, _DEEP)
+    return found
+
+
+def _count(
+    path: str, value: object, found: dict[str, tuple[str, int]], seen: set[int], deep: int
+) -> None:
+    if id(value) in seen or len(seen) > _MAX_OBJECTS:
+        return
+    seen.add(id(value))
+    if (items := _items(value)) is not None:
+        found[path] = (type(value).__name__, items)
+    own = getattr(value, "__dict__", None) if deep else None
+    if isinstance(own, (dict, MappingProxyType)):
+        for name, each in list(own.items()):
+            if not isinstance(each, _PLAIN):
+                _count(f"{path}.{name}", each, found, seen, deep - 1)
+    elif deep and isinstance(value, dict) and len(value) <= _FEW_ITEMS:
+        for key, each in list(value.items()):
+            if not isinstance(each, _PLAIN) and isinstance(key, str):
+                _count(f"{path}[{key!r}]", each, found, seen, deep - 1)
+
+
+def _items(value: object) -> int | None:
+    """Return how many items a container has, None for what is none."""
+    if isinstance(value, (list, dict, set, deque)):
+        return len(value)
+    if type(value).__name__ == "_lru_cache_wrapper":
+        return int(value.cache_info().currsize)  # type: ignore[attr-defined]
+    return None
+
+
+def grown_containers(
+    before: Mapping[str, tuple[str, int]], after: Mapping[str, tuple[str, int]]
+) -> list[dict[str, Any]]:
+    """Return the containers with more items than before, the largest growth first."""
+    more = {path: now[1] - before[path][1] for path, now in after.items() if path in before}
+    ranked = sorted((path for path in more if more[path] > 1), key=lambda path: -more[path])
+    return [
+        {"path": path, "type": after[path][0], "items": after[path][1], "more": more[path]}
+        for path in ranked[:_MAX_TYPES]
+    ]
 
 
 def cycles() -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from operator import itemgetter
 from typing import Any
 
 from listen2lab.errors import ProbeError
+from listen2lab.probes.libraries import Libraries
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,12 +49,17 @@ _BEHIND_S = (0.1, 0.5)
 # or on a busy machine three times the longest pause between two looks, but at most the second.
 
 
-def recording(path: str) -> AbstractContextManager[Any]:
-    """Record every allocation with native frames while the context is open, one at a time."""
+def recording(path: str, *, small_objects: bool = False) -> AbstractContextManager[Any]:
+    """Record every allocation with native frames while the context is open, one at a time.
+
+    With `small_objects` also what Python hands out of its arenas, and not the arenas themselves.
+    """
     import memray  # only traced runs load it
 
     return memray.Tracker(
-        destination=memray.FileDestination(path, overwrite=True), native_traces=True
+        destination=memray.FileDestination(path, overwrite=True),
+        native_traces=True,
+        trace_python_allocators=small_objects,
     )
 
 
@@ -77,13 +83,13 @@ def reduce_capture(capture: str, marks: Sequence[tuple[str, float]] = ()) -> dic
     capture that a kill cut short is read as far as it goes.
 
     ``allocations`` (how many), ``peak`` (bytes), ``curve`` (``epoch_s``, ``heap`` and ``rss``
-    bytes, thinned so that the peak stays); ``frames``, each ``[function, file, line]``; ``stacks``,
-    numbers of frames from the innermost: ``frames``, native and Python's together, and ``lines``,
-    Python's own; ``moments`` in the order of time, each ``{"name", "bytes", "changes"}`` with
-    changes ``[stack, bytes, blocks]`` of what a stack holds now, where that is not what it held at
-    the moment before: every mark, the highest point of each step (``step 0 peak``), the whole
-    capture's ``peak``, and ``not-freed`` at the end of the recording; and ``notes`` of what this
-    capture cannot tell:
+    bytes, thinned so that the peak stays); ``frames``, each ``[function, file, line]``;
+    ``libraries``, each with the numbers of its native frames; ``stacks``, numbers of frames from
+    the innermost: ``frames``, native and Python's together, and ``lines``, Python's own;
+    ``moments`` in the order of time, each ``{"name", "bytes", "changes"}`` with changes ``[stack,
+    bytes, blocks]`` of what a stack holds now, where that is not what it held at the moment before:
+    every mark, the highest point of each step (``step 0 peak``), the whole capture's ``peak``, and
+    ``not-freed`` at the end of the recording; and ``notes`` of what this capture cannot tell:
     ``capture-cut``, ``capture-ends-before`` a mark, ``nothing-allocated``, ``no-native-traces``
     (libraries' allocations stand at the Python line that called them), ``native-names-unknown``
     (another machine's capture, or no symbols), ``recording-not-ended`` (the run was killed).
@@ -101,7 +107,7 @@ def reduce_capture(capture: str, marks: Sequence[tuple[str, float]] = ()) -> dic
     gc.disable()  # a hundred thousand small lists hold no cycles, and would be looked at again
     try:
         with reader:
-            return _Reduction(reader, marks).result()
+            return _Reduction(reader, marks).result(capture)
     finally:
         if was_on:
             gc.enable()
@@ -115,7 +121,7 @@ class _Reduction:
         self._meta = reader.metadata
         self._native = bool(self._meta.has_native_traces)
         self._notes: list[dict[str, Any]] = []
-        self._frames: dict[tuple[str, str, int], int] = {}
+        self._frames: dict[tuple[str, str, int, str], int] = {}
         self._points = [(s.time / 1000, s.heap, s.rss) for s in reader.get_memory_snapshots()]
         self._small: dict[str, int] = {}
         self._records: list[Any] = []  # one a stack, whose frames can be asked for
@@ -196,28 +202,41 @@ class _Reduction:
             self._note("capture-ends-before", phase=marks[len(there)][0])
         return there, len(there) == len(marks)
 
-    def result(self) -> dict[str, Any]:
+    def result(self, capture: str) -> dict[str, Any]:
         """Look the largest stacks' frames up, and return the table."""
         chosen = self._largest()
         numbers = {record: k for k, record in enumerate(chosen)}
+        records = [self._records[number] for number in chosen]
+        libraries = None
+        if self._native and (last := max((each.native_stack_id for each in records), default=0)):
+            libraries = Libraries(capture, last)
         stacks: list[dict[str, list[int]]] = []
         native: list[str] = []
-        for number in chosen:
-            frames, lines = self._stack(self._records[number])
+        for record in records:
+            frames, lines = self._stack(record)
             native += [name for name, file, _ in frames if not file.endswith(".py")]
+            found = _libraries_of(record, frames, libraries) if libraries else [""] * len(frames)
             stacks.append(
-                {"frames": [*map(self._frame, frames)], "lines": [*map(self._frame, lines)]}
+                {
+                    "frames": [*map(self._frame, frames, found)],
+                    "lines": [self._frame(line, "") for line in lines],
+                }
             )
         self._note_limits(native)
         totals = {
             name: self._small.get(name, 0) + sum(size for size, _ in live.values())
             for name, live in self._moments.items()
         }
+        named = [(*frame, k) for frame, k in self._frames.items()]
         return {
             "allocations": self._meta.total_allocations,
             "peak": max(self._meta.peak_memory, totals["peak"]),
             "curve": _thin(self._points),
-            "frames": [[*frame] for frame in self._frames],
+            "frames": [frame[:3] for frame in self._frames],
+            "libraries": {
+                name: [k for *_, library, k in named if library == name]
+                for name in dict.fromkeys(library for *_, library, _ in named if library)
+            },
             "stacks": stacks,
             "moments": [
                 {"name": name, "bytes": totals[name], "changes": changes}
@@ -247,10 +266,11 @@ class _Reduction:
             self._native, frames = False, lines
         return list(frames) or list(lines), list(lines)
 
-    def _frame(self, frame: tuple[str, str, int]) -> int:
+    def _frame(self, frame: tuple[str, str, int], library: str) -> int:
         """Return a frame's number in the table."""
         function, file, line = frame
-        clean = (_short(function), file.replace(_UNKNOWN, ""), line if file.endswith(".py") else 0)
+        is_python = file.endswith(".py")
+        clean = (_short(function), file.replace(_UNKNOWN, ""), line if is_python else 0, library)
         return self._frames.setdefault(clean, len(self._frames))
 
     def _note(self, code: str, **values: object) -> None:
@@ -268,6 +288,29 @@ class _Reduction:
         ended = self._meta.end_time.timestamp()
         if self._points and self._points[-1][0] > ended + _LATE_S:
             self._note("recording-not-ended")
+
+
+def _libraries_of(
+    record: Any, frames: Sequence[tuple[str, str, int]], libraries: Libraries
+) -> list[str]:
+    """Return the library of each frame of a stack, "" for Python's lines.
+
+    One address has a frame for each function that was inlined there, which memray tells when it is
+    asked for one address more; of the native frames it leaves out those that evaluate Python.
+    """
+    native: list[tuple[tuple[str, str, int], str]] = []
+    addresses = libraries.of(record.native_stack_id, record.native_segment_generation)
+    for depth, library in enumerate(addresses, 1):
+        if len(native) >= 2 * len(frames):
+            break
+        told = record.native_stack_trace(depth)
+        native += [(frame, library) for frame in told[len(native) :]]
+    found, at = [], 0
+    for frame in frames:
+        there = [k for k in range(at, len(native)) if native[k][0] == frame]
+        found.append(native[there[0]][1] if there else "")
+        at = there[0] + 1 if there else at
+    return found
 
 
 def _thinned(marks: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:

@@ -25,6 +25,7 @@ from listen2lab.report.tables import grid, phase_rows, phase_table
 from listen2lab.report.template import template
 from listen2lab.report.text import cures as cure_words
 from listen2lab.report.text import findings as finding_words
+from listen2lab.report.text import growth as growth_words
 from listen2lab.report.text import study as words
 from listen2lab.report.text.account import flame_graph_label, how_measured, part
 from listen2lab.report.text.answers import QUESTIONS, answers
@@ -168,6 +169,18 @@ def _section(study: StudyData, item: Experiment, numbers: ExperimentSummary) -> 
         "accounted_in": None,
         "phases": _phases(study, name, list(conditions)),
         "traces": _traces(study, name, list(conditions)),
+        "grown": [
+            {
+                "condition": condition,
+                "title": growth_words.title(found),
+                "coverage": growth_words.coverage(found),
+                "rows": growth_words.rows(found, len(found.rows)),
+                "cut": growth_words.cut(len(found.rows), found.owners),
+            }
+            for condition, found in numbers.growth.items()
+            if growth_words.is_worth_telling(found)
+        ],
+        "growth_heads": growth_words.HEADS,
     }
 
 

@@ -11,6 +11,7 @@ from listen2lab.report.template import template
 from listen2lab.report.terminal import blocks
 from listen2lab.report.text import cures as cure_words
 from listen2lab.report.text import findings as finding_words
+from listen2lab.report.text import growth as growth_words
 from listen2lab.report.text import study as words
 from listen2lab.report.text.answers import answers
 from listen2lab.report.text.contrasts import TITLE, contrasts
@@ -82,6 +83,8 @@ def issue(study: StudyData, summary: Summary, *, for_engine: bool = False) -> st
         unit=item.unit,
         numbers=numbers,
         nature=over_all or numbers.verdict,
+        grew=summary.experiments[where.experiment].growth.get(where.condition),
+        growth=growth_words,
         grows_live=words.is_hidden(numbers),
         verdict=verdict(summary, numbers, item.unit),
         title=title(study.manifest, over_all or numbers.verdict, numbers, item),

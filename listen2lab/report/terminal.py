@@ -17,6 +17,7 @@ from listen2lab.findings.cures import limit_of
 from listen2lab.findings.hypotheses import HYPOTHESES
 from listen2lab.report.text import cures as cure_words
 from listen2lab.report.text import findings as finding_words
+from listen2lab.report.text import growth as growth_words
 from listen2lab.report.text import study as words
 from listen2lab.report.text.account import NOT_HELD
 from listen2lab.report.text.answers import QUESTIONS, answers
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from listen2lab.account.attribute import Attribution
+    from listen2lab.account.growth import Growth
     from listen2lab.findings.cure_records import Cures
     from listen2lab.findings.records import PlantedFault, Summary
     from listen2lab.study.data import StudyData
@@ -162,6 +164,10 @@ def watched(study: StudyData, summary: Summary) -> str:
             if numbers.n_complete
         ]
         lines.append(f"  {_curve(study, condition)}")
+        if growth_words.is_worth_telling(grew := item.growth.get(condition)):
+            lines.append(f"  {growth_words.title(grew)}")
+            lines += [f"  {line}" for line in growth_words.first(grew)]
+            lines += _wrapped(growth_words.coverage(grew))
     for condition, difference in item.contrasts.items():
         if difference is not None:
             what = f"from {difference.to} to {condition}"
@@ -220,10 +226,15 @@ def selftest(found: Sequence[PlantedFault]) -> str:
 
 
 _SHOWN = 15  # rows of a table
+_NOT_FREED = 8  # stacks, two lines each
 
 
 def attribution(
-    found: Attribution, lost: pd.DataFrame, kept: pd.DataFrame, left: pd.DataFrame
+    found: Attribution,
+    lost: pd.DataFrame,
+    kept: pd.DataFrame,
+    left: pd.DataFrame,
+    filling: pd.DataFrame,
 ) -> str:
     """Return what ``listen2lab attribute`` prints."""
     shown = found.parts[(found.parts["bytes"] > 0) | (found.parts["category"] == "unaccounted")]
@@ -238,8 +249,11 @@ def attribution(
         f"{_mib(found.resident)} MiB resident"
     )
     parts = [title, table(("part", "MiB", "share", "certainty"), rows)]
+    if found.growth is not None:
+        parts.append(_grown(found.growth))
     if len(found.who):
         title = f"traced run, {found.moment}, by {found.by}"
+        title += growth_words.cut(min(_SHOWN, len(found.who)), len(found.who))
         parts.append(_ranking(found.who, found.by, title))
     if len(found.operators):
         where = found.operators["condition"].iloc[0]
@@ -250,19 +264,25 @@ def attribution(
             for row in kept.head(_SHOWN).to_dict("records")
         ]
         title = "largest buffers that Python held at the end (traced run), by holder"
+        count = int(kept["buffers"].sum())
+        title += growth_words.cut(count, max(count, found.buffers))
         parts.append(f"{title}\n{table(('holder', 'MiB', 'buffers'), cells)}")
-    if len(lost):
-        found_lost = [
-            (
-                row["fingerprint"],
-                row["owner"],
-                "NEW" if row.get("new") else "",
-                _mib(row["bytes"], 2),
-            )
-            for row in lost.head(_SHOWN).to_dict("records")
+    if len(filling):
+        cells = [
+            (str(row["path"])[:_WIDTH], f"{row['more']:+,}", f"{row['items']:,}")
+            for row in filling.head(_SHOWN).to_dict("records")
         ]
+        title = "containers that grew between setup and end (traced run)"
+        parts.append(f"{title}\n{table(('container', 'items', 'in all'), cells)}")
+    if len(lost):
         title = "not freed after the teardown (traced run)"
-        parts.append(f"{title}\n{table(('', 'owner', '', 'MiB'), found_lost, numbers_from=3)}")
+        lines = [title + growth_words.cut(min(_NOT_FREED, len(lost)), len(lost))]
+        for row in lost.head(_NOT_FREED).to_dict("records"):
+            held = growth_words.not_freed(row["bytes"], row["blocks"], row["per_step"])
+            new = " NEW" if row.get("new") else ""
+            lines.append(f"{row['fingerprint']}{new} {row['owner']}: {held}")
+            lines.append(f"    {row['frames']}")
+        parts.append("\n".join(lines))
     if len(left):
         title = "the workload's own objects that were there after the teardown, and how one is held"
         lines = [
@@ -271,6 +291,14 @@ def attribution(
         ]
         parts.append("\n".join([title, *lines]))
     return printable("\n\n".join([*parts, *map(say, found.notes)]))
+
+
+def _grown(found: Growth) -> str:
+    """Return the owners of what grew between two steps, and what the trace did not see."""
+    said = growth_words.title(found) + growth_words.cut(min(_SHOWN, found.owners), found.owners)
+    rows = growth_words.rows(found, _SHOWN)
+    ranked = table(growth_words.HEADS, rows, numbers_from=3) if rows else ""
+    return "\n".join(each for each in (said, growth_words.coverage(found), ranked) if each)
 
 
 def _ranking(ranked: pd.DataFrame, by: str, title: str) -> str:

@@ -47,6 +47,10 @@ _HOST = re.compile(r"\b\w+://(?:[^\s/@]*@)?([\w-]+)")
 _FACT = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ()@.,_+:-]{0,79}")
 _VERSION = re.compile(r"\d+(?:\.\d+)*(?:(?:a|b|rc|\.post|\.dev)\d+)*|[0-9a-f]{7,64}\+?")
 _KERNEL = re.compile(r"\d+(?:\.\d+)+(?:-\d+(?=\D|$))?")
+_INSTALLED = re.compile(
+    r"(?:/lib/python[\d.]+/(?:(?:site|dist)-packages/)?|(?:site|dist)-packages/|\blisten2lab/(?:experiment|models|pipeline|probes|texts)/)"
+    r"[A-Za-z0-9_./+-]+\.py$"
+)
 _NO_SENTENCE = re.compile(r"[\\@/]|[^\x20-\x7e–’×−]")
 _OWN_LABEL = re.compile(r"machine-\d{1,4}")
 _NO_FUNCTION = frozenset("/\\@\"';")
@@ -97,6 +101,7 @@ class Redaction:
             "machine": self.machine,
             "run": self._run,
             "function": self._function,
+            "source": self._source,
             "model": self._model,
             "text": self._text,
             "workload": self._workload,
@@ -203,6 +208,12 @@ class Redaction:
         is_name = text.isascii() and not set(text) & _NO_FUNCTION
         return text if is_name and not self.tells(text) else LEFT_OUT
 
+    def _source(self, text: str) -> str:
+        found = _INSTALLED.search(text)
+        if found and not self.tells(found[0]):
+            return found[0]
+        return f"{LEFT_OUT}.py" if text.endswith(".py") else LEFT_OUT if text else ""
+
     def _model(self, text: str) -> str:
         name = leaf(text)
         if name in self._public.models:  # a folder of that name is somebody's own
@@ -246,7 +257,7 @@ class RedactedStudy(StudyData):
         )
 
     def trace(self, experiment: str, condition: str) -> Trace | None:
-        """As `StudyData.trace`; files are left out, functions named where they are plain."""
+        """As `StudyData.trace`; files of installed packages and plain functions are named."""
         trace = self._study.trace(*self._original[experiment, condition])
         return None if trace is None else self.redaction.record(trace)
 

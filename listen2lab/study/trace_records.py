@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from listen2lab.notice import Notice
-from listen2lab.privacy import Fact, FunctionName, Private
+from listen2lab.privacy import Fact, FunctionName, Private, SourceFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
-    "Buffer", "Curve", "Moment", "Objects", "Stack", "Survivor", "Trace", "TypeGrowth",
+    "Buffer", "Container", "Curve", "Moment", "Objects", "Stack", "Survivor", "Trace", "TypeGrowth",
 ]  # fmt: skip
+
+_STEP = re.compile(r"step (\d+)")
 
 
 class Curve(msgspec.Struct, frozen=True):
@@ -47,19 +50,22 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     """A memray capture reduced to tables: ``heap.json``; see `listen2lab.probes.tracing`.
 
     ``moments`` are in the order of time: ``setup``, ``step 0 peak``, ``step 0``, ..., ``end``,
-    ``not-freed``, and among them the whole run's ``peak``.
+    ``not-freed``, and among them the whole run's ``peak``. ``libraries`` are shared
+    libraries with the numbers of the native frames that lie in them.
     """
 
     allocations: int
     peak: int
     curve: Curve
-    frames: tuple[tuple[FunctionName, Private, int], ...] = ()
+    frames: tuple[tuple[FunctionName, SourceFile, int], ...] = ()
     stacks: tuple[Stack, ...] = ()
     moments: tuple[Moment, ...] = ()
+    libraries: dict[FunctionName, tuple[int, ...]] = {}
     notes: tuple[Notice, ...] = ()
 
     def __post_init__(self) -> None:
         used = {each for stack in self.stacks for each in (*stack.frames, *stack.lines)}
+        used.update(*self.libraries.values())
         changed = {row[0] for moment in self.moments for row in moment.changes}
         for numbers, table in ((used, self.frames), (changed, self.stacks)):
             if numbers and not 0 <= min(numbers) <= max(numbers) < len(table):
@@ -82,6 +88,11 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
         """Return what was live at a moment: stack to bytes and blocks; empty where it is not."""
         return next((dict(live) for moment, live in self.walk() if moment.name == name), {})
 
+    def steps(self) -> list[int]:
+        """Return the steps after which the heap was looked at."""
+        found = (_STEP.fullmatch(moment.name) for moment in self.moments)
+        return [int(each[1]) for each in found if each]
+
 
 class TypeGrowth(msgspec.Struct, frozen=True):
     """Objects of a type: how many more than in the phase before, and how many there are."""
@@ -100,6 +111,15 @@ class Buffer(msgspec.Struct, frozen=True, kw_only=True):
     holder: FunctionName
 
 
+class Container(msgspec.Struct, frozen=True, kw_only=True):
+    """A list, dictionary or cache with more items at the end than after the setup."""
+
+    path: FunctionName
+    type: FunctionName
+    items: int
+    more: int
+
+
 class Survivor(msgspec.Struct, frozen=True, kw_only=True):
     """Objects of the workload's own classes that were there after its teardown."""
 
@@ -114,6 +134,8 @@ class Objects(msgspec.Struct, frozen=True, kw_only=True):
 
     growth: dict[Fact, tuple[TypeGrowth, ...]] = {}
     buffers: tuple[Buffer, ...] = ()
+    buffers_in_all: int = 0
+    containers: tuple[Container, ...] = ()
     cycles: tuple[Any, ...] = ()
     survivors: tuple[Survivor, ...] = ()
     notes: tuple[Notice, ...] = ()
