@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from listen2lab.account.owners import growth
+from listen2lab.account.stacks import read_rules, stacks_of
 from listen2lab.experiment import worker
 from listen2lab.study.trace_records import Trace
 
@@ -87,14 +88,13 @@ def _named(folder: Path, module: str, python: str) -> dict[str, object]:
     if done.returncode:
         return {"leak": module, "error": done.stderr.strip().splitlines()[-1:]}
     trace = msgspec.json.decode((folder / "heap.json").read_bytes(), type=Trace)
-    since, until = trace.steps()[len(trace.steps()) // 2], trace.steps()[-1]
-    owner, function = (
-        growth(trace, f"step {since}", f"step {until}", by).iloc[0] for by in ("owner", "function")
-    )
+    half = trace.last_half()
+    assert half is not None
+    first = growth(trace, *(f"step {each}" for each in half)).iloc[0]
     return {
         "leak": module,
-        "owner": owner["owner"],
-        "share": round(float(owner["share"]), 2),
-        "function": function["function"],
-        "is_right": library.lower() in owner["owner"].lower(),
+        "owner": first["owner"],
+        "share": round(float(first["share"]), 2),
+        "function": stacks_of(trace)[first["stack"]].name("function", read_rules()),
+        "is_right": library.lower() in first["owner"].lower(),
     }

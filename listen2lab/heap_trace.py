@@ -114,12 +114,14 @@ class HeapTrace:
         DataFrame
             By name: ``mib`` and ``blocks`` more than before, and ``share`` of all growth.
         """
-        ends = [name for name in self.moments if name[:5] == "step " and name[5:].isdigit()]
-        if not ends:
-            raise StudyError(f"{self!r} reached no step: nothing can have grown between two")
-        since = ends[len(ends) // 2] if from_step is None else _moment(from_step)
-        until = ends[-1] if to_step is None else _moment(to_step)
-        return _shown(growth(self.record, since, until, by), by, n)
+        half = self.record.last_half()
+        if half is None:
+            raise StudyError(f"{self!r} reached no two steps: nothing can have grown between them")
+        since, until = (
+            _moment(at if given is None else given)
+            for at, given in zip(half, (from_step, to_step), strict=True)
+        )
+        return _shown(growth(self.record, since, until, by).drop(columns="stack"), by, n)
 
     def not_freed(self, n: int = 10) -> pd.DataFrame:
         """Return what was still live after the teardown, when the recording ended.
@@ -128,11 +130,12 @@ class HeapTrace:
         -------
         DataFrame
             By ``fingerprint`` (the same in other studies and versions): ``owner``, ``mib``,
-            ``blocks`` and ``frames`` from the innermost; empty where a recording was cut.
+            ``blocks``, how many of them came with each step (``per_step``, those first), and
+            ``frames`` from the innermost; empty where a recording was cut.
         """
         table = fingerprints(self.record).head(n).set_index("fingerprint")
         table.insert(1, "mib", table.pop("bytes") / MIB)
-        return table[["owner", "mib", "blocks", "frames"]]
+        return table[["owner", "mib", "blocks", "per_step", "frames"]]
 
     def by_moment(self, by: By = "owner") -> pd.DataFrame:
         """Return live MiB by moment (rows) and name (columns): what `plot` draws."""

@@ -39,6 +39,7 @@ def trace(frames, libraries=None, *, blocks=(1, 11), lines=()):
         moments=(
             *held,
             Moment("step 9", 110 * KIB, ((0, 110 * KIB, blocks[1]),)),
+            Moment("peak", 110 * KIB),
             Moment("not-freed", 110 * KIB),
         ),
     )  # fmt: skip
@@ -164,7 +165,7 @@ def test_the_library_that_allocates_comes_first(tmp_path, name, owner, function)
     assert owner in issue(study.data, study.summary())
     assert owner in study.report().read_text()
     assert leaks(study.data, name, "this")["per_step"].iloc[0] > 0
-    assert filling(study.data, name, "this")["path"].iloc[0] == "listen2lab_workload.kept"
+    assert filling(study.data, name, "this")["path"].iloc[0] == f"{name}.kept"
     said = CliRunner().invoke(
         app, ["attribute", str(study.data.folder.path), "--between", "5-15", "--json"]
     )

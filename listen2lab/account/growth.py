@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from listen2lab.account.owners import changed, moment_of
+from listen2lab.account.owners import growth, moment_of
 from listen2lab.account.stacks import read_rules, stacks_of
 from listen2lab.account.traces import trace_of
 from listen2lab.errors import InputError
@@ -98,10 +98,10 @@ def what_grew(
         See `listen2lab.account.stacks.read_rules`, `listen2lab.account.traces.trace_of`.
     """
     trace, _ = trace_of(study, experiment, condition, reduce)
-    ends = [] if trace is None else trace.steps()
-    if trace is None or not ends[1:]:
+    between = between or (None if trace is None else trace.last_half())
+    if trace is None or between is None:
         return None
-    since, until = between or (ends[len(ends) // 2], ends[-1])
+    ends, (since, until) = trace.steps(), between
     if not ends[0] <= since < until <= ends[-1]:
         raise InputError(
             f"nothing can have grown between steps {since} and {until}: give two of the steps "
@@ -109,37 +109,32 @@ def what_grew(
         )
     first, last = (moment_of(trace, f"step {step}") for step in (since, until))
     table = read_rules() if rules is None else rules
+    ranked = growth(trace, first.name, last.name, by, rules=table)
+    rising = ranked[(ranked["bytes"] > 0) & (ranked["stack"] >= 0)]
     stacks = stacks_of(trace)
-    of_owner: dict[str, list[tuple[int, int, int]]] = {}
-    own = 0
-    for number, (size, blocks) in changed(trace, first.name, last.name).items():
-        if stacks[number].is_the_lab_s:
-            own += size
-        else:
-            name = stacks[number].name(by, table)
-            of_owner.setdefault(name, []).append((size, blocks, number))
-    sums = {name: sum(size for size, _, _ in held) for name, held in of_owner.items()}
-    rising = sorted((name for name in sums if sums[name] > 0), key=lambda name: -sums[name])
-    whole = sum(sums[name] for name in rising)
-    rows = []
-    for name in rising[:most]:
-        most_of_it = stacks[max(of_owner[name])[2]]
-        rows.append(
-            Grown(
-                owner=name,
-                function=most_of_it.name("function", table),
-                line=most_of_it.caller(),
-                bytes=sums[name],
-                blocks=sum(blocks for _, blocks, _ in of_owner[name]),
-                share=sums[name] / whole,
-            )
+    rows = [
+        Grown(
+            owner=name,
+            function=stacks[stack].name("function", table),
+            line=stacks[stack].caller(),
+            bytes=size,
+            blocks=blocks,
+            share=size / int(rising["bytes"].sum()),
         )
+        for name, size, blocks, stack in rising[:most][[by, "bytes", "blocks", "stack"]].itertuples(
+            index=False
+        )
+    ]
+    before, after = (
+        sum(size for each, (size, _) in trace.live(at.name).items() if stacks[each].is_the_lab_s)
+        for at in (first, last)
+    )
     return Growth(
         since=_step(first.name),
         until=_step(last.name),
         rows=tuple(rows),
         owners=len(rising),
-        seen=last.bytes - first.bytes - own,
+        seen=(last.bytes - after) - (first.bytes - before),
         grown=_in_plain_runs(study, experiment, condition, since, until),
     )
 

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from listen2lab.study.trace_records import Moment, Trace
 
 __all__ = [
-    "SMALL_STACKS", "arena_note", "by_moment", "changed", "fingerprints", "growth", "holders",
-    "moment_of",
+    "SMALL_STACKS", "arena_note", "by_moment", "fingerprints", "growth", "holders", "moment_of",
     "new_since",
 ]  # fmt: skip
 
@@ -45,7 +44,7 @@ def holders(
     what stands in small stacks comes last, so that the bytes add up.
     """
     moment = moment_of(trace, at)
-    frame = _ranked(trace, trace.live(moment.name), moment.bytes, by, rules)
+    frame = _ranked(trace, trace.live(moment.name), moment.bytes, by, rules).drop(columns="stack")
     frame["share"] = frame["bytes"] / max(1, moment.bytes)
     return frame
 
@@ -61,26 +60,20 @@ def growth(
     """Return what grew between two moments; a step that was not kept stands for the nearest before.
 
     One row each: the name in the column `by` (one of `BY`), ``bytes``, ``blocks`` and ``share`` of
-    all that grew, the largest growth first, what shrank after it (below 0); growth of small stacks
-    comes last, so that the bytes add up to the growth of the heap. What did not change has no row.
+    all that grew, and ``stack``, the number of the one that grew most. The largest growth first,
+    what shrank after it (below 0); growth of small stacks comes last (``stack`` is -1), so that the
+    bytes add up to the growth of the heap. What did not change has no row.
     """
     first, last = moment_of(trace, since), moment_of(trace, until)
-    more = changed(trace, first.name, last.name)
+    before, after = trace.live(first.name), trace.live(last.name)
+    more = {}
+    for stack in {**before, **after}:
+        (size, blocks), (now, blocks_now) = (at.get(stack, (0, 0)) for at in (before, after))
+        more[stack] = (now - size, blocks_now - blocks)
     frame = _ranked(trace, more, last.bytes - first.bytes, by, rules)
     frame = frame[(frame["bytes"] != 0) | (frame["blocks"] != 0)].reset_index(drop=True)
     frame["share"] = frame["bytes"] / max(1, frame["bytes"].clip(lower=0).sum())
     return frame
-
-
-def changed(trace: Trace, since: str, until: str) -> dict[int, tuple[int, int]]:
-    """Return by how many bytes and blocks each stack grew between two moments of a trace."""
-    before, after = trace.live(since), trace.live(until)
-    nothing = (0, 0)
-    found = {}
-    for stack in {**before, **after}:
-        (size, blocks), (now, blocks_now) = (at.get(stack, nothing) for at in (before, after))
-        found[stack] = (now - size, blocks_now - blocks)
-    return found
 
 
 def _ranked(
@@ -96,13 +89,13 @@ def _ranked(
     table = read_rules() if rules is None else rules
     stacks = stacks_of(trace)
     rows = [
-        (stacks[number].name(by, table), size, blocks)
-        for number, (size, blocks) in held.items()
+        (stacks[number].name(by, table), size, blocks, number)
+        for number, (size, blocks) in sorted(held.items(), key=lambda each: -each[1][0])
         if not stacks[number].is_the_lab_s
     ]
     frame = _summed(rows, [by])
-    if rest := total - sum(size for _, size, _ in rows):
-        others = pd.DataFrame([(SMALL_STACKS, rest, 0)], columns=frame.columns)
+    if rest := total - sum(size for _, size, _, _ in rows):
+        others = pd.DataFrame([(SMALL_STACKS, rest, 0, -1)], columns=frame.columns)
         frame = pd.concat([frame, others], ignore_index=True)
     return frame
 
@@ -136,9 +129,11 @@ def by_moment(
 
 
 def _summed(rows: list[tuple[Any, ...]], names: list[str]) -> pd.DataFrame:
-    """Add up bytes and blocks of what has the same names, the largest first."""
-    frame = pd.DataFrame(rows, columns=[*names, "bytes", "blocks"])
-    sums = frame.groupby(names, sort=False, as_index=False).sum()
+    """Add up bytes and blocks of what has the same names, with the first stack of each."""
+    frame = pd.DataFrame(rows, columns=[*names, "bytes", "blocks", "stack"])
+    sums = frame.groupby(names, sort=False, as_index=False).agg(
+        {"bytes": "sum", "blocks": "sum", "stack": "first"}
+    )
     return sums.sort_values("bytes", ascending=False, kind="stable", ignore_index=True)
 
 
@@ -164,8 +159,8 @@ def fingerprints(
             continue
         owner, frames = stack.name("owner", table), stack.stable()
         digest = hashlib.sha256("\n".join([owner, *frames]).encode()).hexdigest()[:10]
-        rows.append((digest, owner, " < ".join(frames), size, blocks))
-    table_of = _summed(rows, ["fingerprint", "owner", "frames"])
+        rows.append((digest, owner, " < ".join(frames), size, blocks, number))
+    table_of = _summed(rows, ["fingerprint", "owner", "frames"]).drop(columns="stack")
     steps = max(trace.steps(), default=-1) + 1
     table_of["per_step"] = [_each_step(int(blocks), steps) for blocks in table_of["blocks"]]
     each = table_of["per_step"] > 0

@@ -197,8 +197,11 @@ class Stack:
         return "(no owner)"
 
     def _function(self) -> str:
-        """Return the function in the part for which it was allocated, or who called that."""
-        at, part = self._part
+        """Return the function in the part for which it was allocated, or who called that.
+
+        Where the trace knows no libraries, the innermost that does not just allocate.
+        """
+        at, part = self._part if any(frame.library for frame in self.frames) else (0, "")
         frames = [*self.frames, *self.lines]
         called = [frame for frame in frames[at:] if not _ALLOCATOR.match(frame.function)]
         inner = [frame for frame in called if frame.part == part]

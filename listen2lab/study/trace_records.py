@@ -93,6 +93,11 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
         found = (_STEP.fullmatch(moment.name) for moment in self.moments)
         return [int(each[1]) for each in found if each]
 
+    def last_half(self) -> tuple[int, int] | None:
+        """Return the steps in which the last half begins and ends, None where there are not two."""
+        steps = self.steps()
+        return (steps[len(steps) // 2], steps[-1]) if steps[1:] else None
+
 
 class TypeGrowth(msgspec.Struct, frozen=True):
     """Objects of a type: how many more than in the phase before, and how many there are."""
