@@ -84,6 +84,8 @@ def plot_traces(study: StudyData, traces: Sequence[Traced]) -> Figure:
         axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for panel in axes.flat[len(panels) :]:
             panel.set_visible(False)
+        for panel in axes.flat[max(0, len(panels) - columns) : len(panels)]:  # with none below it
+            panel.tick_params(labelbottom=True)
         limits = [_draw(axis, each, owners) for each, axis in zip(panels, axes.flat, strict=False)]
         left, right, top = zip(*limits, strict=True)
         axes[0, 0].set(xlim=(min(left), max(right)), ylim=(0, 1.05 * max(top)))
