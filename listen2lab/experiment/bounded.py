@@ -27,7 +27,7 @@ def bounded_voice(voice: Path, digest: str, root: Path) -> VoiceFiles:
     root.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(root / ".bounded.lock"):  # a second study waits for the first one's
         if not folder.is_dir():  # it appears whole and verified, or not at all
-            from listen2lab.models.bound import bound  # noqa: PLC0415 - onnx, for one knob
+            from listen2lab.models.bound import bound
 
             bound(voice, folder, lengths_s=_LENGTHS_S)
         return check_voice(folder)

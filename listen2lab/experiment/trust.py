@@ -75,7 +75,7 @@ def _secret(*, make: bool) -> bytes | None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         fd, temporary = tempfile.mkstemp(dir=path.parent)  # readable by its owner alone
-        with open(fd, "wb") as file:  # noqa: PTH123 - a descriptor
+        with os.fdopen(fd, "wb") as file:
             file.write(secrets.token_bytes(_BYTES))
         with contextlib.suppress(FileExistsError):  # another process was quicker
             os.link(temporary, path)
@@ -92,7 +92,7 @@ def _read(path: Path) -> bytes | None:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
-    with open(fd, "rb") as file:  # noqa: PTH123 - a descriptor
+    with os.fdopen(fd, "rb") as file:
         about = os.fstat(fd)
         is_ours = stat.S_ISREG(about.st_mode) and about.st_uid == os.geteuid()
         if not is_ours or about.st_mode & 0o077:

@@ -80,7 +80,7 @@ class OwnFile(Inputs):
         """What a manifest says of the file."""
         return InputsRecord(workload=str(self.path), workload_hash=self.content_hash)
 
-    def workload(self, run: Run, plan: Plan, kept: str) -> dict[str, Any]:  # noqa: ARG002
+    def workload(self, run: Run, plan: Plan, kept: str) -> dict[str, Any]:
         """Name the file: every run steps the same."""
         return {"kind": "file", "path": str(self.path)}
 
@@ -99,7 +99,7 @@ class OwnFunctions(Inputs):
         digest = hashlib.sha256(self.pickle).hexdigest()
         return InputsRecord(workload=self.name, workload_hash=digest, pickled=True)
 
-    def workload(self, run: Run, plan: Plan, kept: str) -> dict[str, Any]:  # noqa: ARG002
+    def workload(self, run: Run, plan: Plan, kept: str) -> dict[str, Any]:
         """Name the pickle: every run steps the same."""
         return {"kind": "functions", "path": kept}
 
@@ -143,7 +143,7 @@ class Program(Inputs):
             folder=self.folder,
         )
 
-    def workload(self, run: Run, plan: Plan, kept: str) -> dict[str, Any]:  # noqa: ARG002
+    def workload(self, run: Run, plan: Plan, kept: str) -> dict[str, Any]:
         """Name the command, and how it is followed."""
         described = {"kind": "command", "argv": list(self.command), "folder": self.folder}
         return described | _followed(run, plan)
@@ -163,7 +163,7 @@ class Attached(Inputs):
         """What a manifest says of the process."""
         return InputsRecord(workload=self.name, pid=self.pid)
 
-    def workload(self, run: Run, plan: Plan, kept: str) -> dict[str, Any]:  # noqa: ARG002
+    def workload(self, run: Run, plan: Plan, kept: str) -> dict[str, Any]:
         """Name the process, and how long it is followed."""
         described = {"kind": "process", "pid": self.pid, "started": self.started}
         return described | _followed(run, plan)

@@ -123,8 +123,8 @@ def study_card(study: StudyData, summary: Summary, shown: Sequence[str] = ()) ->
 
 def _first_look(study: StudyData, summary: Summary, names: Sequence[str]) -> list[Markup]:
     """Return whether it leaks, and the picture of what memory is made of."""
-    from listen2lab.report.account import plot_account  # noqa: PLC0415 - a line needs no matplotlib
-    from listen2lab.report.style import to_inline  # noqa: PLC0415
+    from listen2lab.report.account import plot_account
+    from listen2lab.report.style import to_inline
 
     where = reference(study, summary)
     if where is None:
@@ -136,7 +136,7 @@ def _first_look(study: StudyData, summary: Summary, names: Sequence[str]) -> lis
         where = Where(item.name, item.reference.name)
     if (figure := plot_account(study, *where)) is not None:
         label = f"What resident memory is made of, {where}"
-        parts.append(Markup(to_inline(figure, label=label)))  # noqa: S704 - our own drawing
+        parts.append(to_inline(figure, label=label))
     return parts
 
 
@@ -170,7 +170,7 @@ def _experiment(name: str, item: ExperimentSummary, *, is_open: bool) -> Markup:
         '<details{}><summary><b>{}</b> <span class="quiet">{}: {}</span></summary>'
         "<p>{}</p>{}</details>"
     ).format(
-        Markup(" open" * is_open),  # noqa: S704 - our own
+        Markup(" open") * is_open,
         name,
         many,
         verdicts,

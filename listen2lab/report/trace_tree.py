@@ -91,7 +91,7 @@ def _html(name: str, call: _Call, whole: int) -> Markup:
     said = Markup("<b>{}</b> <code>{}</code>").format(_said(call, whole), name)
     if not inner:
         return Markup("<div style='margin-left:2.1em'>{}</div>").format(said)
-    is_open = Markup(" open" * (call.bytes > _OPEN * whole))  # noqa: S704 - our own
+    is_open = Markup(" open") * (call.bytes > _OPEN * whole)
     return Markup("<details{} style='margin-left:1em'><summary>{}</summary>{}</details>").format(
         is_open, said, inner
     )

@@ -130,7 +130,7 @@ def write(root: Path, name: str, content: bytes) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(temporary, flags, 0o666, dir_fd=folder)
         try:
-            with open(fd, "wb") as file:  # noqa: PTH123 - a descriptor
+            with os.fdopen(fd, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())  # a power cut must not leave the name without the text

@@ -64,7 +64,7 @@ def read_book(path: str | os.PathLike[str]) -> Book:
     _check_file(path, _MAX_BYTES[kind])
     title: str | None = None
     if kind == ".epub":
-        from listen2lab.texts import epub  # noqa: PLC0415 - its parser, where a book needs it
+        from listen2lab.texts import epub
 
         title, raw, notices = epub.read(path)
     else:
@@ -72,7 +72,7 @@ def read_book(path: str | os.PathLike[str]) -> Book:
         if kind == ".txt":
             raw = re.split(r"\n\s*\n", text)
         else:
-            from listen2lab.texts import markdown  # noqa: PLC0415 - likewise
+            from listen2lab.texts import markdown
 
             title, raw, left_out = markdown.blocks(text)
             notices += left_out

@@ -75,7 +75,7 @@ class Session(msgspec.Struct, frozen=True, eq=False):
 
     def frame(self, table: str) -> pd.DataFrame:
         """Return a table as a pandas frame."""
-        import pandas as pd  # noqa: PLC0415 - heavy, and only for a notebook
+        import pandas as pd
 
         return pd.DataFrame(self.tables[table], columns=list(TABLES[table]))
 

@@ -79,7 +79,7 @@ def run_graph(
 
 def _resident() -> int:
     try:
-        with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 - pathlib is not needed here
+        with open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         import psutil  # where there is no /proc
@@ -90,7 +90,7 @@ def _resident() -> int:
 def _peak() -> int:
     try:
         # not getrusage, which on Linux begins with what the parent had
-        with open("/proc/self/status", "rb") as file:  # noqa: PTH123
+        with open("/proc/self/status", "rb") as file:
             line = next(line for line in file if line.startswith(b"VmHWM"))
             return int(line.split()[1]) * 1024
     except OSError:
