@@ -6,7 +6,8 @@
     python benchmarks/attribution.py --only owners --python OTHER       # an environment with more
     python benchmarks/attribution.py --only owners --leaks lxml,pandas  # these only
 
-Each leak keeps what one library allocates, in a workload of five lines; the traced run is asked for
+Each leak keeps what one library allocates, in a workload of five lines, or is the library's own (of
+the release that is told beside it); the traced run is asked for
 the first owner of what grew in the last half.
 """
 
@@ -34,7 +35,7 @@ LEAKS: dict[str, tuple[str, str]] = {
     "sqlite3": ("libsqlite3", "c = sqlite3.connect(''); c.execute('create table t(x)'); keep(c)"),
     "json": ("json", f"keep(json.loads({_OBJECTS}))"),
     "re": ("re", "keep(re.compile('(a%d|b[cd]*){2,}' % i * 20))"),
-    "zlib": ("zlib", "keep(zlib.compressobj())"),
+    "zlib": ("libz", "keep(zlib.compressobj())"),
     "bz2": ("bz2", "c = bz2.BZ2Compressor(1); c.compress(b'x' * 100); keep(c)"),
     "lzma": ("lzma", "keep(lzma.LZMACompressor(preset=0))"),
     "copy": ("copy", "keep(copy.deepcopy({str(k): [k] for k in range(100)}))"),
@@ -56,6 +57,16 @@ LEAKS: dict[str, tuple[str, str]] = {
         "matplotlib",
         "p = matplotlib.pyplot; p.switch_backend('agg') if not i else 0; p.figure().add_subplot()",
     ),
+    "multidict": (  # 6.6.3
+        "multidict",
+        "d = multidict.MultiDict({f'{k}-{i}': '' for k in range(200)}); [d.pop(k) for k in [*d]]",
+    ),
+    "hiredis": (  # 2.2.3
+        "hiredis",
+        "r = hiredis.Reader(); r.feed(b'%1\\r\\n+a\\r\\n+' + b'b' * 999 + b'\\r\\n'); r.gets()",
+    ),
+    "attr": ("attr", "attr.make_class('C%d' % i, ['a', 'b'])"),
+    "marshmallow": ("marshmallow", "type('S%d' % i, (marshmallow.Schema,), {})"),
 }  # fmt: skip
 """A module to the library that allocates, and the step that keeps what it made."""
 

@@ -162,7 +162,9 @@ def test_the_library_that_allocates_comes_first(tmp_path, name, owner, function)
     assert not found.is_unseen
     assert found.rows[0].share > 0.5
     assert owner in printed
-    assert owner in issue(study.data, study.summary())
+    told = issue(study.data, study.summary())
+    assert "| blocks a step |\n|---|" in told
+    assert f"|\n| {owner} | `{found.rows[0].function}` | `" in told
     assert owner in study.report().read_text()
     assert leaks(study.data, name, "this")["per_step"].iloc[0] > 0
     assert filling(study.data, name, "this")["path"].iloc[0] == f"{name}.kept"

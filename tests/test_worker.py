@@ -111,6 +111,13 @@ def test_a_workload_that_fails_says_how(prepared, code, why, words):
     assert run.result() == result
 
 
+def test_a_traced_run_that_cannot_be_loaded_says_why_and_leaves_no_capture(prepared):
+    """Recording begins after the import: an empty capture would hide the workload's own error."""
+    run = prepared("import nonesuch", key="own/file/traced", traced=True)
+    assert "nonesuch" in execute(run).message
+    assert not (run.path / "heap.bin").exists()
+
+
 def test_a_hung_step_is_killed(prepared):
     """A step that does not end is a result after the time limit."""
     run = prepared("import time\ndef setup(): pass\ndef step(i): time.sleep(60)")

@@ -28,7 +28,8 @@ _WORTH_BYTES = 64 * 1024
 class Grown(msgspec.Struct, frozen=True, kw_only=True):
     """What one owner holds more than before; most of it is allocated in ``function``.
 
-    ``line`` is the innermost line of Python on the way there that is no library's.
+    ``share`` is of all that grew, also in small stacks. ``line`` is the innermost line of Python on
+    the way there that is no library's.
     """
 
     owner: FunctionName
@@ -119,11 +120,9 @@ def what_grew(
             line=stacks[stack].caller(),
             bytes=size,
             blocks=blocks,
-            share=size / int(rising["bytes"].sum()),
+            share=share,
         )
-        for name, size, blocks, stack in rising[:most][[by, "bytes", "blocks", "stack"]].itertuples(
-            index=False
-        )
+        for name, size, blocks, stack, share in rising[:most].itertuples(index=False)
     ]
     before, after = (
         sum(size for each, (size, _) in trace.live(at.name).items() if stacks[each].is_the_lab_s)

@@ -31,7 +31,7 @@ _ALLOCATOR = re.compile(
     r"operator new|malloc|calloc|realloc|_?PyObject_(Malloc|Calloc|Realloc|GC)|_?PyMem_|default_|"
     r"__GI_|posix_memalign|aligned_alloc|mmap|_PyBytes_FromSize|std::|<unknown>|gc_alloc|"
     r"PyDataMem_|absl::|BFCArena::|onnxruntime::Tensor::|onnxruntime::IAllocator|"
-    r"\w*(?:[mM]alloc|MALLOC|[cC]alloc|[rR]ealloc)(?:\d*|Zero\w*)$|$"
+    r"\w*(?:[mM]alloc|MALLOC|[cCzZ]alloc|[rR]ealloc)(?:\d*|Zero\w*)$|$"
 )
 _OPERATOR = re.compile(r"^(?:onnxruntime::)?(?:\w+::)*(\w+?)\d*(?:<.*>)?::Compute(?:Impl)?$")
 _FUNCTOR = re.compile(r"functors::(\w+)")

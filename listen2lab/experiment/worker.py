@@ -28,6 +28,7 @@ import signal
 import sys
 import time
 from contextlib import nullcontext, suppress
+from functools import partial
 
 if __name__ == "__main__" and not __package__:  # started by path, under another interpreter
     import importlib.util
@@ -218,14 +219,15 @@ def main(spec_path: str) -> int:
         pid=os.getpid(),
     )
     if not spec["traced"]:
-        return _guarded(run, lambda: _run(run, nullcontext()))
+        return _guarded(run, lambda: _run(run, nullcontext))
     from listen2lab.probes import tracing as heap  # a plain run does not load memray
     from listen2lab.probes.objects import ObjectsProbe  # nor this
 
     run.objects = ObjectsProbe(folder)
     capture = f"{folder}/heap.bin"
     small = spec["workload"]["kind"] in ("file", "functions")  # the pipeline's are few and short
-    status = _guarded(run, lambda: _run(run, heap.recording(capture, small_objects=small)))
+    recording = partial(heap.recording, capture, small_objects=small)
+    status = _guarded(run, lambda: _run(run, recording))
     if os.path.exists(capture):  # the workload may not even have been loaded
         run.objects.write()
         is_whole = heap.write_reduced(capture, f"{folder}/heap.json", run.marks)
@@ -268,7 +270,7 @@ def _words(error: BaseException) -> str:
         return f"(its text raised {type(second).__name__})"
 
 
-def _run(run: _Run, recording: AbstractContextManager[Any]) -> None:
+def _run(run: _Run, recording: Callable[[], AbstractContextManager[Any]]) -> None:
     """Go through the phases; ``recording`` is open from the setup on, when libraries are there."""
     workload = _load(run)
     if run.objects is not None:
@@ -277,7 +279,7 @@ def _run(run: _Run, recording: AbstractContextManager[Any]) -> None:
     # Collecting after each step would look at every object of every library again and again, 10 ms
     # a step. What exists by now stays anyway; what setup and steps make is looked at.
     gc.freeze()
-    with recording:
+    with recording():
         workload.setup()
         run.settle("setup", workload)
         run.steps(workload)

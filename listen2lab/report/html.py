@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from markupsafe import Markup
 
 from listen2lab.account.flamegraph import links
-from listen2lab.account.owners import holders
+from listen2lab.account.owners import fingerprints, holders
 from listen2lab.findings.law import LENGTHS
 from listen2lab.report import account
 from listen2lab.report.cure_plots import plot_cures, plot_law
@@ -176,6 +177,7 @@ def _section(study: StudyData, item: Experiment, numbers: ExperimentSummary) -> 
                 "coverage": growth_words.coverage(found),
                 "rows": growth_words.rows(found, len(found.rows)),
                 "cut": growth_words.cut(len(found.rows), found.owners),
+                "lost": _not_freed(study, name, condition),
             }
             for condition, found in numbers.growth.items()
             if growth_words.is_worth_telling(found)
@@ -250,6 +252,20 @@ def _traces(study: StudyData, name: str, conditions: Sequence[str]) -> list[dict
         ]
         found.append({**shown, "allocations": trace.allocations, "flames": flames})
     return found
+
+
+def _not_freed(study: StudyData, name: str, condition: str) -> list[dict[str, Any]]:
+    """Return the stacks that were not freed after a traced run's teardown, as in `fingerprints`."""
+    trace = study.trace(name, condition)
+    table = pd.DataFrame() if trace is None else fingerprints(trace).head(_TOP_ALLOCATORS)
+    return [
+        {
+            "owner": row["owner"],
+            "held": growth_words.not_freed(row["bytes"], row["blocks"], row["per_step"]),
+            "frames": row["frames"],
+        }
+        for row in table.to_dict("records")
+    ]
 
 
 def _share_styles(sections: Sequence[dict[str, Any]], opening: dict[str, Any] | None) -> str:
