@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from listen2lab.study.plan import KnobValue
 
 __all__ = [
-    "AUDIO", "HEADS", "PLAN_HEADS", "how", "limit", "limits", "measured", "plan", "plan_lines",
-    "price", "rows",
+    "AUDIO", "HEADS", "PLAN_HEADS", "Step", "how", "limit", "limits", "measured", "plan",
+    "plan_lines", "price", "rows",
 ]  # fmt: skip
 
 AUDIO = {
