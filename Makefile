@@ -54,7 +54,7 @@ bench-bound: $(STAMP)  ## bound the medium voice: memory, cost and bits against 
 pages: $(STAMP)  ## execute every notebook on the reference study, and write docs/pages/*.html
 	$(BIN)/python benchmarks/notebooks.py --pages docs/pages
 
-pictures: $(STAMP)  ## draw what the README shows of the notebooks, from the reference study
+pictures: $(STAMP)  ## draw what README and docs show, from the reference study
 	$(BIN)/python benchmarks/notebooks.py --pictures docs
 
 notebooks: $(STAMP)  ## open JupyterLab

@@ -40,7 +40,7 @@ TAKES = 3  # of a card: the least of them, after one that fills the caches
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = {path.stem: path for path in sorted(ROOT.glob("notebooks/*.ipynb"))}
 PICTURES = {"traces": "session-options", "curves": "session-recreation"}
-COLOURS = 48  # a picture of few colours: a third of the bytes
+COLOURS = 128  # a picture of few colours: half of the bytes
 
 
 def cpu_s() -> float:
@@ -78,13 +78,14 @@ def is_quick(given: str) -> bool:
 
 
 def pictures(study: lab.Study, folder: Path) -> None:
-    """Write what the README shows of the notebooks, each below 100 KB."""
+    """Write what README and docs show of a study, each below 100 KB."""
     drawn = {
-        "traces": study.plot_traces(PICTURES["traces"]),
-        "curves": study.plot(PICTURES["curves"]),
+        "account-medium": study.plot_account(),
+        "notebook-traces": study.plot_traces(PICTURES["traces"]),
+        "notebook-curves": study.plot(PICTURES["curves"]),
     }
     for name, figure in drawn.items():
-        path = folder / f"notebook-{name}.png"
+        path = folder / f"{name}.png"
         with Image.open(io.BytesIO(to_png(figure))) as image:
             image.convert("RGB").quantize(COLOURS).save(path, optimize=True)
         print(f"{path}: {path.stat().st_size / 1000:.0f} KB")

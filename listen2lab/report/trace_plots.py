@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Traced", "plot_traces", "traced_conditions"]
 
-_COLUMNS = 3
+_WIDTHS = (7.2, 9.4, 10.4)  # of one, two and three panels beside each other, in inches
 _MOST_OWNERS = 6
 _CHARACTERS_PER_INCH = 14
 _ABOVE = 1.02
@@ -77,9 +77,9 @@ def plot_traces(study: StudyData, traces: Sequence[Traced]) -> Figure:
     """
     panels = [_panel(study, each) for each in traces]
     owners = _ranked(panels)
-    columns = min(len(panels), _COLUMNS)
+    columns = 2 if len(panels) == 4 else min(len(panels), len(_WIDTHS))
     rows = -(-len(panels) // columns)
-    figure = new_figure(7.2 if columns == 1 else 3.3 * columns + 0.5, 3.0 * rows + 0.9)
+    figure = new_figure(_WIDTHS[columns - 1], 3.0 * rows + 0.9)
     with styled():
         axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for panel in axes.flat[len(panels) :]:
