@@ -90,7 +90,7 @@ def test_a_heap_trace_names_the_engine(study):
     trace = study.trace("cache-size", "1")
     assert trace.record.peak > 80 * 2**20
     largest = holders(trace.record, by="library").iloc[0]
-    assert largest["library"] == "ONNX Runtime"
+    assert largest["library"].startswith("libonnxruntime")
     assert largest["share"] > 0.5
 
 

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import jinja2
-
 from listen2lab.device.answer import FEWEST_IN_A_SERIES
 from listen2lab.device.lab_match import FEATURES
 from listen2lab.report import device_plots as plots
 from listen2lab.report.style import to_svg
+from listen2lab.report.template import template
 from listen2lab.report.text import device as words
 from listen2lab.report.text import device_reports as of_reports
 from listen2lab.report.text.device_log import log_answers
@@ -375,14 +374,6 @@ def page(answer: Answer) -> str:
 
 
 def _render(which: str, answer: Answer, **more: Any) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("listen2lab.report", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    template = environment.get_template("device.html.j2")
-    return template.render(
+    return template("device.html.j2").render(
         is_page=which == "page", parts=list(parts(answer)), answer=answer, words=words, **more
     )
