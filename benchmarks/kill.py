@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -36,6 +37,9 @@ def step(i):
 """
 LONGEST_S = 8.0
 """Seconds within which a study is killed: it begins, runs, and writes its report in them."""
+
+LONGEST_RUN_S = 1.5
+"""Seconds that a run takes: within them after it began, a worker is killed."""
 
 PATIENCE_S = 5.0
 """Seconds that the processes of a killed parent have to end."""
@@ -70,21 +74,28 @@ def processes(folder: Path) -> list[int]:
     return found
 
 
-def kill_one(folder: Path, parent: subprocess.Popen[bytes], draw: random.Random) -> str:
-    """Kill the parent or one of its workers; return which."""
-    chosen = parent.pid
-    if draw.random() < 0.5:
+def kill_one(folder: Path, parent: subprocess.Popen[bytes], draw: random.Random) -> str | None:
+    """Kill the parent or one of its workers at a random moment; None where all had ended by then.
+
+    A worker is waited for, since most of a small study's seconds pass without one.
+    """
+    if is_worker := draw.random() < 0.5:
         until = time.monotonic() + LONGEST_S
-        workers: list[int] = []
-        while not workers and parent.poll() is None and time.monotonic() < until:
-            workers = [pid for pid in processes(folder) if pid != parent.pid]
-        chosen = draw.choice(workers or [chosen])
+        while not workers(folder, parent) and parent.poll() is None and time.monotonic() < until:
+            time.sleep(0.01)
+    time.sleep(draw.uniform(0, LONGEST_RUN_S if is_worker else LONGEST_S))
+    there = workers(folder, parent) if is_worker else []
+    if parent.poll() is not None:
+        return None
     with contextlib.suppress(ProcessLookupError):
-        os.kill(chosen, signal.SIGKILL)
-    if chosen != parent.pid:
-        return "worker"
+        os.kill(draw.choice(there or [parent.pid]), signal.SIGKILL)
     parent.wait()
-    return "parent"
+    return "worker" if there else "parent"
+
+
+def workers(folder: Path, parent: subprocess.Popen[bytes]) -> list[int]:
+    """Return the processes of a study but for its parent."""
+    return [pid for pid in processes(folder) if pid != parent.pid]
 
 
 def orphans(folder: Path) -> int:
@@ -133,24 +144,26 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "workload.py"
         file.write_text(WORKLOAD)
-        killed = 0
+        killed, number = 0, 0
         while killed < given.count:
-            folder = Path(scratch) / f"study-{killed:04d}"
+            number += 1
+            folder = Path(scratch) / f"study-{number:04d}"
             arguments = draw.choice(commands(folder, file, pipeline=given.pipeline))
             plan = None
             for _ in range(draw.randint(1, 3)):
                 has_begun = StudyFolder(folder).manifest_path.exists()
                 parent = begin(["run", "--resume", str(folder)] if has_begun else arguments)
-                time.sleep(draw.uniform(0, LONGEST_S))
-                counts[f"killed {kill_one(folder, parent, draw)}"] += 1
-                killed += 1
-                parent.wait()
+                hit = kill_one(folder, parent, draw)
+                counts[f"killed {hit}" if hit else "ended before"] += 1
+                killed += hit is not None
                 counts["orphans"] += orphans(folder)
                 counts["unreadable lines"] += unreadable(folder)
                 with contextlib.suppress(LabError):
                     plan = plan or open_study(folder).plan
             is_whole = completed(folder, arguments, plan)
             counts["completed" if is_whole else "not completed"] += 1
+            if not is_whole:
+                shutil.copytree(folder, Path.cwd() / folder.name, symlinks=True)  # to look into
             counts["unreadable lines"] += unreadable(folder)
             print(f"{killed} kills: {dict(counts)}", flush=True)
     lost = counts["orphans"] + counts["unreadable lines"] + counts["not completed"]

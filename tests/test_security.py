@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import stat
@@ -31,6 +32,7 @@ from listen2lab.study.folder import StudyFolder
 from listen2lab.study.payload import read_payload
 from listen2lab.study.plan import Plan
 from listen2lab.study.redact import PublicNames, Redaction
+from listen2lab.study.trace_records import Curve
 
 
 @pytest.fixture(scope="module")
@@ -529,3 +531,34 @@ def test_an_error_prints_no_control_characters(own):
     assert done.returncode == 2
     assert "--workload" in done.stderr
     assert not {"\x1b", "\u202e"} & set(done.stderr)
+
+
+# -- what is too large is refused before it takes memory of its own
+
+
+@pytest.mark.parametrize("about", ["facts", "plan"])
+def test_a_manifest_that_is_too_large_is_refused(own, about):
+    """By its values, before each becomes an object; and by the bytes of its plan."""
+    manifest = json.loads((own / "manifest.json").read_text())
+    if about == "facts":
+        manifest["machines"] = {f"m{k}": {} for k in range(300_000)}
+    else:
+        manifest["plan"]["experiments"][0]["question"] = "q" * (9 << 20)
+    (own / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(StudyError, match="500,000 values" if about == "facts" else "8 MiB"):
+        open_study(own)
+
+
+def test_how_a_run_ended_is_a_small_file(own):
+    """A message of many megabytes is not handed on to every page."""
+    (result,) = own.glob("runs/*/this/01/result.json")
+    result.write_text('{"outcome": "killed", "message": "' + "x" * (2 << 20) + '"}')
+    study = open_study(own)
+    assert list(study.runs["outcome"]) == ["complete", "missing"]
+    assert [notice.code for notice in study.damage] == ["run-damaged"]
+
+
+def test_a_curve_has_as_many_moments_as_bytes():
+    """One that has not cannot be drawn."""
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(b'{"epoch_s": [1, 2], "heap": [3], "rss": [4, 5]}', type=Curve)

@@ -17,7 +17,7 @@ What malloc reserved and nobody touched is not resident: ``untouched`` stands be
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,8 @@ import pandas as pd
 from listen2lab.notice import Notice
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from listen2lab.study.data import StudyData
@@ -95,10 +97,16 @@ def account(samples: pd.DataFrame, *, between_phases: bool = False) -> pd.DataFr
     """
     if is_from_outside(samples):
         samples = samples.iloc[:0]
+    samples = samples[samples["rss"].notna()]
     keys = [name for name in _KEYS if name in samples]
-    runs = [group for _, group in samples.groupby(keys, sort=False)] if keys else [samples]
-    tables = [_one_run(run) for run in runs]
-    table = pd.concat(tables) if tables else _one_run(samples)
+    runs = [*samples.groupby(keys, sort=False).indices.values()] if keys else []
+    places = runs or [np.arange(len(samples))]
+    arrays = _arrays(samples)
+    found = [_one_run({name: values[run] for name, values in arrays.items()}) for run in places]
+    columns = {name: np.concatenate([run[name] for run in found]) for name in found[0]}
+    told = samples[[name for name in (*_KEYS, "phase", "step") if name in samples]]
+    told = told.iloc[np.concatenate(places)].reset_index(drop=True)
+    table = pd.concat([told, pd.DataFrame(columns)], axis=1)
     parts = categories(table)
     table[parts] = table[parts].fillna(0)
     if not between_phases:
@@ -122,12 +130,22 @@ def categories(table: pd.DataFrame) -> list[str]:
 _NO_PARTS = (*_KEYS, *("phase", "step", "size", "longest", "rss", "peak", "untouched", "walked"))
 
 
-def _one_run(run: pd.DataFrame) -> pd.DataFrame:
-    """Return the account of one run, all of its samples."""
-    run = run[run["rss"].notna()]
+def _arrays(samples: pd.DataFrame) -> dict[str, NDArray[Any]]:
+    """Return columns as arrays, numbers as such: what is asked run by run takes no frame each."""
+    return {
+        str(name): column.to_numpy()
+        if name in {"phase", "account.files"}
+        else pd.to_numeric(column, errors="coerce").to_numpy(float, na_value=np.nan)
+        for name, column in samples.items()
+        if name not in _KEYS
+    }
+
+
+def _one_run(run: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the account of one run, all of its samples, by `_arrays`."""
     kinds = _kinds(run)
     held = _held(run)
-    is_step = run["phase"].isin(["warmup", "step"]).to_numpy()
+    is_step = (run["phase"] == "warmup") | (run["phase"] == "step")
     sizes = _column(run, "size", np.nan)
     native, python = kinds["native"].copy(), kinds["python"].copy()
     own = np.minimum(_column(run, "account.instrument", 0.0), python)
@@ -142,10 +160,10 @@ def _one_run(run: pd.DataFrame) -> pd.DataFrame:
     weights, arena = _engine(run, native)
     needed = _needed(sizes, arena)
     of_steps = np.where(is_step, sizes, np.nan)
-    columns = {
+    return {
         "size": sizes,
         "longest": np.fmax.accumulate(of_steps) + 0.0 * of_steps,  # nothing where there is no size
-        "rss": run["rss"].to_numpy(float),
+        "rss": run["rss"],
         "peak": _column(run, "peak", np.nan),
         "files": kinds["files"],
         "library_data": kinds["library_data"],
@@ -163,28 +181,22 @@ def _one_run(run: pd.DataFrame) -> pd.DataFrame:
         "untouched": kinds["untouched"],
         "walked": _column(run, "account.walked", 0.0).astype(bool),
     }
-    told = run[[name for name in (*_KEYS, "phase", "step") if name in run]]
-    return pd.concat([told, pd.DataFrame(columns, index=run.index)], axis=1)
 
 
-def _column(run: pd.DataFrame, name: str, otherwise: float) -> Floats:
-    """Return a column as numbers; where it or a value is missing, something else."""
+def _column(run: Mapping[str, NDArray[Any]], name: str, otherwise: float) -> Floats:
+    """Return a column of `_arrays`; where it or a value is missing, something else."""
     if name not in run:
-        return np.full(len(run), otherwise)
-    column = run[name]
-    if column.dtype == object:
-        column = pd.to_numeric(column, errors="coerce")
-    values = column.to_numpy(float, na_value=np.nan)
-    return np.where(np.isnan(values), otherwise, values)
+        return np.full(len(run["phase"]), otherwise)
+    return np.where(np.isnan(run[name]), otherwise, run[name])
 
 
 def _tells(samples: pd.DataFrame, name: str) -> bool:
     return name in samples and bool(samples[name].notna().any())
 
 
-def _kinds(run: pd.DataFrame) -> dict[str, Floats]:
+def _kinds(run: Mapping[str, NDArray[Any]]) -> dict[str, Floats]:
     """Return resident memory by kind, as `listen2lab.probes.readings.split`, or by counters."""
-    if "account.heap" not in run or run["account.heap"].isna().all():
+    if np.isnan(_column(run, "account.heap", np.nan)).all():
         return _kinds_by_counters(run)
     in_use, kept, mapped = (_column(run, name, 0.0) for name in ("in_use", "kept", "mapped"))
     read = {name: _column(run, f"account.{name}", 0.0) for name in _READINGS}
@@ -200,7 +212,7 @@ def _kinds(run: pd.DataFrame) -> dict[str, Floats]:
         "native": heap - native_kept + blocks,
         "native_kept": native_kept,
     }
-    kinds[UNACCOUNTED] = run["rss"].to_numpy(float) - np.sum([*kinds.values()], axis=0)
+    kinds[UNACCOUNTED] = run["rss"] - np.sum([*kinds.values()], axis=0)
     kinds["untouched"] = np.maximum(0.0, in_use + kept - heap - blocks)
     return kinds
 
@@ -208,25 +220,26 @@ def _kinds(run: pd.DataFrame) -> dict[str, Floats]:
 _READINGS = ("file", "data", "stack", "heap", "mapped", "other", "python", "python_free")
 
 
-def _kinds_by_counters(run: pd.DataFrame) -> dict[str, Floats]:
+def _kinds_by_counters(run: Mapping[str, NDArray[Any]]) -> dict[str, Floats]:
     """Part what samples without readings can tell: files, malloc's bytes, and the rest.
 
     What is anonymous before the models are loaded and not malloc's belongs to the interpreter and
     the libraries, and hardly moves afterwards. Where malloc does not tell, all that came later is
     taken for native memory in use.
     """
-    rss = run["rss"].to_numpy(float)
+    rss = run["rss"]
     anonymous = np.minimum(_column(run, "anonymous", 0.0), rss)
     in_use, kept = _column(run, "in_use", 0.0), _column(run, "kept", 0.0)
-    early = (run["phase"] == "import").to_numpy()
+    early = run["phase"] == "import"
     if not early.any():
-        early = np.arange(len(run)) == 0
+        early = np.arange(len(rss)) == 0
     first = (anonymous - in_use - kept)[early]
     python = np.minimum(max(0.0, float(first[0])) if len(first) else 0.0, anonymous)
     native_kept = np.minimum(kept, anonymous - python)
     rest = anonymous - python - native_kept
-    native = np.minimum(in_use, rest) if _tells(run, "in_use") else rest
-    zero = np.zeros(len(run))
+    is_told = not np.isnan(_column(run, "in_use", np.nan)).all()
+    native = np.minimum(in_use, rest) if is_told else rest
+    zero = np.zeros(len(rss))
     return {
         "files": rss - anonymous,
         "library_data": zero,
@@ -240,10 +253,9 @@ def _kinds_by_counters(run: pd.DataFrame) -> dict[str, Floats]:
     }
 
 
-def _held(run: pd.DataFrame) -> dict[str, Floats]:
+def _held(run: Mapping[str, NDArray[Any]]) -> dict[str, Floats]:
     """Return the bytes that the workload's components say they hold."""
-    columns = run.columns.astype(str)
-    names = [name.removeprefix("component.") for name in columns if name.startswith("component.")]
+    names = [name.removeprefix("component.") for name in run if name.startswith("component.")]
     taken = {*CATEGORIES, *_NO_PARTS} - {*_HELD}
     return {
         (f"component_{name}" if name in taken else name): np.maximum(
@@ -253,13 +265,13 @@ def _held(run: pd.DataFrame) -> dict[str, Floats]:
     }
 
 
-def _engine(run: pd.DataFrame, native: Floats) -> tuple[Floats, Floats]:
+def _engine(run: Mapping[str, NDArray[Any]], native: Floats) -> tuple[Floats, Floats]:
     """Return what the engine's models and its arena hold of malloc's live bytes.
 
     ``native`` are those that are live and resident, less the workload's components.
     """
-    nothing = np.zeros(len(run))
-    phase = run["phase"].to_numpy()
+    phase = run["phase"]
+    nothing = np.zeros(len(phase))
     at_import, at_setup = (np.flatnonzero(phase == name) for name in ("import", "setup"))
     if not len(at_import) or not len(at_setup) or not _has_engine(run):
         return nothing, nothing
@@ -281,12 +293,15 @@ def _engine(run: pd.DataFrame, native: Floats) -> tuple[Floats, Floats]:
     return weights, np.minimum(blocks, grown - weights)
 
 
-def _has_engine(run: pd.DataFrame) -> bool:
+def _has_engine(run: Mapping[str, NDArray[Any]]) -> bool:
     """Return whether ONNX Runtime was loaded, by mapped files or by the caches that there are."""
     if "account.engine_mapped" not in run:
         return "component.audio_cache" in run
     return bool((_column(run, "account.engine_mapped", 0.0) > 0).any()) or any(
-        "onnxruntime" in name or "sherpa" in name for name in set(libraries(run)["file"])
+        "onnxruntime" in name or "sherpa" in name
+        for files in run.get("account.files", ())
+        if isinstance(files, dict)
+        for name in files
     )
 
 
@@ -326,8 +341,8 @@ def cannot_tell(samples: pd.DataFrame) -> list[Notice]:
 
 
 def _may_have_engine(samples: pd.DataFrame) -> bool:
-    mapped = _column(samples, "account.engine_mapped", 0.0)
-    return bool(mapped.any()) or not _tells(samples, "account.heap")
+    mapped = _tells(samples, "account.engine_mapped") and samples["account.engine_mapped"].any()
+    return bool(mapped) or not _tells(samples, "account.heap")
 
 
 def libraries(samples: pd.DataFrame) -> pd.DataFrame:

@@ -49,10 +49,10 @@ def numbers_of(runs: pd.DataFrame, samples: pd.DataFrame) -> dict[str, dict[str,
     """Return the numbers of each condition of a study, by experiment and condition."""
     plain = runs[~runs["traced"].astype(bool)]
     usable = complete_samples(runs, samples)
-    of_condition = dict(list(usable.groupby(["experiment", "condition"], sort=False)))
+    of_condition = usable.groupby(["experiment", "condition"], sort=False).indices
     found: dict[str, dict[str, ConditionNumbers]] = {}
     for (experiment, condition), group in plain.groupby(["experiment", "condition"], sort=False):
-        measured = of_condition.get((experiment, condition), usable.iloc[:0])
+        measured = usable.iloc[of_condition.get((experiment, condition), [])]
         found.setdefault(str(experiment), {})[str(condition)] = _numbers(measured, group)
     return found
 
@@ -187,7 +187,12 @@ def _rows(steps: pd.DataFrame, column: str) -> list[Any] | None:
     """Return a column as one array a repeat, or None where a sample lacks it."""
     if steps.empty or column not in steps or steps[column].isna().any():
         return None
-    return [group[column].to_numpy(float) for _, group in steps.groupby("repeat")]
+    repeats = steps["repeat"].to_numpy()
+    values = steps[column].to_numpy(float)
+    if (np.diff(repeats) < 0).any():  # of another order than the study's
+        order = np.argsort(repeats, kind="stable")
+        repeats, values = repeats[order], values[order]
+    return np.split(values, np.flatnonzero(np.diff(repeats)) + 1)
 
 
 def contrast(

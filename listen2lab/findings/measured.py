@@ -53,11 +53,10 @@ class Measured:
         self.numbers = numbers
         self._held = held or {}
         self._runs = runs[~runs["traced"].astype(bool)]
-        usable = complete_samples(runs, samples).sort_values(["repeat", "step"])
+        usable = complete_samples(runs, samples)
         self._none = usable.iloc[:0]
-        self._of = dict(list(usable.groupby(["experiment", "condition", "phase"])))
         self._all = {
-            Where(*map(str, where)): rows
+            Where(*map(str, where)): rows.sort_values(["repeat", "step"])
             for where, rows in usable.groupby(["experiment", "condition"])
         }
         self._repeats = {
@@ -66,7 +65,8 @@ class Measured:
 
     def rows(self, where: Where, phase: str = "step") -> pd.DataFrame:
         """Return the samples of a phase in a condition's complete runs, by repeat and step."""
-        return self._of.get((*where, phase), self._none)
+        rows = self._all.get(where, self._none)
+        return rows[rows["phase"] == phase]
 
     def all_rows(self, where: Where) -> pd.DataFrame:
         """Return all samples of a condition's complete runs."""

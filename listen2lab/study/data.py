@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from functools import cached_property
 from itertools import chain
 from operator import attrgetter
@@ -222,8 +223,11 @@ def open_study(path: Path | str) -> StudyData:
 def complete_samples(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
     """Return the samples of plain runs that were complete, of `StudyData.runs` and `.samples`."""
     keys = list(KEYS)
-    good = runs.loc[(runs["outcome"] == "complete") & ~runs["traced"].astype(bool), keys]
-    return samples.merge(good, on=keys)
+    good = runs.loc[
+        (runs["outcome"] == "complete") & ~runs["traced"].astype(bool), keys
+    ].drop_duplicates()
+    kept = samples[keys].merge(good, on=keys, how="left", indicator=True)["_merge"] == "both"
+    return samples[kept.to_numpy()].reset_index(drop=True)
 
 
 def _read_tables(
@@ -272,7 +276,10 @@ class _Columns:
             self._named.setdefault(names, []).append((rows, table))
         self.counts.append(len(samples))
         self._phases += [sample.phase for sample in samples]
-        self._files += [sample.account_files for sample in samples]
+        self._files += [  # the same libraries in all runs: each name is held once
+            {sys.intern(name): size for name, size in files.items()} if files else files
+            for files in (sample.account_files for sample in samples)
+        ]
 
     def tables(self) -> list[pd.DataFrame]:
         """Return the columns, in tables that stand side by side; what they are made of is freed."""

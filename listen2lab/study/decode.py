@@ -23,24 +23,29 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "decode_record", "decode_samples", "manifest_of", "read_manifest", "refuse_many",
-    "refuse_other_format",
+    "LARGEST_FACT", "MOST_FACTS", "decode_record", "decode_samples", "manifest_of", "read_manifest",
+    "refuse_many", "refuse_other_format",
 ]  # fmt: skip
 
 
 T = TypeVar("T")
 
-MOST_VALUES = 2_000_000
+MOST_VALUES = 1_500_000
 """The most values in one file: more of them would take much more memory than the file itself."""
 
+MOST_FACTS = 500_000
+"""The most values of a manifest, or of what a report carries: 100,000 runs, each named."""
+
+LARGEST_PLAN = 8 << 20
+"""Bytes of the largest plan: 100,000 runs, each named."""
 
 MOST_SAMPLES = 50_000
 """The most lines of one run: a plan asks for 20,000 samples at most, and some around them."""
 
 
-def decode_record(content: bytes, record: type[T]) -> T:
+def decode_record(content: bytes, record: type[T], most_values: int = MOST_VALUES) -> T:
     """Decode JSON, however odd; whatever is wrong with it is a `msgspec.DecodeError`."""
-    refuse_many(content)
+    refuse_many(content, most_values)
     try:
         return msgspec.json.decode(content, type=record)
     except msgspec.DecodeError:
@@ -49,10 +54,10 @@ def decode_record(content: bytes, record: type[T]) -> T:
         raise msgspec.DecodeError(f"it cannot be read: {error}") from error
 
 
-def refuse_many(content: bytes) -> None:
+def refuse_many(content: bytes, most: int = MOST_VALUES) -> None:
     """Refuse more values than any file of a study has, before each takes memory of its own."""
-    if len(content) - len(content.translate(None, b",[{")) > MOST_VALUES:
-        raise msgspec.DecodeError(f"it has more than {MOST_VALUES:,} values")
+    if len(content) - len(content.translate(None, b",[{")) > most:
+        raise msgspec.DecodeError(f"it has more than {most:,} values")
 
 
 def read_manifest(content: bytes, where: str) -> tuple[Manifest, list[Notice]]:
@@ -67,7 +72,7 @@ def read_manifest(content: bytes, where: str) -> tuple[Manifest, list[Notice]]:
         It is damaged, or holds no plan that can be read; `NewerStudyError`: of a newer format.
     """
     try:
-        raw = decode_record(content, dict[str, Any])
+        raw = decode_record(content, dict[str, Any], MOST_FACTS)
     except msgspec.DecodeError as error:
         raise StudyError(
             f"{where} is damaged ({error}); the runs beside it are untouched"
@@ -98,7 +103,7 @@ def manifest_of(raw: Mapping[str, Any], where: str) -> tuple[Manifest, list[Noti
     """Return what JSON values say as a manifest; see `read_manifest`."""
     refuse_other_format(raw.get("format"), where)
     try:
-        plan = msgspec.convert(raw.get("plan"), type=Plan)
+        plan = _plan(raw.get("plan"))
     except (msgspec.ValidationError, LabError) as error:
         raise StudyError(
             f"the manifest of {where} holds no plan that can be read ({error}); its runs are "
@@ -106,6 +111,12 @@ def manifest_of(raw: Mapping[str, Any], where: str) -> tuple[Manifest, list[Noti
         ) from error
     kept, notices = _lenient(Manifest, {**raw, "plan": plan})
     return Manifest(**kept), notices
+
+
+def _plan(raw: object) -> Plan:
+    if len(msgspec.json.encode(raw)) > LARGEST_PLAN:
+        raise StudyError(f"it has more than {LARGEST_PLAN >> 20} MiB")
+    return msgspec.convert(raw, type=Plan)
 
 
 LARGEST_FACT = 1 << 20

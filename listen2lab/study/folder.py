@@ -35,7 +35,7 @@ import msgspec
 
 from listen2lab.errors import RefusedFileError, StudyError
 from listen2lab.study import files
-from listen2lab.study.decode import decode_record, decode_samples, read_manifest
+from listen2lab.study.decode import LARGEST_FACT, decode_record, decode_samples, read_manifest
 from listen2lab.study.records import Manifest, RunRecord, Sample, Spec
 from listen2lab.study.trace_records import Objects, Trace
 
@@ -171,7 +171,10 @@ class RunFolder:
 
     def result(self) -> RunRecord | None:
         """Return how the run ended, or None while it has not."""
-        return self._record(_RESULT, RunRecord)
+        content = self._read(_RESULT)
+        if content is not None and len(content) > LARGEST_FACT:
+            raise msgspec.DecodeError(f"it has more than {LARGEST_FACT >> 20} MiB")
+        return None if content is None else decode_record(content, RunRecord)
 
     def trace(self) -> Trace | None:
         """Return what the capture says, or None for a plain run."""

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from listen2lab.errors import StudyError
-from listen2lab.study.decode import decode_record, manifest_of, refuse_many, refuse_other_format
+from listen2lab.study.decode import (
+    MOST_FACTS,
+    decode_record,
+    manifest_of,
+    refuse_many,
+    refuse_other_format,
+)
 from listen2lab.study.files import read_named
 from listen2lab.study.records import FORMAT, Manifest
 
@@ -83,7 +89,7 @@ def payload_of(page: bytes, where: str) -> Payload:
     end = page.find(b"</script", begin)
     content = page[begin : len(page) if end < 0 else end]
     try:
-        refuse_many(content)
+        refuse_many(content, MOST_FACTS)
     except msgspec.DecodeError as error:
         raise StudyError(f"{where} carries no study: {error}") from error
     found = _members(content.decode("utf-8", "replace"))

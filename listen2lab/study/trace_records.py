@@ -27,6 +27,10 @@ class Curve(msgspec.Struct, frozen=True):
     heap: tuple[int, ...] = ()
     rss: tuple[int, ...] = ()
 
+    def __post_init__(self) -> None:
+        if not len(self.epoch_s) == len(self.heap) == len(self.rss):
+            raise ValueError("its curve has not as many moments as bytes")
+
 
 class Stack(msgspec.Struct, frozen=True):
     """A call stack: indices into `Trace.frames`, the innermost first, native and Python's lines."""
