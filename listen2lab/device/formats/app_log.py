@@ -36,11 +36,11 @@ __all__ = ["MOST", "ROW", "read_applog"]
 
 ROW = np.dtype([
     ("kind", "u1"), ("line", "u4"), ("time", "f8"), ("pid", "u4"), ("paragraph", "f4"),
-    ("memory", "f8"), ("seconds", "f8"), ("count", "f4"), ("extra", "f8"), ("other", "f8"),
+    ("memory", "f8"), ("seconds", "f8"), ("count", "f4"), ("extra", "f4"),
 ])  # fmt: skip
-"""A recognised line in 57 bytes, for a log may have millions. ``time`` is seconds, NaN without a
-console prefix; ``pid`` 0 where none is printed; ``memory`` bytes; ``count``, ``extra`` and
-``other`` differ by kind."""
+"""A recognised line in 45 bytes, for a log may have millions. ``time`` is seconds, NaN without a
+console prefix; ``pid`` 0 where none is printed; ``memory`` bytes; ``count`` and ``extra`` differ
+by kind: of a total time they are the seconds of its parts."""
 
 _COLUMNS = ROW.names or ()
 
@@ -48,7 +48,7 @@ MOST = {"p": 1e7, "m": 2.0**40, "s": 1e6, "n": 1e12}
 """Above these a paragraph, a memory in bytes, seconds and a count are damaged numbers."""
 
 _UNITS = {b"K": 1024.0, b"M": 1024.0**2, b"G": 1024.0**3}
-_WHERE = {"p": (4,), "m": (5,), "s": (6, 8, 9), "n": (7, 8)}
+_WHERE = {"p": (4,), "m": (5,), "s": (6, 8, 7), "n": (7, 8)}
 _NAMES = {"p": "paragraph", "m": "memory", "s": "seconds", "n": "count"}
 _ZEROS = bytes(48 if 48 <= byte < 58 else byte for byte in range(256))
 _MOST_LEARNED = 20_000
@@ -228,7 +228,7 @@ class _Reader:
             else:
                 self.tally.note(number, "cut-or-damaged", kind="malformed", words=words.decode())
                 continue
-            row = [float(shape.kind), float(number), time, pid, *[_NAN] * 6]
+            row = [float(shape.kind), float(number), time, pid, *[_NAN] * 5]
             places = self._values(shape.fields, found, row, number)
             if places is None:
                 continue

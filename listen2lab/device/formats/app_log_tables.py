@@ -40,6 +40,7 @@ AT = {name: {column: k for k, column in enumerate(names)} for name, names in TAB
 """Where each column of a table stands."""
 
 _NAN = float("nan")
+_EXACT = {"line", "time", "memory", "seconds"}
 STARTS = {Kind.START_ON_DEMAND: 0.0, Kind.START_PRE: 1.0}
 """Lines with which a synthesis begins, and whether it is ahead of playback."""
 _ENDS = {Kind.DONE_ON_DEMAND: 0.0, Kind.DONE_PRE: 1.0, Kind.FAILED_PRE: 1.0}
@@ -50,14 +51,17 @@ _MOST_AT_ONCE = 100
 
 def are(rows: Rows, kinds: Iterable[int]) -> npt.NDArray[np.bool_]:
     """Return which rows are of some kinds."""
-    known = np.zeros(_MOST_KINDS, dtype=bool)
-    known[list(kinds)] = True
-    return np.asarray(known[rows["kind"]])
+    known = np.zeros(len(rows), dtype=bool)
+    for kind in kinds:
+        known |= rows["kind"] == kind
+    return known
 
 
 def _columns(rows: Rows, *names: str) -> Array:
-    """Return some columns as a table."""
-    return np.column_stack([rows[name].astype(np.float64) for name in names])
+    """Return some columns as a table; what was kept in 4 bytes is as it was printed."""
+    return np.column_stack([
+        rows[name] if name in _EXACT else rows[name].astype(np.float64).round(3) for name in names
+    ])
 
 
 class Tables(dict[str, Any]):
@@ -89,7 +93,7 @@ class Tables(dict[str, Any]):
 
 _AS_LOGGED: dict[str, tuple[Any, ...]] = {
     "totals": (
-        Kind.TOTAL_TIME, "paragraph", "line", "time", "seconds", "extra", "other", "memory"
+        Kind.TOTAL_TIME, "paragraph", "line", "time", "seconds", "extra", "count", "memory"
     ),
     "alignments": (Kind.ALIGNED, "paragraph", "line", "time", "count", "seconds"),
     "alignment hits": (Kind.ALIGNMENT_HIT, "paragraph", "line", "time", "count", "extra"),
@@ -103,40 +107,47 @@ def _join_syntheses(rows: Rows) -> Array:
     A start that is followed by another start of the same paragraph has no end; an end without a
     start has none.
     """
-    # Column by column: copies of whole lines would be most of what a long log costs.
-    picked = np.flatnonzero(are(rows, (*STARTS, *_ENDS)))
-    kinds = rows["kind"][picked]
-    is_start = (kinds == Kind.START_ON_DEMAND) | (kinds == Kind.START_PRE)
-    mode = np.zeros(len(picked))
-    for kind, value in {**STARTS, **_ENDS}.items():
-        mode[kinds == kind] = value
-    # Of each paragraph and mode, a start and the end right behind it belong together.
-    order = np.lexsort((rows["line"][picked], mode, rows["paragraph"][picked]))
-    picked, mode, starts = picked[order], mode[order], is_start[order]
-    paragraph = rows["paragraph"][picked]
-    same = (paragraph[1:] == paragraph[:-1]) & (mode[1:] == mode[:-1])
-    pair = same & starts[:-1] & ~starts[1:]
-    has_end, has_start = np.append(pair, False), np.append(False, pair)
-    begun = np.flatnonzero(starts)
-    orphans = np.flatnonzero(~starts & ~has_start)
-    first = np.concatenate([begun, orphans])
-    out = np.full((len(first), 11), _NAN)
-    out[:, 0], out[:, 1], out[:, 10] = paragraph[first], mode[first], 0.0
-    n = len(begun)
-    opening = picked[begun]
-    for at, name in ((2, "line"), (4, "time"), (7, "memory")):
-        out[:n, at] = rows[name][opening]
-    which = np.concatenate([np.flatnonzero(has_end[begun]), np.arange(n, len(first))])
-    closing = picked[np.concatenate([begun[has_end[begun]] + 1, orphans])]
-    for at, name in ((3, "line"), (5, "time"), (6, "seconds"), (8, "memory")):
-        out[which, at] = rows[name][closing]
-    out[which, 10] = rows["kind"][closing] == Kind.FAILED_PRE
-    out = out[np.argsort(np.where(np.isnan(out[:, 2]), out[:, 3], out[:, 2]), kind="stable")]
+    out = _paired(rows)
     if not np.isfinite(out[:, 8]).any():
         out = _with_totals(out, rows[rows["kind"] == Kind.TOTAL_TIME])
     _add_samples(out, rows)
     if np.isnan(out[:, 9]).any():
         _add_aligned(out, rows[rows["kind"] == Kind.ALIGNED])
+    return out
+
+
+def _paired(rows: Rows) -> Array:
+    """Join starts and ends.
+
+    Column by column, and each row at once where it belongs: copies of whole lines, or of the
+    table, would be most of what a long log costs.
+    """
+    picked = np.flatnonzero(are(rows, (*STARTS, *_ENDS))).astype(np.uint32)
+    kinds = rows["kind"][picked]
+    ahead = (kinds != Kind.START_ON_DEMAND) & (kinds != Kind.DONE_ON_DEMAND)
+    # Of each paragraph and mode, a start and the end right behind it belong together.
+    order = np.lexsort((rows["line"][picked], ahead, rows["paragraph"][picked]))
+    picked, ahead = picked[order], ahead[order]
+    starts, paragraph = are(rows[["kind"]][picked], STARTS), rows["paragraph"][picked]
+    del order, kinds
+    same = (paragraph[1:] == paragraph[:-1]) & (ahead[1:] == ahead[:-1])
+    pair = same & starts[:-1] & ~starts[1:]
+    has_end, has_start = np.append(pair, False), np.append(False, pair)
+    begun = np.flatnonzero(starts)
+    orphans = np.flatnonzero(~starts & ~has_start)
+    first = np.concatenate([begun, orphans])
+    place = np.empty(len(first), dtype=np.intp)
+    place[np.argsort(rows["line"][picked[first]], kind="stable")] = np.arange(len(first))
+    out = np.full((len(first), 11), _NAN)
+    out[place, 0], out[place, 1], out[:, 10] = paragraph[first], ahead[first], 0.0
+    opening = picked[begun]
+    for at, name in ((2, "line"), (4, "time"), (7, "memory")):
+        out[place[: len(begun)], at] = rows[name][opening]
+    which = np.concatenate([place[: len(begun)][has_end[begun]], place[len(begun) :]])
+    closing = picked[np.concatenate([begun[has_end[begun]] + 1, orphans])]
+    for at, name in ((3, "line"), (5, "time"), (6, "seconds"), (8, "memory")):
+        out[which, at] = rows[name][closing]
+    out[which, 10] = rows["kind"][closing] == Kind.FAILED_PRE
     return out
 
 
@@ -211,28 +222,31 @@ _PARTS = {
 def _join_breakdowns(rows: Rows) -> Array:
     """Join the lines of each breakdown: a total begins one, and so does a part seen twice."""
     names = TABLES["breakdowns"]
-    parts = rows[are(rows, _PARTS)]
+    parts = np.flatnonzero(are(rows, _PARTS)).astype(np.uint32)
     if not len(parts):
         return np.empty((0, len(names)))
-    group = np.cumsum(parts["kind"] == Kind.TOTAL)
-    pairs = group * 100 + parts["kind"].astype(np.int64)
-    if len(np.unique(pairs)) < len(pairs):
-        group = _by_repetition(parts["kind"])
-    _, first, group = np.unique(group, return_index=True, return_inverse=True)
+    kinds = rows["kind"][parts]
+    group = np.cumsum(kinds == Kind.TOTAL, dtype=np.uint32)
+    # A part seen twice: between two totals, that would be a line out of its place.
+    pairs = np.sort(group * np.uint32(_MOST_KINDS) + kinds)
+    if (pairs[1:] == pairs[:-1]).any():
+        group = _by_repetition(kinds)
+    begins = np.append(True, group[1:] != group[:-1])
+    first, group = np.flatnonzero(begins), np.cumsum(begins, dtype=np.uint32) - 1
     out = np.full((len(first), len(names)), _NAN)
-    out[:, 0], out[:, 1] = parts["line"][first], parts["time"][first]
+    out[:, 0], out[:, 1] = rows["line"][parts[first]], rows["time"][parts[first]]
     done = rows["line"][are(rows, (Kind.DONE_ON_DEMAND, Kind.DONE_PRE))]
     out[:, 2] = np.searchsorted(done, out[:, 0])
     for kind, columns in _PARTS.items():
-        mine = parts["kind"] == kind
+        mine = kinds == kind
         for name, column in columns:
-            out[group[mine], names.index(name)] = parts[column][mine]
+            out[group[mine], names.index(name)] = rows[column][parts[mine]]
     return out
 
 
-def _by_repetition(kinds: Array) -> npt.NDArray[np.intp]:
+def _by_repetition(kinds: Array) -> npt.NDArray[np.uint32]:
     """Return numbers of breakdowns whose lines are incomplete or out of order."""
-    group = np.zeros(len(kinds), dtype=np.intp)
+    group = np.zeros(len(kinds), dtype=np.uint32)
     seen: set[float] = set()
     current = 0
     for k, kind in enumerate(kinds.tolist()):
