@@ -45,16 +45,19 @@ def device(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Read evidence from a phone, and judge it with the words of the lab's own runs."""
-    # A quick --help: each of these loads pandas.
+    # A quick --help: these load numpy, and a study pandas.
     import msgspec
 
     from listen2lab.device import NothingReadError, answer, read
     from listen2lab.report.device_terminal import as_text
     from listen2lab.report.text.device import nothing_read
     from listen2lab.report.text.escape import printable
-    from listen2lab.study.data import open_study
 
-    opened = None if study is None else open_study(study)
+    opened = None
+    if study is not None:
+        from listen2lab.study.data import open_study
+
+        opened = open_study(study)
     try:
         evidence = read(files, process=process, grammar=grammar)
     except NothingReadError as error:

@@ -14,8 +14,6 @@ import numpy as np
 from listen2lab.device.formats.owners import LAB_OWNERS
 from listen2lab.device.judging import curve_of
 from listen2lab.device.log_summary import SAME_LENGTH
-from listen2lab.findings.summary import summary_of
-from listen2lab.study.redact import leaf
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -229,6 +227,8 @@ def compare_with_study(
     ]
     least = possible[0][1] if possible else np.inf
     highest = max((c.highest for c in conditions), default=None)
+    from listen2lab.study.redact import leaf  # noqa: PLC0415 - as below
+
     inputs = study.manifest.inputs
     return LabMatch(
         leaf(inputs.workload or inputs.voice or ""),
@@ -255,6 +255,8 @@ def _phone_shape(session: Any) -> Shape | None:
 
 
 def _conditions(study: StudyData) -> list[LabCondition]:
+    from listen2lab.findings.summary import summary_of  # noqa: PLC0415 - pandas, for a study only
+
     samples = study.complete
     samples = samples[samples["phase"].isin(["warmup", "step"])]
     experiments = summary_of(study).experiments

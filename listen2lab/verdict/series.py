@@ -203,16 +203,21 @@ def _without_spikes(x: Array) -> Array:
     if x.shape[1] < limits.FEWEST_STEPS:
         return x
     moves = np.diff(x, axis=1)
-    typical = 1.4826 * row_medians(np.abs(moves))
-    before = np.concatenate([-moves[:, :1], moves], axis=1)
-    after = np.concatenate([-moves, moves[:, -1:]], axis=1)
-    out = np.minimum(np.abs(before), np.abs(after))
     width = x.max(axis=1, keepdims=True) - x.min(axis=1, keepdims=True)
-    spike = (before * after > 0) & (out > limits.SPIKE * np.maximum(typical, 1e-3 * width))
+    sizes = np.abs(moves)
+    far = sizes > limits.SPIKE * np.maximum(1.4826 * row_medians(sizes), 1e-3 * width)
+    del sizes
+    up, spike = moves > 0, np.zeros(x.shape, dtype=bool)
+    spike[:, 1:-1] = far[:, :-1] & far[:, 1:] & (up[:, :-1] != up[:, 1:])
     # Where much of the series jumps to and fro, that is its nature and no stray sample.
-    spike &= spike.mean(axis=1, keepdims=True) <= limits.MOST_SPIKES
-    spike[:, [0, -1]] = False
-    return np.where(spike, x - (before + after) / 2, x)
+    many = spike.sum(axis=1) + far[:, [0, -1]].sum(axis=1)
+    spike &= (many / x.shape[1] <= limits.MOST_SPIKES)[:, None]
+    if not spike.any():
+        return x
+    which, at = np.nonzero(spike)
+    out = x.copy()
+    out[which, at] -= (moves[which, at - 1] - moves[which, at]) / 2
+    return out
 
 
 def _grain(values: Array) -> float:

@@ -59,9 +59,9 @@ def are(rows: Rows, kinds: Iterable[int]) -> npt.NDArray[np.bool_]:
 
 def _columns(rows: Rows, *names: str) -> Array:
     """Return some columns as a table; what was kept in 4 bytes is as it was printed."""
-    return np.column_stack([
-        rows[name] if name in _EXACT else rows[name].astype(np.float64).round(3) for name in names
-    ])
+    return np.column_stack(
+        [rows[name] if name in _EXACT else rows[name].astype(np.float64).round(3) for name in names]
+    )
 
 
 class Tables(dict[str, Any]):

@@ -173,7 +173,7 @@ class Samples:
             self.scale = float(KIB)  # as ps, pidstat and top print them
         label = [word for k in columns.time for word in _words(names[k])]
         self.seconds = next((_SECONDS[word] for word in label if word in _SECONDS), None)
-        self.times, self.memory, self.lines = array("d"), array("d"), array("q")
+        self.times, self.memory, self.lines = array("d"), array("d"), array("I")
         self.processes: list[str] = []
         self.names: dict[str, str] = {}
         self.with_units = self.is_clock = False
@@ -243,9 +243,9 @@ class Samples:
         many = len(kinds) > max(1, len(memory) // _FEWEST_EACH)
         if many and not self.by_id:  # a name a row, and no process
             kinds = {"": 0}
-        who = np.zeros(len(memory), dtype=np.int32)
+        who = np.zeros(len(memory), dtype=np.uint16)
         if len(kinds) > 1:
-            who[:] = [kinds[each] for each in self.processes]
+            who = np.fromiter(map(kinds.__getitem__, self.processes), np.uint32, len(memory))
         peaks = np.zeros(len(kinds))
         np.maximum.at(peaks, who, memory)
         most = dict(zip(kinds, peaks.tolist(), strict=True))
@@ -254,10 +254,10 @@ class Samples:
         if len(kept) > _MOST_PROCESSES:
             self.tally.note(0, "processes-left-out", many=len(kept) - _MOST_PROCESSES)
             kept = kept[-_MOST_PROCESSES:]
-        lines, out = np.frombuffer(self.lines, dtype=np.int64), []
+        lines, out = np.frombuffer(self.lines, dtype=np.uint32), []
         for name in reversed(kept):
-            mine = who == kinds[name]
-            at = np.arange(float(mine.sum()))
+            mine = who == kinds[name] if len(kinds) > 1 else slice(None)
+            at = np.arange(float(len(lines[mine])))
             if self.columns.time:
                 at = straighten(time[mine], lines[mine], self.tally)
             called = f"{name} ({self.names[name]})" if self.names.get(name) else name
@@ -284,12 +284,13 @@ class Samples:
     def _seconds(self) -> npt.NDArray[np.float64]:
         """Return seconds; of dates, those whose order of day and month makes sense."""
         month_first, day_first = np.frombuffer(self.times).reshape(-1, 2).T
+        self.times = array("d")  # which would be most of what a long table costs
         if self.is_clock:
             given = [each for each in (month_first, day_first) if np.isfinite(each).all()]
-            return min(given or [np.nan_to_num(month_first)], key=_disorder)
-        if self.seconds is not None:
-            return np.asarray(month_first * self.seconds)
-        by = next((by for least, by in _EPOCHS if abs(month_first[0]) > least), 1.0)
+            return np.array(min(given or [np.nan_to_num(month_first)], key=_disorder))
+        by = self.seconds
+        if by is None:
+            by = next((by for least, by in _EPOCHS if abs(month_first[0]) > least), 1.0)
         return np.asarray(month_first * by)
 
 

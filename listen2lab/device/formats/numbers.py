@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from typing import Any
+
     import numpy.typing as npt
 
     from listen2lab.device.formats.tally import Tally
@@ -133,7 +135,7 @@ def before_day(year: int, month: int, day: int) -> float:
 
 
 def straighten(
-    times: npt.NDArray[np.float64], lines: npt.NDArray[np.float64], tally: Tally
+    times: npt.NDArray[np.float64], lines: npt.NDArray[Any], tally: Tally
 ) -> npt.NDArray[np.float64]:
     """Return times that go on over midnight, and note those that go backwards.
 
@@ -146,15 +148,16 @@ def straighten(
     tally
         Gets a note for each time that goes back by more than a second.
     """
-    known = np.flatnonzero(np.isfinite(times))
-    if len(known) < 2:
+    good = np.isfinite(times)
+    if np.count_nonzero(good) < 2:
         return times
-    given = times[known]
+    given, numbers = (times, lines) if good.all() else (times[good], lines[good])
     moves = np.diff(given)
-    undated = (given[1:] < DAY) & (given[:-1] < DAY)
-    wraps = undated & (moves < -0.5 * DAY)
-    out = times.copy()
-    out[known[1:]] += DAY * np.cumsum(wraps)
+    wraps = (moves < -0.5 * DAY) & (given[1:] < DAY) & (given[:-1] < DAY)
     for k in np.flatnonzero((moves < -_BACKWARDS) & ~wraps).tolist():
-        tally.note(int(lines[known[k + 1]]), "time-goes-back", seconds=float(-moves[k]))
+        tally.note(int(numbers[k + 1]), "time-goes-back", seconds=float(-moves[k]))
+    if not wraps.any():
+        return times
+    out = times.copy()
+    out[np.flatnonzero(good)[1:]] += DAY * np.cumsum(wraps)
     return out
