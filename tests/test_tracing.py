@@ -127,8 +127,8 @@ def test_a_step_has_its_own_peak_and_a_small_stack_that_grows_is_kept(capture, t
     body = (
         "marks = []; held = []; big = [bytearray((1 << 20) + k) for k in range(30)]\n"
         "    for k in range(6):\n"
-        "        work = bytearray(20 << 20); time.sleep(0.04); del work\n"
-        "        held.append(bytearray(40 << 10)); time.sleep(0.03); marks.append(time.time())\n"
+        "        work = bytearray(20 << 20); time.sleep(0.15); del work\n"
+        "        held.append(bytearray(40 << 10)); time.sleep(0.1); marks.append(time.time())\n"
         f"    open({str(tmp_path / 'marks')!r}, 'w').write(repr(marks))"
     )
     path = capture(body)
