@@ -33,6 +33,17 @@ def test_tools_that_sample_a_process(name, column, timed):
     assert others == {"ps.txt": {"1 (/sbin/init)"}, "top.txt": {"1 (init)"}}.get(name, set())
 
 
+@pytest.mark.parametrize(
+    ("name", "column", "samples"),
+    [("con-duct.jsonl", "totals.rss", 8), ("psrecord.txt", "Real (MB)", 21),
+     ("mprof.dat", "memory", 21)],
+)  # fmt: skip
+def test_what_python_samplers_really_write(name, column, samples):
+    (series,) = device.read(TOOLS / name).series
+    assert (series.quantity, len(series.time), series.timed) == (column, samples, True)
+    assert 3.0 < series.time[-1] < 5.0
+
+
 def test_smaps_and_status():
     """Private, dirty and swapped memory by mapping; a model that is mapped costs nothing."""
     (snapshot,) = device.read(TOOLS / "smaps.txt").snapshots
