@@ -39,6 +39,7 @@ def test_tools_that_sample_a_process(name, column, timed):
      ("mprof.dat", "memory", 21)],
 )  # fmt: skip
 def test_what_python_samplers_really_write(name, column, samples):
+    """Each file is the tool's own output, of a run that kept something."""
     (series,) = device.read(TOOLS / name).series
     assert (series.quantity, len(series.time), series.timed) == (column, samples, True)
     assert 3.0 < series.time[-1] < 5.0
