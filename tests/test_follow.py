@@ -73,7 +73,7 @@ def test_times_are_read_with_their_unit():
 @pytest.mark.slow
 def test_a_program_that_keeps_something_with_each_line_leaks(grows, tmp_path):
     """The rate is right, what cannot be told is said, and the study can be repeated and shared."""
-    study = lab.watch(command=grows(50), steps=60, repeats=2, out=tmp_path / "study")
+    study = lab.watch(command=grows(90), steps=60, repeats=2, out=tmp_path / "study")
     numbers = only(study)
     assert numbers.verdict == "leak", numbers.reasons
     assert numbers.rate_kib_per_step == pytest.approx(100, rel=0.05)
@@ -88,11 +88,11 @@ def test_a_program_that_keeps_something_with_each_line_leaks(grows, tmp_path):
 
     other = shutil.copytree(study.data.folder.path, tmp_path / "sent")
     edit(other / "manifest.json", lambda manifest: manifest.update(mark=None))
-    with pytest.raises(InputError, match=r"grows\.py 50"):
+    with pytest.raises(InputError, match=r"grows\.py 90"):
         lab.rerun(other, out=tmp_path / "again")
-    named = shlex.join(grows(50))
+    named = shlex.join(grows(90))
     with pytest.raises(InputError, match="another one"):
-        lab.rerun(other, out=tmp_path / "again", workload=shlex.join(grows(51)))
+        lab.rerun(other, out=tmp_path / "again", workload=shlex.join(grows(91)))
     again = lab.rerun(other, out=tmp_path / "again", workload=named).study
     assert only(again).rate_kib_per_step == pytest.approx(100, rel=0.1)
 
