@@ -10,6 +10,7 @@ import os
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import listen2lab as lab
@@ -17,6 +18,7 @@ from listen2lab.experiment.catalog import public_names
 from listen2lab.report import terminal
 from listen2lab.report.html import page
 from listen2lab.report.markdown import issue, short
+from listen2lab.study.folder import SUMMARY
 from listen2lab.study.redact import RedactedStudy
 
 pytestmark = pytest.mark.slow  # runs of their own processes
@@ -38,10 +40,20 @@ def visible(text):
 
 @pytest.fixture(scope="module")
 def seen():
-    """Return the reference study and its summary, as they are shared."""
+    """Return the reference study and its summary, judged anew, as they are shared."""
     study = lab.Study.reference()
+    summary = study.summary(anew=True)
+    if os.environ.get("UPDATE_GOLDEN"):
+        study.folder.write(SUMMARY, summary)
     shared = RedactedStudy(study.data, public_names())
-    return shared, shared.redaction.record(study.summary())
+    return shared, shared.redaction.record(summary)
+
+
+def test_what_the_reference_study_is_stored_with_is_what_it_says_today(seen):
+    """Cards and notebooks read the stored summary."""
+    shared, summary = seen
+    stored = shared.redaction.record(lab.Study.reference().summary())
+    assert msgspec.json.encode(stored) == msgspec.json.encode(summary)
 
 
 @pytest.mark.parametrize(

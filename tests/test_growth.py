@@ -129,6 +129,8 @@ def test_what_no_trace_saw_is_said():
     assert words.coverage(found).startswith("The trace saw 0.2 MiB of 5.0 MiB of growth")
     for grown in (None, 200_000, 300_000):
         assert not msgspec.structs.replace(found, grown=grown).is_unseen
+    # What shrank less in a plain run than in the traced one did not grow past the trace.
+    assert not msgspec.structs.replace(found, seen=-500_000, grown=-60_000).is_unseen
     assert words.cut(1, 3) == " (1 of 3)"
 
 

@@ -66,9 +66,9 @@ class Growth(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_unseen(self) -> bool:
         """Whether memory was allocated past the trace: through a handle of ``dlopen``, say."""
-        if self.grown is None or self.grown - self.seen < _WORTH_BYTES:
+        if self.grown is None or self.grown < _WORTH_BYTES:
             return False
-        return self.seen < _UNSEEN * self.grown
+        return self.grown - self.seen >= _WORTH_BYTES and self.seen < _UNSEEN * self.grown
 
 
 def what_grew(

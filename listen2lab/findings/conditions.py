@@ -187,12 +187,9 @@ def _rows(steps: pd.DataFrame, column: str) -> list[Any] | None:
     """Return a column as one array a repeat, or None where a sample lacks it."""
     if steps.empty or column not in steps or steps[column].isna().any():
         return None
-    repeats = steps["repeat"].to_numpy()
-    values = steps[column].to_numpy(float)
-    if (np.diff(repeats) < 0).any():  # of another order than the study's
-        order = np.argsort(repeats, kind="stable")
-        repeats, values = repeats[order], values[order]
-    return np.split(values, np.flatnonzero(np.diff(repeats)) + 1)
+    order = np.argsort(repeats := steps["repeat"].to_numpy(), kind="stable")
+    bounds = np.flatnonzero(np.diff(repeats[order])) + 1
+    return np.split(steps[column].to_numpy(float)[order], bounds)
 
 
 def contrast(

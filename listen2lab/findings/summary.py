@@ -82,6 +82,8 @@ def _experiment(
     study: StudyData, item: Experiment, numbers: Mapping[str, ConditionNumbers]
 ) -> ExperimentSummary:
     app = item.reference.name
+    # What steps up once, as the engine's arena does, would be ranked as if it grew with each step.
+    may_grow = ("leak",) if study.manifest.inputs.is_pipeline else ("leak", "inconclusive")
     return ExperimentSummary(
         question=item.question,
         factor=item.factor,
@@ -102,6 +104,7 @@ def _experiment(
         growth={
             level.name: found
             for level in item.levels
+            if numbers[level.name].verdict in may_grow
             if (found := what_grew(study, item.name, level.name, most=_MOST_OWNERS)) is not None
         },
     )
