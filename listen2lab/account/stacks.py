@@ -201,7 +201,7 @@ class Stack:
 
         Where the trace knows no libraries, the innermost that does not just allocate.
         """
-        at, part = self._part if any(frame.library for frame in self.frames) else (0, "")
+        at, part = self._part if self._has_libraries else (0, "")
         frames = [*self.frames, *self.lines]
         called = [frame for frame in frames[at:] if not _ALLOCATOR.match(frame.function)]
         inner = [frame for frame in called if frame.part == part]
@@ -214,15 +214,22 @@ class Stack:
         return _named([*plain, *frames, Frame("(no frame)", "", 0)][0])
 
     def _library(self) -> str:
-        if part := self._part[1]:
-            return part
+        if self._has_libraries and self._part[1]:
+            return self._part[1]
         for frame in self.frames:
             for library, pattern in _LIBRARIES:
                 if pattern.search(frame.function):
                     return library
+            if frame.is_python:
+                return frame.part
             if frame.library == "Python" or _INTERPRETER.search(frame.file):
                 return "Python"
         return next((frame.library for frame in self.frames if frame.library), "(no name)")
+
+    @cached_property
+    def _has_libraries(self) -> bool:
+        """Whether the trace knows in which library a native frame lies."""
+        return any(frame.library for frame in self.frames)
 
 
 def stacks_of(trace: Trace) -> list[Stack]:
