@@ -117,8 +117,7 @@ def test_who_was_not_traced_has_an_error_that_says_what_traces_it(tmp_path):
             ask()
 
 
-def test_a_trace_that_knows_no_libraries_tells_them_by_functions():
+def test_a_trace_that_knows_no_libraries_tells_them_by_functions(trace):
     """Python's package that called them is not whose memory it is."""
-    trace = lab.Study.reference().trace("session-recreation", "never")
     assert not trace.record.libraries
     assert trace.top(by="library", n=1).index[0] == "ONNX Runtime"
