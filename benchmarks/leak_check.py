@@ -21,7 +21,7 @@ from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
-from series import FAMILIES, NON_LEAKS, TUNING, draw  # noqa: E402
+from series import FAMILIES, HELD_BACK, NON_LEAKS, draw  # noqa: E402
 
 from listen2lab.leak_check import check, is_clear  # noqa: E402
 from listen2lab.units import KIB  # noqa: E402
@@ -66,7 +66,7 @@ def series(count: int) -> None:
     counts: Counter[str] = Counter()
     for name, (label, _, _) in FAMILIES.items():
         for i in range(count):
-            s = draw(name, TUNING + 7_000_000 + i, steps=100, repeats=5)
+            s = draw(name, HELD_BACK + 7_000_000 + i, steps=100, repeats=5)
             whole = judge(s.y, s.sizes)
             early = judge(s.y[:3], None if s.sizes is None else s.sizes[:3])
             stops = is_clear(early.verdict, *_rates(early))
