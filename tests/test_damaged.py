@@ -5,14 +5,17 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from small_studies import build_study, edit, edit_lines, page
+from msgspec.structs import replace
+from small_studies import build_study, edit, edit_lines, page, plan_of
 
+import listen2lab as lab
 from listen2lab.errors import StudyError
 from listen2lab.findings.summary import summary_of
 from listen2lab.notice import Notice
 from listen2lab.report import terminal
 from listen2lab.report.text.escape import printable
 from listen2lab.study.data import open_study
+from listen2lab.study.plan import schedule
 from listen2lab.study.records import FORMAT
 
 
@@ -319,3 +322,16 @@ def test_what_is_no_folder_is_said(tmp_path):
     ):
         with pytest.raises(StudyError, match=said):
             open_study(tmp_path / name)
+
+
+def test_a_plan_that_leaves_out_the_condition_that_others_are_compared_with(tmp_path):
+    """It has no run, as any that was not reached; page, card and tables are written."""
+    names = {"cache-size/2": 60, "cache-size/1": 70}
+    plan = plan_of(names)
+    only = tuple(run.key for run in schedule(plan) if run.level.name == "1")
+    study = lab.Study(build_study(tmp_path / "study", names, plan=replace(plan, only=only)))
+    found = study.summary().experiments["cache-size"]
+    assert {name: n.n_complete for name, n in found.conditions.items()} == {"2": 0, "1": len(only)}
+    assert found.contrasts == {"1": None}
+    assert study.report().is_file()
+    assert study._repr_html_()

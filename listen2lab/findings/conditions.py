@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from listen2lab.study.plan import Experiment
     from listen2lab.study.records import RunOutcome
     from listen2lab.verdict.contrast import ContrastName
     from listen2lab.verdict.reasons import Reason
@@ -45,8 +46,13 @@ if TYPE_CHECKING:
 __all__ = ["contrast", "evenly", "numbers_of"]
 
 
-def numbers_of(runs: pd.DataFrame, samples: pd.DataFrame) -> dict[str, dict[str, ConditionNumbers]]:
-    """Return the numbers of each condition of a study, by experiment and condition."""
+def numbers_of(
+    runs: pd.DataFrame, samples: pd.DataFrame, planned: Sequence[Experiment] = ()
+) -> dict[str, dict[str, ConditionNumbers]]:
+    """Return the numbers of each condition of a study, by experiment and condition.
+
+    Of those ``planned`` also a condition without a run: a plan may name only some of its runs.
+    """
     plain = runs[~runs["traced"].astype(bool)]
     usable = complete_samples(runs, samples)
     of_condition = usable.groupby(["experiment", "condition"], sort=False).indices
@@ -54,6 +60,11 @@ def numbers_of(runs: pd.DataFrame, samples: pd.DataFrame) -> dict[str, dict[str,
     for (experiment, condition), group in plain.groupby(["experiment", "condition"], sort=False):
         measured = usable.iloc[of_condition.get((experiment, condition), [])]
         found.setdefault(str(experiment), {})[str(condition)] = _numbers(measured, group)
+    for item in planned:
+        known = found.setdefault(item.name, {})
+        for level in item.levels:
+            if level.name not in known:
+                known[level.name] = _numbers(usable.iloc[:0], plain.iloc[:0])
     return found
 
 

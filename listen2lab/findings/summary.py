@@ -59,7 +59,7 @@ def build_summary(study: StudyData, made_from: MadeFrom | None = None) -> Summar
 
     Without an experiment that tells of a hypothesis, ``findings`` is empty and ``answers`` None.
     """
-    numbers = numbers_of(study.runs, study.samples)
+    numbers = numbers_of(study.runs, study.samples, study.plan.experiments)
     findings, told = _found(study, numbers)
     manifest = study.manifest
     return Summary(
@@ -68,7 +68,7 @@ def build_summary(study: StudyData, made_from: MadeFrom | None = None) -> Summar
         inputs=manifest.inputs,
         versions=manifest.setup.versions,
         experiments={
-            item.name: _experiment(study, item, numbers.get(item.name, {}))
+            item.name: _experiment(study, item, numbers[item.name])
             for item in study.plan.experiments
         },
         findings=findings,
@@ -82,6 +82,7 @@ def _experiment(
     study: StudyData, item: Experiment, numbers: Mapping[str, ConditionNumbers]
 ) -> ExperimentSummary:
     app = item.reference.name
+    levels = [level.name for level in item.levels]
     # What steps up once, as the engine's arena does, would be ranked as if it grew with each step.
     may_grow = ("leak",) if study.manifest.inputs.is_pipeline else ("leak", "inconclusive")
     return ExperimentSummary(
@@ -89,23 +90,19 @@ def _experiment(
         factor=item.factor,
         unit=item.unit,
         predictions=item.predictions,
-        conditions={level.name: numbers[level.name] for level in item.levels},
+        conditions={name: numbers[name] for name in levels},
         contrasts={
-            level.name: contrast(
-                study.complete,
-                item.name,
-                app,
-                level.name,
-                [numbers[app].verdict, numbers[level.name].verdict],
+            name: contrast(
+                study.complete, item.name, app, name, [numbers[app].verdict, numbers[name].verdict]
             )
-            for level in item.levels
-            if level.name != app
+            for name in levels
+            if name != app
         },
         growth={
-            level.name: found
-            for level in item.levels
-            if numbers[level.name].verdict in may_grow
-            if (found := what_grew(study, item.name, level.name, most=_MOST_OWNERS)) is not None
+            name: found
+            for name in levels
+            if numbers[name].verdict in may_grow
+            if (found := what_grew(study, item.name, name, most=_MOST_OWNERS)) is not None
         },
     )
 
