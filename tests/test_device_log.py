@@ -172,9 +172,9 @@ def test_only_the_lines_that_a_handoff_greps(read):
     assert (memory / MIB).tolist() == [500.0 + k for k in range(20)]
     assert session.column("syntheses", "end_line")[rows].tolist() == list(range(1, 21))
     judged = judge_log(read([f"📊 [MEMORY] Total: {900 + 4 * k}.0 MB" for k in range(40)]))
-    assert (judged.verdict, judged.unit) == ("leak", "breakdown")
+    assert (judged.grows, judged.unit) == (True, "breakdown")
     judged = judge_log(read([f"📊 [MEMORY] Unaccounted: ~{900 + 4 * k}.0 MB" for k in range(40)]))
-    assert (judged.verdict, judged.unit) == ("leak", "breakdown")
+    assert (judged.grows, judged.unit) == (True, "breakdown")
 
 
 def test_no_process_holds_nothing(read):
@@ -444,7 +444,7 @@ def test_another_apps_log_is_taught_without_code(tmp_path):
     assert len(session.tables["evictions"]) == 40
     assert session.column("breakdowns", "total").tolist() == [512 * MIB]
     assert notes_of(evidence) == [("cut-or-damaged", 162)]
-    assert judge_log(evidence).verdict == "leak"
+    assert judge_log(evidence).grows
     assert not device.read([log, LAB_LOG]).sessions[0].column("syntheses", "failed").any()
 
 

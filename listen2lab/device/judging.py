@@ -10,6 +10,7 @@ import numpy as np
 
 from listen2lab.verdict.audit import audit
 from listen2lab.verdict.judge import judge
+from listen2lab.verdict.reasons import Reason
 from listen2lab.verdict.together import judge_run
 
 if TYPE_CHECKING:
@@ -88,6 +89,13 @@ class Judged(msgspec.Struct, frozen=True):
     longest: int
     repeats: int
 
+    @property
+    def grows(self) -> bool:
+        """Whether memory grows to the end: a leak, or what one run cannot tell from a filling."""
+        return self.verdict == "leak" or (
+            self.taken_back is None and self.reasons[:1] == (str(Reason.GROWS_STEADILY),)
+        )
+
 
 def _judged(verdict: Verdict, caveats: Iterable[str], unit: str, rows: Sequence[Array]) -> Judged:
     order = tuple(code for code in CAVEATS if code in set(caveats))
@@ -107,6 +115,17 @@ def _judged(verdict: Verdict, caveats: Iterable[str], unit: str, rows: Sequence[
         sum(map(len, rows)),
         max(map(len, rows)),
         verdict.repeats,
+    )
+
+
+def _judge(rows: Sequence[Array]) -> Verdict:
+    """Judge memory whose inputs are not known: one run of it cannot tell leak and slow filling."""
+    found = judge(rows)
+    if found.verdict != "leak" or found.repeats > 1:
+        return found
+    reasons = (Reason.GROWS_STEADILY, *found.reasons[1:])
+    return msgspec.structs.replace(
+        found, verdict="inconclusive", confidence="none", reasons=reasons
     )
 
 
@@ -160,7 +179,7 @@ def judge_log(evidence: Evidence) -> Judged | None:
     caveats = _caveats(evidence)
     known = [np.isfinite(audio) for _, audio, _ in curves]
     if any(each.mean() < 1 - MOST_UNKNOWN for each in known):
-        return _judged(judge(rows), [*caveats, "no-audio-lengths"], "paragraph", rows)
+        return _judged(_judge(rows), [*caveats, "no-audio-lengths"], "paragraph", rows)
     # A paragraph of unknown length is a missing sample, not one of an invented length.
     seen = [np.where(good, memory, np.nan) for memory, good in zip(rows, known, strict=True)]
     sizes = [
@@ -235,7 +254,7 @@ def judge_unaccounted(evidence: Evidence) -> Judged | None:
 def _judge_breakdowns(values: Sequence[Array], evidence: Evidence) -> Judged | None:
     """Judge what the breakdowns print, a step each; 0.0 MB of a total is none."""
     rows = [known for each in values if len(known := each[each > 0])]
-    return _judged(judge(rows), _caveats(evidence), "breakdown", rows) if rows else None
+    return _judged(_judge(rows), _caveats(evidence), "breakdown", rows) if rows else None
 
 
 def judge_series(*series: Series) -> Judged:
@@ -268,7 +287,7 @@ def judge_series(*series: Series) -> Judged:
         runs = [(at := np.linspace(t[0], t[-1], round(np.ptp(t) / pace) + 1),
                  np.interp(at, t, m)) for t, m in runs]  # fmt: skip
     rows = [memory for _, memory in runs]
-    verdict = judge(rows)
+    verdict = _judge(rows)
     if pace > 0 and all(one.timed for one in series):
         return _judged(verdict.per(pace / 60.0), caveats, "minute", rows)
     return _judged(verdict, caveats, "sample", rows)

@@ -83,7 +83,7 @@ def _of_growth(
     if log is not None:
         yield from _longer(log.judged)
         if change is None:
-            leaks = log.judged is not None and log.judged.verdict == "leak"
+            leaks = log.judged is not None and log.judged.grows
             yield Notice("footprints-of-a-leak" if leaks else "footprints")
     elif _platform(evidence) in _PHONES:
         yield Notice("log-at-all")
@@ -137,5 +137,5 @@ def _in_the_lab(log: LogSummary) -> Iterator[Notice]:
     share = None if log.longest is None else log.longest.share_at_records
     if share is not None and share > 0.5:
         yield Notice("lab-lengths")
-    elif log.judged is not None and log.judged.verdict == "leak":
+    elif log.judged is not None and log.judged.grows:
         yield Notice("lab-causes")

@@ -208,10 +208,11 @@ def _decide(case: Case, notes: list[Reason], odds: float) -> Verdict:
     # Growth that is a small part of all movement may be what the shapes' fit leaves over.
     misfit = left_over(case) / rows.steps
     name, why = _named(case, odds, credible=rate.mean > misfit)
-    if name in {"plateau", "baseline", "inconclusive"} and grows_steadily(case):
+    lone, steady = len(rows.y) == 1, grows_steadily(case)
+    by_steps_alone = name == "high-water" and lone and rows.sizes is None
+    if steady and (name in {"plateau", "baseline", "inconclusive"} or by_steps_alone):
         name, why = "inconclusive", [Reason.GROWS_STEADILY]
-    short = len(rows.y) == 1 and rows.steps < limits.FIRM_STEPS
-    if name == "leak" and short and not grows_steadily(case):
+    if name == "leak" and lone and rows.steps < limits.FIRM_STEPS and not steady:
         name, why = "inconclusive", [Reason.GREY_ZONE]
     if (
         name not in {"baseline", "sawtooth"}

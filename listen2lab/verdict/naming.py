@@ -236,23 +236,29 @@ def grows_steadily(case: Case) -> bool:
 
 
 def _rise_of_line(x: Array) -> float:
-    """Return how far one repeat rises; 0 where it is no line, or no higher than its noise."""
-    n, (least, pace, errors, off) = len(x), limits.LINE
-    moves = np.diff(x)
-    sigma = 1.4826 * median(np.abs(moves - median(moves))) / float(np.sqrt(2))
+    """Return how far one repeat rises; 0 where it is no line, or no higher than its noise.
+
+    The noise may remember itself: it is what strays from the line, as far as moves from sample to
+    sample allow (`phi` .8 makes them .45 of it); a misfit strays farther, with small moves.
+    """
+    n, (least, pace, errors, late, small, share) = len(x), limits.LINE
     near = np.lib.stride_tricks.sliding_window_view(np.pad(x, 2, mode="edge"), 5)
     y, at = row_medians(near)[:, 0], np.linspace(0.0, 1.0, n)  # without strays
     rise, start = np.polyfit(at, y, 1)
-    if rise < least * sigma or rise <= 0:
-        return 0.0
-    for part in (slice(0, n // 3), slice(n - n // 3, n), slice(n - max(4, n // 7), n)):
-        many = len(y[part])
-        error = sigma * np.sqrt(12 / many) * n / many
-        if np.polyfit(at[part], y[part], 1)[0] < pace * rise - errors * error:
-            return 0.0
-    rest = y - start - rise * at
+    moves, rest = np.diff(x), x - start - rise * at
+    own = 1.4826 * median(np.abs(moves - median(moves))) / float(np.sqrt(2))
     spread = 1.4826 * median(np.abs(rest - median(rest)))
-    return float(rise) if spread <= max(off[0] * sigma, off[1] * rise) else 0.0
+    noise = min(max(spread, own), own / small)
+    if rise <= 0 or rise < least * noise or spread > max(1.05 * noise, share * rise):
+        return 0.0
+    memory = float(np.sqrt(2 * (noise / own) ** 2 - 1)) if own else 1.0
+    thirds = [(slice(0, n // 3), 0.0), (slice(n - n // 3, n), late)]
+    for part, floor in (*thirds, (slice(n - max(4, n // 7), n), -np.inf)):
+        many = len(y[part])
+        error = memory * noise * float(np.sqrt(12 / many)) * n / many
+        if np.polyfit(at[part], y[part], 1)[0] < max(pace * rise - errors * error, floor * rise):
+            return 0.0
+    return float(rise)
 
 
 def _moves(rows: Array) -> Array:

@@ -182,8 +182,13 @@ def verdict(judged: Judged) -> str:
         )
     if judged.verdict == "inconclusive":
         codes = judged.reasons if judged.taken_back is None else judged.caveats
-        pace = f" It grows by {rate(judged.rate)} a {unit}." if "grows-steadily" in codes else ""
-        return f"Inconclusive. {sentence_of(codes[0])}{pace}" if codes else "Inconclusive."
+        if "grows-steadily" in codes[:1]:
+            between = judged.interval or (judged.rate, judged.rate)
+            return (
+                f"Grows by {rate(judged.rate)} a {unit} (95 % between {rate(between[0])} and "
+                f"{rate(between[1])}). {sentence_of(codes[0])}"
+            )
+        return f"Inconclusive. {sentence_of(codes[0])}" if codes else "Inconclusive."
     known = "follows-largest-input" in judged.reasons
     shape = (
         _SHAPES["high-water" if known else "steps"]

@@ -50,8 +50,8 @@ _WHY = {
     "android-two-reports": "One report says nothing of growth: take one early and one late, in one "
     "run of the app.",
     "android-samples": "A sample every five seconds shows the curve between the reports.",
-    "longer-series": "{many} so far: sample 300 or more of one run, or three runs of the same work "
-    "in fresh processes, a file each, and give them together.",
+    "longer-series": "{many} so far: sample three runs of the same work in fresh processes, 100 or "
+    "more each, a file each, and give them together.",
     "kind-of-memory": "A series says how much, and not of which kind: take a report early and one "
     "late in the same run.",
     "classes-grew": "What grew is known by its class: see who allocated it.",

@@ -77,11 +77,12 @@ REASONS: dict[str, str] = {
     "too-few-steps": "Fewer than 15 steps: every shape fits so few; run at least 50.",
     "many-missing": "More than 30 % of the samples are missing.",
     "grey-zone": (
-        "Growth is likelier than none, but not by enough; more steps or repeats will decide."
+        "Memory rose, and growth is likelier than an end of it, but not by enough; more steps or "
+        "repeats will decide."
     ),
     "grows-steadily": (
-        "Memory grows steadily to the very end, far beyond its noise; a run of this length cannot "
-        "tell a leak from a slow filling: run longer, or give several."
+        "Memory grows steadily to the very end; this alone cannot tell a leak from a slow filling: "
+        "give several runs, or longer ones."
     ),
     "still-slowing": (
         "Memory still rises at the end, but ever more slowly: a leak cannot be told from a height "
