@@ -215,10 +215,10 @@ def summarize_log(evidence: Evidence, judged: Judged | None) -> LogSummary:
     return LogSummary(
         judged,
         tuple(_facts(session) for session in sessions),
-        sum(len(s.tables["syntheses"]) for s in sessions),
-        sum(len(np.unique(_known(s.column("syntheses", "paragraph")))) for s in sessions),
-        int(sum(s.column("syntheses", "failed").sum() for s in sessions)),
-        int(sum(np.isnan(s.column("syntheses", "end_line")).sum() for s in sessions)),
+        len(failed := _all(sessions, "syntheses", "failed")),
+        sum(len(set(_known(s.column("syntheses", "paragraph")).tolist())) for s in sessions),
+        int(failed.sum()),
+        int(np.isnan(_all(sessions, "syntheses", "end_line")).sum()),
         Range.of(np.concatenate([memory for memory, _, _ in known])),
         _seconds(sessions),
         _unaccounted(evidence),
@@ -241,8 +241,12 @@ def _known(values: Array) -> Array:
     return values[np.isfinite(values)]
 
 
-def _most(columns: Iterable[Array]) -> int | None:
-    known = _known(np.concatenate(list(columns)))
+def _all(sessions: Iterable[Session], table: str, name: str) -> Array:
+    return np.concatenate([session.column(table, name) for session in sessions])
+
+
+def _most(values: Array) -> int | None:
+    known = _known(values)
     return int(known.max()) if len(known) else None
 
 
@@ -257,7 +261,7 @@ def _unaccounted(evidence: Evidence) -> Unaccounted | None:
     memory = Range.of(whole)
     if memory is None:
         return None
-    total = np.concatenate([s.column("breakdowns", "total") for s in evidence.sessions])
+    total = _all(evidence.sessions, "breakdowns", "total")
     both = np.isfinite(whole) & np.isfinite(total) & (total > 0)
     return Unaccounted(
         len(_known(whole)),
@@ -273,7 +277,7 @@ def _evictions(sessions: Sequence[Session]) -> Evictions:
         sum(session.count(kind) for session in sessions)
         for kind in (Kind.EVICTED_AUDIO, Kind.EVICTED_ALIGNMENT)
     )
-    entries = _most(s.column("breakdowns", "audio_entries") for s in sessions)
+    entries = _most(_all(sessions, "breakdowns", "audio_entries"))
     return Evictions(audio, alignment, entries)
 
 
@@ -285,7 +289,7 @@ def _overlaps(sessions: Sequence[Session]) -> Overlaps:
         sum(times for _, times, _ in found),
         None if first is None else found[first][2],
         first,
-        _most(s.column("breakdowns", "synthesizing") for s in sessions),
+        _most(_all(sessions, "breakdowns", "synthesizing")),
     )
 
 

@@ -174,13 +174,10 @@ def _of_device(answer: Answer) -> Part:
 
 def _of_log(log: LogSummary) -> Part:
     curves = [(c.memory, words.session_name(log.sessions[c.session])) for c in log.curves]
-    began = [
-        f"{words.session_name(session)}: {words.session_began(session)}"
-        for session in log.sessions
-        if session.began is not None and len(log.sessions) > 1
-    ]
-    if len(began) > _MOST_ROWS:
-        began = [*began[:_MOST_ROWS], f"and {len(began) - _MOST_ROWS:,} more processes"]
+    known = [s for s in log.sessions if s.began is not None and len(log.sessions) > 1]
+    began = [f"{words.session_name(s)}: {words.session_began(s)}" for s in known[:_MOST_ROWS]]
+    if len(known) > _MOST_ROWS:
+        began.append(f"and {len(known) - _MOST_ROWS:,} more processes")
     judged = log.judged
     has_curve = any(curve.memory for curve in log.curves)
     return Part(

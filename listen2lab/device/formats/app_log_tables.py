@@ -51,9 +51,9 @@ _MOST_AT_ONCE = 100
 
 def are(rows: Rows, kinds: Iterable[int]) -> npt.NDArray[np.bool_]:
     """Return which rows are of some kinds."""
-    known = np.zeros(len(rows), dtype=bool)
-    for kind in kinds:
-        known |= rows["kind"] == kind
+    wanted = np.zeros(_MOST_KINDS, dtype=bool)
+    wanted[[*kinds]] = True
+    known: npt.NDArray[np.bool_] = wanted[rows["kind"]]
     return known
 
 
@@ -122,7 +122,7 @@ def _paired(rows: Rows) -> Array:
     Column by column, and each row at once where it belongs: copies of whole lines, or of the
     table, would be most of what a long log costs.
     """
-    picked = np.flatnonzero(are(rows, (*STARTS, *_ENDS))).astype(np.uint32)
+    picked = are(rows, (*STARTS, *_ENDS)).nonzero()[0].astype(np.uint32)
     kinds = rows["kind"][picked]
     ahead = (kinds != Kind.START_ON_DEMAND) & (kinds != Kind.DONE_ON_DEMAND)
     # Of each paragraph and mode, a start and the end right behind it belong together.
@@ -130,11 +130,11 @@ def _paired(rows: Rows) -> Array:
     picked, ahead = picked[order], ahead[order]
     starts, paragraph = are(rows[["kind"]][picked], STARTS), rows["paragraph"][picked]
     del order, kinds
-    same = (paragraph[1:] == paragraph[:-1]) & (ahead[1:] == ahead[:-1])
-    pair = same & starts[:-1] & ~starts[1:]
-    has_end, has_start = np.append(pair, False), np.append(False, pair)
-    begun = np.flatnonzero(starts)
-    orphans = np.flatnonzero(~starts & ~has_start)
+    has_end, orphan = np.zeros(len(picked), dtype=bool), ~starts
+    has_end[:-1] = (paragraph[1:] == paragraph[:-1]) & (ahead[1:] == ahead[:-1])
+    has_end[:-1] &= starts[:-1] & orphan[1:]
+    orphan[1:] &= ~has_end[:-1]
+    begun, orphans = starts.nonzero()[0], orphan.nonzero()[0]
     first = np.concatenate([begun, orphans])
     place = np.empty(len(first), dtype=np.intp)
     place[np.argsort(rows["line"][picked[first]], kind="stable")] = np.arange(len(first))

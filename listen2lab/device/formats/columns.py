@@ -6,6 +6,7 @@ import math
 import re
 import sys
 from array import array
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -101,6 +102,7 @@ def _words(name: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(_UNIT.sub(r"_\1B", name))]
 
 
+@lru_cache(maxsize=1024)
 def rank_of(name: str) -> int | None:
     """Return how well a column's name says that it is memory in use, 0 best; None: it is not."""
     words = set(_words(name.partition("/")[0]))  # docker's "MEM USAGE / LIMIT"

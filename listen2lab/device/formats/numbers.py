@@ -32,6 +32,7 @@ _SIZE = re.compile(
 )
 _PLAIN = re.compile(r"[0-9]+(?:\.[0-9]*)?\Z")
 _SIMPLE = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?\Z")
+_MARKED = re.compile(r"[+-]*\d[\d.,'\u2019\u00a0\u202f]{0,39}\Z")
 _GROUPS = re.compile(r"\d{1,3}(?:([.,'\u2019\u00a0\u202f])\d{3})(?:\1\d{3})*\Z")
 
 
@@ -53,10 +54,10 @@ def read_number(text: str) -> float | None:
     if _SIMPLE.match(text):
         return float(text)
     text = text.strip()
+    if not _MARKED.match(text):
+        return None  # most often a size or a time
     sign = -1.0 if text.startswith("-") else 1.0
     body = text.lstrip("+-")
-    if not body or len(body) > 40 or not body[0].isdigit():
-        return None
     for mark in "'\u2019\u00a0\u202f":
         body = body.replace(mark, "")
     if "," in body and "." in body:

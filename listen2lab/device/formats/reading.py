@@ -102,7 +102,7 @@ def no_size(text: str) -> Notice:
 
 def clean(text: str) -> str:
     """Return a text that can be written: JSON may hold halves of characters."""
-    return text.encode("utf-8", "replace").decode()
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def is_object(line: bytes) -> bool:
