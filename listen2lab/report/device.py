@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from listen2lab.device.lab_match import LabMatch, Shape
     from listen2lab.device.log_summary import LogSummary
 
-__all__ = ["Part", "Table", "evidence_section", "page", "parts", "short"]
+__all__ = ["Part", "Table", "evidence_section", "page", "parts"]
 
 _COLUMNS = ("counted", "dirty", "swapped", "clean", "reclaimable")
 _ALL = (*_COLUMNS, "resident", "virtual")
@@ -122,9 +122,11 @@ def parts(answer: Answer) -> Iterator[Part]:
         if answer.lab.ceiling is not None:
             lines = of_reports.ceiling_lines(answer.lab.ceiling)
             yield Part("What the lab can explain", lines=lines)
+    many = len(answer.next)
     for k, step in enumerate(answer.next, start=1):
         why, commands = next_step(step)
-        yield Part(f"Next, {k}", lines=[why], commands=commands)
+        which = f", {k} of {many}" if many > 1 else ""
+        yield Part(f"What to do next{which}", lines=[why], commands=commands)
 
 
 def _over_time(answer: Answer) -> Iterator[Part]:
@@ -337,22 +339,6 @@ def _shape(shape: Shape | None) -> list[str]:
     return [number(getattr(shape, name, None), 2) for name in ("rise", *FEATURES)]
 
 
-def short(answer: Answer) -> str:
-    """Say the finding in a sentence."""
-    if answer.log is not None and answer.log.judged is not None:
-        judged = answer.log.judged
-        return f"{words.subject(judged)}: {words.verdict(judged)}"
-    if answer.series:
-        one = answer.series[0]
-        return f"{of_reports.series_name(one)}: {words.verdict(one.judged)}"
-    if answer.change is not None:
-        return " ".join(of_reports.change_lines(answer.change))
-    some = answer.snapshots_of_app()
-    if some:
-        return " ".join(of_reports.snapshot_lines(some[-1], answer.limit))
-    return "Nothing here can be judged by itself."
-
-
 def evidence_section(answer: Answer) -> str:
     """Return the section on evidence for a report: HTML that is safe to insert.
 
@@ -366,11 +352,12 @@ def evidence_section(answer: Answer) -> str:
 
 def page(answer: Answer) -> str:
     """Return a page of its own, which opens without a network."""
-    first = next(parts(answer), Part())  # which says it itself, where there is a verdict
-    return _render("page", answer, short="" if first.verdict else short(answer))
+    return _render("page", answer)
 
 
-def _render(which: str, answer: Answer, **more: Any) -> str:
+def _render(which: str, answer: Answer) -> str:
+    shown = list(parts(answer))
+    first = next((part for part in shown if part.title), None)  # which gives the answer
     return template("device.html.j2").render(
-        is_page=which == "page", parts=list(parts(answer)), answer=answer, words=words, **more
+        is_page=which == "page", parts=shown, first=first, answer=answer, words=words
     )

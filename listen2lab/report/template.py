@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import Any
 
 import jinja2
@@ -19,7 +20,8 @@ def template(name: str) -> jinja2.Template:
     """Return a template of the report.
 
     In ``.html.j2`` what is inserted is escaped for HTML, in ``.md.j2`` for Markdown; the filter
-    ``svg`` inserts a picture of our own as it is, ``block`` a line of a code block.
+    ``svg`` inserts a picture of our own as it is, ``block`` a line of a code block, ``unbroken``
+    keeps a number and its unit in one line.
     """
     is_markdown = name.endswith(".md.j2")
     environment = jinja2.Environment(
@@ -35,9 +37,13 @@ def template(name: str) -> jinja2.Template:
         "mib": number,
         "code": as_code,
         "svg": Markup,
+        "unbroken": lambda text: _BEFORE_UNIT.sub("\u00a0", text),
         "block": lambda text: Markup(one_line(text)),  # noqa: S704 - of a code block
     }
     return environment.get_template(name)
+
+
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:ms|s|min|h|[KM]iB|%)(?!\w))|(?<=min) (?=\d)")
 
 
 def _for_html(value: Any) -> Any:

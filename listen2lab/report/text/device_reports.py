@@ -112,7 +112,8 @@ def series_title(one: SeriesSummary) -> str:
     what = series_name(one)
     who = f" of process {one.process}" if one.process else ""
     span = f" over {seconds(one.seconds)}" if one.timed else ", without times"
-    return f"{what}{who} in {one.source}: {one.samples:,} samples{span}"
+    levels = "" if one.range is None else f", {size(one.range.first)} to {size(one.range.last)}"
+    return f"{what}{who} in {one.source}: {one.samples:,} samples{span}{levels}"
 
 
 def app_sentence(answer: Answer) -> str:
