@@ -13,6 +13,7 @@ from listen2lab.device.evidence import Evidence, NothingReadError, read
 from listen2lab.errors import InputError
 from listen2lab.report import device_plots as plots
 from listen2lab.report.card import Card
+from listen2lab.report.device import Part
 from listen2lab.report.device_terminal import as_text, understood
 from listen2lab.report.text import device as words
 from listen2lab.report.text import device_reports as of_reports
@@ -60,9 +61,8 @@ class Look:
         log = self.answer.log
         if log is None or log.judged is None:
             return _card(["There is no log with memory in it."])
-        codes = (*log.judged.reasons, *log.judged.caveats)
-        lines = [f"{code}: {words.sentence_of(code)}" for code in codes]
-        return _card([words.verdict(log.judged), *lines])
+        said = Part(judged=log.judged, verdict=words.verdict(log.judged))
+        return _card([said.verdict, *(f"{code}: {text}" for code, text in said.codes)])
 
     def questions(self) -> Card:
         """Return the handoff's questions, answered."""
@@ -79,12 +79,12 @@ class Look:
         return self.evidence.sessions[session].frame(name)
 
     def owners(self, snapshot: int = -1) -> pd.DataFrame:
-        """Return a snapshot's columns by owner, in MiB."""
+        """Return a snapshot's columns by owner, in MiB; those that it has."""
         import pandas as pd  # heavy, and only where somebody looks at it
 
         rows = [msgspec.structs.asdict(o) for o in self.answer.snapshots[snapshot].owners]
         frame = pd.DataFrame(rows).set_index("name").drop(columns="regions")
-        return (frame.astype(float) / MIB).round(1)
+        return (frame.astype(float) / MIB).round(1).dropna(axis="columns", how="all")
 
     def plot(self) -> Figure:
         """Plot the logged memory over the paragraphs."""
@@ -159,7 +159,7 @@ def look(
 
 def _card(lines: list[str]) -> Card:
     html = (
-        Markup("<{0}>{1}</{0}>").format("pre" if line.startswith("  ") else "p", line)
+        Markup("<{0}>{1}</{0}>").format("pre" if line.startswith("  ") else "p", line.strip())
         for line in lines
     )
     return Card(Markup("").join(html), lines)

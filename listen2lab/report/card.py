@@ -35,6 +35,9 @@ _STYLE = """<style>
   border: 1px solid var(--jp-border-color1, #8886); border-radius: 4px; padding: 10px 14px;
   max-width: 62em}
 .l2l p {margin: 0 0 6px}
+.l2l pre {margin: 0 0 2px; padding-left: 2em; text-indent: -1em; color: inherit; font-size: 12px;
+  background: none; white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere}
+.l2l pre + p {margin-top: 10px}
 .l2l ul {margin: 0 0 8px; padding-left: 1.4em}
 .l2l table {border-collapse: collapse; margin: 4px 0 8px; font-size: inherit;
   color: inherit; background: none}
