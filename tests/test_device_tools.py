@@ -36,11 +36,14 @@ def test_tools_that_sample_a_process(name, column, timed):
 @pytest.mark.parametrize(
     ("name", "column", "samples"),
     [("con-duct.jsonl", "totals.rss", 8), ("psrecord.txt", "Real (MB)", 21),
-     ("mprof.dat", "memory", 21)],
+     ("mprof.dat", "memory", 21), ("pidstat_u.txt", "RSS", 5)],
 )  # fmt: skip
-def test_what_python_samplers_really_write(name, column, samples):
-    """Each file is the tool's own output, of a run that kept something."""
-    (series,) = device.read(TOOLS / name).series
+def test_what_samplers_really_write(name, column, samples):
+    """Each file is the tool's own output, of a run that kept something; no unit is guessed."""
+    evidence = device.read(TOOLS / name)
+    (series,) = evidence.series
+    assert (evidence.sources[0].notes, evidence.sources[0].malformed) == ((), 0)
+    assert (np.diff(series.memory) >= 0).all()
     assert (series.quantity, len(series.time), series.timed) == (column, samples, True)
     assert 3.0 < series.time[-1] < 5.0
 
@@ -169,7 +172,7 @@ def test_times_between_rows_and_columns_that_hold_nothing(tmp_path):
 
 def test_several_files_of_one_quantity_are_runs(tmp_path):
     """Each is too little by itself; together they are judged as repeats."""
-    rng = np.random.default_rng()
+    rng = np.random.default_rng(0)
     for k in range(3):
         size = 300 + 2 * np.arange(60) + rng.normal(0, 1, 60)
         rows = "".join(f"{10 * at},{each:.2f}\n" for at, each in enumerate(size))

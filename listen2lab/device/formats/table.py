@@ -34,6 +34,8 @@ _ANY_TEXT = {"command", "cmd", "args", "comm", "name", "names", "process"}
 _NO_NAMES = {"address", "buff/cache", "swpd"}
 """Columns of tables that are no series of a process: a list of mappings, a machine's memory."""
 _ROWS_LOOKED_AT = 20
+_IN_BYTES = {"totals.vsz", "vms", "heapused"}
+"""Members beside the memory of con-duct, psutil and Node, which give bytes."""
 
 
 def read_csv(content: Content, tally: Tally) -> list[Series]:
@@ -140,6 +142,7 @@ class _Table:
         self.samples: Samples | None = None
         self.columns: Columns | None = None
         self.now = ""
+        self.is_other = False  # a table of something else stands between, as in pidstat -u -r
 
     def read(self, content: Content) -> list[Series]:
         """Return the series, or nothing."""
@@ -148,13 +151,17 @@ class _Table:
 
     def feed(self, number: int, line: str) -> Said:
         """Read a line; see `listen2lab.device.formats.reading.Said`."""
-        if not line.strip() or line == self.header:
-            return bool(line.strip())  # some tools print their header again and again
+        if not line.strip():
+            return False
+        if line == self.header:  # some tools print it again and again
+            self.is_other = False
+            return True
         if not self.possible or (self.samples is None and self._new_header(line)):
             return self._new_header(line) or self._stands(line)
-        if line.startswith("#"):
-            return False
-        for names, cells in self.possible:
+        return not line.startswith(("#", "Average:")) and self._row(number, line)
+
+    def _row(self, number: int, line: str) -> Said:
+        for names, cells in () if self.is_other else self.possible:
             given = cells(line)
             if len(given) == len(names):
                 columns = self.columns or find_columns(names, given)
@@ -167,6 +174,8 @@ class _Table:
                 return self.samples.add(number, [*given, self.now] if self.now else given)
         names, cells = self.possible[0]
         if self.headers is _blank_headers:
+            if " PID " in line:
+                self.is_other = all(other != names for other, _ in self.headers(line))
             return self._stands(line)
         return Notice("cells", {"cells": len(cells(line)), "header": len(names)})
 
@@ -217,6 +226,8 @@ class _Jsonl:
                 return False
             self.names = [*flat]
             self.samples = Samples(self.names, self.tally, columns)
+            if {name.lower().rpartition("memoryusage.")[2] for name in flat} & _IN_BYTES:
+                self.samples.scale = self.samples.scale or 1.0
         taken = self.samples.columns
         needed = {self.names[k] for k in (*taken.time, taken.memory)}
         if not needed <= flat.keys():
