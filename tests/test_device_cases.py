@@ -260,7 +260,7 @@ def test_a_list_of_classes_that_was_cut():
     (heap,) = read("heap-head-cut").heaps
     assert heap.block_sizes[0] == (525_392 * KIB, 4)
     text = " ".join(reports.heap_lines(heap))
-    assert "2% of it" in text
+    assert "2 % of it" in text
     assert "heap -s" in text
     assert "4 blocks" in text
     assert "largest" not in text
@@ -329,3 +329,10 @@ def test_a_summary_alone_and_a_whole_device():
     assert held["org.example.wombat"] == 128_781 * KIB
     assert held["org.example.wombat:player"] == 92_656 * KIB
     assert [step.code for step in found.next] == ["android-one-process"]
+
+
+def test_each_case_is_asserted_here():
+    """A case that no test names would be a promise only."""
+    names = [path.stem for path in CASES.iterdir()]
+    assert len(names) == 42
+    assert not [name for name in names if f'"{name}"' not in Path(__file__).read_text("utf-8")]

@@ -34,8 +34,8 @@ _ANY_TEXT = {"command", "cmd", "args", "comm", "name", "names", "process"}
 _NO_NAMES = {"address", "buff/cache", "swpd"}
 """Columns of tables that are no series of a process: a list of mappings, a machine's memory."""
 _ROWS_LOOKED_AT = 20
-_IN_BYTES = {"totals.vsz", "vms", "heapused"}
-"""Members beside the memory of con-duct, psutil and Node, which give bytes."""
+_IN_BYTES = {"totals.rss", "vms", "heapused"}
+"""Members of what con-duct, psutil and Node write, which give bytes."""
 
 
 def read_csv(content: Content, tally: Tally) -> list[Series]:

@@ -37,7 +37,7 @@ _NOTES = {
     "what holds most of it is not known.",
     "recorder": "Malloc stack logging was on: {size:size} of it are the recorder's own, and "
     "{without:size} are the app's. Take no sizes from such a run.",
-    "freed-and-kept": "{size:size}, {share:.0%} of it, were freed and are kept dirty by malloc "
+    "freed-and-kept": "{size:size}, {share:percent} of it, were freed and are kept dirty by malloc "
     "(MALLOC ... (empty)): what a high-water mark leaves, and no leak.",
     "fragments": "{size:size} of malloc's zones hold no live block: fragmentation, kept after "
     "blocks were freed.",
@@ -93,11 +93,11 @@ def snapshot_lines(snapshot: Snapshot, limit: int | None) -> list[str]:
     if resident is not None and snapshot.quantity == "pss":
         lines.append(f"Resident size (RSS) is {size(resident)}.")
     elif resident is not None and counted is not None and "in-no-region" not in codes:
-        less = "less" if counted > resident else "more"
+        apart = abs(counted - resident)
+        less = f", {size(apart)} {'less' if counted > resident else 'more'}" if apart else ", too"
         gone = f" and not the {size(snapshot.swapped)} swapped" if snapshot.swapped else ""
         lines.append(
-            f"Resident size is {size(resident)}, {size(abs(counted - resident))} {less}: it counts "
-            f"clean and shared pages{gone}."
+            f"Resident size is {size(resident)}{less}: it counts clean and shared pages{gone}."
         )
     return lines + [fill(_NOTES[note.code], note.values) for note in snapshot.notes]
 
@@ -133,7 +133,8 @@ def change_lines(change: Change) -> list[str]:
     counted = "" if change.counted is None else f"counted {signed(change.counted)}"
     changed = f"{counted}{resident}{during}".removeprefix(", ")
     files = f"From {change.before} to {change.after}: "
-    lines = [f"{files if change.before != change.after else ''}{changed}."]
+    said = f"{files if change.before != change.after else ''}{changed}."
+    lines = [f"{said[0].upper()}{said[1:]}"]
     if change.is_cut:
         lines.append("One of the reports was cut: rows that it lacks count as nothing in it.")
     grown = [
@@ -163,15 +164,16 @@ def heap_lines(heap: HeapCensus) -> list[str]:
     listed = sum(each.size for each in heap.classes)
     if heap.size and listed < 0.9 * heap.size:
         lines.append(
-            f"The {len(heap.classes)} classes listed hold {size(listed)}, {listed / heap.size:.0%} "
-            "of it: the list was cut, and is sorted by count; heap -s sorts by size."
+            f"The {len(heap.classes)} classes listed hold {size(listed)}, "
+            f"{100 * listed / heap.size:.0f} % of it: the list was cut, and is sorted by count; "
+            "heap -s sorts by size."
         )
     if heap.size and heap.block_sizes:
         each, many = heap.block_sizes[0]
         if 0.2 * heap.size < each * many <= 1.05 * heap.size:  # sizes are classes' largest ones
             lines.append(
                 f"Most is in {many:,} blocks of {size(each)}: {size(each * many)}, "
-                f"{min(each * many / heap.size, 1):.0%}."
+                f"{100 * min(each * many / heap.size, 1):.0f} %."
             )
     return lines
 

@@ -155,6 +155,7 @@ _FORMATS: dict[str, Callable[[Any], str]] = {
     "seconds": seconds,
     "number": number,
     "span": _bounds,
+    "percent": lambda value: f"{100 * value:.0f} %",
     "count": lambda value: f"{value:,.0f}",
     "effect": _effect,
     "sizes": lambda value: _listed(value, size),
@@ -169,8 +170,8 @@ def fill(template: str, values: Mapping[str, Any]) -> str:
     ----------
     template
         FORMAT is ``size``, ``rate`` (bytes), ``seconds``, ``number``, ``span`` (two bytes),
-        ``effect`` (bytes, and maybe two bounds), ``count``, ``sizes`` and ``counts`` (several), or
-        Python's own.
+        ``effect`` (bytes, and maybe two bounds), ``percent``, ``count``, ``sizes`` and ``counts``
+        (several), or Python's own.
     values
         By name.
 
