@@ -1,7 +1,8 @@
 """Measure the leak check: false alarms on no-ops, what stopping early costs, and how long it takes.
 
 ``--only noops`` runs real checks, each in fresh processes; ``--only series`` judges labelled series
-after three repeats and, where they do not decide, after five, beside all five at once.
+after three repeats and, where they do not decide, after five, beside all five at once. ``--only
+bounded`` watches ten kinds of workloads that hold no more than so much, as ``watch`` does.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 import argparse  # noqa: E402 - after the threads are fixed
+import ctypes  # noqa: E402
+import random  # noqa: E402
 import statistics  # noqa: E402
 import sys  # noqa: E402
 import tempfile  # noqa: E402
@@ -23,6 +26,7 @@ from typing import TYPE_CHECKING  # noqa: E402
 sys.path.insert(0, str(Path(__file__).parent))
 from series import FAMILIES, HELD_BACK, NON_LEAKS, draw  # noqa: E402
 
+from listen2lab.api import watch  # noqa: E402
 from listen2lab.leak_check import check, is_clear  # noqa: E402
 from listen2lab.units import KIB  # noqa: E402
 from listen2lab.verdict.judge import judge  # noqa: E402
@@ -38,6 +42,106 @@ NO_OPS: dict[str, Callable[[int], object]] = {
     "texts": lambda i: [str(k) * 20 for k in range(i % 50)],
     "blocks": lambda i: bytearray(1_000_000 + i % 3),
 }
+
+held: dict[object, object] = {}
+"""What a bounded workload keeps, in its own process."""
+
+
+def _reserve() -> None:
+    """Ask malloc for 1.5 MiB that only the steps will touch."""
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    held.update({k: libc.malloc(16384) for k in range(96)})
+
+
+def _touch(i: int) -> None:
+    block, page = divmod(i, 4)
+    if block < len(held):
+        ctypes.memset(held[block] + 4096 * page, 1, 4096)  # type: ignore[operator] # an address
+
+
+def _evict(i: int) -> None:
+    """Keep the last 60 answers, of uneven size."""
+    held[i] = bytes(random.randrange(1000, 60_000))
+    held.pop(i - 60, None)
+
+
+def _remember(_i: int) -> None:
+    """Keep one answer for each of 40 questions that come at random."""
+    held.setdefault(random.randrange(40), bytes(30_000))
+
+
+def _slot(i: int) -> None:
+    """Fill a pool of 16 buffers again and again, which grow to the largest that they held."""
+    size = 1000 * random.randrange(1, 100)
+    pool = held.setdefault(i % 16, bytearray())
+    pool[:] = bytes(max(size, len(pool)))  # type: ignore[index, arg-type] # a bytearray
+
+
+def _clear(i: int) -> None:
+    """Gather, and let all go at every 17th step."""
+    held[i] = ["x" * k for k in range(500)]
+    if i % 17 == 0:
+        held.clear()
+
+
+def _warm_up(i: int) -> None:
+    """Do work of its own in the first 40 steps, and keep it."""
+    if i < 40:
+        held[i] = {k: str(k) for k in range(5000 // (i + 1))}
+
+
+def _query(i: int) -> None:
+    """Fill a table of a database in memory that is kept at 100 rows."""
+    held["db"].execute("insert into t values (?, ?)", (i, "x" * 5000))  # type: ignore[attr-defined]
+    held["db"].execute("delete from t where k <= ?", (i - 100,))  # type: ignore[attr-defined]
+
+
+def _database() -> None:
+    import sqlite3  # noqa: PLC0415 - in the workload's process
+
+    held["db"] = sqlite3.connect(":memory:")
+    held["db"].execute("create table t (k, v)")  # type: ignore[attr-defined] # a connection
+
+
+def _holes(i: int) -> None:
+    """Let large blocks go between small ones, of which the last 50 stay."""
+    between = [bytearray(20_000) for _ in range(10)]
+    held[i % 50] = bytearray(700)
+    del between
+
+
+BOUNDED: dict[str, tuple[Callable[[int], object], Callable[[], object] | None]] = {
+    "nothing": (NO_OPS["nothing"], None),
+    "blocks": (NO_OPS["blocks"], None),
+    "cache that evicts": (_evict, None),
+    "cache of few keys": (_remember, None),
+    "pool": (_slot, None),
+    "touched late": (_touch, _reserve),
+    "cleared": (_clear, None),
+    "warm-up": (_warm_up, None),
+    "database": (_query, _database),
+    "holes": (_holes, None),
+}
+
+
+def bounded(count: int, steps: int) -> int:
+    """Watch workloads that hold no more than so much; return how many were called leaks."""
+    verdicts: dict[str, Counter[str]] = {name: Counter() for name in BOUNDED}
+    for k in range(count):
+        name = list(BOUNDED)[k % len(BOUNDED)]
+        step, setup = BOUNDED[name]
+        with tempfile.TemporaryDirectory() as folder:
+            study = watch(step, setup=setup, steps=steps, seed=k, out=Path(folder) / "study")
+            ((_, found),) = study.summary().conditions()
+        verdicts[name][found.verdict] += 1
+        if found.verdict == "leak":
+            print(f"FALSE LEAK {name}: {found}", flush=True)
+    for name, counts in verdicts.items():
+        print(f"{name:20s} {dict(counts)}", flush=True)
+    wrong = sum(counts["leak"] for counts in verdicts.values())
+    print(f"{wrong} false leaks of {count}")
+    return wrong
 
 
 def noops(count: int, steps: int) -> int:
@@ -93,18 +197,20 @@ def _rates(found: Verdict) -> tuple[float, float]:
 
 
 def main() -> int:
-    """Run what is asked for; return 1 where more than one no-op in 200 was called a leak."""
+    """Run what is asked for; return 1 where too many were called a leak."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--only", choices=("noops", "series"), help="one part")
+    parser.add_argument("--only", choices=("noops", "series", "bounded"), help="one part")
     parser.add_argument("--count", type=int, default=400, help="no-ops; a tenth of it: sets a kind")
     parser.add_argument("--steps", type=int, default=60, help="steps of a no-op's process")
     given = parser.parse_args()
-    wrong = 0
-    if given.only != "series":
-        wrong = noops(given.count, given.steps)
-    if given.only != "noops":
+    wrong = False
+    if given.only in {None, "noops"}:
+        wrong = noops(given.count, given.steps) * 200 > given.count
+    if given.only in {None, "series"}:
         series(max(1, given.count // 10))
-    return int(wrong * 200 > given.count)
+    if given.only in {None, "bounded"}:
+        wrong = bounded(given.count // 4, 200) > 0 or wrong
+    return int(wrong)
 
 
 if __name__ == "__main__":

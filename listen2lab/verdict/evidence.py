@@ -13,7 +13,7 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -27,9 +27,9 @@ from listen2lab.verdict.surfaces import Surface, families, log_sum
 from listen2lab.verdict.whitened import Whitened
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["Evidence", "Rate", "find_evidence"]
+__all__ = ["Evidence", "Rate", "find_evidence", "slowed_odds"]
 
 # Spread between repeats over a repeat's own error; its prior weight if memory grows (processes
 # lose at unequal pace), and if it does not (each would drift its own way, which is rare).
@@ -181,6 +181,37 @@ def find_evidence(
     return _combine(kept, places, temper, bases * len(trends), pure)
 
 
+def slowed_odds(
+    blocks: list[Block], found: Evidence, *, samples: int, span: float, grain: float, temper: float
+) -> float:
+    """Return the log odds of growth that slows down, against growth along the trend.
+
+    Both with every shape beside them, so that what warms up first and fills slowly then has a
+    history of its own: a bounded pool, a cache whose last keys are rare. Under the best covariates
+    and noise only, and the best history of each repeat. Parameters as for `find_evidence`.
+    """
+    bent = []
+    for block in blocks:
+        time = np.maximum(block.trends[found.trend], 0.0)
+        bent.append(replace(block, trends=np.array([time, *(f(time) for f in _BENT)])))
+    kind, base = KINDS.index(found.kind), max(found.bases, key=found.bases.__getitem__)
+    white = Whitened(bent, samples, span, grain, [kind])
+    prior = np.log([_WEIGHTS[p.name] for p in white.places])
+    straight, *others = (
+        temper * float(white.scores(base, [kind], trend, prior)[0][0])
+        for trend in range(1 + len(_BENT))
+    )
+    return float(log_sum(np.array(others), 0)) - float(np.log(len(others))) - straight
+
+
+_BENT: tuple[Callable[[Array], Array], ...] = (
+    lambda t: -np.expm1(-t / 0.4),
+    lambda t: -np.expm1(-t / 1.2),
+    lambda t: np.log1p(t / 0.2),
+)
+"""Growth that slows down, as a function of the trend: filling soon or late, and without end."""
+
+
 class _Model(NamedTuple):
     """A kind of noise, covariate set and trend, and how well its histories do.
 
@@ -259,7 +290,7 @@ def _combine(
         points=x[order],
         mass=np.exp(d[order] - total),
         shapes=dict(zip(names, share.sum(axis=0)[fast].tolist(), strict=True)),
-        growth_shapes=dict(zip(names, np.exp(growth - total)[fast].tolist(), strict=True)),
+        growth_shapes=dict(zip(names, np.exp((growth - total)[fast]).tolist(), strict=True)),
         bases=bases,
         rates=rates,
         errors=errors,

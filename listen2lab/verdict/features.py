@@ -30,6 +30,8 @@ class Features(NamedTuple):
     ----------
     y
         The bytes without what is proportional to the step's own input.
+    level
+        The same without teeth, as far as they grow in proportion to age: all its samples.
     teeth
         Number of large falls in each repeat, or None where the series is no sawtooth.
     age
@@ -39,6 +41,7 @@ class Features(NamedTuple):
     """
 
     y: Array
+    level: Array
     teeth: tuple[int, ...] | None
     age: Array
     sigma: float
@@ -63,7 +66,7 @@ def find_features(rows: Rows) -> Features:
     sigma = _sigma(level, rows.grain)
     if falls is not None:
         y = _feet(y, falls)
-    return Features(y, teeth, age, sigma)
+    return Features(y, level, teeth, age, sigma)
 
 
 def _sigma(y: Array, grain: float) -> float:

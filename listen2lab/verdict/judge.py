@@ -9,6 +9,7 @@ smallest leak that it could have seen. The way of the series: `series.prepare` c
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -16,7 +17,7 @@ import numpy as np
 
 from listen2lab.verdict import thresholds as limits
 from listen2lab.verdict.audit import inputs_sorted
-from listen2lab.verdict.evidence import find_evidence
+from listen2lab.verdict.evidence import find_evidence, slowed_odds
 from listen2lab.verdict.features import blocks, find_features, likeness
 from listen2lab.verdict.intervals import Pooled, dersimonian_laird
 from listen2lab.verdict.naming import (
@@ -179,7 +180,7 @@ def judge(
     judged, odds = sum(len(b.y) for b in given), limits.LEAK_ODDS
     if judged < len(rows.y):
         notes.append(Reason.SHORT_REPEAT)
-    temper = likeness(rows.y)
+    temper = likeness(found.level)
     if temper < 0.99:
         notes.append(Reason.REPEATS_ALIKE)
     if judged == 1:
@@ -190,21 +191,21 @@ def judge(
     if rows.steps < limits.FIRM_STEPS or judged < limits.FIRM_REPEATS:
         notes.append(Reason.FEW_STEPS)
         odds *= limits.SMALL_RUN
-    evidence = find_evidence(
-        given,
-        samples=rows.y.shape[1],
-        span=rows.y.shape[1] * rows.every / rows.steps,
-        grain=rows.grain / found.sigma,
-        temper=temper,
-        kinds=plausible(found.y),
-    )
+    setting = {
+        "samples": rows.y.shape[1],
+        "span": rows.y.shape[1] * rows.every / rows.steps,
+        "grain": rows.grain / found.sigma,
+        "temper": temper,
+    }
+    evidence = find_evidence(given, kinds=plausible(found.y), **setting)
+    slowed = partial(slowed_odds, given, evidence, **setting)
     rate = evidence.rate(found.sigma / rows.steps)
     worth = min(worth_rate, limits.WORTH_GROWTH / rows.steps)
-    return _decide(Case(rows, found, evidence, rate, worth), notes, odds)
+    return _decide(Case(rows, found, evidence, rate, worth, slowed), notes, odds)
 
 
 def _decide(case: Case, notes: list[Reason], odds: float) -> Verdict:
-    rows, found, evidence, rate, worth = case
+    rows, found, evidence, rate, worth, _ = case
     # Growth that is a small part of all movement may be what the shapes' fit leaves over.
     misfit = left_over(case) / rows.steps
     name, why = _named(case, odds, credible=rate.mean > misfit)
@@ -246,7 +247,7 @@ def _decide(case: Case, notes: list[Reason], odds: float) -> Verdict:
 def _named(  # noqa: PLR0911 - one line for each outcome
     case: Case, odds: float, *, credible: bool
 ) -> tuple[VerdictName, list[Reason]]:
-    rows, found, evidence, rate, worth = case
+    rows, found, evidence, rate, worth, _ = case
     growth, whole = evidence.odds("grows"), rate.mean * rows.steps
     if credible and growth > np.log(odds) and rate.below_zero < limits.ONE_SIDED:
         if rate.mean < worth:
@@ -257,6 +258,7 @@ def _named(  # noqa: PLR0911 - one line for each outcome
             slow > np.log(limits.SLOW_ODDS)
             or (evidence.slowing < limits.SLOWING and not ended)
             or late_growth(found) < limits.LATE_SHARE * whole * LATE_SPAN
+            or case.slowed() > np.log(limits.SLOWED_ODDS)
         ):
             return "inconclusive", [Reason.STILL_SLOWING]
         if not grows_everywhere(found, whole):
@@ -290,7 +292,7 @@ def _bounds(
     meta-analysis pools them; the bounds are nowhere inside the posterior's. A rate that follows the
     input is that of inputs in general, of which those of the run are a sample.
     """
-    rows, _, evidence, rate, _ = case
+    rows, _, evidence, rate, _, _ = case
     x, at = rate.points, np.array([0.025, 0.975, 0.95])
     if may_grow and evidence.trend == 1 and rows.sizes is not None:
         sampled = rate.mean * rows.sizes.std() / (rows.sizes.mean() * np.sqrt(rows.sizes.size))
@@ -321,7 +323,7 @@ def _confidence(name: str, growth: float) -> Confidence:
 
 
 def _basis(case: Case, odds: float) -> Basis:
-    rows, found, evidence, _, worth = case
+    rows, found, evidence, _, worth, _ = case
     unit = found.sigma / rows.steps
     rates, errors = evidence.rates * unit, evidence.errors * unit
     return Basis(

@@ -13,6 +13,8 @@ from listen2lab.verdict.reasons import Reason, VerdictName
 from listen2lab.verdict.series import median, row_medians
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from listen2lab.verdict.evidence import Evidence, Rate
     from listen2lab.verdict.features import Features
     from listen2lab.verdict.series import Array, Rows
@@ -24,13 +26,17 @@ __all__ = [
 
 
 class Case(NamedTuple):
-    """All that was found out about a set of series, and the smallest rate worth acting on."""
+    """All that was found out about a set of series, and the smallest rate worth acting on.
+
+    `slowed` works out the odds that growth slows down (see `evidence.slowed_odds`).
+    """
 
     rows: Rows
     found: Features
     evidence: Evidence
     rate: Rate
     worth: float
+    slowed: Callable[[], float]
 
 
 def one_is_odd(evidence: Evidence, worth: float) -> bool:
@@ -48,7 +54,7 @@ def one_is_odd(evidence: Evidence, worth: float) -> bool:
 
 def leak_reasons(case: Case) -> list[Reason]:
     """Return what is known of a leak."""
-    rows, found, evidence, _, _ = case
+    rows, found, evidence, *_ = case
     out = [Reason.STEADY_GROWTH]
     if found.teeth is None and _in_lumps(found.y, rows.grain):
         out.append(Reason.GROWS_IN_LUMPS)
@@ -63,7 +69,7 @@ def settled(  # noqa: PLR0911 - one line for each name
     case: Case,
 ) -> tuple[VerdictName, list[Reason]]:
     """Name a series that does not grow."""
-    rows, found, evidence, rate, worth = case
+    rows, found, evidence, rate, worth, _ = case
     if found.teeth is not None:
         return "sawtooth", [Reason.CLEARED_AGAIN]
     shares = evidence.shapes
@@ -99,7 +105,7 @@ def settled(  # noqa: PLR0911 - one line for each name
 
 def left_over(case: Case) -> float:
     """Return how many bytes of growth over the run the shapes' imperfect fit may leave over."""
-    rows, found, evidence, rate, _ = case
+    rows, found, evidence, rate, *_ = case
     growth = abs(rate.mean) * rows.steps
     rest = limits.MISFIT * max(_movement(found) - growth, 0.0)
     shares = evidence.growth_shapes
@@ -230,7 +236,7 @@ def grows_steadily(case: Case) -> bool:
 
     No part may be clearly slower than the whole: the first and last third, and the last seventh.
     """
-    rows, found, _, _, worth = case
+    rows, found, _, _, worth, _ = case
     rises = [_rise_of_line(x) for whole, _ in _long(found.y) for x in whole]
     return found.teeth is None and min(rises, default=0.0) > max(worth * rows.steps, 0.0)
 
