@@ -254,11 +254,12 @@ def _named(  # noqa: PLR0911 - one line for each outcome
             return "baseline", [Reason.NOT_WORTH_ACTING_ON]
         slow = evidence.log["slows"] - evidence.log["grows"]
         ended = slow < -np.log(limits.WARM_UP_ODDS) and keeps_pace(found)
+        slowed = case.slowed()
         if (
-            slow > np.log(limits.SLOW_ODDS)
+            slowed > np.log(limits.SLOWED_ODDS)
+            or (slow > np.log(limits.SLOW_ODDS) and slowed > -np.log(limits.SLOWED_ODDS))
             or (evidence.slowing < limits.SLOWING and not ended)
             or late_growth(found) < limits.LATE_SHARE * whole * LATE_SPAN
-            or case.slowed() > np.log(limits.SLOWED_ODDS)
         ):
             return "inconclusive", [Reason.STILL_SLOWING]
         if not grows_everywhere(found, whole):

@@ -110,12 +110,28 @@ def left_over(case: Case) -> float:
     rest = limits.MISFIT * max(_movement(found) - growth, 0.0)
     shares = evidence.growth_shapes
     stepped = sum(shares.get(name, 0.0) for name in ("one step", "free steps", "steps at records"))
-    if stepped > 0.5 and found.teeth is None:
+    if stepped > 0.5 and found.teeth is None and not _grows_between(found, growth):
         # Beside the few steps that a model may have there are smaller ones that it may not.
         whole = median(np.abs(np.concatenate([_moves(x) for x in _whole(rows.y)])))
         share = limits.STEPS_LEFT if rows.sizes is not None else limits.STEPS_LEFT_BLIND
         rest = max(rest, share * max(whole - growth, 0.0))
     return rest
+
+
+def _grows_between(found: Features, growth: float) -> bool:
+    """Return whether most of the second half's parts grow as the rate has it, as measured.
+
+    Few of them have one of the steps of a high-water mark; all have their share of a leak.
+    """
+    parts = []
+    for x, n in _long(found.y):
+        w = max(2, n // 10)
+        starts = np.linspace(n // 2, n - w, limits.PARTS + 1).astype(int)
+        level = np.stack([row_medians(x[:, a : a + w])[:, 0] for a in starts], axis=1)
+        parts.append(np.diff(level, axis=1) / np.diff(starts) * n)
+    moves = np.concatenate(parts, axis=None) if parts else np.zeros(1)
+    error = 1.4826 * median(np.abs(moves - median(moves))) * float(np.sqrt(1.57 / moves.size))
+    return median(moves) > max(limits.PART_SHARE * growth, 2 * error)
 
 
 def _typical_jumps(found: Features) -> float:

@@ -141,6 +141,10 @@ STEPS_LEFT, STEPS_LEFT_BLIND = 0.3, 0.6
 """Where steps explain a rise, growth under this share of it may be steps too small to be found;
 more so where the input sizes, which would explain them, are not known."""
 
+PARTS, PART_SHARE = 5, 0.6
+"""Where the typical one of five parts of the second half grows by six tenths of its share or more,
+what grows is no rest of steps."""
+
 PRESSURE_SHARE = 0.05
 """A run during which something on the machine waited for memory for more than this share of the
 time was short of it; on machines with free memory 0.0001 was measured, busy or not."""
