@@ -82,34 +82,31 @@ def _live_input(rows: Rows) -> float:
     """Estimate bytes per unit of input from moves at which the largest input stays the same.
 
     A high-water mark does not move there, so what follows the input up *and down* is what the
-    step itself held.
+    step itself held. What is lost in proportion to the input goes up only: it is fitted beside.
     """
     if rows.sizes is None or rows.y.shape[1] < limits.FEWEST_STEPS:
         return 0.0
     top = np.maximum.accumulate(rows.sizes, axis=1)
     calm = (top[:, 1:] == top[:, :-1]) & (rows.sizes[:, :-1] < top[:, :-1])
-    dy, ds = np.diff(rows.y, axis=1)[calm], np.diff(rows.sizes, axis=1)[calm]
-    good = np.isfinite(dy)
-    dy, ds = dy[good], ds[good]
-    if dy.size < limits.FEWEST_STEPS or not np.any(ds):
+    moves = np.diff(rows.y, axis=1)
+    calm &= np.isfinite(moves)
+    dy = moves[calm]
+    inputs = np.stack([np.diff(rows.sizes, axis=1)[calm], rows.sizes[:, 1:][calm]], axis=1)
+    if dy.size < limits.FEWEST_STEPS or not inputs[:, 0].any():
         return 0.0
     # Huber-like: moves beyond three robust deviations (teeth, lumps) do not vote.
-    centre = median(dy)
-    slope = 0.0
+    slopes, ok = np.zeros(2), np.ones(dy.size, bool)
     for _ in range(3):
-        rest = dy - centre - slope * ds
-        width = 1.4826 * median(np.abs(rest - median(rest))) + 1e-9 * np.abs(dy).max()
-        ok = (
-            np.abs(rest - median(rest)) <= max(3 * width, 1e-12)
-            if slope
-            else np.ones(dy.size, bool)
-        )
-        s, d = ds[ok] - ds[ok].mean(), dy[ok] - dy[ok].mean()
-        if not s @ s > 0:
-            return 0.0
-        slope = float(s @ d / (s @ s))
-    rest = d - slope * s
-    error = float(np.sqrt(rest @ rest / max(len(s) - 2, 1) / (s @ s)))
+        if slopes.any():
+            rest = dy - inputs @ slopes
+            width = 1.4826 * median(np.abs(rest - median(rest))) + 1e-9 * np.abs(dy).max()
+            ok = np.abs(rest - median(rest)) <= max(3 * width, 1e-12)
+        x, d = inputs[ok] - inputs[ok].mean(axis=0), dy[ok] - dy[ok].mean()
+        inverse = np.linalg.pinv(x.T @ x)
+        slopes = inverse @ (x.T @ d)
+    rest = d - x @ slopes
+    error = float(np.sqrt(rest @ rest / max(len(x) - 3, 1) * inverse[0, 0]))
+    slope = float(slopes[0])
     return slope if slope > 6 * error and slope > 0 else 0.0
 
 

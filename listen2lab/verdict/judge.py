@@ -230,6 +230,8 @@ def _decide(case: Case, notes: list[Reason], odds: float) -> Verdict:
     needed = max(2.576, float(np.sqrt(2 * np.log(odds * np.sqrt(rows.y.size)))))
     basis = _basis(case, odds)
     low, high, upper = _bounds(case, basis.pooled.interval, name in {"leak", "inconclusive"})
+    if Reason.STILL_SLOWING in why:
+        low = min(low, 0.0)  # what slows down may end
     return Verdict(
         verdict=name,
         rate=rate.mean,
