@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy import linalg
 
 from listen2lab.errors import InputError
-from listen2lab.verdict import noise
+from listen2lab.verdict import noise, threads
 from listen2lab.verdict.audit import audit, inputs_sorted
 from listen2lab.verdict.evidence import find_evidence
 from listen2lab.verdict.features import blocks, find_features, likeness
@@ -459,3 +459,19 @@ def test_evidence_puts_growth_above_none_only_where_it_is():
         odds.append(e.odds("grows"))
         assert e.mass.sum() == pytest.approx(1.0)
     assert odds[0] < 0 < odds[1]
+
+
+def test_judging_takes_one_thread_and_gives_the_others_back():
+    """Also where judging is asked for within what takes one thread already."""
+    if threads._BLAS is None:
+        pytest.skip("numpy multiplies with another library here")
+    count, put = threads._BLAS
+    before = count()
+    put(2)
+    try:
+        with threads.one_thread():
+            judge([[float(k % 7) for k in range(30)]] * 2)  # one within another
+            assert count() == 1
+        assert count() == 2
+    finally:
+        put(before)

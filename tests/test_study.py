@@ -49,6 +49,28 @@ def test_steps_are_the_measured_ones_of_complete_plain_runs(study):
         assert f"`{name}`" in quantities or f"`{name}.NAME`" in quantities, column
 
 
+def test_a_condition_has_the_rows_that_all_complete_ones_have_of_it(study):
+    """What is taken of one condition is what a copy of all complete runs holds of it."""
+    data = study.data
+    (item,) = data.plan.experiments
+    for condition in (None, item.reference.name):  # it has no other
+        mine = data.complete_of(item.name, condition).reset_index(drop=True)
+        pd.testing.assert_frame_equal(mine, data.complete)
+    assert data.complete_of(item.name, "nosuch").empty
+
+
+def test_a_table_is_the_same_in_whatever_blocks_it_is_read(study, monkeypatch):
+    """Runs go over the edges of blocks, and the last one is not full."""
+    monkeypatch.setattr("listen2lab.study.data._BLOCK", 7)
+    pd.testing.assert_frame_equal(lab.Study(study.data.folder.path).samples, study.samples)
+
+
+def test_runs_that_map_the_same_files_share_the_record_of_them(study):
+    """What thousands of runs have in common takes memory once."""
+    files = study.samples["account.files"].dropna()
+    assert len({*map(id, files)}) == len({*map(repr, files)}) < len(files)
+
+
 def test_a_run_that_was_not_complete_has_no_steps(copy):
     """A killed run's samples stay in `samples` and out of `steps`."""
     path = next((copy().folder.path / "runs").rglob("01/result.json"))

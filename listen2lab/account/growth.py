@@ -146,8 +146,7 @@ def _in_plain_runs(
     study: StudyData, experiment: str, condition: str, since: int, until: int
 ) -> int | None:
     """Return the growth of the complete plain run that grew least."""
-    samples = study.complete
-    mine = samples[(samples["experiment"] == experiment) & (samples["condition"] == condition)]
+    mine = study.complete_of(experiment, condition)
     found = []
     for _, run in mine[mine["step"].notna()].groupby("repeat"):
         column = "in_use" if "in_use" in run and run["in_use"].notna().any() else "anonymous"

@@ -187,10 +187,7 @@ class Side(NamedTuple):
 
     def samples(self, where: Where) -> pd.DataFrame:
         """Return the samples of a condition's complete plain runs."""
-        rows = self.study.complete
-        return rows[
-            (rows["experiment"] == where.experiment) & (rows["condition"] == where.condition)
-        ]
+        return self.study.complete_of(*where)
 
 
 def side(given: Side | StudyData | Path | str) -> Side:

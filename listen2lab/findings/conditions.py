@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from listen2lab.account.at_end import UNACCOUNTED, end_parts
 from listen2lab.findings.records import ConditionContrast, ConditionNumbers, Quantity
-from listen2lab.study.data import complete_samples
+from listen2lab.study.data import complete_by_condition
 from listen2lab.study.decode import MOST_SAMPLES
 from listen2lab.units import KIB, mib
 from listen2lab.verdict import thresholds as limits
@@ -54,17 +54,16 @@ def numbers_of(
     Of those ``planned`` also a condition without a run: a plan may name only some of its runs.
     """
     plain = runs[~runs["traced"].astype(bool)]
-    usable = complete_samples(runs, samples)
-    of_condition = usable.groupby(["experiment", "condition"], sort=False).indices
+    usable = complete_by_condition(runs, samples)
     found: dict[str, dict[str, ConditionNumbers]] = {}
     for (experiment, condition), group in plain.groupby(["experiment", "condition"], sort=False):
-        measured = usable.iloc[of_condition.get((experiment, condition), [])]
+        measured = samples.iloc[usable.get((str(experiment), str(condition)), [])]
         found.setdefault(str(experiment), {})[str(condition)] = _numbers(measured, group)
     for item in planned:
         known = found.setdefault(item.name, {})
         for level in item.levels:
             if level.name not in known:
-                known[level.name] = _numbers(usable.iloc[:0], plain.iloc[:0])
+                known[level.name] = _numbers(samples.iloc[:0], plain.iloc[:0])
     return found
 
 
@@ -309,11 +308,12 @@ def evenly(steps: pd.DataFrame) -> pd.DataFrame:
     """
     if steps.empty:
         return steps
-    between = steps.groupby("repeat")["steps"]
-    inner = between.apply(lambda each: each.iloc[1:-1])  # the first may reach into the warm-up
-    if len(set(inner.dropna())) <= 1:
+    repeats = steps["repeat"]
+    # The first may reach into the warm-up.
+    inner = steps[repeats.duplicated() & repeats.duplicated(keep="last")]
+    if len(set(inner["steps"].dropna())) <= 1:
         return steps
-    every = float(inner.groupby(level=0).quantile(_MOST_GAPS).max())
+    every = float(inner.groupby("repeat")["steps"].quantile(_MOST_GAPS).max())
     first = float(steps.groupby("repeat")["step"].min().max())
     if (steps["step"].max() - first) / every > MOST_SAMPLES:  # steps that nobody numbered
         return steps

@@ -174,7 +174,7 @@ def laws_of(samples: pd.DataFrame, experiment: str, conditions: list[str]) -> li
     Parameters
     ----------
     samples
-        Of complete plain runs; see `listen2lab.study.data.complete_samples`.
+        Of complete plain runs; see `listen2lab.study.data.StudyData.complete_of`.
     experiment, conditions
         Which.
 

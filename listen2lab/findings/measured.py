@@ -11,7 +11,7 @@ import numpy as np
 from listen2lab.account.at_end import end_parts
 from listen2lab.findings.records import Where
 from listen2lab.notice import Notice
-from listen2lab.study.data import complete_samples
+from listen2lab.study.data import complete_by_condition
 from listen2lab.verdict.student import line
 
 if TYPE_CHECKING:
@@ -53,24 +53,25 @@ class Measured:
         self.numbers = numbers
         self._held = held or {}
         self._runs = runs[~runs["traced"].astype(bool)]
-        usable = complete_samples(runs, samples)
-        self._none = usable.iloc[:0]
-        self._all = {
-            Where(*map(str, where)): rows.sort_values(["repeat", "step"])
-            for where, rows in usable.groupby(["experiment", "condition"])
+        self._samples = samples
+        repeat, step = (samples[name].to_numpy(float) for name in ("repeat", "step"))
+        self._places = {
+            Where(*map(str, where)): places[np.lexsort((step[places], repeat[places]))]
+            for where, places in complete_by_condition(runs, samples).items()
         }
         self._repeats = {
-            where: sorted(map(int, rows["repeat"].unique())) for where, rows in self._all.items()
+            where: sorted(map(int, set(repeat[places]))) for where, places in self._places.items()
         }
 
     def rows(self, where: Where, phase: str = "step") -> pd.DataFrame:
         """Return the samples of a phase in a condition's complete runs, by repeat and step."""
-        rows = self._all.get(where, self._none)
-        return rows[rows["phase"] == phase]
+        places = self._places.get(where, np.empty(0, int))
+        is_wanted = self._samples["phase"].iloc[places] == phase
+        return self._samples.iloc[places[is_wanted.to_numpy()]]
 
     def all_rows(self, where: Where) -> pd.DataFrame:
         """Return all samples of a condition's complete runs."""
-        return self._all.get(where, self._none)
+        return self._samples.iloc[self._places.get(where, [])]
 
     def parts(self, where: Where) -> pd.DataFrame:
         """Return what makes up each process's memory at its end: `listen2lab.account.at_end`."""

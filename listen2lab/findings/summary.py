@@ -84,6 +84,7 @@ def _experiment(
     app = item.reference.name
     levels = [level.name for level in item.levels]
     # What steps up once, as the engine's arena does, would be ranked as if it grew with each step.
+    complete = study.complete_of(item.name)
     may_grow = ("leak",) if study.manifest.inputs.is_pipeline else ("leak", "inconclusive")
     return ExperimentSummary(
         question=item.question,
@@ -93,7 +94,7 @@ def _experiment(
         conditions={name: numbers[name] for name in levels},
         contrasts={
             name: contrast(
-                study.complete, item.name, app, name, [numbers[app].verdict, numbers[name].verdict]
+                complete, item.name, app, name, [numbers[app].verdict, numbers[name].verdict]
             )
             for name in levels
             if name != app
@@ -109,7 +110,7 @@ def _experiment(
 
 def _laws(study: StudyData) -> dict[str, tuple[Law, ...]]:
     laws = {
-        graph: tuple(laws_of(study.complete, LENGTHS, conditions))
+        graph: tuple(laws_of(study.complete_of(LENGTHS), LENGTHS, conditions))
         for graph, conditions in lengths_of(study.plan).items()
     }
     return {graph: each for graph, each in laws.items() if each}

@@ -134,7 +134,7 @@ def plot_law(study: StudyData, laws: Mapping[str, tuple[Law, ...]]) -> Figure | 
         axes = figure.subplots()
         top = 0.0
         for k, (graph, law) in enumerate(peaks.items()):
-            points = law_points(study.complete, LENGTHS, conditions.get(graph, []))
+            points = law_points(study.complete_of(LENGTHS), LENGTHS, conditions.get(graph, []))
             seconds = np.linspace(0, law.longest_s * 1.05, 100)
             label = "as exported" if graph == "exported" else graph
             axes.plot(
@@ -172,15 +172,8 @@ def plot_both(study: StudyData) -> Figure | None:
         What memray saw live over the traced runs, where there are any, and resident memory after
         each step; None without both conditions.
     """
-    plain = study.complete
-    mine = {
-        name: plain[
-            (plain["experiment"] == CURES)
-            & (plain["condition"] == name)
-            & plain["phase"].isin(["warmup", "step"])
-        ]
-        for name in _BOTH
-    }
+    plain = {name: study.complete_of(CURES, name) for name in _BOTH}
+    mine = {name: rows[rows["phase"].isin(["warmup", "step"])] for name, rows in plain.items()}
     if any(rows.empty for rows in mine.values()):
         return None
     planned = {item.name for item in study.plan.experiments}

@@ -71,10 +71,7 @@ def issue(study: StudyData, summary: Summary, *, for_engine: bool = False) -> st
         return template("issue.md.j2").render(**_common(study, summary), numbers=None)
     (item,) = (each for each in study.plan.experiments if each.name == where.experiment)
     numbers = summary.experiments[where.experiment].conditions[where.condition]
-    samples = study.complete
-    mine = samples[
-        (samples["experiment"] == where.experiment) & (samples["condition"] == where.condition)
-    ]
+    mine = study.complete_of(*where)
     over_all = None if summary.answers is None else summary.answers.leak.verdict
     steps = mine[mine["phase"] == "step"]
     return template("issue.md.j2").render(

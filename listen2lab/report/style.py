@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import io
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import matplotlib as mpl
 from markupsafe import Markup, escape
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from listen2lab.report.text.escape import one_line
@@ -89,10 +90,12 @@ class Picture(Figure):
         return to_inline(self, label=str(self.get_label() or "a picture of memory"))
 
 
-def new_figure(width: float, height: float) -> Picture:
+def new_figure(
+    width: float, height: float, layout: Literal["constrained"] | None = "constrained"
+) -> Picture:
     """Return an empty figure, in inches, that belongs to no window."""
     with mpl.rc_context(_SETTINGS):
-        return Picture(figsize=(width, height), layout="constrained")
+        return Picture(figsize=(width, height), layout=layout)
 
 
 def styled() -> Any:
@@ -142,7 +145,7 @@ def to_inline(figure: Figure, *, label: str) -> Markup:
 def to_svg_file(figure: Figure, *, label: str) -> str:
     """Return a figure as an SVG file of its own, with its colours, on white."""
     quoted = str(escape(one_line(label)))
-    svg = _COMMENTS.sub("", _drawn(figure, facecolor="white"))
+    svg = _COMMENTS.sub("", _drawn(figure, "white"))
     opening = svg.index(">") + 1
     return f"{svg[:opening]}<title>{quoted}</title>{svg[opening:]}"
 
@@ -163,13 +166,15 @@ _NUMBER = re.compile(r"-?\d+\.\d{2,}")
 _COMMENTS = re.compile(r"<!--.*?-->|<metadata>.*?</metadata>", re.DOTALL)
 
 
-def _drawn(figure: Figure, **options: Any) -> str:
+def _drawn(figure: Figure, background: str = "none") -> str:
+    """Return a figure as SVG: drawn once, where `Figure.savefig` does so twice."""
     stream = io.StringIO()
     with mpl.rc_context(_SETTINGS):
         _lay_out(figure)
-        figure.savefig(
-            stream, format="svg", metadata={"Date": None}, **(options or {"transparent": True})
-        )
+        for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
+            patch.set(facecolor=background, edgecolor="none")
+        draw: Any = FigureCanvasSVG(figure).print_svg
+        draw(stream, metadata={"Date": None})
     svg = stream.getvalue()
     return svg[svg.index("<svg") :]
 

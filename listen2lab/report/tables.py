@@ -73,8 +73,7 @@ _COLUMNS = ("rss", "private_dirty", "in_use")
 def phase_table(study: StudyData, experiment: str, condition: str) -> pd.DataFrame | None:
     """Return what is held after each phase, as the mean of a condition's repeats."""
     (item,) = (each for each in study.plan.experiments if each.name == experiment)
-    samples = study.complete
-    mine = samples[(samples["experiment"] == experiment) & (samples["condition"] == condition)]
+    mine = study.complete_of(experiment, condition)
     if not item.phases or mine.empty:
         return None
     order = ["setup", "end", *item.phases, "released"]
@@ -138,10 +137,8 @@ def contrasts_frame(summary: Summary, experiment: str | None) -> pd.DataFrame:
 
 def phases_frame(study: StudyData, experiment: str) -> pd.DataFrame:
     """Return memory around the steps, in MiB, by condition and phase; see `Study.phases`."""
-    complete = study.complete
-    around = complete[
-        (complete["experiment"] == experiment) & ~complete["phase"].isin(["warmup", "step"])
-    ]
+    complete = study.complete_of(experiment)
+    around = complete[~complete["phase"].isin(["warmup", "step"])]
     columns = ["t", "rss", "anonymous", "private_dirty", "in_use", "kept"]
     means = around.groupby(["condition", "phase"], sort=False)[columns].mean()
     return (means.sort_values(["condition", "t"]).drop(columns="t") / MIB).round(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from functools import cached_property
-from itertools import chain
+from itertools import chain, compress
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from listen2lab.study.trace_records import Objects, Trace
 
-__all__ = ["BYTES", "KEYS", "StudyData", "complete_samples", "open_study"]
+__all__ = ["BYTES", "KEYS", "StudyData", "complete_by_condition", "complete_samples", "open_study"]
 
 KEYS = ("experiment", "condition", "repeat", "traced")
 """Columns that name a run."""
@@ -59,6 +59,8 @@ _NUMBERS = {
 }
 _NUMERIC = {float, bool, type(None)}
 _numbers_of = attrgetter(*_NUMBERS.values())
+
+_BLOCK = 1 << 14  # samples
 
 _MOST_NAMES = 300
 """The most facts and components that become columns: each has a place in every sample's row."""
@@ -156,10 +158,23 @@ class StudyData:
                 )
         return keys
 
-    @cached_property
+    @property
     def complete(self) -> pd.DataFrame:
-        """Samples of plain runs that were complete; see `complete_samples`."""
+        """Samples of plain runs that were complete: a copy of nearly all there are."""
         return complete_samples(self.runs, self.samples)
+
+    @cached_property
+    def _places(self) -> dict[tuple[str, str], np.ndarray]:
+        return complete_by_condition(self.runs, self.samples)
+
+    def complete_of(self, experiment: str, condition: str | None = None) -> pd.DataFrame:
+        """Return the samples of plain runs that were complete, of a condition or all of them."""
+        wanted = (
+            places
+            for (name, level), places in self._places.items()
+            if name == experiment and condition in (None, level)
+        )
+        return self.samples.iloc[np.sort(np.concatenate([np.empty(0, int), *wanted]))]
 
     def trace(self, experiment: str, condition: str) -> Trace | None:
         """Return what the traced run of a condition itself says, or None if there is none."""
@@ -222,12 +237,26 @@ def open_study(path: Path | str) -> StudyData:
 
 def complete_samples(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
     """Return the samples of plain runs that were complete, of `StudyData.runs` and `.samples`."""
+    return samples[_is_complete(runs, samples)].reset_index(drop=True)
+
+
+def complete_by_condition(
+    runs: pd.DataFrame, samples: pd.DataFrame
+) -> dict[tuple[str, str], np.ndarray]:
+    """Return where the samples of `complete_samples` stand, by experiment and condition."""
+    places = np.flatnonzero(_is_complete(runs, samples))
+    names = samples[["experiment", "condition"]].iloc[places]
+    found: dict[Any, Any] = names.groupby(["experiment", "condition"], sort=False).indices
+    return {where: places[rows] for where, rows in found.items()}
+
+
+def _is_complete(runs: pd.DataFrame, samples: pd.DataFrame) -> np.ndarray:
     keys = list(KEYS)
     good = runs.loc[
         (runs["outcome"] == "complete") & ~runs["traced"].astype(bool), keys
     ].drop_duplicates()
     kept = samples[keys].merge(good, on=keys, how="left", indicator=True)["_merge"] == "both"
-    return samples[kept.to_numpy()].reset_index(drop=True)
+    return kept.to_numpy()
 
 
 def _read_tables(
@@ -255,13 +284,14 @@ class _Columns:
         self.counts: list[int] = []
         self._phases: list[str] = []
         self._files: list[dict[str, float] | None] = []
-        self._numbers = [np.empty((len(_NUMBERS), 0))]
+        self._same_files: dict[tuple[Any, ...], dict[str, float]] = {}
+        self._numbers: list[np.ndarray] = []
         self._named: dict[tuple[str, ...], list[tuple[list[int], np.ndarray]]] = {}
 
     def add(self, samples: Sequence[Sample]) -> None:
         """Take the samples of a run."""
         flat = np.fromiter(chain.from_iterable(map(_numbers_of, samples)), float)
-        self._numbers.append(flat.reshape(-1, len(_NUMBERS)).T)
+        self._put(flat.reshape(-1, len(_NUMBERS)).T)
         found: dict[tuple[str, ...], tuple[list[int], list[Any]]] = {}
         for row, sample in enumerate(samples, start=len(self._phases)):
             for prefix, given in (("component.", sample.components), ("fact.", sample.facts)):
@@ -276,10 +306,28 @@ class _Columns:
             self._named.setdefault(names, []).append((rows, table))
         self.counts.append(len(samples))
         self._phases += [sample.phase for sample in samples]
-        self._files += [  # the same libraries in all runs: each name is held once
-            {sys.intern(name): size for name, size in files.items()} if files else files
-            for files in (sample.account_files for sample in samples)
-        ]
+        self._files += [self._shared(sample.account_files) for sample in samples]
+
+    def _put(self, numbers: np.ndarray) -> None:
+        """Add columns to blocks large enough that each one's memory is given back when it goes."""
+        start = len(self._phases)
+        while numbers.shape[1]:
+            at = start % _BLOCK
+            if at == 0:
+                self._numbers.append(np.full((len(_NUMBERS), _BLOCK), np.nan))
+            part = numbers[:, : _BLOCK - at]
+            self._numbers[-1][:, at : at + part.shape[1]] = part
+            numbers, start = numbers[:, part.shape[1] :], start + part.shape[1]
+
+    def _shared(self, files: dict[str, float] | None) -> dict[str, float] | None:
+        """Return the files that are mapped; most runs map the same, which are held once."""
+        if not files:
+            return files
+        known = self._same_files.setdefault(tuple(files.items()), files)
+        if known is files:
+            named = {sys.intern(name): size for name, size in files.items()}
+            known = self._same_files[tuple(named.items())] = named
+        return known
 
     def tables(self) -> list[pd.DataFrame]:
         """Return the columns, in tables that stand side by side; what they are made of is freed."""
@@ -287,12 +335,21 @@ class _Columns:
         if any(self._files):
             told["account.files"] = self._files
         named = self._of_names()
-        numbers, self._numbers = np.concatenate(self._numbers, axis=1), []
-        table = pd.DataFrame(numbers.T, columns=list(_NUMBERS), copy=False)
-        known = {*table.columns[table.notna().any()]}
+        return [pd.DataFrame(told), self._of_numbers(), named]
+
+    def _of_numbers(self) -> pd.DataFrame:
+        n_samples = len(self._phases)
+        is_known = np.zeros(len(_NUMBERS), dtype=bool)
+        for block in self._numbers:
+            is_known |= ~np.isnan(block).all(axis=1)
+        known = set(compress(_NUMBERS, is_known))
         known.update(_ALWAYS, _TOGETHER if known & {*_TOGETHER} else ())
         shown = [name for name in _NUMBERS if name in known]
-        return [pd.DataFrame(told), table[shown], named]
+        rows = [k for k, name in enumerate(_NUMBERS) if name in known]
+        numbers = np.empty((len(rows), n_samples))
+        for start in range(0, n_samples, _BLOCK):
+            numbers[:, start : start + _BLOCK] = self._numbers.pop(0)[rows, : n_samples - start]
+        return pd.DataFrame(numbers.T, columns=shown, copy=False)
 
     def _of_names(self) -> pd.DataFrame:
         every = (head + each for head, *names in self._named for each in names)

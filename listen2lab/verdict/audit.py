@@ -97,12 +97,21 @@ def _rank_correlations(rows: Array) -> Array:
     if n < 3:
         return np.zeros(0)
     rows = rows[rows.max(axis=1) > rows.min(axis=1)]
-    ranks = np.array([_ranks(row) for row in rows]).reshape(rows.shape) - (n + 1) / 2
+    ranks = _ranks(rows) - (n + 1) / 2
     time = np.arange(n) - (n - 1) / 2
     return np.asarray(ranks @ time / np.sqrt((time @ time) * (ranks * ranks).sum(axis=1)))
 
 
-def _ranks(row: Array) -> Array:
-    """Return each value's rank from 1; equal ones share the mean of theirs."""
-    _, which, counts = np.unique(row, return_inverse=True, return_counts=True)
-    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[which])
+def _ranks(rows: Array) -> Array:
+    """Return each value's rank in its row from 1; equal ones share the mean of theirs."""
+    order = np.argsort(rows, axis=1)
+    ordered = np.take_along_axis(rows, order, axis=1)
+    places = np.arange(rows.shape[1])
+    rises = ordered[:, 1:] > ordered[:, :-1]
+    edge = np.ones((len(rows), 1), dtype=bool)
+    first = np.maximum.accumulate(np.where(np.hstack([edge, rises]), places, 0), axis=1)
+    ends = np.where(np.hstack([rises, edge]), places, rows.shape[1])
+    last = np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
+    out = np.empty(rows.shape)
+    np.put_along_axis(out, order, (first + last) / 2 + 1, axis=1)
+    return out

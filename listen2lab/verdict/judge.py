@@ -36,6 +36,7 @@ from listen2lab.verdict.noise import plausible
 from listen2lab.verdict.reasons import Reason, VerdictName
 from listen2lab.verdict.series import Rows, prepare
 from listen2lab.verdict.student import cdf, quantile
+from listen2lab.verdict.threads import one_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -132,6 +133,7 @@ class Verdict(msgspec.Struct, frozen=True):
         )
 
 
+@one_thread()
 def judge(
     y: Any,
     sizes: Any = None,

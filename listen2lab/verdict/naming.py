@@ -253,8 +253,9 @@ def grows_steadily(case: Case) -> bool:
     No part may be clearly slower than the whole: the first and last third, and the last seventh.
     """
     rows, found, _, _, worth, _ = case
-    rises = [_rise_of_line(x) for whole, _ in _long(found.y) for x in whole]
-    return found.teeth is None and min(rises, default=0.0) > max(worth * rows.steps, 0.0)
+    each = [x for whole, _ in _long(found.y) for x in whole]
+    least = max(worth * rows.steps, 0.0)
+    return found.teeth is None and bool(each) and all(_rise_of_line(x) > least for x in each)
 
 
 def _rise_of_line(x: Array) -> float:

@@ -195,11 +195,14 @@ def _judge_inside(
 
 def growth(repeats: Iterable[Any]) -> float:
     """Return how much a quantity grew, from the first fifth to the last, mean of the repeats."""
-    each = []
-    for row in repeats:
-        width = max(1, len(row) // 5)
-        each.append(np.median(row[-width:]) - np.median(row[:width]))
-    return float(np.mean(each))
+    rows = [np.asarray(row) for row in repeats]
+    if len({len(row) for row in rows}) == 1:
+        rows = [np.asarray(rows)]  # medians of all at once
+    each: list[Any] = []
+    for row in rows:
+        width = max(1, row.shape[-1] // 5)
+        each.append(np.median(row[..., -width:], axis=-1) - np.median(row[..., :width], axis=-1))
+    return float(np.mean(np.hstack(each)))
 
 
 def judge_together(  # noqa: PLR0911 - one for each way in which quantities agree or do not
