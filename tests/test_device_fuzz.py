@@ -50,21 +50,21 @@ EXAMPLES = int(os.environ.get("DEVICE_FUZZ", "80"))
 """Inputs for each test."""
 
 READERS = {
-    "vmmap_summary.txt": vmmap.read_vmmap,
-    "vmmap_regions.txt": vmmap.read_vmmap,
-    "footprint_two.txt": footprint.read_footprint,
-    "heap.txt": heap.read_heap,
-    "leaks.txt": leaks.read_leaks,
-    "meminfo.txt": dumpsys.read_dumpsys,
-    "tools/meminfo_old.txt": dumpsys.read_dumpsys,
-    "tools/meminfo_4_3.txt": dumpsys.read_dumpsys,
-    "tools/meminfo_checkin.txt": dumpsys.read_dumpsys,
-    "tools/showmap.txt": linux_proc.read_linux_proc,
-    "tools/smaps.txt": linux_proc.read_linux_proc,
-    "tools/status.txt": linux_proc.read_linux_proc,
-    "tools/malloc_history.txt": malloc_history.read_malloc_history,
-    "tools/metrickit.json": metrickit.read_metrickit,
-    "tools/jetsam.ips": jetsam.read_jetsam,
+    "vmmap_summary.txt": vmmap.FORMAT.read,
+    "vmmap_regions.txt": vmmap.FORMAT.read,
+    "footprint_two.txt": footprint.FORMAT.read,
+    "heap.txt": heap.FORMAT.read,
+    "leaks.txt": leaks.FORMAT.read,
+    "meminfo.txt": dumpsys.FORMAT.read,
+    "tools/meminfo_old.txt": dumpsys.FORMAT.read,
+    "tools/meminfo_4_3.txt": dumpsys.FORMAT.read,
+    "tools/meminfo_checkin.txt": dumpsys.FORMAT.read,
+    "tools/showmap.txt": linux_proc.FORMAT.read,
+    "tools/smaps.txt": linux_proc.FORMAT.read,
+    "tools/status.txt": linux_proc.FORMAT.read,
+    "tools/malloc_history.txt": malloc_history.FORMAT.read,
+    "tools/metrickit.json": metrickit.FORMAT.read,
+    "tools/jetsam.ips": jetsam.FORMAT.read,
 }
 TEXTS = {name: (FIXTURES / name).read_text() for name in READERS}
 fuzzed = settings(
@@ -142,7 +142,7 @@ def test_damaged_json(wounds):
     """A damaged report in JSON is read as far as it is JSON, or not at all."""
     lines = damaged((FIXTURES / "footprint.json").read_text(), wounds)
     tally = Tally("x", lines=len(lines))
-    found = footprint.read_footprint_json(Lines(lines), tally)
+    found = footprint.FORMAT_JSON.read(Lines(lines), tally)
     assert encoded(found)
     assert all(one.counted is None or one.counted >= 0 for one in found)
     assert tally.recognised + tally.malformed <= tally.lines
@@ -166,7 +166,7 @@ def test_damaged_json(wounds):
 @fuzzed
 def test_any_json(text):
     """JSON of another shape is no footprint, and no crash."""
-    assert encoded(footprint.read_footprint_json(Lines([text]), Tally("x", lines=1)))
+    assert encoded(footprint.FORMAT_JSON.read(Lines([text]), Tally("x", lines=1)))
 
 
 OTHERS = [
@@ -182,7 +182,7 @@ CASES = [(FIXTURES / "cases" / f"{name}.txt").read_text() for name in OTHERS]
 CASES += [(FIXTURES / "tools" / f"{name}.txt").read_text() for name in ("ps", "top", "pidstat")]
 CSV = "time,rss_mb\n" + "".join(f"{k},{100 + k}\n" for k in range(6))
 JSONL = "".join(json.dumps({"t": k, "rss": 100 + k}) + "\n" for k in range(6))
-TABLES = {"csv": (table.read_csv, CSV), "jsonl": (table.read_jsonl, JSONL)}
+TABLES = {"csv": (table.FORMAT.read, CSV), "jsonl": (table.FORMAT_JSON.read, JSONL)}
 
 
 @pytest.mark.parametrize("kind", TABLES)

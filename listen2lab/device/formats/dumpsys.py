@@ -6,17 +6,15 @@ import re
 from typing import TYPE_CHECKING
 
 from listen2lab.device.formats.numbers import read_number
-from listen2lab.device.formats.reading import Format, Header, no_row, read_report
+from listen2lab.device.formats.reading import Header, no_row, report
 from listen2lab.device.formats.schema import Category, Snapshot, make_snapshot
 from listen2lab.notice import Notice
 from listen2lab.units import KIB, MIB
 
 if TYPE_CHECKING:
-    from listen2lab.device.formats.lines import Content
     from listen2lab.device.formats.reading import Said
-    from listen2lab.device.formats.tally import Tally
 
-__all__ = ["FORMAT", "read_dumpsys"]
+__all__ = ["FORMAT"]
 
 _PROCESS = re.compile(r"\*\* MEMINFO in pid (\d+) \[(.*?)\](?: \*\*)?")
 _ROW = re.compile(r"([A-Za-z.?][\w.?/ ()-]*?)\s+((?:-?[\d,]+\s+)*-?[\d,]+)$")
@@ -57,26 +55,13 @@ MOST_KIB = 2**40
 """More is a damaged number."""
 
 
-def read_dumpsys(content: Content, tally: Tally) -> list[Snapshot]:
-    """Read what ``dumpsys meminfo PROCESS`` printed, with or without ``-a`` or ``--checkin``.
-
-    Numbers of the report are KiB. Details below the table (Dalvik's own parts, objects, databases)
-    repeat what is in it and are left out.
-    """
-    return read_report(content, tally, _Reader(tally.name))
-
-
 def _is_checkin(first: list[bytes]) -> bool:
     return any(_CHECKIN.match(line.decode("utf-8", "replace")) for line in first)
 
 
-FORMAT = Format(
-    "dumpsys", read_dumpsys, marks=(b"** MEMINFO in pid ", b"Total PSS by process:"),
-    begins=_is_checkin,
-)  # fmt: skip
-
-
 class _Reader:
+    """Numbers are KiB; details below the table repeat what is in it, and are left out."""
+
     def __init__(self, source: str) -> None:
         self.source = source
         self.found: list[Snapshot] = []
@@ -272,3 +257,8 @@ class _Reader:
 
 _WORTH_FREE = 4 * MIB
 """Less free memory in its heaps is what any app keeps."""
+
+
+FORMAT = report(
+    "dumpsys", _Reader, b"** MEMINFO in pid ", b"Total PSS by process:", begins=_is_checkin
+)

@@ -14,10 +14,10 @@ from listen2lab.device.formats.reading import (
     Format,
     Header,
     clean,
-    is_object,
+    loaded,
     no_row,
     no_size,
-    read_report,
+    report,
 )
 from listen2lab.device.formats.schema import Category, Series, Snapshot, make_snapshot
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from listen2lab.device.formats.reading import Said
     from listen2lab.device.formats.tally import Tally
 
-__all__ = ["FORMAT", "FORMAT_JSON", "read_footprint", "read_footprint_json"]
+__all__ = ["FORMAT", "FORMAT_JSON", "read_footprint_json"]
 
 _SIZE = r"[\d.,'\u2019\u00a0\u202f]*\d\s?(?:bytes|[KMGTP]i?B?|B)?"
 _PROCESS = re.compile(
@@ -46,19 +46,6 @@ _AUXILIARY = re.compile(rf"(phys_footprint(?:_peak)?):\s+({_SIZE})\s*$")
 _SIZES = re.compile(_SIZE)
 _COLUMNS = ("Dirty", "Swapped", "Clean", "Reclaimable", "Wired")
 _PLAIN = re.compile(r"=+$|[-\s]+$|Auxiliary data:|\w+: ")
-
-
-def read_footprint(content: Content, tally: Tally) -> list[Snapshot]:
-    """Read what ``footprint`` printed: one snapshot a process.
-
-    The summary that follows several processes is not one.
-    """
-    return read_report(content, tally, _Reader(tally.name))
-
-
-FORMAT = Format(
-    "footprint", read_footprint, marks=(b" Footprint: ", b"phys_footprint: ", b"Reclaimable")
-)
 
 
 class _Reader:
@@ -158,6 +145,9 @@ def _category(name: str, by: dict[str, int | None], regions: int) -> Category:
     )
 
 
+FORMAT = report("footprint", _Reader, b" Footprint: ", b"phys_footprint: ", b"Reclaimable")
+
+
 def read_footprint_json(content: Content, tally: Tally) -> list[Snapshot | Series]:
     """Read what ``footprint --json FILE`` wrote: all of its lines are understood, or none.
 
@@ -196,7 +186,9 @@ def read_footprint_json(content: Content, tally: Tally) -> list[Snapshot | Serie
 
 def _is_json(first: list[bytes]) -> bool:
     """Tell one object of footprint's from lines of objects."""
-    if not first[0].lstrip().startswith(b"{") or (len(first) > 1 and is_object(first[0])):
+    if not first[0].lstrip().startswith(b"{") or (
+        len(first) > 1 and isinstance(loaded(first[0]), dict)
+    ):
         return False
     whole = b"".join(first)
     return any(mark in whole for mark in (b'"processes"', b'"bytes per unit"', b'"samples"'))

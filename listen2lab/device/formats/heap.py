@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from listen2lab.device.formats.numbers import read_count, read_size
-from listen2lab.device.formats.reading import Format, Header, no_row, read_report
+from listen2lab.device.formats.reading import Header, no_row, report
 
 if TYPE_CHECKING:
-    from listen2lab.device.formats.lines import Content
     from listen2lab.device.formats.reading import Said
-    from listen2lab.device.formats.tally import Tally
 
-__all__ = ["FORMAT", "BlockClass", "ClassChange", "HeapCensus", "compare_heaps", "read_heap"]
+__all__ = ["FORMAT", "BlockClass", "ClassChange", "HeapCensus", "compare_heaps"]
 
 _NUMBER = r"[\d.,'\u00a0\u202f]+"
 _NODES = re.compile(rf"All zones:\s+({_NUMBER}) nodes?\s+\(({_NUMBER}\s?\w*?)(?: bytes)?\)")
@@ -90,14 +88,6 @@ class ClassChange(msgspec.Struct, frozen=True):
     renamed_from: str | None = None
 
 
-def read_heap(content: Content, tally: Tally) -> list[HeapCensus]:
-    """Read what ``heap`` printed; a class that several zones hold is added up."""
-    return read_report(content, tally, _Reader(tally.name))
-
-
-FORMAT = Format("heap", read_heap, marks=(b"CLASS_NAME", b"All zones: "))
-
-
 class _Reader:
     def __init__(self, source: str) -> None:
         self.source = source
@@ -159,6 +149,9 @@ class _Reader:
             )  # fmt: skip
         self.classes, self.blocks, self.size, self.in_table = {}, None, None, False
         self.block_sizes = []
+
+
+FORMAT = report("heap", _Reader, b"CLASS_NAME", b"All zones: ")
 
 
 def _class(line: str) -> BlockClass | None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from listen2lab.device.formats.numbers import MOST_BYTES
-from listen2lab.device.formats.reading import Format, Header, clean
+from listen2lab.device.formats.reading import Format, Header, clean, loaded
 from listen2lab.device.formats.schema import Snapshot, make_snapshot
 from listen2lab.notice import Notice
 
@@ -37,10 +36,7 @@ def read_jetsam(content: Content, tally: Tally) -> list[Snapshot]:
 
 
 def _object(text: str) -> dict[str, Any] | None:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+    found = loaded(text)
     return found if isinstance(found, dict) and "processes" in found else None
 
 

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from listen2lab.device.formats.numbers import read_count, read_size
-from listen2lab.device.formats.reading import MOST_ROW, Format, Header, read_lines
+from listen2lab.device.formats.reading import MOST_ROW, Header, report
 from listen2lab.notice import Notice
 
 if TYPE_CHECKING:
-    from listen2lab.device.formats.lines import Content
     from listen2lab.device.formats.reading import Said
-    from listen2lab.device.formats.tally import Tally
 
-__all__ = ["FORMAT", "Leaks", "read_leaks"]
+__all__ = ["FORMAT", "Leaks"]
 
 _NUMBER = r"[\d.,'\u00a0\u202f]+"
 _MALLOCED = re.compile(
@@ -65,22 +63,9 @@ class Leaks(msgspec.Struct, frozen=True):
     platform: str = ""
 
 
-def read_leaks(content: Content, tally: Tally) -> list[Leaks]:
-    """Read what ``leaks`` printed.
-
-    *Unreachable* blocks only: memory that something still refers to is no leak to this tool,
-    however much it grows.
-    """
-    reader = _Reader(tally.name)
-    read_lines(((number, line[:MOST_ROW]) for number, line in content.texts()), tally, reader.feed)
-    reader.end()
-    return reader.found
-
-
-FORMAT = Format("leaks", read_leaks, marks=(b" total leaked bytes", b"leaks Report Version"))
-
-
 class _Reader:
+    """*Unreachable* blocks only: memory that something still refers to is no leak to this tool."""
+
     def __init__(self, source: str) -> None:
         self.source = source
         self.found: list[Leaks] = []
@@ -142,3 +127,9 @@ class _Reader:
             self.limited = False  # that a process may not be read stands before its block
         self.summary, self.roots, self.blocks, self.live = None, {}, None, None
         self.indent = None
+
+
+FORMAT = report(
+    "leaks", _Reader, b" total leaked bytes", b"leaks Report Version",
+    row=lambda line: line[:MOST_ROW],
+)  # fmt: skip

@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from listen2lab.device.formats.reading import Format, Header, read_report
+from listen2lab.device.formats.reading import Header, report
 from listen2lab.device.formats.schema import Category, Snapshot, make_snapshot
 from listen2lab.units import KIB
 
 if TYPE_CHECKING:
-    from listen2lab.device.formats.lines import Content
     from listen2lab.device.formats.reading import Said
-    from listen2lab.device.formats.tally import Tally
 
-__all__ = ["FORMAT", "read_linux_proc"]
+__all__ = ["FORMAT"]
 
 _MAPPING = re.compile(r"([0-9a-f]+)-[0-9a-f]+ [-rwxps]{4} [0-9a-f]+ \S+ \d+\s*(.*)$")
 _FIELD = re.compile(r"([A-Za-z_]+):\s+(\d{1,15}) kB$")
@@ -33,29 +31,13 @@ _STATUS = {"RssAnon": "anonymous", "RssFile": "files", "RssShmem": "shared memor
 _ANDROID = re.compile(r"dalvik|\.(?:oat|odex|vdex|apk)\b|scudo|/system/")
 
 
-def read_linux_proc(content: Content, tally: Tally) -> list[Snapshot]:
-    """Read what the kernel prints of a process: one snapshot each time that it begins again.
+class _Reader:
+    """One snapshot each time that a process begins again.
 
     What is private, dirty or swapped is counted: the nearest pair of a footprint. pmap does not
     say what is private: all that is dirty is counted.
     """
-    return read_report(content, tally, _Reader(tally.name))
 
-
-FORMAT = Format(
-    "linux-proc",
-    read_linux_proc,
-    marks=(
-        b"Private_Dirty: ",
-        b"VmRSS:",
-        b"RssAnon:",
-        b"Kbytes     RSS   Dirty Mode",
-        b"shared   shared  private  private",
-    ),
-)
-
-
-class _Reader:
     def __init__(self, source: str) -> None:
         self.source = source
         self.found: list[Snapshot] = []
@@ -174,3 +156,14 @@ class _Reader:
             )
         )  # fmt: skip
         self._begin(Header(self.header.process, self.header.pid))
+
+
+FORMAT = report(
+    "linux-proc",
+    _Reader,
+    b"Private_Dirty: ",
+    b"VmRSS:",
+    b"RssAnon:",
+    b"Kbytes     RSS   Dirty Mode",
+    b"shared   shared  private  private",
+)

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 from listen2lab.device.formats.heap import BlockClass, HeapCensus
 from listen2lab.device.formats.numbers import read_count
-from listen2lab.device.formats.reading import MOST_ROW, Format, Header, no_size, read_lines
+from listen2lab.device.formats.reading import MOST_ROW, Header, no_size, report
 
 if TYPE_CHECKING:
-    from listen2lab.device.formats.lines import Content
     from listen2lab.device.formats.reading import Said
-    from listen2lab.device.formats.tally import Tally
 
-__all__ = ["FORMAT", "read_malloc_history"]
+__all__ = ["FORMAT"]
 
 _CALLS = re.compile(r"\s*([\d.,]+) calls? for ([\d.,]+) bytes:\s*(.*)$")
 _PLACE = re.compile(r"^0x[0-9a-fA-F]+\s+(?:\(([^)]*)\)\s*)?|\s+\+\s+\d+.*$")
@@ -26,24 +24,9 @@ _FRAMES = 3
 """Of a stack, so many of its last frames that are not malloc's own name it."""
 
 
-def read_malloc_history(content: Content, tally: Tally) -> list[HeapCensus]:
-    """Read the stacks, largest first: a census whose classes are stacks.
-
-    Only what is listed is counted; the list may have been cut, so no total is told.
-    """
-    reader = _Reader(tally.name)
-    read_lines(content.texts(), tally, reader.feed)
-    reader.end()
-    return reader.found
-
-
-FORMAT = Format(
-    "malloc-history", read_malloc_history, marks=(b" calls for ", b" call for ", b"malloc_history"),
-    confirmed=re.compile(rb"\d calls? for [\d.,]+ bytes:"),
-)  # fmt: skip
-
-
 class _Reader:
+    """Only what is listed is counted; the list may have been cut, so no total is told."""
+
     def __init__(self, source: str) -> None:
         self.source = source
         self.found: list[HeapCensus] = []
@@ -95,3 +78,9 @@ def _name(stack: str) -> tuple[str, str]:
     own = own or known or [("", None)]
     place = own[-1][1]
     return " < ".join(name for name, _ in reversed(own[-_FRAMES:])), (place and place[1]) or ""
+
+
+FORMAT = report(
+    "malloc-history", _Reader, b" calls for ", b" call for ", b"malloc_history",
+    row=str, confirmed=re.compile(rb"\d calls? for [\d.,]+ bytes:"),
+)  # fmt: skip

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
 from listen2lab.device.formats.numbers import MOST_BYTES, read_number
-from listen2lab.device.formats.reading import Format, Header, clean
+from listen2lab.device.formats.reading import Format, Header, clean, loaded
 from listen2lab.device.formats.schema import Snapshot, make_snapshot
 from listen2lab.notice import Notice
 
@@ -29,8 +28,8 @@ _MOST_DEEP = 3
 def read_metrickit(content: Content, tally: Tally) -> list[Snapshot]:
     """Read payloads, one a file, in an array, or one a line: one snapshot a day."""
     lines = [line for _, line in content.texts()]
-    whole = _json("\n".join(lines))
-    data = [whole] if whole is not None else [_json(line) for line in lines]
+    whole = loaded("\n".join(lines))
+    data = [whole] if whole is not None else [loaded(line) for line in lines]
     found = [
         snapshot
         for payload in _payloads(data)
@@ -44,13 +43,6 @@ def read_metrickit(content: Content, tally: Tally) -> list[Snapshot]:
 
 
 FORMAT = Format("metrickit", read_metrickit, marks=(b'"memoryMetrics"',))
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _payloads(data: Any, depth: int = 0) -> Iterator[dict[str, Any]]:

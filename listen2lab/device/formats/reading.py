@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from listen2lab.device.formats.numbers import read_size
 from listen2lab.notice import Notice
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from listen2lab.device.formats.tally import Tally
 
 __all__ = [
-    "MOST_ROW", "Format", "Header", "Reader", "Said", "clean", "is_object", "no_row", "no_size",
-    "read_lines", "read_report",
+    "MOST_ROW", "Format", "Header", "Reader", "Said", "clean", "loaded", "no_row", "no_size",
+    "read_lines", "report",
 ]  # fmt: skip
 
 MOST_ROW = 400
@@ -55,13 +55,10 @@ class Format(NamedTuple):
     counts: bool = False
 
 
-Found = TypeVar("Found")
-
-
-class Reader(Protocol[Found]):
+class Reader(Protocol):
     """What reads a report of one process after another."""
 
-    found: list[Found]
+    found: list[Any]
 
     def feed(self, number: int, text: str) -> Said:
         """Read a line."""
@@ -82,12 +79,34 @@ def read_lines(
             tally.bad(number, said.code, **said.values)
 
 
-def read_report(content: Content, tally: Tally, reader: Reader[Found]) -> list[Found]:
-    """Give a report's rows to a reader, without the blanks around them; return what it found."""
-    rows = ((number, line[:MOST_ROW].strip()) for number, line in content.texts())
-    read_lines(rows, tally, reader.feed)
-    reader.end()
-    return reader.found
+def report(
+    kind: str,
+    reader: Callable[[str], Reader],
+    *marks: bytes,
+    row: Callable[[str], str] = lambda line: line[:MOST_ROW].strip(),
+    confirmed: re.Pattern[bytes] | None = None,
+    begins: Callable[[list[bytes]], bool] | None = None,
+) -> Format:
+    """Return the format of a report that is read row by row.
+
+    Parameters
+    ----------
+    kind, marks, confirmed, begins
+        See `Format`.
+    reader
+        Makes one; takes the file's name.
+    row
+        What of a line it is given.
+    """
+
+    def read(content: Content, tally: Tally) -> list[Any]:
+        found = reader(tally.name)
+        rows = ((number, row(line)) for number, line in content.texts())
+        read_lines(rows, tally, found.feed)
+        found.end()
+        return found.found
+
+    return Format(kind, read, marks, confirmed, begins)
 
 
 def no_row(text: str, tool: str) -> Notice:
@@ -105,12 +124,12 @@ def clean(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-def is_object(line: bytes) -> bool:
-    """Return whether a line is a JSON object of its own."""
+def loaded(text: str | bytes) -> Any:
+    """Return what JSON holds; None where it is none."""
     try:
-        return isinstance(json.loads(line), dict)
+        return json.loads(text)
     except (ValueError, RecursionError):
-        return False
+        return None
 
 
 _PROCESS = re.compile(r"Process:\s+(.*?)\s*\[(\d+)\]\s*$")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
 from listen2lab.device.formats.columns import Columns, Samples, find_columns
 from listen2lab.device.formats.numbers import read_number, read_size
-from listen2lab.device.formats.reading import Format, clean, is_object, read_lines
+from listen2lab.device.formats.reading import Format, clean, loaded, read_lines
 from listen2lab.notice import Notice
 
 if TYPE_CHECKING:
@@ -53,8 +52,9 @@ def read_jsonl(content: Content, tally: Tally) -> list[Series]:
     reader = _Jsonl(tally)
     first = next((line for _, line in content.texts() if line.strip()), "")
     if first.lstrip().startswith("["):
-        rows = _array("\n".join(line for _, line in content.texts()))
-        taken = [reader.row(number, row) is True for number, row in enumerate(rows, start=1)]
+        rows = loaded("\n".join(line for _, line in content.texts())) or ()
+        some = (row for row in rows if isinstance(row, dict))
+        taken = [reader.row(number, row) is True for number, row in enumerate(some, start=1)]
         if any(taken):
             tally.many_recognised += tally.lines
     else:
@@ -211,10 +211,7 @@ class _Jsonl:
         """Read a line; see `listen2lab.device.formats.reading.Said`."""
         if not line.strip():
             return False
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            return Notice("no-json")
+        row = loaded(line)
         return self.row(number, row) if isinstance(row, dict) else Notice("no-json")
 
     def row(self, number: int, row: dict[str, Any]) -> Said:
@@ -246,20 +243,11 @@ def _flat(row: dict[str, Any], prefix: str = "", depth: int = 0) -> dict[str, An
     return out
 
 
-def _array(text: str) -> list[dict[str, Any]]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return []
-    return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
-
-
 def _names_memory(first: list[bytes]) -> bool:
     if first[0].lstrip().startswith(b"["):
         return b"{" in b"".join(first[:2])
-    return any(
-        find_columns([*_flat(json.loads(line))]) is not None for line in first if is_object(line)
-    )
+    rows = (row for line in first if isinstance(row := loaded(line), dict))
+    return any(find_columns([*_flat(row)]) is not None for row in rows)
 
 
 FORMAT = Format("csv", read_csv, begins=lambda first: _begins(first, _csv_headers))

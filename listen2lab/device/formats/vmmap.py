@@ -6,16 +6,14 @@ import re
 from typing import TYPE_CHECKING
 
 from listen2lab.device.formats.numbers import read_count, read_size
-from listen2lab.device.formats.reading import Format, Header, no_row, read_report
+from listen2lab.device.formats.reading import Header, no_row, report
 from listen2lab.device.formats.schema import Category, Snapshot, Zone, make_snapshot
 from listen2lab.notice import Notice
 
 if TYPE_CHECKING:
-    from listen2lab.device.formats.lines import Content
     from listen2lab.device.formats.reading import Said
-    from listen2lab.device.formats.tally import Tally
 
-__all__ = ["FORMAT", "read_vmmap"]
+__all__ = ["FORMAT"]
 
 _SIZE = r"[\d.,'\u2019\u00a0\u202f]*\d(?:[BKMGTP](?:i?B)?)?"
 _ROW = re.compile(rf"(\S.*?)\s{{1,}}((?:-?{_SIZE}%?\s+)+-?{_SIZE}%?)(?:\s{{2,}}\D.*)?\s*$")
@@ -34,19 +32,8 @@ _PLAIN = re.compile(
 )
 
 
-def read_vmmap(content: Content, tally: Tally) -> list[Snapshot]:
-    """Read what ``vmmap`` or ``vmmap -summary`` printed, of one process or several.
-
-    Where the summary table is missing (a report that was cut), the regions are added up instead.
-    """
-    return read_report(content, tally, _Reader(tally.name))
-
-
-FORMAT = Format("vmmap", read_vmmap, marks=(b"REGION TYPE ",))
-
-
 class _Reader:
-    """A state for each table."""
+    """A state for each table; where the summary is missing, the regions are added up instead."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -235,3 +222,6 @@ def _category(
     return Category(
         name, by.get("VIRTUAL"), resident, dirty, clean, reclaimable, swapped, counted, regions
     )
+
+
+FORMAT = report("vmmap", _Reader, b"REGION TYPE ")
