@@ -45,8 +45,9 @@ bench-notebooks: $(STAMP)  ## run every notebook from the reference study, and t
 bench-device: $(STAMP)  ## read logs of millions of lines, many restarts and a large vmmap
 	$(BIN)/python benchmarks/device.py
 
-bench-large: $(STAMP)  ## load a study of a thousand runs, and write its report
+bench-large: $(STAMP)  ## load a study of a thousand runs, and of five thousand; write its report
 	$(BIN)/python benchmarks/large.py data/reference/study
+	$(BIN)/python benchmarks/large.py data/reference/study --runs 5000
 
 bench-bound: $(STAMP)  ## bound the medium voice: memory, cost and bits against the original
 	$(BIN)/python benchmarks/bound.py

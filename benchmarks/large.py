@@ -1,4 +1,4 @@
-"""Load and report a study of 1,000 runs: seconds and bytes against their bounds.
+"""Load and report a study of 1,000 runs or 5,000: seconds and bytes against their bounds.
 
 The runs are copies of a real study's, each moved by some pages, so that repeats differ as those of
 a long study do. Usage::
@@ -6,8 +6,9 @@ a long study do. Usage::
     python benchmarks/large.py STUDY [--runs 1000] [--keep FOLDER]
 
 STUDY is any complete study; the more conditions it has, the harder it is. Seconds are also given
-as a ratio to a plain ``json.loads`` of every line, each the least of a few alternating takes. With
-``--runs 5000`` time and memory have bounds, too.
+as a ratio to a plain ``json.loads`` of every line, each the least of a few alternating takes. The
+report is written in a process of its own, whose seconds of CPU and memory at its peak, from loading
+to the end, have bounds with ``--runs 5000``, too.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import resource
 import shutil
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from listen2lab.facade import Study
 
@@ -56,11 +58,10 @@ def main() -> int:
             plain.append(_timed(lambda: _plain(folder))[0])
             took, study = _timed(lambda: _load(folder))
             load.append(took)
-        report, size = (0.0, 0.0), 0
+        whole = _Whole()
         if given.only != "load":
-            report, path = _timed(study.report)
-            size = path.stat().st_size
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            with ProcessPoolExecutor(1, get_context("spawn")) as fresh:
+                whole = fresh.submit(_whole, folder).result()
     least = [tuple(map(min, zip(*takes, strict=True))) for takes in (plain, load)]
     (plain_s, plain_cpu), (load_s, load_cpu) = least
     print(f"{n_runs} runs, {len(study.samples)} samples; the least of {TAKES} takes")
@@ -69,20 +70,38 @@ def main() -> int:
     print(f"{'load runs and samples, s':<28}{load_s:>12.2f}{load_cpu:>12.2f}")
     ratio = load_cpu / plain_cpu
     print(f"{'  as a ratio to plain':<28}{load_s / plain_s:>12.2f}{ratio:>12.2f}{LOAD_RATIO:>8.1f}")
-    is_kept = ratio <= LOAD_RATIO and size <= REPORT_BYTES
-    if size:
-        print(f"{'report after loading, s':<28}{report[0]:>12.1f}{report[1]:>12.1f}")
-        print(f"{'report, MB':<28}{size / 1e6:>12.2f}{'':>12}{REPORT_BYTES / 1e6:>8.1f}")
-    if size and n_runs >= LARGEST_RUNS:
-        both = load_cpu + report[1]
+    is_kept = ratio <= LOAD_RATIO and whole.size <= REPORT_BYTES
+    if whole.size:
+        has_bounds = n_runs >= LARGEST_RUNS
+        print(f"{'report, MB':<28}{whole.size / 1e6:>12.2f}{'':>12}{REPORT_BYTES / 1e6:>8.1f}")
         print(
-            f"{'load and report, s':<28}{load_s + report[0]:>12.1f}{both:>12.1f}{LARGEST_S:>8.0f}"
+            f"{'load and report, s':<28}{whole.seconds:>12.1f}{whole.cpu:>12.1f}"
+            + f"{LARGEST_S:>8.0f}" * has_bounds
         )
         print(
-            f"{'memory at its peak, MB':<28}{peak / 1e6:>12.0f}{'':>12}{LARGEST_BYTES / 1e6:>8.0f}"
+            f"{'memory at its peak, MB':<28}{whole.peak / 1e6:>12.0f}{'':>12}"
+            + f"{LARGEST_BYTES / 1e6:>8.0f}" * has_bounds
         )
-        is_kept = is_kept and both <= LARGEST_S and peak <= LARGEST_BYTES
+        is_small = whole.cpu <= LARGEST_S and whole.peak <= LARGEST_BYTES
+        is_kept = is_kept and (is_small or not has_bounds)
     return 0 if is_kept else 1
+
+
+class _Whole(NamedTuple):
+    """What a process took to load a study and report it, and the bytes of the report."""
+
+    seconds: float = 0.0
+    cpu: float = 0.0
+    peak: int = 0
+    size: int = 0
+
+
+def _whole(folder: Path) -> _Whole:
+    (seconds, cpu), path = _timed(lambda: Study(folder).report())
+    # The kernel's own record: that of getrusage begins with what the process was started by.
+    said = Path("/proc/self/status").read_text("utf-8")
+    peak = int(said.partition("VmHWM:")[2].split()[0]) * 1024
+    return _Whole(seconds, cpu, peak, path.stat().st_size)
 
 
 def enlarge(source: Path, folder: Path, n_runs: int) -> int:

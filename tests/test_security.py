@@ -558,6 +558,18 @@ def test_how_a_run_ended_is_a_small_file(own):
     assert [notice.code for notice in study.damage] == ["run-damaged"]
 
 
+def test_only_so_many_names_become_columns(own):
+    """Neither time nor memory grows with the names that samples say."""
+    (steps,) = own.glob("runs/*/this/00/steps.jsonl")
+    steps.write_text("".join(
+        f'{{"phase":"step","step":{k},"components":{{"c{k}":1,"d{k}":2,"all":{k}}}}}\n'
+        for k in range(2_000)))  # fmt: skip
+    samples = open_study(own).samples
+    assert sum(name.startswith(("component.", "fact.")) for name in samples) <= 300
+    assert samples["component.all"].max() == 1_999
+    assert samples["component.d7"].sum() == 2
+
+
 def test_a_curve_has_as_many_moments_as_bytes():
     """One that has not cannot be drawn."""
     with pytest.raises(msgspec.ValidationError):

@@ -287,6 +287,7 @@ class _Columns:
         self._same_files: dict[tuple[Any, ...], dict[str, float]] = {}
         self._numbers: list[np.ndarray] = []
         self._named: dict[tuple[str, ...], list[tuple[list[int], np.ndarray]]] = {}
+        self._places: dict[str, int] = {}
 
     def add(self, samples: Sequence[Sample]) -> None:
         """Take the samples of a run."""
@@ -299,11 +300,16 @@ class _Columns:
                     rows, values = found.setdefault((prefix, *given), ([], []))
                     rows.append(row)
                     values += given.values()
-        for names, (rows, values) in found.items():
+        for (head, *own), (rows, values) in found.items():
+            names = [head + name for name in own]
+            places = [k for k, name in enumerate(names) if self._has_place(name)]
+            if not places:
+                continue
             is_number = set(map(type, values)) <= _NUMERIC
             known = values if is_number else [x if type(x) in _NUMERIC else None for x in values]
             table = np.fromiter(known, float).reshape(len(rows), -1).T
-            self._named.setdefault(names, []).append((rows, table))
+            kept = tuple(names[k] for k in places)
+            self._named.setdefault(kept, []).append((rows, table[places]))
         self.counts.append(len(samples))
         self._phases += [sample.phase for sample in samples]
         self._files += [self._shared(sample.account_files) for sample in samples]
@@ -351,16 +357,17 @@ class _Columns:
             numbers[:, start : start + _BLOCK] = self._numbers.pop(0)[rows, : n_samples - start]
         return pd.DataFrame(numbers.T, columns=shown, copy=False)
 
+    def _has_place(self, name: str) -> bool:
+        """Tell whether a fact or component is a column: the first that there are."""
+        if name not in self._places and len(self._places) < _MOST_NAMES:
+            self._places[name] = len(self._places)
+        return name in self._places
+
     def _of_names(self) -> pd.DataFrame:
-        every = (head + each for head, *names in self._named for each in names)
-        places: dict[str, int] = {}
-        while len(places) < _MOST_NAMES and (name := next(every, None)) is not None:
-            places.setdefault(name, len(places))
-        table = np.full((len(places), len(self._phases)), np.nan)
+        table = np.full((len(self._places), len(self._phases)), np.nan)
         while self._named:
-            (head, *own), parts = self._named.popitem()
-            if kept := [k for k, name in enumerate(own) if head + name in places]:
-                rows = [row for rows, _ in parts for row in rows]
-                values = np.concatenate([values for _, values in parts], axis=1)
-                table[np.ix_([places[head + own[k]] for k in kept], rows)] = values[kept]
-        return pd.DataFrame(table.T, columns=list(places), copy=False)
+            names, parts = self._named.popitem()
+            rows = [row for rows, _ in parts for row in rows]
+            values = np.concatenate([values for _, values in parts], axis=1)
+            table[np.ix_([self._places[name] for name in names], rows)] = values
+        return pd.DataFrame(table.T, columns=list(self._places), copy=False)

@@ -170,7 +170,8 @@ def decode_samples(content: bytes) -> list[Sample]:
     DamagedError
         A line cannot be read, or is of a step and does not say of which.
     """
-    whole = content[: content.rfind(b"\n") + 1]
+    end = content.rfind(b"\n") + 1
+    whole = content if end == len(content) else content[:end]  # a copy only where it was cut short
     try:
         refuse_many(whole)
     except msgspec.DecodeError as error:
