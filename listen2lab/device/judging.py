@@ -10,6 +10,7 @@ import numpy as np
 
 from listen2lab.verdict.audit import audit
 from listen2lab.verdict.judge import judge
+from listen2lab.verdict.naming import rise_of_line
 from listen2lab.verdict.reasons import Reason
 from listen2lab.verdict.together import judge_run
 
@@ -123,7 +124,8 @@ def _judge(rows: Sequence[Array]) -> Verdict:
     found = judge(rows)
     if found.verdict != "leak" or found.repeats > 1:
         return found
-    reasons = (Reason.GROWS_STEADILY, *found.reasons[1:])
+    is_line = rise_of_line(rows[0][np.isfinite(rows[0])]) > 0
+    reasons = (Reason.GROWS_STEADILY if is_line else Reason.GREY_ZONE, *found.reasons[1:])
     return msgspec.structs.replace(
         found, verdict="inconclusive", confidence="none", reasons=reasons
     )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LATE_SPAN", "Case", "grows_everywhere", "grows_steadily", "keeps_pace", "late_growth",
-    "leak_reasons", "left_over", "one_is_odd", "settled",
+    "leak_reasons", "left_over", "one_is_odd", "rise_of_line", "settled",
 ]  # fmt: skip
 
 
@@ -255,10 +255,10 @@ def grows_steadily(case: Case) -> bool:
     rows, found, _, _, worth, _ = case
     each = [x for whole, _ in _long(found.y) for x in whole]
     least = max(worth * rows.steps, 0.0)
-    return found.teeth is None and bool(each) and all(_rise_of_line(x) > least for x in each)
+    return found.teeth is None and bool(each) and all(rise_of_line(x) > least for x in each)
 
 
-def _rise_of_line(x: Array) -> float:
+def rise_of_line(x: Array) -> float:
     """Return how far one repeat rises; 0 where it is no line, or no higher than its noise.
 
     The noise may remember itself: it is what strays from the line, as far as moves from sample to
