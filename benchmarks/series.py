@@ -22,7 +22,7 @@ __all__ = ["FAMILIES", "HELD_BACK", "NON_LEAKS", "SHAPES", "TUNING", "SeriesSet"
 TUNING = 1_000_000
 """First seed of the sets that thresholds may be tuned on."""
 
-HELD_BACK = 37_000_000
+HELD_BACK = 41_000_000
 """First seed of the sets that are scored once, for the published table. Seeds from 9,000,000,
 29,000,000 and 31,000,000 on were scored for earlier tables, and the method was changed after each:
 they are used up."""

@@ -336,6 +336,68 @@ def test_one_kib_a_step_in_pages_is_a_leak():
         assert v.rate == pytest.approx(1024, rel=0.03)
 
 
+def _pool(sizes):
+    """Sixteen buffers that grow to the largest that they held: what they hold after each step."""
+    out = np.zeros_like(sizes)
+    for held, row in zip(out, sizes, strict=True):
+        slots = np.zeros(16)
+        for i, size in enumerate(row):
+            slots[i % 16] = max(slots[i % 16], size)
+            held[i] = slots.sum()
+    return out
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_pool_whose_buffers_grow_to_the_largest_is_no_leak(seed):
+    """It fills soon, and goes on ever more slowly; no single shape does both."""
+    rng = np.random.default_rng(seed)
+    y = 8e7 + _pool(rng.uniform(1e3, 1e5, (5, 200))) + 2e4 * rng.normal(size=(5, 200))
+    assert judge(y).verdict in {"inconclusive", "plateau", "high-water"}
+
+
+@pytest.mark.parametrize("tau", [0.3, 0.5, 0.8])
+def test_a_warm_up_before_a_slow_filling_is_no_leak(tau):
+    """Neither alone explains it; 25 of noise hides neither."""
+    t, rng = np.arange(150) / 150, np.random.default_rng(5)
+    filled = 5e6 * (1 - np.exp(-t / 0.04)) + 8e6 * (1 - np.exp(-t / tau))
+    v = judge(8e7 + filled + 1e5 * rng.normal(size=(5, 150)))
+    assert (v.verdict, v.reasons[0]) == ("inconclusive", Reason.STILL_SLOWING)
+    assert v.interval[0] <= 0.0  # it may end
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_leak_between_the_steps_of_a_high_water_mark_is_found(seed):
+    """The inputs are not told: the mark's steps are few, and all stretches between them grow."""
+    rng = np.random.default_rng(seed)
+    top = np.maximum.accumulate(rng.lognormal(4, 0.8, (5, 150)), axis=1)
+    y = 8e7 + 4e4 * top + 6e4 * np.arange(150) + 1e5 * rng.normal(size=(5, 150))
+    v = judge(y)
+    assert v.verdict == "leak"
+    assert v.rate == pytest.approx(6e4, rel=0.2)
+    assert judge(y - 6e4 * np.arange(150)).verdict != "leak"
+
+
+def test_a_loss_in_proportion_to_the_input_is_told_in_full():
+    """What a step loses for its input is no memory of the input's own, which goes down again."""
+    rng = np.random.default_rng(6)
+    sizes = rng.uniform(5, 200, (5, 90))
+    lost, own = 3e3 * np.cumsum(sizes, axis=1), 2e3 * sizes
+    for held in (0.0, own):
+        v = judge(8e7 + lost + held + 2e4 * rng.normal(size=sizes.shape), sizes)
+        assert v.verdict == "leak"
+        assert v.rate == pytest.approx(3e3 * sizes.mean(), rel=0.03)
+
+
+def test_teeth_that_coincide_are_no_copies():
+    """Caches are cleared on one schedule in all repeats; a leak's floor rises under them."""
+    rng, t = np.random.default_rng(7), np.arange(90)
+    y = 8e7 + 4e6 * (t % 9) / 9 + 2e4 * t + 1e5 * rng.normal(size=(4, 90))
+    v = judge(y)
+    assert v.verdict == "leak"
+    assert Reason.REPEATS_ALIKE not in v.reasons
+    assert judge(y - 2e4 * t).verdict == "sawtooth"
+
+
 def test_fixed_length_text_is_no_leak():
     """A rise within the first steps, then 60 flat paragraphs."""
     rng = np.random.default_rng(0)
