@@ -68,15 +68,20 @@ def rate(value: float | None) -> str:
 
     Examples
     --------
-    >>> rate(16 * 2**10), rate(3.5 * 2**20), rate(250.0)
-    ('16 KiB', '3.50 MiB', '0.244 KiB')
+    >>> rate(16 * 2**10), rate(3.5 * 2**20), rate(250.0), rate(18.4)
+    ('16 KiB', '3.50 MiB', '0.244 KiB', '18 B')
     """
     if value is None or not math.isfinite(value):
         return "an unknown amount"
     if abs(value) >= MIB:
         return f"{value / MIB:,.2f} MiB"
     kib = value / KIB
+    if abs(value) < _FEW_BYTES:
+        return f"{value:.0f} B"
     return f"{kib:,.0f} KiB" if abs(kib) >= 100 else f"{kib:,.3g} KiB"
+
+
+_FEW_BYTES = 100.0
 
 
 def rates(values: Sequence[float]) -> list[str]:
