@@ -17,6 +17,11 @@ from listen2lab.study.records import Call
 
 ROOT = Path(__file__).parents[1]
 STORED = "when it was stored"
+CALM = {"verdict": "plateau"}
+LEAKING = {
+    "consumes": {}, "leak": {"verdict": "leak", "experiment": "nosuch"}, "cause": {},
+    "under": {"kill_mib": 2048.0}, "untested": {},
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +97,21 @@ def test_a_stored_summary_is_used_where_nothing_has_changed(copy):
         os.utime(path)
     assert copy().summary().created == STORED
     assert copy().summary(anew=True).created != STORED
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda stored: stored["experiments"].clear(),
+        lambda stored: stored["experiments"]["holds"]["conditions"].update(other=CALM),
+        lambda stored: stored["findings"].update(H99={"claim": "x", "finding": "supported"}),
+        lambda stored: stored.update(answers=LEAKING),
+    ],
+)
+def test_a_stored_summary_that_names_what_is_not_there_is_not_used(copy, change):
+    """Its pages would look for it."""
+    edit(copy().folder.path / "summary.json", change)
+    assert copy().summary().created != STORED
 
 
 @pytest.mark.parametrize("change", ["sample", "run", "version", "cut", "old"])

@@ -107,6 +107,11 @@ class ConditionNumbers(msgspec.Struct, frozen=True, kw_only=True):
     steps: int = 0
     runs: dict[RunOutcome, int] = {}
 
+    def rate_of(self, quantity: str) -> float:
+        """Return the bytes or blocks a step by which a quantity grew; 0 where that is not known."""
+        found = self.quantities.get(quantity)
+        return 0.0 if found is None else found.rate_per_step or 0.0
+
     @property
     def n_complete(self) -> int:
         """Runs that were complete."""

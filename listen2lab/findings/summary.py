@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from listen2lab.findings.law import Law
     from listen2lab.findings.records import Answers, ConditionNumbers, Finding
     from listen2lab.study.data import StudyData
-    from listen2lab.study.plan import Experiment
+    from listen2lab.study.plan import Experiment, Plan
 
 __all__ = ["build_summary", "summary_of"]
 
@@ -43,7 +43,7 @@ def summary_of(study: StudyData, *, anew: bool = False) -> Summary:
         return known
     made_from = MadeFrom(listen2lab=__version__, digest=study.folder.digest())
     stored = None if anew else study.folder.read(SUMMARY, Summary)
-    if stored is not None and stored.made_from != made_from:
+    if stored is not None and (stored.made_from != made_from or not _is_whole(stored, study.plan)):
         stored = None
     found = stored or build_summary(study, made_from)
     _JUDGED[study] = found, stored is not None
@@ -52,6 +52,24 @@ def summary_of(study: StudyData, *, anew: bool = False) -> Summary:
 
 _JUDGED: WeakKeyDictionary[StudyData, tuple[Summary, bool]] = WeakKeyDictionary()
 """What was judged in this process, and whether it was read from the folder."""
+
+
+def _is_whole(stored: Summary, plan: Plan) -> bool:
+    """Return whether a summary names nothing that it, or the plan, does not have."""
+    levels = {item.name: {level.name for level in item.levels} for item in plan.experiments}
+    if {name: set(item.conditions) for name, item in stored.experiments.items()} != levels:
+        return False
+    for item in stored.experiments.values():
+        for name, found in item.contrasts.items():
+            if not {name, name if found is None else found.to} <= set(item.conditions):
+                return False
+        if not set(item.growth) <= set(item.conditions):
+            return False
+    told = stored.answers
+    named = () if told is None else (*told.cause.main, *told.cause.small)
+    if not set(named) <= set(stored.findings) or not set(stored.findings) <= set(HYPOTHESES):
+        return False
+    return told is None or told.leak.experiment in (None, *told.leak.verdicts)
 
 
 def build_summary(study: StudyData, made_from: MadeFrom | None = None) -> Summary:

@@ -85,11 +85,10 @@ def verdict_parts(numbers: ConditionNumbers, unit: str) -> tuple[str, str]:
     sure = f"confidence: {verdicts.confidence(numbers.confidence, numbers.reasons)}."
     beside = [name for name in _OUTSIDE if name in numbers.grew]
     if numbers.verdict == "leak" and beside:
-        grown = numbers.quantities[beside[0]].rate_per_step or 0.0
-        return "Leak:", f"{_OUTSIDE[beside[0]](grown, unit)}; {sure}"
+        return "Leak:", f"{_OUTSIDE[beside[0]](numbers.rate_of(beside[0]), unit)}; {sure}"
     if is_hidden(numbers):
         is_objects = "python-objects" in numbers.grew
-        grows = numbers.quantities["python_blocks" if is_objects else "in_use"].rate_per_step or 0
+        grows = numbers.rate_of("python_blocks" if is_objects else "in_use")
         what = f"{grows:,.3g} live Python blocks" if is_objects else rate(grows)
         return "Leak:", (
             f"{what} a {unit} more that is never freed, too little so far to show in resident "
@@ -124,11 +123,10 @@ def growth(numbers: ConditionNumbers) -> tuple[str, str]:
     """
     if numbers.verdict in ("leak", "inconclusive"):
         if is_hidden(numbers) and "python-objects" in numbers.grew:
-            blocks = numbers.quantities["python_blocks"].rate_per_step
-            return ("" if blocks is None else f"{blocks:,.3g}"), "objects"
+            return f"{numbers.rate_of('python_blocks'):,.3g}", "objects"
         value, bounds = numbers.rate_kib_per_step, numbers.rate_interval_kib_per_step
         if is_hidden(numbers):
-            value, bounds = (numbers.quantities["in_use"].rate_per_step or 0.0) / KIB, None
+            value, bounds = numbers.rate_of("in_use") / KIB, None
         return number(
             value
         ), "" if bounds is None else f"[{number(bounds[0])}, {number(bounds[1])}]"

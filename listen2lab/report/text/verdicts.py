@@ -125,9 +125,7 @@ def why(code: str, numbers: ConditionNumbers, unit: str) -> str:
         elif found is not None:
             rest.append(what)
     if "mapped" in numbers.grew:
-        held = numbers.quantities.get("anonymous")
-        own = 0.0 if held is None else max(held.rate_per_step or 0.0, 0.0)
-        files = (numbers.quantities["rss"].rate_per_step or 0.0) - own
+        files = numbers.rate_of("rss") - max(numbers.rate_of("anonymous"), 0.0)
         grows.append(
             f"{rate(files)} a {unit} are pages of files, which can be dropped when memory is short"
         )
