@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,8 @@ _MOST_ROWS = 40
 _MOST_CLASSES = 12
 _MOST_REPORTS = 4
 """Of more of one process the first and the last are shown; the rest is in the series."""
+_MOST_PICTURES = 3
+"""Of more series the largest have a picture."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +138,9 @@ def _over_time(answer: Answer) -> Iterator[Part]:
             judged=answer.runs,
             verdict=words.verdict(answer.runs),
         )
-    for one in answer.series:
-        yield _of_series(one, is_one_of_many=answer.runs is not None)
+    for k, one in enumerate(answer.series):
+        part = _of_series(one, is_one_of_many=answer.runs is not None)
+        yield part if k < _MOST_PICTURES else replace(part, draw=None)
 
 
 def _of_snapshots(answer: Answer) -> Iterator[Part]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -163,12 +164,12 @@ def plot_series(series: SeriesSummary) -> Figure:
     figure = new_figure(7.2, 2.6)
     with styled():
         axes = figure.subplots()
-        minutes = series.seconds > 300
+        minutes = series.timed and series.seconds > 300
         time = np.array(series.time) / (60 if minutes else 1)
         axes.plot(time, _mib(series.memory), color=SERIES[0])
         axes.set_ylim(bottom=0)
-        axes.set_ylabel(_plain(f"{series_name(series)[:24]}, MiB"))
-        axes.set_xlabel("minutes" if minutes else "seconds")
+        axes.set_ylabel(_plain(f"{shorten(series_name(series), 24, placeholder='…')}, MiB"))
+        axes.set_xlabel("minutes" if minutes else "seconds" if series.timed else "samples")
     return figure
 
 

@@ -110,6 +110,7 @@ def series_name(one: SeriesSummary) -> str:
 def series_title(one: SeriesSummary) -> str:
     """Return what was taken, of which process, over how long."""
     what = series_name(one)
+    what = what if what == one.quantity else f"{what[0].upper()}{what[1:]}"
     who = f" of process {one.process}" if one.process else ""
     span = f" over {seconds(one.seconds)}" if one.timed else ", without times"
     levels = "" if one.range is None else f", {size(one.range.first)} to {size(one.range.last)}"
