@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from listen2lab import device
+from listen2lab.device.formats.app_log_tables import Tables
 from listen2lab.device.judging import curve_of, judge_log, overlaps
 from listen2lab.errors import InputError, UnknownNameError
 from listen2lab.notice import Notice
@@ -329,6 +330,23 @@ def test_two_processes_in_one_file(read):
     assert [len(s.tables["syntheses"]) for s in sessions] == [9, 9]
     assert sessions[1].began == Notice("process", {"pid": 22})
     assert [s.number for s in sessions] == [0, 1]
+
+
+def test_many_restarts_are_joined_as_each_alone(read):
+    """Lines are lost, lengths stand elsewhere, some processes print no memory."""
+    rng, lines = np.random.default_rng(0), []
+    for pid in range(150):
+        mine = [line for line in whole(int(rng.integers(1, 5))) if rng.random() > 0.1]
+        if pid % 5 == 0:
+            mine = [line for line in mine if "Synthesized" not in line]
+        if pid % 7 == 0:
+            mine = [line.partition(", memory")[0] for line in mine]
+        lines += [f"2025-11-15 10:00:00.000000-0800 App[{1000 + pid}:7] {line}" for line in mine]
+    sessions = read(lines).sessions
+    assert sum("syntheses" in session.tables for session in sessions) > 100
+    for session in sessions:
+        alone = Tables(session.rows)["syntheses"]
+        np.testing.assert_array_equal(session.tables["syntheses"], alone)
 
 
 def test_a_restart_without_process_ids(read):

@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from listen2lab.device.formats.app_log import read_applog
+from listen2lab.device.formats.app_log import ROW, read_applog
 from listen2lab.device.formats.app_log_grammar import APP, Grammar, Kind
-from listen2lab.device.formats.app_log_tables import AT, STARTS, TABLES, Tables, are
+from listen2lab.device.formats.app_log_tables import (
+    AT,
+    STARTS,
+    TABLES,
+    Tables,
+    are,
+    join_syntheses,
+)
 from listen2lab.device.formats.reading import Format
 from listen2lab.notice import Notice
 
@@ -28,6 +35,9 @@ __all__ = ["FORMAT", "Session", "log_format", "split_sessions"]
 _PARTLY = (Kind.TOTAL, Kind.AUDIO_CACHE, Kind.ALIGNMENT_CACHE, Kind.UNACCOUNTED)
 _FALLEN_BACK = 0.25
 """A restart begins below its first level plus this share of all that was above it."""
+_MANY = 100
+"""More sessions in a file are joined at once: an array of few rows costs as much as one of many."""
+_EXACT = 2.0**52
 _FEWEST_SAME = 10
 """Two runs may begin with a few equal lines; with as many as these, they are one run."""
 
@@ -136,10 +146,38 @@ def split_sessions(rows: Rows, source: str) -> list[Session]:
             begin, began = at, because
         pieces.append((mine[begin:], began))
     pieces.sort(key=lambda piece: int(piece[0]["line"][0]))
+    tables = [Tables(part) for part, _ in pieces]
+    if len(pieces) > _MANY:
+        _join_at_once(tables, [part for part, _ in pieces])
     return [
-        Session(source, k, began, int(part["pid"].max()), part, Tables(part))
+        Session(source, k, began, int(part["pid"].max()), part, tables[k])
         for k, (part, began) in enumerate(pieces)
     ]
+
+
+def _join_at_once(tables: list[Tables], parts: list[Rows]) -> None:
+    """Join the syntheses of many short sessions, one behind the other, at the cost of one.
+
+    Each session's paragraphs get numbers of their own for that time. A session whose syntheses log
+    no memory is left to be joined by itself, as it may have it elsewhere.
+    """
+    rows = np.concatenate(parts)
+    many, lines = len(parts), rows["line"].astype(np.float64)
+    span = 1 + float(np.fmax.reduce(rows["paragraph"], initial=0.0))
+    if (np.diff(lines) < 0).any() or many * span * lines[-1] > _EXACT:
+        return  # two processes at once, or numbers too large to be told apart
+    wide = [(name, "f8" if name == "paragraph" else ROW[name]) for name in ROW.names or ()]
+    rows = rows.astype(wide)
+    rows["paragraph"] += np.repeat(np.arange(many) * span, [len(part) for part in parts])
+    found = join_syntheses(rows)
+    line = np.where(np.isnan(found[:, 2]), found[:, 3], found[:, 2])
+    which = np.searchsorted([part["line"][0] for part in parts], line, side="right") - 1
+    found[:, 0] -= which * span
+    order = np.argsort(which, kind="stable")
+    ends = np.searchsorted(which[order], np.arange(1, many))
+    for table, mine in zip(tables, np.split(found[order], ends), strict=True):
+        if np.isfinite(mine[:, 8]).any():
+            table["syntheses"] = mine
 
 
 def _by_process(rows: Rows) -> list[Rows]:

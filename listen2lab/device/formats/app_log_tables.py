@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.float64]
     Rows = npt.NDArray[np.void]
 
-__all__ = ["AT", "STARTS", "TABLES", "Tables", "are"]
+__all__ = ["AT", "STARTS", "TABLES", "Tables", "are", "join_syntheses"]
 
 TABLES = {
     "syntheses": (
@@ -75,7 +75,7 @@ class Tables(dict[str, Any]):
         """Make a table (see `TABLES`)."""
         rows = self._rows
         if name == "syntheses":
-            table = _join_syntheses(rows)
+            table = join_syntheses(rows)
         elif name == "breakdowns":
             table = _join_breakdowns(rows)
         elif name == "evictions":
@@ -101,7 +101,7 @@ _AS_LOGGED: dict[str, tuple[Any, ...]] = {
 """Tables that are lines of one kind."""
 
 
-def _join_syntheses(rows: Rows) -> Array:
+def join_syntheses(rows: Rows) -> Array:
     """Join starts, ends and audio lengths by paragraph, in the order of their first lines.
 
     A start that is followed by another start of the same paragraph has no end; an end without a
