@@ -215,9 +215,9 @@ def summarize_log(evidence: Evidence, judged: Judged | None) -> LogSummary:
     return LogSummary(
         judged,
         tuple(_facts(session) for session in sessions),
-        len(failed := _all(sessions, "syntheses", "failed")),
-        sum(len(set(_known(s.column("syntheses", "paragraph")).tolist())) for s in sessions),
-        int(failed.sum()),
+        sum(len(s.tables["syntheses"]) for s in sessions),
+        sum(len(np.unique(_known(s.column("syntheses", "paragraph")))) for s in sessions),
+        int(_all(sessions, "syntheses", "failed").sum()),
         int(np.isnan(_all(sessions, "syntheses", "end_line")).sum()),
         Range.of(np.concatenate([memory for memory, _, _ in known])),
         _seconds(sessions),
