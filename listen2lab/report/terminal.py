@@ -157,12 +157,11 @@ def watched(study: StudyData, summary: Summary) -> str:
     lines = []
     for condition, numbers in item.conditions.items():
         title = f"{condition}: " if len(item.conditions) > 1 else ""
-        lines.append(f"{title}{words.verdict(numbers, item.unit)}")
-        lines += [
-            f"  - {code}: {why(code, numbers, item.unit)}"
-            for code in numbers.reasons
-            if numbers.n_complete
-        ]
+        lines.append(said := f"{title}{words.verdict(numbers, item.unit)}")
+        for code in numbers.reasons if numbers.n_complete else ():
+            sentence = why(code, numbers, item.unit)
+            # Once: the first reason of an inconclusive verdict is its sentence.
+            lines.append(f"  - {code}" if sentence in said else f"  - {code}: {sentence}")
         lines.append(f"  {_curve(study, condition)}")
         if growth_words.is_worth_telling(grew := item.growth.get(condition)):
             lines.append(f"  {growth_words.title(grew)}")
