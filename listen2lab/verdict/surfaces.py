@@ -73,27 +73,32 @@ def families(
     """
     plan = _plan(places)
     pick, shared = _picked(m, plan)
-    top, centre, spread = (np.take_along_axis(x, pick, axis=1) for x in (m.top, m.centre, m.spread))
-    high = top.max(axis=1)
-    away = (at - centre[:, :, None]) ** 2 / m.dof
+    # Options come first: what is reduced over them lies side by side for all repeats.
+    rows = np.arange(len(pick))
+    top, centre, spread = (x[rows, pick.T] for x in (m.top, m.centre, m.spread))
+    high = top.max(axis=0)
+    away = at - centre[:, :, None]
+    away *= away
+    away /= m.dof
     np.minimum(away, _MOST * (spread.min() ** 2 + omegas.min() ** 2), out=away)
     joint = np.empty((omegas.size, plan.joint_at.size, at.size))
     out = np.empty((omegas.size, len(places), at.size))
+    peak = np.empty((len(places), rows.size, at.size), dtype=np.float32)
+    whole = np.empty(away.shape, dtype=np.float32)
     for i, omega in enumerate(omegas):  # one after the other, each stays in the processor's cache
-        each = _at(top - high[:, None], spread, away, omega, m.dof)
-        joint[i] = each.sum(axis=0, dtype=float)[plan.joint_at]
-        peak = np.empty((len(pick), len(places), at.size), dtype=np.float32)
+        each = _at(top - high, spread, away, omega, m.dof, out=whole)
+        joint[i] = each[plan.joint_at].sum(axis=1, dtype=float)
+        each = each[: plan.own_at[-1]]
         for k, (a, b) in enumerate(pairwise(plan.own_at)):
-            each[:, a:b].max(axis=1, out=peak[:, k])
-            each[:, a:b] -= peak[:, k, None]
-        each = each[:, : plan.own_at[-1]]
+            each[a:b].max(axis=0, out=peak[k])
+            each[a:b] -= peak[k]
         # Numbers too small for a float cost many times the time of others.
         np.maximum(each, _LEAST_SHORT, out=each)
         np.exp(each, out=each)
-        sums = plan.member @ each
+        sums = (plan.member @ each.reshape(len(each), -1)).reshape(peak.shape)
         np.log(sums, out=sums)
         sums += peak
-        out[i] = sums.sum(axis=0, dtype=float)
+        out[i] = sums.sum(axis=1, dtype=float)
     joint, out = (temper * (x + high.sum()) for x in (joint, out))
     # Repeats that share the shape may share its amplitude too: one is paid for instead of all,
     # at the price of how much they differ in it. (With rates of their own, nothing is shared.)
@@ -196,15 +201,14 @@ def _amplitudes(m: Surface, pick: Array, at: Array) -> tuple[Array, float]:
     return 0.5 * q, float(saved)
 
 
-def _at(top: Array, spread: Array, away: Array, omega: float, dof: float) -> Array:
-    """Return the surface at each b, widened by omega: (repeats, options, b).
+def _at(top: Array, spread: Array, away: Array, omega: float, dof: float, *, out: Array) -> Array:
+    """Return the surface at each b, widened by omega: (options, repeats, b).
 
     `top` lies below each repeat's highest one; `away` is the squared distance over `dof`. Short
     floats hold these logarithms to some 1e-6, in a third of the time.
     """
     wide = spread**2 + omega**2
     lift = top - 0.5 * np.log(wide / spread**2)
-    out = np.empty(away.shape, dtype=np.float32)
     np.multiply(away, (1 / wide)[..., None], out=out, casting="same_kind")
     out += np.float32(1)
     np.log(out, out=out)

@@ -166,8 +166,20 @@ def _judge_inside(
     audit: tuple[Reason, ...],
     caches: Sequence[Cache],
 ) -> Together:
-    found = judge_together(**quantities, sizes=sizes, audit=audit)
-    if found.verdict == "leak" and sizes is not None:
+    known: dict[str, Verdict] = {}
+    if sizes is not None:
+        # Where both of these leak, the rest changes nothing, and all are judged again below.
+        for name in ("anonymous", "in_use"):
+            if quantities.get(name) is None:
+                break
+            known[name] = _one(name, quantities[name], sizes, audit, quantities["every"])
+            if known[name].verdict != "leak":
+                break
+    is_leak = [each.verdict for each in known.values()] == ["leak", "leak"]
+    if not is_leak:
+        found = judge_together(**quantities, sizes=sizes, audit=audit, before=known)
+        is_leak = found.verdict == "leak"
+    if is_leak and sizes is not None:
         found = judge_together(**quantities, sizes=sizes, shapes=sizes, audit=audit)
     if found.verdict != "leak":
         return found
@@ -217,6 +229,7 @@ def judge_together(  # noqa: PLR0911 - one for each way in which quantities agre
     shapes: Any = None,
     audit: tuple[Reason, ...] = (),
     every: float = 1.0,
+    before: Mapping[str, Verdict] | None = None,
 ) -> Together:
     """Judge the quantities of the same runs together.
 
@@ -238,6 +251,8 @@ def judge_together(  # noqa: PLR0911 - one for each way in which quantities agre
         As for `judge`.
     every
         As for `judge_run`.
+    before
+        Verdicts that were found already.
 
     Returns
     -------
@@ -252,13 +267,7 @@ def judge_together(  # noqa: PLR0911 - one for each way in which quantities agre
     """
     given = {"rss": rss, "anonymous": anonymous, "in_use": in_use, "python_blocks": python_blocks}
     verdicts = {
-        name: judge(
-            y,
-            sizes,
-            shapes=shapes,
-            audit=audit,
-            worth_rate=every * (0.5 if name == "python_blocks" else limits.WORTH_RATE),
-        ).per(every)
+        name: (before or {}).get(name) or _one(name, y, sizes, audit, every, shapes)
         for name, y in given.items()
         if y is not None
     }
@@ -297,6 +306,14 @@ def judge_together(  # noqa: PLR0911 - one for each way in which quantities agre
         reasons = (disagree, *verdicts["rss"].reasons)
         return replace(found, verdict="inconclusive", agree=False, reasons=reasons)
     return found
+
+
+def _one(  # noqa: PLR0917 - what `judge_together` was given
+    name: str, y: Any, sizes: Any, audit: tuple[Reason, ...], every: float, shapes: Any = None
+) -> Verdict:
+    """Judge one quantity, by what of it is worth acting on."""
+    worth = every * (0.5 if name == "python_blocks" else limits.WORTH_RATE)
+    return judge(y, sizes, shapes=shapes, audit=audit, worth_rate=worth).per(every)
 
 
 def _is_outside(anonymous: Any, in_use: Any, kept: Any) -> bool:
