@@ -362,9 +362,8 @@ def libraries(samples: pd.DataFrame) -> pd.DataFrame:
 
 def one_run(study: StudyData, experiment: str, condition: str) -> pd.DataFrame:
     """Return the samples of the run that stands for its condition."""
-    samples, runs = study.samples, study.runs
-    mine = (samples["experiment"] == experiment) & (samples["condition"] == condition)
-    samples = samples[mine & ~samples["traced"].astype(bool)]
+    samples, runs = study.samples_of(experiment, condition), study.runs
+    samples = samples[~samples["traced"].astype(bool)]
     mine = (runs["experiment"] == experiment) & (runs["condition"] == condition)
     complete = set(runs.loc[mine & (runs["outcome"] == "complete"), "repeat"])
     repeats = [each for each in dict.fromkeys(samples["repeat"]) if each in complete]

@@ -141,8 +141,7 @@ def _opening(summary: Summary) -> dict[str, Any] | None:
 def _section(study: StudyData, item: Experiment, numbers: ExperimentSummary) -> dict[str, Any]:
     """Return what the template shows of one experiment."""
     name, conditions = item.name, numbers.conditions
-    samples = study.samples
-    n_repeats = samples.loc[samples["experiment"] == name, "repeat"].nunique()
+    n_repeats = study.samples_of(name)["repeat"].nunique()
     return {
         "name": name,
         "item": numbers,

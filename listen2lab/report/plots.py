@@ -266,9 +266,8 @@ def plot_phases(phases: pd.DataFrame) -> Figure:
 
 def plot_heap(study: StudyData, experiment: str, condition: str, trace: Trace) -> Figure:
     """Plot what memray saw live over a traced run, under the resident memory it read."""
-    curve, samples = trace.curve, study.samples
-    mine = (samples["experiment"] == experiment) & (samples["condition"] == condition)
-    samples = samples[mine & samples["traced"].astype(bool)]
+    curve, samples = trace.curve, study.samples_of(experiment, condition)
+    samples = samples[samples["traced"].astype(bool)]
     figure = new_figure(7.2, 2.7, layout=None)  # one of many alike: a layout takes half its time
     with styled():
         axes = figure.subplots(
@@ -381,8 +380,8 @@ def _outcome_rows(outcomes: Sequence[Outcome]) -> list[tuple[str, float, float |
 
 
 def _plain(study: StudyData, experiment: str, *, steps_only: bool = True) -> pd.DataFrame:
-    samples = study.samples
-    mask = (samples["experiment"] == experiment) & ~samples["traced"].astype(bool)
+    samples = study.samples_of(experiment)
+    mask = ~samples["traced"].astype(bool)
     if steps_only:
         mask &= samples["phase"].isin(["warmup", "step"])
     return samples[mask]

@@ -137,11 +137,10 @@ def _panel(study: StudyData, traced: Traced) -> _Panel:
     ends = sorted({step for step, _ in steps})
     before = dict(zip(ends, [ends[0] - 1, *ends[:-1]] if ends else [], strict=True))
     at = np.array([(step + before[step]) / 2 if is_peak else step for step, is_peak in steps])
-    samples = study.samples
     # Conditions that are the same share one traced run.
     experiment, condition, _ = traced_run(study, traced.experiment, traced.condition).key.split("/")
-    mine = (samples["experiment"] == experiment) & (samples["condition"] == condition)
-    return _Panel(traced, at, owned[kept], samples[mine & samples["traced"].astype(bool)])
+    samples = study.samples_of(experiment, condition)
+    return _Panel(traced, at, owned[kept], samples[samples["traced"].astype(bool)])
 
 
 def _note(study: StudyData, panels: Sequence[_Panel]) -> str:

@@ -167,11 +167,24 @@ class StudyData:
     def _places(self) -> dict[tuple[str, str], np.ndarray]:
         return complete_by_condition(self.runs, self.samples)
 
+    @cached_property
+    def _all_places(self) -> dict[tuple[str, str], np.ndarray]:
+        return _by_condition(self.samples)
+
     def complete_of(self, experiment: str, condition: str | None = None) -> pd.DataFrame:
         """Return the samples of plain runs that were complete, of a condition or all of them."""
+        return self._taken(self._places, experiment, condition)
+
+    def samples_of(self, experiment: str, condition: str | None = None) -> pd.DataFrame:
+        """Return the samples of all runs of a condition, or of all conditions."""
+        return self._taken(self._all_places, experiment, condition)
+
+    def _taken(
+        self, where: dict[tuple[str, str], np.ndarray], experiment: str, condition: str | None
+    ) -> pd.DataFrame:
         wanted = (
             places
-            for (name, level), places in self._places.items()
+            for (name, level), places in where.items()
             if name == experiment and condition in (None, level)
         )
         return self.samples.iloc[np.sort(np.concatenate([np.empty(0, int), *wanted]))]
@@ -245,9 +258,15 @@ def complete_by_condition(
 ) -> dict[tuple[str, str], np.ndarray]:
     """Return where the samples of `complete_samples` stand, by experiment and condition."""
     places = np.flatnonzero(_is_complete(runs, samples))
-    names = samples[["experiment", "condition"]].iloc[places]
-    found: dict[Any, Any] = names.groupby(["experiment", "condition"], sort=False).indices
-    return {where: places[rows] for where, rows in found.items()}
+    return {
+        where: places[rows]
+        for where, rows in _by_condition(samples[["experiment", "condition"]].iloc[places]).items()
+    }
+
+
+def _by_condition(samples: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
+    found: Any = samples.groupby(["experiment", "condition"], sort=False).indices
+    return dict(found)
 
 
 def _is_complete(runs: pd.DataFrame, samples: pd.DataFrame) -> np.ndarray:
