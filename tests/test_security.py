@@ -32,7 +32,7 @@ from listen2lab.study.folder import StudyFolder
 from listen2lab.study.payload import read_payload
 from listen2lab.study.plan import Plan
 from listen2lab.study.redact import PublicNames, Redaction
-from listen2lab.study.trace_records import Curve
+from listen2lab.study.trace_records import Curve, Objects, Trace
 
 
 @pytest.fixture(scope="module")
@@ -574,3 +574,18 @@ def test_a_curve_has_as_many_moments_as_bytes():
     """One that has not cannot be drawn."""
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(b'{"epoch_s": [1, 2], "heap": [3], "rss": [4, 5]}', type=Curve)
+
+
+@pytest.mark.parametrize(
+    ("record", "content"),
+    [
+        (Curve, b'{"epoch_s": [1], "heap": [%d], "rss": [4]}'),
+        (Trace, b'{"allocations": 1, "peak": %d, "curve": {}}'),
+        (Objects, b'{"buffers_in_all": %d}'),
+    ],
+)
+def test_a_number_that_no_table_holds_is_no_trace_s(record, content):
+    """It would be one in a table of objects, which nothing can be drawn of."""
+    msgspec.json.decode(content % (2**63 - 1), type=record)
+    with pytest.raises(msgspec.ValidationError, match="9223372036854775807"):
+        msgspec.json.decode(content % 2**63, type=record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -258,6 +259,19 @@ def test_a_worker_runs_where_the_lab_is_not_installed(prepared):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "True" in done.stdout
+
+
+def test_a_worker_whose_parent_has_died_does_not_begin(prepared):
+    """The parent may be killed before the worker could ask to be killed with it."""
+    run = prepared("def step(i): pass")
+    there, its = os.pipe()
+    os.close(there)
+    began = subprocess.run(
+        [sys.executable, worker.__file__, str(run.spec_path)], stdout=its, check=False
+    )
+    os.close(its)
+    assert began.returncode == worker.EXIT_ERROR
+    assert not run.steps_path.exists()
 
 
 def test_a_traced_run_says_who_allocated(prepared):

@@ -337,12 +337,20 @@ def _write_all(fd: int, data: bytes) -> None:
 
 
 def _die_with_parent() -> None:
-    """Ask Linux to kill this process when its parent dies, so that none is left measuring."""
+    """Ask Linux to kill this process when its parent dies, so that none is left measuring.
+
+    One that has died before it was asked for has closed the other end of our output by then.
+    """
     import ctypes  # the meter loads it anyway
+    import select
 
     pr_set_pdeathsig = 1
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+        output = select.poll()
+        output.register(1, 0)
+        if any(event & select.POLLERR for _, event in output.poll(0)):
+            os._exit(EXIT_ERROR)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import msgspec
 
@@ -17,6 +17,9 @@ __all__ = [
     "Buffer", "Container", "Curve", "Moment", "Objects", "Stack", "Survivor", "Trace", "TypeGrowth",
 ]  # fmt: skip
 
+Whole: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""A number that a table can hold: JSON's may have any number of digits."""
+
 _STEP = re.compile(r"step (\d+)")
 
 
@@ -24,8 +27,8 @@ class Curve(msgspec.Struct, frozen=True):
     """The heap and resident memory of a traced run over time: seconds of the clock, and bytes."""
 
     epoch_s: tuple[float, ...] = ()
-    heap: tuple[int, ...] = ()
-    rss: tuple[int, ...] = ()
+    heap: tuple[Whole, ...] = ()
+    rss: tuple[Whole, ...] = ()
 
     def __post_init__(self) -> None:
         if not len(self.epoch_s) == len(self.heap) == len(self.rss):
@@ -35,8 +38,8 @@ class Curve(msgspec.Struct, frozen=True):
 class Stack(msgspec.Struct, frozen=True):
     """A call stack: indices into `Trace.frames`, the innermost first, native and Python's lines."""
 
-    frames: tuple[int, ...]
-    lines: tuple[int, ...] = ()
+    frames: tuple[Whole, ...]
+    lines: tuple[Whole, ...] = ()
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -46,8 +49,8 @@ class Moment(msgspec.Struct, frozen=True):
     """
 
     name: Fact
-    bytes: int
-    changes: tuple[tuple[int, int, int], ...] = ()
+    bytes: Whole
+    changes: tuple[tuple[Whole, Whole, Whole], ...] = ()
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,13 +61,13 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     libraries with the numbers of the native frames that lie in them.
     """
 
-    allocations: int
-    peak: int
+    allocations: Whole
+    peak: Whole
     curve: Curve
-    frames: tuple[tuple[FunctionName, SourceFile, int], ...] = ()
+    frames: tuple[tuple[FunctionName, SourceFile, Whole], ...] = ()
     stacks: tuple[Stack, ...] = ()
     moments: tuple[Moment, ...] = ()
-    libraries: dict[FunctionName, tuple[int, ...]] = {}
+    libraries: dict[FunctionName, tuple[Whole, ...]] = {}
     notes: tuple[Notice, ...] = ()
 
     def __post_init__(self) -> None:
@@ -107,15 +110,15 @@ class TypeGrowth(msgspec.Struct, frozen=True):
     """Objects of a type: how many more than in the phase before, and how many there are."""
 
     type: FunctionName
-    objects: int
-    now: int
+    objects: Whole
+    now: Whole
 
 
 class Buffer(msgspec.Struct, frozen=True, kw_only=True):
     """One of the largest buffers that Python held at the end, and how one gets to it."""
 
     type: FunctionName
-    bytes: int
+    bytes: Whole
     path: FunctionName
     holder: FunctionName
 
@@ -125,15 +128,15 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
 
     path: FunctionName
     type: FunctionName
-    items: int
-    more: int
+    items: Whole
+    more: Whole
 
 
 class Survivor(msgspec.Struct, frozen=True, kw_only=True):
     """Objects of the workload's own classes that were there after its teardown."""
 
     type: FunctionName
-    objects: int
+    objects: Whole
     chain: FunctionName
     picture: Private | None = None
 
@@ -143,7 +146,7 @@ class Objects(msgspec.Struct, frozen=True, kw_only=True):
 
     growth: dict[Fact, tuple[TypeGrowth, ...]] = {}
     buffers: tuple[Buffer, ...] = ()
-    buffers_in_all: int = 0
+    buffers_in_all: Whole = 0
     containers: tuple[Container, ...] = ()
     cycles: tuple[Any, ...] = ()
     survivors: tuple[Survivor, ...] = ()
