@@ -66,7 +66,7 @@ def _lines(part: Part) -> Iterator[str]:
     if part.verdict:
         yield part.verdict
     for code, sentence in part.codes:
-        yield f"  - {code}" if sentence in part.verdict else f"  - {code}: {sentence}"
+        yield f"  - {code}: {sentence}"
     for values, name in part.curves:
         yield f"  {sparkline(values)}  {name}".rstrip()
     yield from part.lines
