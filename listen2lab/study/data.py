@@ -303,7 +303,7 @@ class _Columns:
         self.counts: list[int] = []
         self._phases: list[str] = []
         self._files: list[dict[str, float] | None] = []
-        self._same_files: dict[tuple[Any, ...], dict[str, float]] = {}
+        self._same_files: dict[int, dict[str, float]] = {}
         self._numbers: list[np.ndarray] = []
         self._named: dict[tuple[str, ...], list[tuple[list[int], np.ndarray]]] = {}
         self._places: dict[str, int] = {}
@@ -348,10 +348,11 @@ class _Columns:
         """Return the files that are mapped; most runs map the same, which are held once."""
         if not files:
             return files
-        known = self._same_files.setdefault(tuple(files.items()), files)
-        if known is files:
-            named = {sys.intern(name): size for name, size in files.items()}
-            known = self._same_files[tuple(named.items())] = named
+        key = hash(tuple(files.items()))
+        known = self._same_files.get(key)
+        if known != files:
+            known = {sys.intern(name): size for name, size in files.items()}
+            self._same_files[key] = known
         return known
 
     def tables(self) -> list[pd.DataFrame]:
