@@ -13,9 +13,10 @@ References
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -126,7 +127,7 @@ def find_evidence(
     temper: float,
     kinds: Sequence[int] = ALL_KINDS,
 ) -> Evidence:
-    """Compare growth with every other history.
+    """Compare growth with every other history; what was compared lately is known.
 
     Parameters
     ----------
@@ -143,6 +144,38 @@ def find_evidence(
     kinds
         Which of `KINDS` to try.
     """
+    key = (_digest(blocks), samples, span, grain, temper, tuple(kinds))
+    if key not in _KNOWN:
+        if len(_KNOWN) >= _MOST_KNOWN:
+            _KNOWN.clear()
+        _KNOWN[key] = _compared(blocks, samples, span, grain, temper, kinds)
+    return _KNOWN[key]
+
+
+_MOST_KNOWN = 512
+_KNOWN: dict[tuple[Any, ...], Evidence] = {}
+"""Conditions are judged one by one, and then some of them beside others."""
+
+
+def _digest(blocks: list[Block]) -> bytes:
+    found = hashlib.blake2b(digest_size=16)
+    for block in blocks:
+        named = (*block.nested.items(), *block.single.items(), *block.nested_prior.items())
+        unnamed = (("", x) for x in (block.y, np.array(block.where), block.trends, *block.bases))
+        for name, values in (*named, *unnamed):
+            found.update(f"{name}{values.shape}".encode())
+            found.update(values.tobytes())
+    return found.digest()
+
+
+def _compared(  # noqa: PLR0917 - those of `find_evidence`
+    blocks: list[Block],
+    samples: int,
+    span: float,
+    grain: float,
+    temper: float,
+    kinds: Sequence[int],
+) -> Evidence:
     white = Whitened(blocks, samples, span, grain, kinds)
     places = white.places
     bases = len(blocks[0].bases)
