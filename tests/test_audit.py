@@ -51,7 +51,7 @@ def _grey():
 def _uneven():
     """Judge a high-water mark whose inputs are not told: late on, some repeats stand still."""
     series = _benchmark("series")
-    drawn = series.draw("second_call_steps_up", series.TUNING + 9, steps=N, repeats=5)
+    drawn = series.draw("follows_longest", series.TUNING + 12, steps=25, repeats=4)
     return judge(drawn.y)
 
 
