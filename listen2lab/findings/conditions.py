@@ -8,6 +8,8 @@ complete.
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,10 +57,22 @@ def numbers_of(
     """
     plain = runs[~runs["traced"].astype(bool)]
     usable = complete_by_condition(runs, samples)
+    groups = {
+        (str(experiment), str(condition)): group
+        for (experiment, condition), group in plain.groupby(["experiment", "condition"], sort=False)
+    }
+    lock = Lock()
+
+    def judged(key: tuple[str, str]) -> ConditionNumbers:
+        with lock:  # one frame is not to be taken apart by several threads
+            measured = samples.iloc[usable.get(key, [])]
+        return _numbers(measured, groups[key])
+
     found: dict[str, dict[str, ConditionNumbers]] = {}
-    for (experiment, condition), group in plain.groupby(["experiment", "condition"], sort=False):
-        measured = samples.iloc[usable.get((str(experiment), str(condition)), [])]
-        found.setdefault(str(experiment), {})[str(condition)] = _numbers(measured, group)
+    # Two at a time: half of it is in numpy, which lets others go on.
+    with ThreadPoolExecutor(2) as pool:
+        for (experiment, condition), numbers in zip(groups, pool.map(judged, groups), strict=True):
+            found.setdefault(experiment, {})[condition] = numbers
     for item in planned:
         known = found.setdefault(item.name, {})
         for level in item.levels:
