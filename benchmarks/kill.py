@@ -104,7 +104,9 @@ def orphans(folder: Path) -> int:
     while (left := processes(folder)) and time.monotonic() < until:
         time.sleep(0.05)
     for pid in left:
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(OSError):
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+            print(f"orphan: {command.decode(errors='replace')}", flush=True)
             os.kill(pid, signal.SIGKILL)
     return len(left)
 

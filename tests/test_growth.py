@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -194,3 +198,32 @@ def test_what_is_allocated_past_the_trace_is_said(tmp_path):
     assert found.grown == pytest.approx(10 * 65536, rel=0.1)
     assert found.seen < 0.1 * found.grown
     assert "allocated past it" in printed
+
+
+_WAITS = """
+import subprocess, sys
+from listen2lab.probes.libraries import _DUMP
+child = subprocess.Popen([sys.executable, "-c", _DUMP, sys.argv[1]])
+print(child.pid, flush=True)
+child.wait()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="a process that dies with its parent")
+def test_a_capture_is_read_no_longer_than_its_worker_lives(tmp_path):
+    """A dump takes seconds, and nobody reads it when the worker was killed."""
+    os.mkfifo(tmp_path / "heap.bin")  # memray waits for what comes
+    command = [sys.executable, "-c", _WAITS, str(tmp_path / "heap.bin")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as worker:
+        stat = Path(f"/proc/{int(worker.stdout.readline())}/stat")
+        with (tmp_path / "heap.bin").open("wb"):  # it reads by now
+            worker.kill()
+            until = time.monotonic() + 5
+            while _runs(stat) and time.monotonic() < until:
+                time.sleep(0.02)
+            assert not _runs(stat)
+
+
+def _runs(stat):
+    return stat.exists() and b") Z " not in stat.read_bytes()

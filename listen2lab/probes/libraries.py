@@ -23,7 +23,14 @@ __all__ = ["PYTHON", "Libraries", "library_name"]
 PYTHON = "Python"
 """The name of the interpreter's own library."""
 
-_DUMP = "import sys, memray; memray.dump_all_records(sys.argv[1])"
+_DUMP = """
+import sys
+if sys.platform == "linux":
+    import ctypes
+    ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL: nobody reads on when the worker died
+import memray
+memray.dump_all_records(sys.argv[1])
+"""
 _LIBRARY = re.compile(rb"SEGMENT_HEADER filename=(.*) num_segments=\d+ addr=(\S+)")
 _LONGEST_S = 600.0  # for a dump: it takes 2 s of processor time a million allocations
 _SITE = re.compile(r"(?:site|dist)-packages/")
