@@ -36,7 +36,7 @@ REPORT_BYTES = 5_000_000
 LARGEST_RUNS = 5000
 LARGEST_S = 30.0
 LARGEST_BYTES = 600_000_000
-"""Loading and reporting a study of so many runs on two quiet cores: seconds, and bytes at its peak."""
+"""Loading and reporting a study of so many runs on two quiet cores: seconds; bytes at its peak."""
 
 PAGE = 4096
 _MOVED = ("rss", "anonymous", "private_dirty", "peak")
