@@ -61,18 +61,22 @@ def numbers_of(
         (str(experiment), str(condition)): group
         for (experiment, condition), group in plain.groupby(["experiment", "condition"], sort=False)
     }
-    lock = Lock()
+    lock, left, numbers = Lock(), iter([*groups]), {}
 
-    def judged(key: tuple[str, str]) -> ConditionNumbers:
-        with lock:  # one frame is not to be taken apart by several threads
-            measured = samples.iloc[usable.get(key, [])]
-        return _numbers(measured, groups[key])
+    def work() -> None:
+        for key in left:
+            with lock:  # one frame is not to be taken apart by several threads
+                measured = samples.iloc[usable.get(key, [])]
+            numbers[key] = _numbers(measured, groups[key])
 
+    # Two at a time, one of them here: half of it is in numpy, which lets another thread go on.
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(work)
+        work()
+        other.result()
     found: dict[str, dict[str, ConditionNumbers]] = {}
-    # Two at a time: half of it is in numpy, which lets others go on.
-    with ThreadPoolExecutor(2) as pool:
-        for (experiment, condition), numbers in zip(groups, pool.map(judged, groups), strict=True):
-            found.setdefault(experiment, {})[condition] = numbers
+    for experiment, condition in groups:
+        found.setdefault(experiment, {})[condition] = numbers[experiment, condition]
     for item in planned:
         known = found.setdefault(item.name, {})
         for level in item.levels:
