@@ -38,9 +38,9 @@ SLOW_ODDS = 6.0
 """Odds of a slow saturation against a leak from which a leak is no longer called."""
 
 SLOWED_ODDS = 20.0
-"""The same of a slow saturation that a warm-up, or any other shape, came before: of 143 tuning series
-that are bounded so (pools of buffers, rare keys, two fillings) and passed for leaks, 60 still do; of
-967 leaks 7 are lost. As many odds against it overrule `SLOW_ODDS`."""
+"""The same of a slow saturation that a warm-up, or any other shape, came before. Of 143 tuning
+series that are bounded so (pools of buffers, rare keys, two fillings) and passed for leaks, 60 still
+do; of 967 leaks 7 are lost. As many odds against it overrule `SLOW_ODDS`."""
 
 ONE_SIDED = 0.01
 """Largest probability of no growth at all that a leak may leave."""
