@@ -39,8 +39,8 @@ SLOW_ODDS = 6.0
 
 SLOWED_ODDS = 20.0
 """The same of a slow saturation that a warm-up, or any other shape, came before. Of 143 tuning
-series that are bounded so (pools of buffers, rare keys, two fillings) and passed for leaks, 60 still
-do; of 967 leaks 7 are lost. As many odds against it overrule `SLOW_ODDS`."""
+series that are bounded so (pools of buffers, rare keys, two fillings) and passed for leaks, 60
+still do; of 967 leaks 7 are lost. As many odds against it overrule `SLOW_ODDS`."""
 
 ONE_SIDED = 0.01
 """Largest probability of no growth at all that a leak may leave."""
